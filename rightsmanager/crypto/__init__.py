@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: P-256, AES and key derivation; knows no PlayReady."""

@@ -1,0 +1,133 @@
+"""The SOAP envelope as it arrives, told apart by its own bytes.
+
+    Envelope [ http://schemas.xmlsoap.org/soap/envelope/  = SOAP 1.1
+             | http://www.w3.org/2003/05/soap-envelope    = SOAP 1.2 ]
+      Header ?
+      Body
+        the operation's element, exactly one
+
+The text is UTF-8 with or without a byte order mark, or UTF-16 with one, whatever the declaration
+says. A document type declaration is refused, and with it every entity.
+"""
+
+import codecs
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from lxml import etree
+
+from rightsmanager.errors import InvalidMessage
+
+
+class SoapVersion(Enum):
+    """The two versions, by their envelope's namespace."""
+
+    SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
+    SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
+
+    @property
+    def namespace(self) -> str:
+        """The envelope's namespace."""
+        return self.value
+
+
+_VERSIONS: Final = {version.value: version for version in SoapVersion}
+_PARSER: Final = etree.XMLParser(
+    encoding="utf-8",
+    resolve_entities=False,
+    no_network=True,
+    load_dtd=False,
+    remove_pis=False,
+    remove_comments=False,
+    huge_tree=False,
+)
+_BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_PROLOG_WITH_DTD: Final = re.compile(rb"(?>\s+|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
+"""A declaration is well-formed in the prolog only, so nowhere else need be searched."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Envelope:
+    """One parsed request: the version, the operation's name, and the bytes both were read from."""
+
+    version: SoapVersion
+    operation: str
+    namespace: str
+    must_understand: tuple[str, ...]
+    """Header blocks that the sender demands to be understood, in Clark notation."""
+    text: bytes = field(repr=False)
+    """The whole document in UTF-8 without byte order mark."""
+    element: etree._Element = field(repr=False)
+    """The operation's element; only `rightsmanager.protocol` looks into it."""
+
+
+def parse_xml(text: bytes, name: str) -> etree._Element:
+    """Return the root element of a UTF-8 document; raises InvalidMessage, which says `name`."""
+    if _PROLOG_WITH_DTD.match(text):
+        raise InvalidMessage(f"{name} has a document type declaration, expected none")
+    try:
+        return etree.fromstring(text, _PARSER)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise InvalidMessage(f"{name} is not well-formed XML: {error}") from None
+
+
+def parse_envelope(body: bytes) -> Envelope:
+    """Return the envelope of a request's body.
+
+    Raises InvalidMessage for anything that is not one SOAP 1.1 or 1.2 envelope with one element
+    in its Body.
+    """
+    text = _as_utf8(body)
+    if not text.strip():
+        raise InvalidMessage("the request has an empty body, expected a SOAP envelope")
+    root = parse_xml(text, "the request")
+    name = etree.QName(root)
+    version = _VERSIONS.get(name.namespace or "")
+    if name.localname != "Envelope" or version is None:
+        raise InvalidMessage(
+            f"the request's element is {root.tag}, expected the Envelope of SOAP 1.1 or 1.2"
+        )
+    header, operation = _header_and_operation(root, version)
+    qname = etree.QName(operation)
+    return Envelope(
+        version=version,
+        operation=qname.localname,
+        namespace=qname.namespace or "",
+        must_understand=() if header is None else _must_understand(header, version),
+        text=text,
+        element=operation,
+    )
+
+
+def _as_utf8(body: bytes) -> bytes:
+    for bom, encoding in _BOMS:
+        if body.startswith(bom):
+            try:
+                return body.decode(encoding).encode()
+            except UnicodeDecodeError:
+                raise InvalidMessage("the request is not the UTF-16 its first bytes say") from None
+    return body.removeprefix(codecs.BOM_UTF8)
+
+
+def _header_and_operation(
+    root: etree._Element, version: SoapVersion
+) -> tuple[etree._Element | None, etree._Element]:
+    namespace = version.namespace
+    bodies = root.findall(f"{{{namespace}}}Body")
+    if len(bodies) != 1:
+        raise InvalidMessage(f"the Envelope has {len(bodies)} Body elements, expected one")
+    operations = list(bodies[0].iterchildren(tag=etree.Element))
+    if len(operations) != 1:
+        raise InvalidMessage(f"the Body has {len(operations)} elements, expected one operation")
+    return root.find(f"{{{namespace}}}Header"), operations[0]
+
+
+def _must_understand(header: etree._Element, version: SoapVersion) -> tuple[str, ...]:
+    attribute = f"{{{version.namespace}}}mustUnderstand"
+    return tuple(
+        str(block.tag)
+        for block in header.iterchildren(tag=etree.Element)
+        if block.get(attribute, "").strip() in {"1", "true"}
+    )

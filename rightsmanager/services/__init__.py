@@ -1,0 +1,1 @@
+"""What each operation does, in five verbs: open, refuse, decide, record, seal."""
