@@ -87,7 +87,7 @@ def parse_envelope(body: bytes) -> Envelope:
     version = _VERSIONS.get(name.namespace or "")
     if name.localname != "Envelope" or version is None:
         raise InvalidMessage(
-            f"the request's element is {root.tag}, expected the Envelope of SOAP 1.1 or 1.2"
+            f"the root element is {name.text}, expected the Envelope of SOAP 1.1 or 1.2"
         )
     header, operation = _header_and_operation(root, version)
     qname = etree.QName(operation)
