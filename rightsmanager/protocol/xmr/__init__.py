@@ -1,0 +1,22 @@
+"""XMR, the licence format: `objects` are its vocabulary, `table` its coding, `license` the whole.
+
+License, object and flags: see those modules, which open with the formats.
+"""
+
+from rightsmanager.protocol.xmr.license import (
+    License,
+    build_license,
+    build_signed,
+    parse_license,
+    rights_id_after,
+    verify_signature,
+)
+
+__all__ = [
+    "License",
+    "build_license",
+    "build_signed",
+    "parse_license",
+    "rights_id_after",
+    "verify_signature",
+]
