@@ -1,0 +1,57 @@
+"""The address of a request as its client knows it: from the configuration, a proxy or the request.
+
+    public URL ends in .asmx   the whole address
+    any other public URL       scheme, host and what is in front of the path
+    none                       scheme, Host header and path of the request
+
+A Host header is the client's word and goes into pages and messages, so any but a plain
+`name[:port]` is replaced by the server's own name.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_PATH_SAFE: Final = "/:@!$&'()*+,;=~"
+
+
+@dataclass(frozen=True, slots=True)
+class Addressing:
+    """How addresses are told."""
+
+    public_url: str = ""
+    trust_forwarded: bool = False
+    """Whether X-Forwarded-For, -Proto and -Host are a proxy's word; the last entry counts."""
+
+    def url(self, environ: Mapping[str, Any]) -> str:
+        """Return the URL that the client asked for, without its query."""
+        if self.public_url.lower().endswith(".asmx"):
+            return self.public_url
+        path = quote(
+            (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1"),
+            _PATH_SAFE,
+        )
+        return (self.public_url.rstrip("/") or self._origin(environ)) + path
+
+    def remote(self, environ: Mapping[str, Any]) -> str:
+        """Return the client's address."""
+        peer: str = environ.get("REMOTE_ADDR", "")
+        return (self.trust_forwarded and _last(environ, "HTTP_X_FORWARDED_FOR")) or peer
+
+    def _origin(self, environ: Mapping[str, Any]) -> str:
+        scheme = environ.get("wsgi.url_scheme", "http")
+        host = environ.get("HTTP_HOST", "")
+        if self.trust_forwarded:
+            scheme = _last(environ, "HTTP_X_FORWARDED_PROTO") or scheme
+            host = _last(environ, "HTTP_X_FORWARDED_HOST") or host
+        if not _HOST.fullmatch(host):
+            host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+        return f"{'https' if scheme == 'https' else 'http'}://{host}"
+
+
+def _last(environ: Mapping[str, Any], name: str) -> str:
+    value: str = environ.get(name, "")
+    return value.rpartition(",")[2].strip()

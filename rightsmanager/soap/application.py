@@ -1,0 +1,150 @@
+"""The one spyne application: nine operations, one line each.
+
+Each method's result is the Body's child, ready bytes; see rightsmanager.soap.outgoing.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from rightsmanager.errors import ServiceSpecific
+from rightsmanager.protocol.envelope import SoapVersion
+from rightsmanager.protocol.wire import PROTOCOLS
+from rightsmanager.services.request import Request
+from rightsmanager.soap.faults import RefusalFault
+from rightsmanager.soap.incidents import Incidents
+from rightsmanager.soap.incoming import Incoming
+from rightsmanager.soap.operations import OPERATIONS, Operation, Role
+from rightsmanager.soap.outgoing import Outgoing
+from rightsmanager.soap.spyne_import import (
+    AnyXml,
+    Application,
+    InterfaceDocumentsBase,
+    Service,
+    SpyneContext,
+    rpc,
+)
+
+ServiceOperation = Callable[[Request], bytes]
+"""What stands behind an operation: returns the Body's child in UTF-8, or raises a Refusal."""
+
+
+def build(
+    services: Mapping[str, ServiceOperation],
+    roles: frozenset[Role],
+    incidents: Incidents | None = None,
+) -> "RightsManagerApplication":
+    """Return the application that answers by these services, by wire name, in these roles.
+
+    An operation of another role, or without a service, is answered with 0x8004c604.
+    """
+    answers = {
+        name: refusing(reason)
+        if (reason := why_not(operation, services, roles))
+        else services[name]
+        for name, operation in OPERATIONS.items()
+    }
+    return RightsManagerApplication(answers, incidents or Incidents())
+
+
+def why_not(
+    operation: Operation, services: Mapping[str, ServiceOperation], roles: frozenset[Role]
+) -> str:
+    """Return why an operation is not served, empty if it is."""
+    if operation.role not in roles:
+        return f"{operation.name} is not served here: the role {operation.role.value} is off"
+    if operation.name not in services:
+        return f"{operation.name} is not built yet"
+    return ""
+
+
+def refusing(reason: str) -> ServiceOperation:
+    """Return an operation that refuses every request for this reason."""
+
+    def refuse(_request: Request) -> bytes:
+        raise ServiceSpecific(reason)
+
+    return refuse
+
+
+def wire() -> Callable[[Callable[[Any, Any], bytes]], Callable[[Any, Any], bytes]]:
+    """Return a fresh decorator: spyne's, shared by two methods, drops the second one's result."""
+    return cast(
+        "Callable[[Callable[[Any, Any], bytes]], Callable[[Any, Any], bytes]]",
+        rpc(AnyXml, _returns=AnyXml),
+    )
+
+
+class RightsManager(Service):  # type: ignore[misc] # spyne ships no types
+    """The nine operations, under their wire names."""
+
+    # ruff: noqa: N802, N805, D102 -- wire names; spyne gives its context in place of self
+
+    @wire()
+    def AcquireLicense(ctx: SpyneContext, challenge: Any) -> bytes:
+        return _answer(ctx, "AcquireLicense", challenge)
+
+    @wire()
+    def AcknowledgeLicense(ctx: SpyneContext, challenge: Any) -> bytes:
+        return _answer(ctx, "AcknowledgeLicense", challenge)
+
+    @wire()
+    def JoinDomain(ctx: SpyneContext, challenge: Any) -> bytes:
+        return _answer(ctx, "JoinDomain", challenge)
+
+    @wire()
+    def LeaveDomain(ctx: SpyneContext, challenge: Any) -> bytes:
+        return _answer(ctx, "LeaveDomain", challenge)
+
+    @wire()
+    def GetMeteringCertificate(ctx: SpyneContext, challenge: Any) -> bytes:
+        return _answer(ctx, "GetMeteringCertificate", challenge)
+
+    @wire()
+    def ProcessMeteringData(ctx: SpyneContext, challenge: Any) -> bytes:
+        return _answer(ctx, "ProcessMeteringData", challenge)
+
+    @wire()
+    def ProcessSecureStopData(ctx: SpyneContext, challenge: Any) -> bytes:
+        return _answer(ctx, "ProcessSecureStopData", challenge)
+
+    @wire()
+    def ProcessDeleteLicenseData(ctx: SpyneContext, challenge: Any) -> bytes:
+        return _answer(ctx, "ProcessDeleteLicenseData", challenge)
+
+    @wire()
+    def AcquirePackagingData(ctx: SpyneContext, challenge: Any) -> bytes:
+        return _answer(ctx, "AcquirePackagingData", challenge)
+
+
+def _answer(ctx: SpyneContext, operation: str, challenge: Request) -> bytes:
+    answer: ServiceOperation = ctx.app.config[operation]
+    return answer(challenge)
+
+
+def _no_documents(interface: object) -> object:
+    """Return no WSDL: spyne's is not what clients expect, so there is one written by hand."""
+    return InterfaceDocumentsBase(interface, wsdl11=None)
+
+
+class RightsManagerApplication(Application):  # type: ignore[misc] # spyne ships no types
+    """Carries the service; every refusal and every surprise leaves it as a fault."""
+
+    def __init__(self, answers: Mapping[str, ServiceOperation], incidents: Incidents) -> None:
+        replies = {version: Outgoing(version) for version in SoapVersion}
+        super().__init__(
+            [RightsManager],
+            tns=PROTOCOLS,
+            name="RightsManager",
+            in_protocol=Incoming(replies),
+            out_protocol=replies[SoapVersion.SOAP11],
+            config=answers,
+            documents_container=_no_documents,
+        )
+        self.incidents = incidents
+
+    def call_wrapper(self, ctx: SpyneContext) -> bytes:
+        """Return what the operation answers; raises RefusalFault in place of anything else."""
+        try:
+            return cast("bytes", super().call_wrapper(ctx))
+        except Exception as error:  # noqa: BLE001 -- the last place before spyne's own texts
+            raise RefusalFault(self.incidents.refusal(error)) from None

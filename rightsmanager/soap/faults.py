@@ -1,0 +1,92 @@
+"""Refusals as SOAP faults, in both versions, ready bytes.
+
+    SOAP 1.1   Fault/{faultcode, faultstring, faultactor, detail}
+    SOAP 1.2   Fault/{Code/Value, Reason/Text, Detail}
+    detail     Exception/{StatusCode, CustomData ?, RedirectUrl ?, the domain's four ?}
+
+Below the Body nothing has a prefix but the Fault itself, which is the envelope's own.
+"""
+
+import re
+from typing import Final
+from xml.sax.saxutils import escape
+
+from rightsmanager.errors import InvalidMessage, Refusal
+from rightsmanager.protocol.envelope import SoapVersion
+from rightsmanager.soap.spyne_import import Fault
+
+TEXT_LIMIT: Final = 2048
+"""Longest faultstring, in characters; what a client sent may be quoted in it."""
+DATA_LIMIT: Final = 65536
+"""Longest CustomData, in characters."""
+
+_EXCEPTION_TYPE: Final = "System.Web.Services.Protocols.SoapException: "
+"""What clients find in front of every text, since the original is written in .NET."""
+_DETAILS: Final = (
+    ("CustomData", "custom_data"),
+    ("RedirectUrl", "redirect_url"),
+    ("DomainServiceID", "domain_service_id"),
+    ("AccountID", "account_id"),
+    ("FriendlyName", "friendly_name"),
+    ("DomainURL", "domain_url"),
+)
+"""Elements beside StatusCode, in their order, by the attribute of a refusal that may fill each."""
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class NotUnderstood(InvalidMessage):
+    """A header block that must be understood is not; SOAP has a fault code of its own for it."""
+
+
+class RefusalFault(Fault):  # type: ignore[misc] # spyne ships no types
+    """A refusal on its way through spyne."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__("Server", refusal.text)
+        self.refusal = refusal
+
+
+def clean(text: str, limit: int) -> str:
+    """Return the text without characters that XML cannot hold, at most `limit` characters long."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def build_fault(version: SoapVersion, refusal: Refusal, actor: str) -> bytes:
+    """Return the Fault element for the Body of an envelope of this version.
+
+    `actor` is the URL of the request, which SOAP 1.1 has a place for.
+    """
+    reason = escape(clean(_EXCEPTION_TYPE + refusal.text, TEXT_LIMIT))
+    return _FORMS[version](refusal, reason, escape(clean(actor, TEXT_LIMIT))).encode()
+
+
+def _soap11(refusal: Refusal, reason: str, actor: str) -> str:
+    code = "MustUnderstand" if isinstance(refusal, NotUnderstood) else "Server"
+    return (
+        f"<soap:Fault><faultcode>soap:{code}</faultcode><faultstring>{reason}</faultstring>"
+        f"<faultactor>{actor}</faultactor><detail>{_exception(refusal)}</detail></soap:Fault>"
+    )
+
+
+def _soap12(refusal: Refusal, reason: str, _actor: str) -> str:
+    code = "MustUnderstand" if isinstance(refusal, NotUnderstood) else "Receiver"
+    return (
+        f"<soap:Fault><soap:Code><soap:Value>soap:{code}</soap:Value></soap:Code>"
+        f'<soap:Reason><soap:Text xml:lang="en">{reason}</soap:Text></soap:Reason>'
+        f"<soap:Detail>{_exception(refusal)}</soap:Detail></soap:Fault>"
+    )
+
+
+def _exception(refusal: Refusal) -> str:
+    values = ((name, getattr(refusal, attribute, None)) for name, attribute in _DETAILS)
+    details = "".join(
+        f"<{name}>{escape(clean(value, DATA_LIMIT))}</{name}>"
+        for name, value in values
+        if value is not None
+    )
+    return f"<Exception><StatusCode>{refusal.status.hex}</StatusCode>{details}</Exception>"
+
+
+_FORMS: Final = {SoapVersion.SOAP11: _soap11, SoapVersion.SOAP12: _soap12}

@@ -1,0 +1,133 @@
+"""The in-protocol: one envelope of either SOAP version, dispatched by its Body's element.
+
+The envelope's namespace tells the version, whatever the content type says, and with it the
+out-protocol of the answer. Nothing is deserialised: the operation is given the request as it came.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.envelope import Envelope, SoapVersion, parse_envelope
+from rightsmanager.protocol.wire import PROTOCOLS
+from rightsmanager.services.request import Request
+from rightsmanager.soap.faults import NotUnderstood
+from rightsmanager.soap.operations import OPERATIONS
+from rightsmanager.soap.outgoing import Outgoing
+from rightsmanager.soap.spyne_import import InProtocolBase, SpyneContext
+
+_ACTION_PARAMETER: Final = re.compile(r'(?i:;\s*action\s*=\s*)(?:"([^"]*)"|([^\s;"]+))')
+_ENVIRON_NAMES: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+"""The two headers that WSGI spells without HTTP_."""
+
+
+class Headers(Mapping[str, str]):
+    """The HTTP headers of a WSGI environment by lower-case name, looked up when asked."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        key = _ENVIRON_NAMES.get(name) or "HTTP_" + name.upper().replace("-", "_")
+        value: str = self._environ[key]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (name for name, key in _ENVIRON_NAMES.items() if key in self._environ)
+        for key in self._environ:
+            if key.startswith("HTTP_"):
+                yield key[5:].lower().replace("_", "-")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def soap_version(content_type: str) -> SoapVersion:
+    """Return the version to answer in while, or because, the envelope cannot tell."""
+    is_soap12 = content_type.lstrip().lower().startswith("application/soap+xml")
+    return SoapVersion.SOAP12 if is_soap12 else SoapVersion.SOAP11
+
+
+def soap_action(environ: Mapping[str, Any]) -> str:
+    """Return the action that the HTTP headers name, without quotes; empty if they name none."""
+    action: str = environ.get("HTTP_SOAPACTION", "").strip().strip('"').strip()
+    if action:
+        return action
+    match = _ACTION_PARAMETER.search(environ.get("CONTENT_TYPE", ""))
+    return "" if match is None else match[1] or match[2] or ""
+
+
+def refuse_unknown_operation(envelope: Envelope) -> None:
+    """Refuse a Body whose element is none of the nine in the namespace P."""
+    if envelope.namespace != PROTOCOLS:
+        raise InvalidMessage(
+            f"the Body's {envelope.operation} is in the namespace {envelope.namespace!r}, "
+            f"expected {PROTOCOLS!r}"
+        )
+    if envelope.operation not in OPERATIONS:
+        raise InvalidMessage(
+            f"there is no operation {envelope.operation}, expected one of {', '.join(OPERATIONS)}"
+        )
+
+
+def refuse_other_action(action: str, operation: str) -> None:
+    """Refuse an action that names another of the nine than the Body.
+
+    The Body decides, so an action that names none of them is nothing to refuse.
+    """
+    named = re.split("[/#:]", action)[-1]
+    if named != operation and named in OPERATIONS:
+        raise InvalidMessage(f"the SOAPAction names {named}, and the Body is {operation}")
+
+
+def refuse_must_understand(blocks: tuple[str, ...]) -> None:
+    """Refuse header blocks that the sender demands to be understood; none is."""
+    if blocks:
+        raise NotUnderstood(f"the header {blocks[0]} must be understood, and no header is")
+
+
+class Incoming(InProtocolBase):  # type: ignore[misc] # spyne ships no types
+    """Reads envelopes of both SOAP versions."""
+
+    def __init__(self, answers: Mapping[SoapVersion, Outgoing]) -> None:
+        super().__init__()
+        self._answers = answers
+
+    def create_in_document(self, ctx: SpyneContext, in_string_encoding: str | None = None) -> None:
+        """Parse the body, and choose the out-protocol by its version."""
+        del in_string_encoding
+        content_type = ctx.transport.req.get("CONTENT_TYPE", "")
+        ctx.out_protocol = self._answers[soap_version(content_type)]
+        ctx.in_document = parse_envelope(b"".join(ctx.in_string))
+        ctx.out_protocol = self._answers[ctx.in_document.version]
+
+    def decompose_incoming_envelope(self, ctx: SpyneContext, message: object) -> None:
+        """Set the operation's name once nothing speaks against it."""
+        del message
+        envelope = ctx.in_document
+        refuse_must_understand(envelope.must_understand)
+        refuse_unknown_operation(envelope)
+        refuse_other_action(soap_action(ctx.transport.req), envelope.operation)
+        ctx.method_request_string = f"{{{PROTOCOLS}}}{envelope.operation}"
+
+    def generate_method_contexts(self, ctx: SpyneContext) -> tuple[Any]:
+        """Return the context itself: no operation has auxiliary methods to copy it for."""
+        (ctx.descriptor,) = self.get_call_handles(ctx)
+        return (ctx,)
+
+    def deserialize(self, ctx: SpyneContext, message: object) -> None:
+        """Set the operation's one argument to the request as it came."""
+        del message
+        environ = ctx.transport.req
+        ctx.in_object = [
+            Request(
+                envelope=ctx.in_document,
+                url=ctx.udc,
+                query=environ.get("QUERY_STRING", ""),
+                headers=Headers(environ),
+                remote=environ.get("REMOTE_ADDR", ""),
+            )
+        ]

@@ -1,0 +1,187 @@
+"""The nine operations as one table: wire name, role, what it does, and what its messages hold.
+
+    challenge   Operation[P]/challenge/Challenge[M]/element[P Id="SignedData"] + Signature[D]
+    reply       OperationResponse[P]/OperationResult/Response[M]/element[P] + Signature[D]
+
+AcquirePackagingData alone has neither wrapper; its challenge is in the namespace K.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Role(Enum):
+    """What a server may be set up to be; each operation belongs to one."""
+
+    LICENSE = "license"
+    DOMAIN = "domain"
+    METERING = "metering"
+    SECURE_STOP = "secure_stop"
+    SECURE_DELETE = "secure_delete"
+    PACKAGING = "packaging"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one direction carries: the element that is signed, and its children as a reader sees."""
+
+    element: str
+    children: tuple[str, ...]
+    sealed: bool = True
+    """Of a challenge: EncryptedData and Signature follow; of a reply: chain and Signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the service."""
+
+    name: str
+    role: Role
+    summary: str
+    challenge: Message
+    reply: Message
+
+
+_DOMAIN: Final = (
+    "<DomainServiceID>GUID, base64</DomainServiceID>",
+    "<AccountID>GUID, base64</AccountID>",
+)
+_MID: Final = "<MeteringID>GUID, base64</MeteringID>"
+_TRANSACTION: Final = "<TransactionID>GUID</TransactionID>"
+
+_TABLE: Final = (
+    Operation(
+        "AcquireLicense",
+        Role.LICENSE,
+        "Issues licences for the key identifiers of a content header.",
+        Message(
+            "LA",
+            (
+                (
+                    '<ContentHeader><WRMHEADER xmlns="http://schemas.microsoft.com/DRM/2007/03/'
+                    'PlayReadyHeader" version="4.0.0.0">…</WRMHEADER></ContentHeader>'
+                ),
+                "<CLIENTINFO><CLIENTVERSION>4.4.0.1</CLIENTVERSION></CLIENTINFO>",
+                "<LicenseNonce>16 bytes, base64</LicenseNonce>",
+                "<ClientTime>seconds since 1970</ClientTime>",
+            ),
+        ),
+        Message(
+            "LicenseResponse",
+            (
+                "<Licenses><License>XMR licence, base64</License></Licenses>",
+                "<LicenseNonce>16 bytes, base64</LicenseNonce>",
+                "<ResponseID>32 bytes, base64</ResponseID>",
+            ),
+        ),
+    ),
+    Operation(
+        "AcknowledgeLicense",
+        Role.LICENSE,
+        "Takes note of which licences of a transaction the client could store.",
+        Message("LicenseAcknowledgement", (_TRANSACTION,)),
+        Message("LicenseAcknowledgementResponse", (_TRANSACTION,)),
+    ),
+    Operation(
+        "JoinDomain",
+        Role.DOMAIN,
+        "Makes a device a member of an account's domain and hands it the domain's keys.",
+        Message("DomainJoin", _DOMAIN),
+        Message(
+            "DomainJoinResponse",
+            (
+                *_DOMAIN,
+                "<Revision>1</Revision>",
+                (
+                    '<DomainCertificates><DomainCertificate Revision="1">chain, base64'
+                    "</DomainCertificate></DomainCertificates>"
+                ),
+                '<DomainKeys><DomainKey Revision="1">168 bytes, base64</DomainKey></DomainKeys>',
+            ),
+        ),
+    ),
+    Operation(
+        "LeaveDomain",
+        Role.DOMAIN,
+        "Ends a device's membership in a domain.",
+        Message("DomainLeave", _DOMAIN),
+        Message("DomainLeaveResponse", (*_DOMAIN, "<Revision>1</Revision>")),
+    ),
+    Operation(
+        "GetMeteringCertificate",
+        Role.METERING,
+        "Hands out the certificate for which a client encrypts its play counts.",
+        Message("MeteringCertificateRequest", (_MID,)),
+        Message(
+            "MeteringCertificateResponse",
+            (_MID, "<MeteringCertificate>chain, base64</MeteringCertificate>"),
+        ),
+    ),
+    Operation(
+        "ProcessMeteringData",
+        Role.METERING,
+        "Counts what a client reports to have played, once for each transaction.",
+        Message("MeteringData", (_MID, _TRANSACTION, "<Partial>0</Partial>")),
+        Message("MeteringResponse", (_MID, _TRANSACTION, "<RecordsAccepted>1</RecordsAccepted>")),
+    ),
+    Operation(
+        "ProcessSecureStopData",
+        Role.SECURE_STOP,
+        "Records that playback sessions have ended.",
+        Message("SecureStopData", (_MID,)),
+        Message(
+            "SecureStopResponse",
+            (
+                _MID,
+                "<SessionID>GUID, base64</SessionID>",
+                "<SecureStop2VerifiedSession>GUID, base64</SecureStop2VerifiedSession>",
+            ),
+        ),
+    ),
+    Operation(
+        "ProcessDeleteLicenseData",
+        Role.SECURE_DELETE,
+        "Records that a client has deleted persistent licences.",
+        Message("DeleteLicenseData", ()),
+        Message("DeleteLicenseResponse", ("<SessionID>GUID, base64</SessionID>",), sealed=False),
+    ),
+    Operation(
+        "AcquirePackagingData",
+        Role.PACKAGING,
+        "Gives a packager content keys and the data to put into the content.",
+        Message(
+            "",
+            (
+                (
+                    "<ProtectionSystems><ProtectionSystemId>9a04f079-9840-4286-ab92-e65be0885f95"
+                    "</ProtectionSystemId></ProtectionSystems>"
+                ),
+                (
+                    "<StreamProtectionRequests><StreamInformation>"
+                    "<ProgramIdentifier>a name</ProgramIdentifier>"
+                    "<OffsetFromProgramStart>PT0S</OffsetFromProgramStart>"
+                    "</StreamInformation></StreamProtectionRequests>"
+                ),
+            ),
+        ),
+        Message(
+            "",
+            (
+                (
+                    "<StreamProtectionResponses><StreamProtection>"
+                    "<ProgramIdentifier>a name</ProgramIdentifier>"
+                    "<OffsetFromProgramStart>PT0S</OffsetFromProgramStart>"
+                    "<KeyId>GUID</KeyId><KeyData>16 bytes, base64</KeyData>"
+                    "<ProtectionSystemData><ProtectionSystem>"
+                    "<ProtectionSystemId>9a04f079-9840-4286-ab92-e65be0885f95</ProtectionSystemId>"
+                    "<Data>PlayReady Object, base64</Data></ProtectionSystem></ProtectionSystemData>"
+                    "</StreamProtection></StreamProtectionResponses>"
+                ),
+            ),
+        ),
+    ),
+)
+
+OPERATIONS: Final = {operation.name: operation for operation in _TABLE}
+"""Each operation by its wire name, in the order of the WSDL."""

@@ -1,0 +1,136 @@
+"""The WSGI side of the application: spyne's steps for one call, with a guard round them.
+
+generate_contexts   bytes → envelope → operation    Incoming
+get_in_object       envelope → Request              Incoming
+get_out_object      Request → the Body's child      the operation
+get_out_string      the Body's child → bytes        Outgoing
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from rightsmanager.errors import Refusal
+from rightsmanager.soap.application import RightsManagerApplication
+from rightsmanager.soap.faults import RefusalFault, build_fault
+from rightsmanager.soap.incoming import soap_version
+from rightsmanager.soap.outgoing import CONTENT_TYPES, build_envelope
+from rightsmanager.soap.spyne_import import HttpMethodContext, SpyneContext, WsgiApplication
+
+OK: Final = "200 OK"
+FAULT: Final = "500 Internal Server Error"
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+
+class Context(HttpMethodContext):  # type: ignore[misc] # spyne ships no types
+    """One call; its `udc` is the URL that the client asked for."""
+
+    __setattr__ = object.__setattr__
+    """spyne's own looks every name up against typing errors, sixty times a call."""
+
+    def fire_event(self, event: str, *arguments: object, **options: object) -> None:
+        """Do nothing, since nothing listens: a call would fire eight events in vain."""
+
+
+class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
+    """Answers each request with a reply or a fault, and nothing else."""
+
+    def __init__(
+        self, application: RightsManagerApplication, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        super().__init__(application)
+        self._incidents = application.incidents
+        self._clock = clock
+
+    def __call__(
+        self, req_env: Environ, start_response: StartResponse, wsgi_url: str | None = None
+    ) -> list[bytes]:
+        """Answer the envelope in `wsgi.input`, CONTENT_LENGTH bytes; `wsgi_url` has no query."""
+        return self.handle_rpc(req_env, start_response, wsgi_url or "")
+
+    def handle_rpc(
+        self, req_env: Environ, start_response: StartResponse, url: str = ""
+    ) -> list[bytes]:
+        """Run one call through spyne and send what it came to."""
+        begun = self._clock()
+        ctx = Context(self, req_env, "")
+        ctx.udc = url
+        ctx.in_string = [req_env["wsgi.input"].read(int(req_env.get("CONTENT_LENGTH") or 0))]
+        try:
+            self._run(ctx)
+        except Exception as error:  # noqa: BLE001 -- the outermost guard
+            self._fail(ctx, error)
+            self.get_out_string(ctx)
+        ctx.close()
+        refusal = ctx.out_error and ctx.out_error.refusal
+        self._log(req_env, begun, ctx.method_name or "", refusal, ctx.out_string[0])
+        return _send(
+            start_response, FAULT if refusal else OK, ctx.transport.mime_type, ctx.out_string[0]
+        )
+
+    def generate_contexts(
+        self,
+        ctx: SpyneContext,
+        in_string_charset: str | None = None,
+    ) -> tuple[Any]:
+        """Return the call's one context, which holds the fault if the envelope was refused."""
+        try:
+            contexts: tuple[Any] = super().generate_contexts(ctx, in_string_charset)
+        except Exception as error:  # noqa: BLE001 -- spyne passes on all but its own Fault
+            self._fail(ctx, error)
+            return (ctx,)
+        return contexts
+
+    def refuse(
+        self,
+        req_env: Environ,
+        start_response: StartResponse,
+        url: str,
+        refusal: Refusal,
+        status: str = FAULT,
+    ) -> list[bytes]:
+        """Answer with a fault a request whose body was not even read."""
+        version = soap_version(req_env.get("CONTENT_TYPE", ""))
+        body = b"".join(build_envelope(version, build_fault(version, refusal, url)))
+        self._log(req_env, self._clock(), "", refusal, body)
+        return _send(start_response, status, CONTENT_TYPES[version], body)
+
+    def _run(self, ctx: SpyneContext) -> None:
+        self.generate_contexts(ctx)
+        if ctx.out_error is None:
+            self.get_in_object(ctx)
+            self.get_out_object(ctx)
+        self.get_out_string(ctx)
+
+    def _fail(self, ctx: SpyneContext, error: Exception) -> None:
+        ctx.out_error = RefusalFault(self._incidents.refusal(error))
+        ctx.out_document = None
+
+    def _log(
+        self, environ: Environ, begun: float, operation: str, refusal: Refusal | None, body: bytes
+    ) -> None:
+        self._incidents.log.info(
+            "call",
+            operation=operation,
+            status="ok" if refusal is None else refusal.status.hex,
+            ms=round(1000 * (self._clock() - begun), 3),
+            remote=environ.get("REMOTE_ADDR", ""),
+            bytes_in=int(environ.get("CONTENT_LENGTH") or 0),
+            bytes_out=len(body),
+        )
+
+
+def _send(
+    start_response: StartResponse, status: str, content_type: str, body: bytes
+) -> list[bytes]:
+    start_response(
+        status,
+        [
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "private"),
+        ],
+    )
+    return [body]

@@ -1,0 +1,109 @@
+"""The one import of spyne: 2.14.0 made to load on Python 3.11 to 3.13, silent and without pauses.
+
+    Python 3.12 dropped `find_module`, by which spyne's vendored six 1.14 offers `six.moves`;
+                a finder with `find_spec` that asks the same table takes its place.
+    Python 3.13 dropped `cgi`, and 3.11 warns of it; spyne wants its `parse_header` alone, so a
+                module with that one function stands in while spyne is imported, and no longer.
+    its logger  prints malformed bodies whole and a traceback for each fault: silenced.
+    its context runs a full garbage collection each second: never again.
+
+Whatever else of this package needs spyne imports it from here.
+"""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from email.message import Message
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
+from types import ModuleType
+from typing import Any, Final
+
+_MOVES: Final = "spyne.util.six.moves"
+
+
+class MovesFinder:
+    """Finds the modules of spyne's vendored `six.moves`."""
+
+    @staticmethod
+    def find_spec(
+        fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of a name in six's own table, None of any other name."""
+        del path, target
+        if fullname != _MOVES and not fullname.startswith(_MOVES + "."):
+            return None
+        table = sys.modules["spyne.util.six"]._importer.known_modules  # noqa: SLF001 -- see above
+        return spec_from_loader(fullname, MovesLoader()) if fullname in table else None
+
+
+class MovesLoader(Loader):
+    """Loads what MovesFinder found."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the module that six made for this name."""
+        module: ModuleType = sys.modules["spyne.util.six"]._importer.load_module(spec.name)  # noqa: SLF001
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing is left to run: six's modules are made, not read."""
+
+
+def parse_header(line: str) -> tuple[str, dict[str, str]]:
+    """Return the value and the parameters of a header such as Content-Type."""
+    message = Message()
+    message["content-type"] = line
+    (value, _), *parameters = message.get_params() or [("", "")]
+    return value, dict(parameters)
+
+
+@contextmanager
+def _loadable() -> Iterator[None]:
+    if sys.version_info >= (3, 12):
+        sys.meta_path.append(MovesFinder)
+    cgi = ModuleType("cgi")
+    cgi.parse_header = parse_header  # type: ignore[attr-defined] # made here
+    before = sys.modules.get("cgi")
+    sys.modules["cgi"] = cgi
+    try:
+        with warnings.catch_warnings():
+            # Escapes and idioms of older Pythons: nothing that this project could mend.
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if before is None:
+            del sys.modules["cgi"]
+        else:
+            sys.modules["cgi"] = before
+
+
+with _loadable():
+    import spyne.const
+    from spyne import Application, Fault, InterfaceDocumentsBase, Service, rpc
+    from spyne.model import AnyXml
+    from spyne.protocol import InProtocolBase, OutProtocolBase
+    from spyne.server.http import HttpMethodContext
+    from spyne.server.wsgi import WsgiApplication
+
+spyne.const.MIN_GC_INTERVAL = float("inf")
+logging.getLogger("spyne").setLevel(logging.CRITICAL + 1)
+
+SpyneContext = Any
+"""The context of a call: spyne's MethodContext, which has no types."""
+
+__all__ = [
+    "AnyXml",
+    "Application",
+    "Fault",
+    "HttpMethodContext",
+    "InProtocolBase",
+    "InterfaceDocumentsBase",
+    "OutProtocolBase",
+    "Service",
+    "SpyneContext",
+    "WsgiApplication",
+    "rpc",
+]
