@@ -1,0 +1,35 @@
+"""How a device reaches a server: one POST."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Final
+
+from rightsmanager.errors import InternalError
+
+Post = Callable[[str, str, bytes], bytes]
+"""Posts a body to a URL for an operation and returns the body of the answer."""
+
+TIMEOUT_SECONDS: Final = 30
+_FAULT: Final = 500
+
+
+def post(url: str, action: str, body: bytes) -> bytes:
+    """Return the answer to a SOAP 1.1 request, a fault's too; raises InternalError for others."""
+    if not url.startswith(("http://", "https://")):
+        raise InternalError(f"the URL {url!r} is neither http nor https")
+    request = urllib.request.Request(  # noqa: S310 -- checked above
+        url,
+        data=body,
+        headers={"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code != _FAULT:
+                raise InternalError(f"{url} answered HTTP {error.code}") from None
+            return error.read()
+    except OSError as error:
+        raise InternalError(f"{url} cannot be reached: {error}") from None

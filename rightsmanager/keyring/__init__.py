@@ -1,0 +1,18 @@
+"""Who we are: roots, issuers, server and metering keys and certificates.
+
+`identities` is the table of what there is, `files` keeps it without ever overwriting, `creation`
+makes what is missing, and `loading` reads the whole into one frozen Keyring.
+"""
+
+from rightsmanager.keyring.certification import CertifiedKeys, certify_device
+from rightsmanager.keyring.creation import create
+from rightsmanager.keyring.loading import Keyring, KeyringSources, load
+
+__all__ = [
+    "CertifiedKeys",
+    "Keyring",
+    "KeyringSources",
+    "certify_device",
+    "create",
+    "load",
+]

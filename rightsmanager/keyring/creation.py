@@ -1,0 +1,91 @@
+"""Makes what a keyring lacks; what is there stays as it is."""
+
+from collections.abc import Callable
+from typing import Final
+
+from rightsmanager.crypto import p256
+from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import InternalError
+from rightsmanager.keyring.files import KeyFiles, keep_file
+from rightsmanager.keyring.identities import (
+    IDENTITIES,
+    METERING,
+    ROOT,
+    WMRMSERVER,
+    Certified,
+    Identity,
+)
+from rightsmanager.protocol.bcert import Chain, Key, Template, chain_under, issue
+from rightsmanager.protocol.bcert.objects import CertificateObject, Manufacturer, Metering
+from rightsmanager.protocol.wire import GUID_LENGTH, Mid
+
+MANUFACTURER: Final = "RightsManager test PKI"
+METERING_URL: Final = "http://127.0.0.1:8080/rightsmanager.asmx"
+
+RngFor = Callable[[str], Rng]
+"""Gives each identity a source of its own, so that a seed gives each the same keys anew."""
+
+
+def create(files: KeyFiles, rng_for: RngFor) -> None:
+    """Make every identity that the data folder lacks, and its public files.
+
+    Raises InternalError where an issuer's key is needed and is not there.
+    """
+    for identity in IDENTITIES:
+        _create_identity(files, identity, rng_for(identity.name))
+    _publish(files)
+
+
+def _create_identity(files: KeyFiles, identity: Identity, rng: Rng) -> None:
+    certified = identity.certified
+    if files.find_chain(identity.name) is None or certified is None:
+        if identity is ROOT and _root_is_kept_elsewhere(files):
+            return
+        key = files.keep_key(identity.name, lambda: p256.PrivateKey.generate(rng))
+        if certified is not None:
+            files.keep_chain(
+                identity.name, lambda: _certify(files, identity, certified, key.public, rng)
+            )
+
+
+def _root_is_kept_elsewhere(files: KeyFiles) -> bool:
+    """Return whether the root's key was taken away, as one may do once the issuers are made."""
+    return files.find_key(ROOT.name) is None and (files.public / "root.pub").exists()
+
+
+def _certify(
+    files: KeyFiles, identity: Identity, certified: Certified, public: p256.PublicKey, rng: Rng
+) -> Chain:
+    issuer_key = files.find_key(certified.issuer)
+    if issuer_key is None:
+        raise InternalError(
+            f"{identity.name} has no certificate and the key of its issuer, "
+            f"{files.private / certified.issuer}.key, is not there"
+        )
+    template = Template(
+        type=certified.type,
+        security_level=certified.security_level,
+        certificate_id=rng(GUID_LENGTH),
+        client_id=rng(GUID_LENGTH),
+        keys=(Key(public, certified.usages),),
+        manufacturer=Manufacturer(MANUFACTURER, identity.name, "1"),
+        objects=_objects(identity, rng),
+    )
+    return chain_under(issue(template, issuer_key), files.find_chain(certified.issuer))
+
+
+def _objects(identity: Identity, rng: Rng) -> tuple[CertificateObject, ...]:
+    if identity is not METERING:
+        return ()
+    return (Metering(Mid(rng(GUID_LENGTH)), METERING_URL),)
+
+
+def _publish(files: KeyFiles) -> None:
+    for identity in (WMRMSERVER, ROOT):
+        key = files.find_key(identity.name)
+        if key is not None:
+            public = key.public.raw
+            keep_file(files.public / f"{identity.name}.pub", lambda: public)  # noqa: B023 -- called at once
+    metering = files.find_chain(METERING.name)
+    if metering is not None:
+        keep_file(files.public / "metering.bin", lambda: metering.raw)

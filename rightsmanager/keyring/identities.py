@@ -1,0 +1,86 @@
+"""What a keyring holds, as one table: each identity, who issues it and what it may do.
+
+root                    signs the issuers; clients know its public key
+device-issuer           certifies devices, PCs and applications
+domain-issuer           certifies domains
+metering-issuer         certifies metering services
+license-signer-issuer   certifies what signs replies
+license-signer          signs licences and replies
+metering                decrypts metering reports
+wmrmserver              decrypts challenges; it has no certificate, clients know its public key
+storage                 encrypts content keys in the store; it has no certificate
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from rightsmanager.protocol.bcert import CertificateType, KeyUsage
+
+ISSUER_LEVEL: Final = 3000
+"""The security level of issuers: no certificate under them can have a higher one."""
+SIGNER_LEVEL: Final = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """What the certificate of an identity says."""
+
+    issuer: str
+    """The identity that signs it."""
+    type: CertificateType
+    usages: tuple[KeyUsage, ...]
+    security_level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One key pair of the keyring."""
+
+    name: str
+    certified: Certified | None = None
+
+
+def _issuer(name: str, *usages: KeyUsage) -> Identity:
+    return Identity(name, Certified("root", CertificateType.ISSUER, usages, ISSUER_LEVEL))
+
+
+ROOT: Final = Identity("root")
+WMRMSERVER: Final = Identity("wmrmserver")
+STORAGE: Final = Identity("storage")
+DEVICE_ISSUER: Final = _issuer(
+    "device-issuer",
+    KeyUsage.ISSUE_DEVICE,
+    KeyUsage.ISSUE_SILVERLIGHT,
+    KeyUsage.ISSUE_APPLICATION,
+)
+DOMAIN_ISSUER: Final = _issuer("domain-issuer", KeyUsage.ISSUE_DOMAIN)
+METERING_ISSUER: Final = _issuer("metering-issuer", KeyUsage.ISSUE_METERING)
+LICENSE_SIGNER_ISSUER: Final = _issuer("license-signer-issuer", KeyUsage.ISSUE_LICENSE_SIGNER)
+LICENSE_SIGNER: Final = Identity(
+    "license-signer",
+    Certified(
+        LICENSE_SIGNER_ISSUER.name,
+        CertificateType.LICENSE_SIGNER,
+        (KeyUsage.SIGN_LICENSE, KeyUsage.SIGN_RESPONSE),
+        SIGNER_LEVEL,
+    ),
+)
+METERING: Final = Identity(
+    "metering",
+    Certified(
+        METERING_ISSUER.name, CertificateType.METERING, (KeyUsage.ENCRYPT_KEY,), SIGNER_LEVEL
+    ),
+)
+
+IDENTITIES: Final = (
+    ROOT,
+    DEVICE_ISSUER,
+    DOMAIN_ISSUER,
+    METERING_ISSUER,
+    LICENSE_SIGNER_ISSUER,
+    LICENSE_SIGNER,
+    METERING,
+    WMRMSERVER,
+    STORAGE,
+)
+"""All of them, each after its issuer."""

@@ -1,0 +1,1 @@
+"""What to grant: one frozen Grant for each licence, and the licence's objects that say it."""

@@ -1,0 +1,331 @@
+"""Challenges: what a client posts, opened by the server and sealed by the client.
+
+    Envelope/Body/Operation[P]/challenge/Challenge[M]
+      E[P Id="SignedData" xml:space="preserve"]      LA for AcquireLicense
+        Version, …, EncryptedData[X]
+      Signature[D]
+
+The plaintext of EncryptedData is
+
+    Data/CertificateChains/CertificateChain          base64 BCert chain, one or several
+        /Features/Feature[@Name]                     optional
+        /Features/REE/…                              optional
+
+and LA holds Version (1 with header 4.0 and 4.1, 4 with 4.2, 5 with 4.3), ContentHeader/WRMHEADER,
+CLIENTINFO/CLIENTVERSION, RevocationLists/RevListInfo/{ListID,Version} (optional), CustomData
+(optional), LicenseNonce (base64, 16 bytes), ClientTime (Unix seconds), EncryptedData.
+
+Source: published samples of messages.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from xml.sax.saxutils import escape
+
+from lxml import etree
+
+from rightsmanager.crypto import p256
+from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch
+from rightsmanager.protocol import wrmheader, xmlsec
+from rightsmanager.protocol.bcert import Chain, KeyUsage
+from rightsmanager.protocol.envelope import Envelope, SoapVersion, parse_xml
+from rightsmanager.protocol.wire import (
+    HEADER,
+    MESSAGES,
+    PROTOCOLS,
+    XMLDSIG,
+    XMLENC,
+    Guid,
+    decode_base64,
+    encode_base64,
+)
+from rightsmanager.protocol.xmlsec import child, number_of, optional_child, optional_text, text_of
+
+SERVER_KEY_NAME: Final = "WMRMServer"
+NONCE_LENGTH: Final = 16
+LICENSE_VERSIONS: Final = {
+    "4.0.0.0": 1,
+    "4.1.0.0": 1,
+    "4.2.0.0": 4,
+    "4.3.0.0": 5,
+}
+"""The Version of LA by the version of the header it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A challenge whose digest, encryption, signer and signature are right.
+
+    Whether its chains are to be trusted is the verifier's question, asked with the time of day.
+    """
+
+    element: etree._Element = field(repr=False)
+    """E; only `rightsmanager.protocol` looks into it."""
+    data: etree._Element = field(repr=False)
+    """The decrypted Data element; likewise."""
+    chains: tuple[Chain, ...]
+    """Every chain in the challenge, in its order."""
+    signer: Chain
+    """The chain whose leaf signed the challenge: the device's."""
+    digest: bytes
+    """SHA-256 of E as it was signed, 32 bytes: the same for a challenge that is sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationListInfo:
+    """A revocation list that the client holds."""
+
+    list_id: Guid
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseChallenge:
+    """What an AcquireLicense challenge asks, as its LA says it."""
+
+    version: int
+    header: wrmheader.Header
+    client_version: str
+    revocation_lists: tuple[RevocationListInfo, ...]
+    custom_data: str | None
+    nonce: bytes
+    """16 bytes."""
+    client_time: int
+    """Unix seconds by the client's clock."""
+    chains: tuple[Chain, ...]
+    signer: Chain
+    features: tuple[str, ...]
+    """The names in Features, as written."""
+    ree_features: tuple[str, ...]
+    """The names of the elements in Features/REE."""
+    digest: bytes
+    """SHA-256 of LA as it was signed, 32 bytes."""
+
+
+# --- open: the server's side --------------------------------------------------------------------
+
+
+def open_challenge(
+    envelope: Envelope,
+    name: str,
+    keys: Callable[[str], Sequence[p256.PrivateKey]],
+    backend: p256.Backend,
+    parse_chain: Callable[[bytes], Chain],
+) -> Opened:
+    """Return the challenge in an operation's element, decrypted and with its signature verified.
+
+    `name` is the local name of E. `keys` gives the private keys that a KeyName may mean.
+    Raises InvalidMessage.
+    """
+    element, signature = signed_element(envelope, name)
+    xmlsec.verify_digest(element, signature, envelope.text)
+    encrypted = xmlsec.parse_encrypted(child(element, XMLENC, "EncryptedData"))
+    plaintext = xmlsec.decrypt(encrypted, keys(encrypted.key_name), backend)
+    data = parse_xml(plaintext, "the plaintext of EncryptedData")
+    chains = _chains(data, parse_chain)
+    signer = _signer(chains, signature)
+    return Opened(element, data, chains, signer, signature.digest)
+
+
+def signed_element(envelope: Envelope, name: str) -> tuple[etree._Element, xmlsec.Signature]:
+    """Return E and its Signature, unverified; raises InvalidMessage."""
+    wrapper = child(child(envelope.element, PROTOCOLS, "challenge"), MESSAGES, "Challenge")
+    element = child(wrapper, PROTOCOLS, name)
+    if element.get("Id") != xmlsec.SIGNED_ID:
+        raise InvalidMessage(f"{name} has Id {element.get('Id')!r}, expected {xmlsec.SIGNED_ID!r}")
+    return element, xmlsec.parse_signature(child(wrapper, XMLDSIG, "Signature"))
+
+
+def open_license_challenge(
+    envelope: Envelope,
+    keys: Sequence[p256.PrivateKey],
+    backend: p256.Backend,
+    parse_chain: Callable[[bytes], Chain],
+) -> LicenseChallenge:
+    """Return what an AcquireLicense challenge asks.
+
+    Raises InvalidMessage, and ProtocolVersionMismatch for a Version that is not served.
+    """
+    opened = open_challenge(envelope, "LA", _server_keys(keys), backend, parse_chain)
+    element = opened.element
+    features = optional_child(opened.data, "", "Features")
+    return LicenseChallenge(
+        version=_version(element, frozenset(LICENSE_VERSIONS.values())),
+        header=wrmheader.parse_header_element(
+            child(child(element, PROTOCOLS, "ContentHeader"), HEADER, "WRMHEADER")
+        ),
+        client_version=text_of(child(element, PROTOCOLS, "CLIENTINFO"), PROTOCOLS, "CLIENTVERSION"),
+        revocation_lists=_revocation_lists(element),
+        custom_data=optional_text(element, PROTOCOLS, "CustomData"),
+        nonce=decode_base64(
+            text_of(element, PROTOCOLS, "LicenseNonce"), "LicenseNonce", NONCE_LENGTH
+        ),
+        client_time=number_of(element, PROTOCOLS, "ClientTime"),
+        chains=opened.chains,
+        signer=opened.signer,
+        features=() if features is None else _feature_names(features),
+        ree_features=() if features is None else _ree_names(features),
+        digest=opened.digest,
+    )
+
+
+def _server_keys(
+    keys: Sequence[p256.PrivateKey],
+) -> Callable[[str], Sequence[p256.PrivateKey]]:
+    def by_name(name: str) -> Sequence[p256.PrivateKey]:
+        if name != SERVER_KEY_NAME:
+            raise InvalidMessage(f"KeyName is {name[:64]!r}, expected {SERVER_KEY_NAME!r}")
+        return keys
+
+    return by_name
+
+
+def _chains(data: etree._Element, parse_chain: Callable[[bytes], Chain]) -> tuple[Chain, ...]:
+    if data.tag != "Data":
+        raise InvalidMessage(f"EncryptedData holds an element {data.tag!r}, expected 'Data'")
+    elements = child(data, "", "CertificateChains").findall("CertificateChain")
+    if not elements:
+        raise InvalidMessage("CertificateChains is empty, expected a CertificateChain")
+    return tuple(
+        parse_chain(decode_base64(xmlsec.plain_text(element), "CertificateChain"))
+        for element in elements
+    )
+
+
+def _signer(chains: tuple[Chain, ...], signature: xmlsec.Signature) -> Chain:
+    if signature.public_key is None:
+        raise InvalidMessage("Signature has no KeyInfo, expected the signer's PublicKey")
+    for chain in chains:
+        key = chain.leaf.key_with_usage(KeyUsage.SIGN)
+        if key is not None and key.raw == signature.public_key:
+            xmlsec.verify_value(signature, key)
+            return chain
+    raise InvalidMessage(
+        "Signature/PublicKey is not the signing key of the leaf certificate in the challenge"
+    )
+
+
+def _version(element: etree._Element, served: frozenset[int]) -> int:
+    version = number_of(element, PROTOCOLS, "Version")
+    if version not in served:
+        raise ProtocolVersionMismatch(
+            f"{etree.QName(element).localname} has Version {version}, "
+            f"served are {', '.join(map(str, sorted(served)))}"
+        )
+    return version
+
+
+def _revocation_lists(element: etree._Element) -> tuple[RevocationListInfo, ...]:
+    lists = optional_child(element, PROTOCOLS, "RevocationLists")
+    if lists is None:
+        return ()
+    return tuple(
+        RevocationListInfo(
+            list_id=Guid.from_base64(text_of(info, PROTOCOLS, "ListID")),
+            version=number_of(info, PROTOCOLS, "Version"),
+        )
+        for info in lists.findall(f"{{{PROTOCOLS}}}RevListInfo")
+    )
+
+
+def _feature_names(features: etree._Element) -> tuple[str, ...]:
+    return tuple(feature.get("Name", "") for feature in features.findall("Feature"))
+
+
+def _ree_names(features: etree._Element) -> tuple[str, ...]:
+    ree = optional_child(features, "", "REE")
+    return () if ree is None else tuple(str(name.tag) for name in ree.iterchildren(etree.Element))
+
+
+# --- seal: the client's side --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseRequest:
+    """What a client wants to ask in an AcquireLicense challenge."""
+
+    header: str
+    """The WRMHEADER as text, canonical."""
+    version: int
+    nonce: bytes
+    """16 bytes."""
+    client_time: int
+    client_version: str
+    chain: bytes = field(repr=False)
+    """The device's BCert chain."""
+    custom_data: str | None = None
+    features: tuple[str, ...] = ("AESCBC",)
+    ree_features: tuple[str, ...] = ("AESCBCS",)
+    revocation_lists: tuple[RevocationListInfo, ...] = ()
+
+
+def seal_license_challenge(
+    request: LicenseRequest,
+    signing_key: p256.PrivateKey,
+    server_key: p256.PublicKey,
+    backend: p256.Backend,
+    rng: Rng,
+) -> bytes:
+    """Return the SOAP 1.1 envelope of a signed and encrypted AcquireLicense challenge."""
+    plaintext = _build_data(request).encode()
+    encrypted = xmlsec.encrypt(plaintext, SERVER_KEY_NAME, server_key, backend, rng)
+    element = (
+        f'<LA xmlns="{PROTOCOLS}" Id="{xmlsec.SIGNED_ID}" xml:space="preserve">'
+        f"<Version>{request.version}</Version>"
+        f"<ContentHeader>{request.header}</ContentHeader>"
+        f"<CLIENTINFO><CLIENTVERSION>{escape(request.client_version)}</CLIENTVERSION></CLIENTINFO>"
+        f"{_build_revocation_lists(request.revocation_lists)}"
+        f"{_build_custom_data(request.custom_data)}"
+        f"<LicenseNonce>{encode_base64(request.nonce)}</LicenseNonce>"
+        f"<ClientTime>{request.client_time}</ClientTime>"
+        f"{xmlsec.build_encrypted(encrypted)}</LA>"
+    ).encode()
+    return seal_challenge("AcquireLicense", element, signing_key)
+
+
+def seal_challenge(operation: str, element: bytes, signing_key: p256.PrivateKey) -> bytes:
+    """Return the SOAP 1.1 envelope of a challenge whose E is already serialised, signed."""
+    signature = xmlsec.sign(element, signing_key, name_key=True)
+    head = (
+        '<?xml version="1.0" encoding="utf-8"?>'
+        f'<soap:Envelope xmlns:soap="{SoapVersion.SOAP11.namespace}"><soap:Body>'
+        f'<{operation} xmlns="{PROTOCOLS}"><challenge><Challenge xmlns="{MESSAGES}">'
+    )
+    tail = (
+        f"{xmlsec.build_signature(signature)}</Challenge></challenge></{operation}>"
+        "</soap:Body></soap:Envelope>"
+    )
+    return head.encode() + element + tail.encode()
+
+
+def _build_data(request: LicenseRequest) -> str:
+    features = "".join(f'<Feature Name="{name}"></Feature>' for name in request.features)
+    ree = "".join(f"<{name}></{name}>" for name in request.ree_features)
+    return (
+        "<Data><CertificateChains><CertificateChain>"
+        f" {encode_base64(request.chain)} "
+        "</CertificateChain></CertificateChains>"
+        f"<Features>{features}<REE>{ree}</REE></Features></Data>"
+    )
+
+
+def _build_revocation_lists(lists: tuple[RevocationListInfo, ...]) -> str:
+    if not lists:
+        return ""
+    infos = "".join(
+        f"<RevListInfo><ListID>{info.list_id.base64}</ListID>"
+        f"<Version>{info.version}</Version></RevListInfo>"
+        for info in lists
+    )
+    return f"<RevocationLists>{infos}</RevocationLists>"
+
+
+def _build_custom_data(custom_data: str | None) -> str:
+    return "" if custom_data is None else f"<CustomData>{escape_text(custom_data)}</CustomData>"
+
+
+def escape_text(text: str) -> str:
+    """Return the text as canonical XML writes it."""
+    return escape(text, {"\r": "&#xD;"})

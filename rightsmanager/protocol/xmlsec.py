@@ -1,0 +1,345 @@
+"""XML encryption and signature as PlayReady's messages use them.
+
+A protected element E carries `Id="SignedData"`; a challenge's E ends with
+
+    EncryptedData[X]
+      EncryptionMethod aes128-cbc
+      KeyInfo[D]/EncryptedKey[X]
+        EncryptionMethod ecc256
+        KeyInfo[D]/KeyName            whose key it is encrypted to
+        CipherData/CipherValue        EC ElGamal ciphertext(128) of a point, x = IV(16), key(16)
+      CipherData/CipherValue          IV(16), AES-128-CBC of the plaintext with PKCS#7
+
+and beside E stands
+
+    Signature[D]
+      SignedInfo                      Reference "#SignedData": DigestValue = SHA-256 of E
+      SignatureValue                  ECDSA r(32), s(32) over SignedInfo
+      KeyInfo/KeyValue/ECCKeyValue/PublicKey    x(32), y(32); in challenges only
+
+Both hashes are over the element as it stands alone: with the namespaces it declares itself and none
+of the envelope's, which on a parsed tree is exclusive C14N whatever the message names.
+
+Source: published samples of messages; XML Encryption and XML Signature of the W3C.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from lxml import etree
+
+from rightsmanager.crypto import aes, p256
+from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.envelope import parse_xml
+from rightsmanager.protocol.wire import (
+    PROTOCOLS,
+    XMLDSIG,
+    XMLENC,
+    decode_base64,
+    encode_base64,
+)
+
+SIGNED_ID: Final = "SignedData"
+C14N: Final = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
+ECDSA_SHA256: Final = PROTOCOLS + "#ecdsa-sha256"
+SHA256: Final = PROTOCOLS + "#sha256"
+ECC256: Final = PROTOCOLS + "#ecc256"
+AES128_CBC: Final = XMLENC + "aes128-cbc"
+ELEMENT_TYPE: Final = XMLENC + "Element"
+
+_IV_LENGTH: Final = 16
+_CIPHERTEXT_LENGTH: Final = 128
+_DIGEST_LENGTH: Final = 32
+_SIGNATURE_LENGTH: Final = 64
+_POINT_LENGTH: Final = 64
+_DIGITS: Final = len(str(2**64))
+
+
+# --- reading an element -------------------------------------------------------------------------
+
+
+def child(parent: etree._Element, namespace: str, name: str) -> etree._Element:
+    """Return the one child of that name; raises InvalidMessage if there is none or several."""
+    found = optional_child(parent, namespace, name)
+    if found is None:
+        raise InvalidMessage(f"{_local(parent)} has no element {name} of namespace {namespace!r}")
+    return found
+
+
+def optional_child(parent: etree._Element, namespace: str, name: str) -> etree._Element | None:
+    """Return the child of that name or None; raises InvalidMessage if there are several."""
+    found = parent.findall(f"{{{namespace}}}{name}" if namespace else name)
+    if len(found) > 1:
+        raise InvalidMessage(f"{_local(parent)} has {len(found)} elements {name}, expected one")
+    return found[0] if found else None
+
+
+def text_of(parent: etree._Element, namespace: str, name: str) -> str:
+    """Return the text of the one child of that name, without the white space around it."""
+    return plain_text(child(parent, namespace, name))
+
+
+def optional_text(parent: etree._Element, namespace: str, name: str) -> str | None:
+    """Return the text of the child of that name, unchanged, or None."""
+    found = optional_child(parent, namespace, name)
+    return None if found is None else _text(found)
+
+
+def number_of(parent: etree._Element, namespace: str, name: str) -> int:
+    """Return the unsigned decimal number in the one child of that name, below 2^64."""
+    text = text_of(parent, namespace, name)
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) < 2**64):
+        raise InvalidMessage(f"{name} is {text[:32]!r}, expected a decimal number below 2^64")
+    return int(text)
+
+
+def plain_text(element: etree._Element) -> str:
+    """Return the text of an element that may hold nothing else, without white space around it."""
+    return _text(element).strip()
+
+
+def canonical(element: etree._Element) -> bytes:
+    """Return exclusive C14N of the element: what a signature over it covers."""
+    return etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
+
+
+def _text(element: etree._Element) -> str:
+    if next(element.iterchildren(), None) is not None:
+        raise InvalidMessage(f"{_local(element)} has child nodes, expected text only")
+    return element.text or ""
+
+
+def _local(element: etree._Element) -> str:
+    return etree.QName(element).localname
+
+
+def _algorithm(parent: etree._Element, namespace: str, name: str, expected: str) -> None:
+    actual = child(parent, namespace, name).get("Algorithm")
+    if actual != expected:
+        raise InvalidMessage(
+            f"{_local(parent)}/{name} has Algorithm {actual!r}, expected {expected!r}"
+        )
+
+
+# --- encryption ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """An EncryptedData element: whose key it needs, and its two ciphertexts."""
+
+    key_name: str
+    wrapped_key: bytes = field(repr=False)
+    """EC ElGamal ciphertext, 128 bytes."""
+    ciphertext: bytes = field(repr=False)
+    """IV(16) and AES-128-CBC blocks."""
+
+
+def parse_encrypted(element: etree._Element) -> Encrypted:
+    """Return what an EncryptedData element says; raises InvalidMessage."""
+    _algorithm(element, XMLENC, "EncryptionMethod", AES128_CBC)
+    key = child(child(element, XMLDSIG, "KeyInfo"), XMLENC, "EncryptedKey")
+    _algorithm(key, XMLENC, "EncryptionMethod", ECC256)
+    return Encrypted(
+        key_name=text_of(child(key, XMLDSIG, "KeyInfo"), XMLDSIG, "KeyName"),
+        wrapped_key=decode_base64(
+            _cipher_value(key), "EncryptedKey/CipherValue", _CIPHERTEXT_LENGTH
+        ),
+        ciphertext=decode_base64(_cipher_value(element), "EncryptedData/CipherValue"),
+    )
+
+
+def build_encrypted(encrypted: Encrypted) -> str:
+    """Return the EncryptedData element, canonical."""
+    return (
+        f'<EncryptedData xmlns="{XMLENC}" Type="{ELEMENT_TYPE}">'
+        f'<EncryptionMethod Algorithm="{AES128_CBC}"></EncryptionMethod>'
+        f'<KeyInfo xmlns="{XMLDSIG}"><EncryptedKey xmlns="{XMLENC}">'
+        f'<EncryptionMethod Algorithm="{ECC256}"></EncryptionMethod>'
+        f'<KeyInfo xmlns="{XMLDSIG}"><KeyName>{encrypted.key_name}</KeyName></KeyInfo>'
+        f"<CipherData><CipherValue>{encode_base64(encrypted.wrapped_key)}</CipherValue></CipherData>"
+        "</EncryptedKey></KeyInfo>"
+        f"<CipherData><CipherValue>{encode_base64(encrypted.ciphertext)}</CipherValue></CipherData>"
+        "</EncryptedData>"
+    )
+
+
+def _cipher_value(element: etree._Element) -> str:
+    return plain_text(child(child(element, XMLENC, "CipherData"), XMLENC, "CipherValue"))
+
+
+def decrypt(encrypted: Encrypted, keys: Sequence[p256.PrivateKey], backend: p256.Backend) -> bytes:
+    """Return the plaintext under whichever of the keys it was encrypted to.
+
+    The first half of the message point's x must be the IV in front of the ciphertext; that tells
+    the right key from the others, so that old challenges still open after a roll-over.
+    Raises InvalidMessage.
+    """
+    iv, blocks = encrypted.ciphertext[:_IV_LENGTH], encrypted.ciphertext[_IV_LENGTH:]
+    for key in keys:
+        x = backend.decrypt(key, encrypted.wrapped_key)
+        if hmac.compare_digest(x[:_IV_LENGTH], iv):
+            return aes.cbc_decrypt(x[_IV_LENGTH:], iv, blocks)
+    raise InvalidMessage(
+        f"EncryptedData does not open: the IV before its ciphertext is not the one encrypted to "
+        f"the key {encrypted.key_name}"
+    )
+
+
+def encrypt(
+    plaintext: bytes, key_name: str, key: p256.PublicKey, backend: p256.Backend, rng: Rng
+) -> Encrypted:
+    """Return the plaintext encrypted to a key under a fresh random point."""
+    x = p256.random_point_x(rng)
+    iv, content_key = x[:_IV_LENGTH], x[_IV_LENGTH:]
+    return Encrypted(
+        key_name=key_name,
+        wrapped_key=backend.encrypt(key, x, rng),
+        ciphertext=iv + aes.cbc_encrypt(content_key, iv, plaintext),
+    )
+
+
+# --- signature ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A Signature element: the digest it promises, and what was signed, by which key."""
+
+    digest: bytes
+    """SHA-256 of the signed element, 32 bytes."""
+    signed_info: bytes = field(repr=False)
+    """SignedInfo as it stands alone: the bytes under the signature."""
+    value: bytes = field(repr=False)
+    """r(32) and s(32)."""
+    public_key: bytes | None
+    """x(32) and y(32) where the message names its key."""
+
+
+def parse_signature(element: etree._Element) -> Signature:
+    """Return what a Signature element says; raises InvalidMessage."""
+    info = child(element, XMLDSIG, "SignedInfo")
+    _algorithm(info, XMLDSIG, "CanonicalizationMethod", C14N)
+    _algorithm(info, XMLDSIG, "SignatureMethod", ECDSA_SHA256)
+    reference = child(info, XMLDSIG, "Reference")
+    if reference.get("URI") != f"#{SIGNED_ID}":
+        raise InvalidMessage(
+            f"Signature/Reference has URI {reference.get('URI')!r}, expected '#{SIGNED_ID}'"
+        )
+    _algorithm(reference, XMLDSIG, "DigestMethod", SHA256)
+    return Signature(
+        digest=decode_base64(
+            text_of(reference, XMLDSIG, "DigestValue"), "DigestValue", _DIGEST_LENGTH
+        ),
+        signed_info=canonical(info),
+        value=decode_base64(
+            text_of(element, XMLDSIG, "SignatureValue"), "SignatureValue", _SIGNATURE_LENGTH
+        ),
+        public_key=_public_key(element),
+    )
+
+
+def build_signature(signature: Signature) -> str:
+    """Return the Signature element around a SignedInfo that is already serialised."""
+    key_info = (
+        ""
+        if signature.public_key is None
+        else f'<KeyInfo xmlns="{XMLDSIG}"><KeyValue><ECCKeyValue><PublicKey>'
+        f"{encode_base64(signature.public_key)}"
+        "</PublicKey></ECCKeyValue></KeyValue></KeyInfo>"
+    )
+    return (
+        f'<Signature xmlns="{XMLDSIG}">{signature.signed_info.decode()}'
+        f"<SignatureValue>{encode_base64(signature.value)}</SignatureValue>{key_info}</Signature>"
+    )
+
+
+def _public_key(element: etree._Element) -> bytes | None:
+    key_info = optional_child(element, XMLDSIG, "KeyInfo")
+    if key_info is None:
+        return None
+    value = child(child(key_info, XMLDSIG, "KeyValue"), XMLDSIG, "ECCKeyValue")
+    return decode_base64(text_of(value, XMLDSIG, "PublicKey"), "PublicKey", _POINT_LENGTH)
+
+
+def verify(
+    element: etree._Element, signature: Signature, key: p256.PublicKey, document: bytes
+) -> None:
+    """Return if the element has the promised digest and the key signed that promise.
+
+    `document` is the UTF-8 text the element was parsed from: some clients embed a WRMHEADER that is
+    not canonical, so that only the element's raw text has the digest.
+    Raises InvalidMessage.
+    """
+    verify_digest(element, signature, document)
+    verify_value(signature, key)
+
+
+def verify_digest(element: etree._Element, signature: Signature, document: bytes) -> None:
+    """Return if the element, canonical or as it was written, has the promised digest."""
+    text = canonical(element)
+    if hmac.compare_digest(hashlib.sha256(text).digest(), signature.digest):
+        return
+    raw = _raw_slice(element, document)
+    if (
+        raw is not None
+        and hmac.compare_digest(hashlib.sha256(raw).digest(), signature.digest)
+        and canonical(parse_xml(raw, _local(element))) == text
+    ):
+        return
+    raise InvalidMessage(
+        f"DigestValue is not the SHA-256 of {_local(element)}: it was altered after signing"
+    )
+
+
+def verify_value(signature: Signature, key: p256.PublicKey) -> None:
+    """Return if SignatureValue is the key's signature over SignedInfo."""
+    try:
+        p256.verify(key, signature.value, signature.signed_info)
+    except InvalidMessage:
+        raise InvalidMessage(
+            "SignatureValue does not verify over SignedInfo under the signing key"
+        ) from None
+
+
+def sign(element: bytes, key: p256.PrivateKey, *, name_key: bool) -> Signature:
+    """Return the signature over an element's bytes, which must be canonical as they stand alone.
+
+    `name_key`: whether the message says its public key, as challenges do.
+    """
+    digest = hashlib.sha256(element).digest()
+    signed_info = _SIGNED_INFO % encode_base64(digest).encode()
+    return Signature(
+        digest=digest,
+        signed_info=signed_info,
+        value=p256.sign(key, signed_info),
+        public_key=key.public.raw if name_key else None,
+    )
+
+
+def _raw_slice(element: etree._Element, document: bytes) -> bytes | None:
+    name = re.escape(_qualified_name(element).encode())
+    start = re.search(rb"<" + name + rb"[\s>]", document)
+    end = rb"</" + _qualified_name(element).encode() + rb">"
+    stop = document.rfind(end)
+    if start is None or stop < start.start():
+        return None
+    return document[start.start() : stop + len(end)]
+
+
+def _qualified_name(element: etree._Element) -> str:
+    return f"{element.prefix}:{_local(element)}" if element.prefix else _local(element)
+
+
+_SIGNED_INFO: Final = (
+    f'<SignedInfo xmlns="{XMLDSIG}">'
+    f'<CanonicalizationMethod Algorithm="{C14N}"></CanonicalizationMethod>'
+    f'<SignatureMethod Algorithm="{ECDSA_SHA256}"></SignatureMethod>'
+    f'<Reference URI="#{SIGNED_ID}"><DigestMethod Algorithm="{SHA256}"></DigestMethod>'
+    "<DigestValue>%s</DigestValue></Reference></SignedInfo>"
+).encode()

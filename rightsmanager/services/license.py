@@ -1,0 +1,200 @@
+"""AcquireLicense: a challenge in, licences out.
+
+Rights ids: the first non-persistent licence of a reply has the challenge's LicenseNonce, the next
+ones the nonce plus 1, 2, …; persistent licences have random ones.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from rightsmanager.crypto import p256
+from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.policy.grants import (
+    Grant,
+    Policy,
+    default_grants,
+    describe,
+    refuse_security_level,
+)
+from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.protocol import xmr
+from rightsmanager.protocol.bcert import Certificate, CertificateType, ChainVerifier, KeyUsage
+from rightsmanager.protocol.challenge import LicenseChallenge, open_license_challenge
+from rightsmanager.protocol.response import (
+    RESPONSE_ID_LENGTH,
+    LicenseResponse,
+    seal_license_response,
+)
+from rightsmanager.protocol.xmr.license import RIGHTS_ID_LENGTH
+from rightsmanager.protocol.xmr.objects import Cipher, ContentKey, DeviceKey, KeyMaterial, KeyType
+from rightsmanager.services.content import ContentKeys, FoundKey
+from rightsmanager.services.request import Request
+from rightsmanager.services.signing import Signing
+from rightsmanager.store.queries import IssuedLicense, Store
+
+CLIENT_TYPES: Final = frozenset(
+    {
+        CertificateType.PC,
+        CertificateType.DEVICE,
+        CertificateType.SILVERLIGHT,
+        CertificateType.APPLICATION,
+    }
+)
+"""Who may ask for licences."""
+
+INTEGRITY_KEY_LENGTH: Final = 16
+
+Clock = Callable[[], int]
+"""Gives the time in Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Issue:
+    """A licence that is decided, and only has to be recorded and sealed."""
+
+    grant: Grant
+    key: FoundKey
+    rights_id: bytes
+
+    @property
+    def key_type(self) -> KeyType:
+        """What the content key encrypts."""
+        return self.grant.key_type or self.key.key_type or KeyType.AES_CTR
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseService:
+    """Issues licences to devices whose certificate chain is trusted."""
+
+    server_keys: Sequence[p256.PrivateKey] = field(repr=False)
+    signing: Signing
+    verifier: ChainVerifier
+    content_keys: ContentKeys
+    store: Store
+    policy: Policy
+    backend: p256.Backend
+    clock: Clock
+    rng: Rng
+
+    def acquire_license(self, request: Request) -> bytes:
+        """Return the reply to an AcquireLicense challenge, its licences recorded.
+
+        Raises a Refusal, before which nothing is stored.
+        """
+        now = self.clock()
+        challenge = open_license_challenge(
+            request.envelope, self.server_keys, self.backend, self.verifier.parse
+        )
+        self._refuse(challenge, now)
+        grants = self._decide(challenge)
+        issues = self._record(request, challenge, grants, now)
+        return self._seal(challenge, issues, now)
+
+    def _refuse(self, challenge: LicenseChallenge, now: int) -> None:
+        for chain in challenge.chains:
+            self.verifier.verify(chain, now)
+        leaf = challenge.signer.leaf
+        if leaf.type not in CLIENT_TYPES:
+            raise InvalidMessage(
+                f"the challenge is signed by a certificate of type {leaf.type.name}, "
+                "expected that of a client"
+            )
+
+    def _decide(self, challenge: LicenseChallenge) -> tuple[Grant, ...]:
+        grants = default_grants(challenge.header, self.policy)
+        refuse_security_level(grants, challenge.signer.leaf.security_level)
+        return grants
+
+    def _record(
+        self, request: Request, challenge: LicenseChallenge, grants: tuple[Grant, ...], now: int
+    ) -> list[_Issue]:
+        if not grants:
+            return []
+        with self.store.transaction() as transaction:
+            issues = [
+                _Issue(grant, self.content_keys.find(transaction, grant.kid), rights_id)
+                for grant, rights_id in zip(
+                    grants, self._rights_ids(challenge.nonce, grants), strict=True
+                )
+            ]
+            recorded = transaction.record_licenses(_rows(request, challenge, issues, now))
+        return [
+            replace(issue, rights_id=rights_id)
+            for issue, rights_id in zip(issues, recorded, strict=True)
+        ]
+
+    def _rights_ids(self, nonce: bytes, grants: Sequence[Grant]) -> Iterator[bytes]:
+        count = 0
+        for grant in grants:
+            if grant.policy.persistent:
+                yield self.rng(RIGHTS_ID_LENGTH)
+            else:
+                yield xmr.rights_id_after(nonce, count)
+                count += 1
+
+    def _seal(self, challenge: LicenseChallenge, issues: Sequence[_Issue], now: int) -> bytes:
+        persistent = any(issue.grant.policy.persistent for issue in issues)
+        response = LicenseResponse(
+            licenses=tuple(self._license(issue, challenge.signer.leaf, now) for issue in issues),
+            response_id=self.rng(RESPONSE_ID_LENGTH),
+            nonce=challenge.nonce if persistent else None,
+            signing_chain=self.signing.chain_for(persistent=persistent),
+        )
+        return seal_license_response(response, self.signing.key_for(persistent=persistent))
+
+    def _license(self, issue: _Issue, leaf: Certificate, now: int) -> bytes:
+        device_key = encryption_key(leaf)
+        x = p256.point_x_with_tail(issue.key.key, self.rng)
+        content_key = ContentKey(
+            issue.grant.kid,
+            issue.key_type,
+            Cipher.ECC_256,
+            self.backend.encrypt(device_key, x, self.rng),
+        )
+        return xmr.build_signed(
+            issue.rights_id,
+            (
+                *policy_objects(issue.grant, now),
+                KeyMaterial((content_key, DeviceKey(device_key.raw))),
+            ),
+            x[:INTEGRITY_KEY_LENGTH],
+        )
+
+
+def encryption_key(leaf: Certificate) -> p256.PublicKey:
+    """Return the key that licences for a certificate are bound to; raises InvalidMessage."""
+    key = leaf.key_with_usage(KeyUsage.ENCRYPT_KEY)
+    if key is None:
+        raise InvalidMessage("the leaf certificate has no key with the usage to encrypt keys")
+    return key
+
+
+def device_id(leaf: Certificate) -> str:
+    """Return by what a device is known: base64 of the SHA-256 of its signing key."""
+    key = leaf.key_with_usage(KeyUsage.SIGN)
+    if key is None:
+        raise InvalidMessage("the leaf certificate has no key with the usage to sign")
+    return base64.b64encode(hashlib.sha256(key.raw).digest()).decode()
+
+
+def _rows(
+    request: Request, challenge: LicenseChallenge, issues: Sequence[_Issue], now: int
+) -> list[IssuedLicense]:
+    device = device_id(challenge.signer.leaf)
+    asked = hashlib.sha256(challenge.digest + request.query.encode()).digest()
+    return [
+        IssuedLicense(
+            device=device,
+            request=asked,
+            ordinal=ordinal,
+            kid=issue.grant.kid,
+            license_id=issue.rights_id,
+            policy=describe(issue.grant, issue.key_type),
+            issued_at=now,
+        )
+        for ordinal, issue in enumerate(issues)
+    ]

@@ -1,0 +1,173 @@
+"""One frozen value with every setting; `config/rightsmanager.toml` is its reference.
+
+A setting comes from the environment (`RIGHTSMANAGER_` and the name, a section's name joined by two
+underscores, such as `RIGHTSMANAGER_SERVER__WORKERS`), else from the file, else from its default.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from rightsmanager.errors import InternalError
+
+Role = Literal["license", "domain", "metering", "secure_stop", "secure_delete", "packaging"]
+ALL_ROLES: Final[tuple[Role, ...]] = (
+    "license",
+    "domain",
+    "metering",
+    "secure_stop",
+    "secure_delete",
+    "packaging",
+)
+REFERENCE: Final = Path("config/rightsmanager.toml")
+FILE_VARIABLE: Final = "RIGHTSMANAGER_CONFIG"
+DATA_FILE: Final = "rightsmanager.toml"
+
+Level = Annotated[int, Field(ge=0, le=0xFFFF)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Section):
+    """How the server listens and what it serves."""
+
+    bind: str = "127.0.0.1:8080"
+    workers: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1)] = 4
+    timeout: Annotated[int, Field(ge=1)] = 30
+    keepalive: Annotated[int, Field(ge=0)] = 15
+    roles: tuple[Role, ...] = ALL_ROLES
+    public_url: str = ""
+    trust_forwarded: bool = False
+    cors_origins: tuple[str, ...] = ("*",)
+    max_body: Annotated[int, Field(ge=1024)] = 1024 * 1024
+
+
+class KeyringSettings(_Section):
+    """Keys and certificates other than the ones the data folder holds."""
+
+    trust_anchors: tuple[str, ...] = ()
+    server_keys: tuple[str, ...] = ()
+    signing_key: str = ""
+    signing_chain: str = ""
+
+
+class LicenseSettings(_Section):
+    """How licences are issued and replies signed."""
+
+    key_seed: str = "XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I"
+    sign: Literal["always", "persistent"] = "always"
+
+
+class PolicySettings(_Section):
+    """What a licence grants when the request asks for nothing else."""
+
+    security_level: Level = 150
+    persistent: bool = False
+    play: bool = True
+    valid_for: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] = 0
+    compressed_digital_video: Level = 0
+    uncompressed_digital_video: Level = 0
+    analog_video: Level = 0
+    compressed_digital_audio: Level = 0
+    uncompressed_digital_audio: Level = 0
+
+
+class CryptoSettings(_Section):
+    """Which implementation does the arithmetic."""
+
+    backend: Literal["auto", "libcrypto", "portable"] = "auto"
+    chain_cache: Annotated[int, Field(ge=1)] = 4096
+
+
+class LogSettings(_Section):
+    """What is logged and how."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """Every setting of a server."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RIGHTSMANAGER_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+    )
+
+    data: Path = Path("var")
+    database_url: str = ""
+    server: ServerSettings = ServerSettings()
+    keyring: KeyringSettings = KeyringSettings()
+    license: LicenseSettings = LicenseSettings()
+    policy: PolicySettings = PolicySettings()
+    crypto: CryptoSettings = CryptoSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def effective_database_url(self) -> str:
+        """The database's URL: the one that is set, else SQLite in the data folder."""
+        return self.database_url or f"sqlite:///{(self.data / 'rightsmanager.db').absolute()}"
+
+
+def load(file: Path | None, **overrides: Any) -> Settings:  # noqa: ANN401 -- any field of Settings
+    """Return the settings from overrides, the environment and a file, in that order.
+
+    Raises InternalError, which names the setting and what was expected of it.
+    """
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del dotenv_settings, file_secret_settings
+            if file is None:
+                return init_settings, env_settings
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    if file is not None and not file.is_file():
+        raise InternalError(f"the settings file {file} does not exist")
+    try:
+        return FromFile(**overrides)
+    except ValidationError as error:
+        raise InternalError(_explain(error)) from None
+    except ValueError as error:
+        raise InternalError(f"the settings cannot be read: {error}") from None
+
+
+def find_file(data: Path) -> Path | None:
+    """Return the settings file that is in force, or None.
+
+    That is the one the environment names, else the data folder's, else the reference where the
+    server is started in a checkout.
+    """
+    named = os.environ.get(FILE_VARIABLE)
+    if named:
+        return Path(named)
+    return next((file for file in (data / DATA_FILE, REFERENCE) if file.is_file()), None)
+
+
+def _explain(error: ValidationError) -> str:
+    problems = (
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False)
+    )
+    return "settings: " + "; ".join(problems)

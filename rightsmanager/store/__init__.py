@@ -1,0 +1,1 @@
+"""What the server remembers: one transaction per operation, committed before the reply."""
