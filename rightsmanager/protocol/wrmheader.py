@@ -91,11 +91,11 @@ class Header:
     lui_url: str | None = None
     ds_id: ServiceId | None = None
     custom_attributes: str | None = None
-    """The whole CUSTOMATTRIBUTES element, as XML that stands alone."""
+    """The whole CUSTOMATTRIBUTES element, as canonical XML that stands alone."""
     decryptor_setup: str | None = None
     license_requested: bool = True
     others: tuple[str, ...] = ()
-    """The unknown elements of DATA, as XML that stands alone."""
+    """The unknown elements of DATA, as canonical XML that stands alone."""
     source: str | None = field(default=None, init=False, repr=False, compare=False)
     """The text that was parsed; `dataclasses.replace` leaves it behind."""
 

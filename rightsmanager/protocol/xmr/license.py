@@ -91,7 +91,7 @@ def verify_signature(license: License, integrity_key: bytes) -> None:  # noqa: A
     signatures = license.find_all(Signature)
     if len(signatures) != 1 or license.outer.objects[-1] is not signatures[0]:
         raise InvalidMessage("XMR: the licence does not end with its one signature")
-    verify_cmac(integrity_key, build_license(license)[: -len(_UNSIGNED)], signatures[0].cmac)
+    verify_cmac(integrity_key, signatures[0].cmac, build_license(license)[: -len(_UNSIGNED)])
 
 
 def rights_id_after(nonce: bytes, count: int) -> bytes:

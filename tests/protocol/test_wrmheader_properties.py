@@ -1,0 +1,134 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.wire import HEADER, Kid, ServiceId
+from rightsmanager.protocol.wrmheader import (
+    Algid,
+    Header,
+    HeaderKid,
+    Version,
+    build_header,
+    canonical_header,
+    parse_header,
+    parse_header_element,
+)
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+TESTS = json.loads((VECTORS / "wrmheader.json").read_text("utf-8"))["tests"]
+TEXTS = [test["header"] for test in TESTS]
+
+SIXTEEN = st.binary(min_size=16, max_size=16)
+WORDS = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp", "Cn")),
+    min_size=1,
+    max_size=20,
+)
+OPTIONAL_WORDS = st.none() | WORDS
+CHECKSUM_LENGTHS = {Algid.AESCTR: 8, None: 8, Algid.COCKTAIL: 7}
+
+
+@st.composite
+def keys(draw: st.DrawFn, version: Version) -> HeaderKid:
+    algids: tuple[Algid | None, ...] = (Algid.AESCTR, Algid.COCKTAIL)
+    if version is Version.V4_3:
+        algids = (*Algid, None)
+    algid = draw(st.sampled_from(algids))
+    length = CHECKSUM_LENGTHS.get(algid)
+    checksum = draw(st.none() | st.binary(min_size=length, max_size=length)) if length else None
+    return HeaderKid(Kid(draw(SIXTEEN)), algid, checksum)
+
+
+@st.composite
+def headers(draw: st.DrawFn) -> Header:
+    version = draw(st.sampled_from(Version))
+    most = 1 if version < Version.V4_2 else 4
+    kids = st.lists(keys(version), min_size=1, max_size=most, unique_by=lambda key: key.kid)
+    text = draw(st.sampled_from(("", "a", "&amp;", "<a></a>", '<a xmlns="urn:a"></a>')))
+    start = draw(st.sampled_from(("", ' a="b"', f' xmlns="{HEADER}"', ' xmlns="urn:b"')))
+    return Header(
+        version,
+        tuple(draw(kids)),
+        la_url=draw(OPTIONAL_WORDS),
+        lui_url=draw(OPTIONAL_WORDS),
+        ds_id=draw(st.none() | st.builds(ServiceId, SIXTEEN)),
+        custom_attributes=draw(
+            st.sampled_from((None, f"<CUSTOMATTRIBUTES>{text}</CUSTOMATTRIBUTES>"))
+        ),
+        decryptor_setup=draw(st.sampled_from((None, "ONDEMAND"))),
+        license_requested=version < Version.V4_3 or draw(st.booleans()),
+        others=draw(st.sampled_from(((), (f"<OTHER{start}>{text}</OTHER>",)))),
+    )
+
+
+@given(headers())
+@settings(deadline=None)
+def test_what_is_built_parses_to_the_same(header: Header) -> None:
+    text = build_header(header)
+    parsed = parse_header(text)
+    assert header == parsed
+    assert text == canonical_header(parsed) == build_header(parsed)
+
+
+@given(headers())
+@settings(deadline=None)
+def test_what_is_built_is_canonical(header: Header) -> None:
+    text = build_header(header)
+    assert text.encode() == etree.tostring(etree.fromstring(text), method="c14n")
+
+
+def expect_the_same_text_or_a_refusal(text: str) -> None:
+    try:
+        header = parse_header(text)
+    except InvalidMessage:
+        return
+    assert text == build_header(header)
+    assert header == parse_header(canonical_header(header))
+
+
+@given(st.sampled_from(TEXTS), st.data())
+@settings(deadline=None, max_examples=300)
+def test_an_altered_header_is_refused_or_kept(text: str, draw: st.DataObject) -> None:
+    position = draw.draw(st.integers(0, len(text)))
+    length = draw.draw(st.integers(0, 3))
+    middle = draw.draw(st.text(max_size=3) | st.sampled_from((" ", "<", ">", "/", '"', "&#13;")))
+    expect_the_same_text_or_a_refusal(text[:position] + middle + text[position + length :])
+
+
+@given(st.sampled_from(TEXTS), st.sampled_from(TEXTS), st.integers(0, 600), st.integers(0, 600))
+@settings(deadline=None)
+def test_two_headers_cut_together_are_refused_or_kept(
+    first: str, second: str, end: int, start: int
+) -> None:
+    expect_the_same_text_or_a_refusal(first[:end] + second[start:])
+
+
+@given(st.sampled_from(TEXTS), st.data())
+@settings(deadline=None)
+def test_altered_bytes_are_refused_or_kept(text: str, draw: st.DataObject) -> None:
+    data = bytearray(text.encode("utf-16-le"))
+    for _ in range(2):
+        data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
+    try:
+        header = parse_header(bytes(data))
+    except InvalidMessage:
+        return
+    assert bytes(data) in {build_header(header).encode(code) for code in ("utf-16-le", "utf-8")}
+
+
+def test_every_truncated_header_is_refused() -> None:
+    for text in TEXTS[:3]:
+        for end in range(len(text) - 1):
+            expect_the_same_text_or_a_refusal(text[:end])
+
+
+@given(st.from_regex("[A-Za-z]{1,12}", fullmatch=True), st.sampled_from(("", f"{{{HEADER}}}")))
+@settings(deadline=None)
+def test_any_other_element_is_refused(name: str, namespace: str) -> None:
+    with pytest.raises(InvalidMessage, match="WRMHEADER"):
+        parse_header_element(etree.Element(namespace + name))
