@@ -1,0 +1,39 @@
+"""Content keys derived from a key seed.
+
+    s = the first 30 bytes of the seed, k = the KID
+    A = SHA-256(s ‖ k)    B = SHA-256(s ‖ k ‖ s)    C = SHA-256(s ‖ k ‖ s ‖ k)
+    key = the exclusive or of the six halves of A, B and C
+
+Source: the published page on the PlayReady key seed.
+"""
+
+from base64 import b64decode
+from functools import reduce
+from hashlib import sha256
+from operator import xor
+from typing import Final
+
+from rightsmanager.errors import InvalidMessage
+
+SEED_LENGTH: Final = 30
+KID_LENGTH: Final = 16
+KEY_LENGTH: Final = 16
+
+TEST_KEY_SEED: Final = b64decode("XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I")
+"""The published seed of test content, 30 bytes; whatever is encrypted under it is public."""
+
+
+def content_key(seed: bytes, kid: bytes) -> bytes:
+    """Return the content key of a KID (16 bytes, binary order), 16 bytes.
+
+    Only the seed's first 30 bytes count. Raises InvalidMessage for a shorter seed or another
+    length of KID.
+    """
+    if len(seed) < SEED_LENGTH:
+        raise InvalidMessage(f"key seed has {len(seed)} bytes, expected at least {SEED_LENGTH}")
+    if len(kid) != KID_LENGTH:
+        raise InvalidMessage(f"KID has {len(kid)} bytes, expected {KID_LENGTH}")
+    s = seed[:SEED_LENGTH]
+    digests = (sha256(data).digest() for data in (s + kid, s + kid + s, s + kid + s + kid))
+    halves = (half for digest in digests for half in (digest[:KEY_LENGTH], digest[KEY_LENGTH:]))
+    return reduce(xor, (int.from_bytes(half) for half in halves)).to_bytes(KEY_LENGTH)
