@@ -33,7 +33,7 @@ def read_body(environ: Environ, limit: int, patience: float) -> bytes:
         socket.settimeout(patience)
     try:
         body = _read(environ["wsgi.input"].read, limit + 1 if length is None else length)
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 -- each server has its own for a broken chunk
         raise InvalidMessage(f"the body could not be read: {type(error).__name__}") from None
     if length is None and len(body) > limit:
         raise _too_large(f"more than {limit} bytes", limit)

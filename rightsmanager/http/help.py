@@ -5,6 +5,7 @@
 anything else          the list of operations; a `?cfg=` of a licence URL does no harm here
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -84,7 +85,7 @@ class HelpPages:
 
     def asmx(self, query: str, url: str) -> Page:
         """Return what a GET of the asmx shows."""
-        if query.lower() in _WSDL_QUERIES:
+        if re.split("[=&]", query.lower())[0] in _WSDL_QUERIES:
             return Page(OK, "text/xml; charset=utf-8", self._service.wsdl(url))
         wanted = parse_qs(query).get("op")
         return self._one(wanted[0], url) if wanted else self._all(url)

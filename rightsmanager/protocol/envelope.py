@@ -34,6 +34,20 @@ class SoapVersion(Enum):
 
 
 _VERSIONS: Final = {version.value: version for version in SoapVersion}
+_HEADER: Final = {version: f"{{{version.value}}}Header" for version in SoapVersion}
+_BODY: Final = {version: f"{{{version.value}}}Body" for version in SoapVersion}
+_MUST_UNDERSTAND: Final = {v: f"{{{v.value}}}mustUnderstand" for v in SoapVersion}
+_ROLE: Final = {
+    SoapVersion.SOAP11: f"{{{SoapVersion.SOAP11.value}}}actor",
+    SoapVersion.SOAP12: f"{{{SoapVersion.SOAP12.value}}}role",
+}
+_OWN_ROLES: Final = {
+    "",
+    "http://schemas.xmlsoap.org/soap/actor/next",
+    SoapVersion.SOAP12.value + "/role/next",
+    SoapVersion.SOAP12.value + "/role/ultimateReceiver",
+}
+"""Header blocks for any other role are not this server's to understand."""
 _PARSER: Final = etree.XMLParser(
     encoding="utf-8",
     resolve_entities=False,
@@ -42,6 +56,7 @@ _PARSER: Final = etree.XMLParser(
     remove_pis=False,
     remove_comments=False,
     huge_tree=False,
+    collect_ids=False,
 )
 _BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _PROLOG_WITH_DTD: Final = re.compile(rb"(?>\s+|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
@@ -80,21 +95,22 @@ def parse_envelope(body: bytes) -> Envelope:
     in its Body.
     """
     text = _as_utf8(body)
-    if not text.strip():
+    if not text or text.isspace():
         raise InvalidMessage("the request has an empty body, expected a SOAP envelope")
     root = parse_xml(text, "the request")
-    name = etree.QName(root)
-    version = _VERSIONS.get(name.namespace or "")
-    if name.localname != "Envelope" or version is None:
+    namespace, name = _split(str(root.tag))
+    version = _VERSIONS.get(namespace)
+    if name != "Envelope" or version is None:
         raise InvalidMessage(
-            f"the root element is {name.text}, expected the Envelope of SOAP 1.1 or 1.2"
+            f"the root element is {root.tag!s}, expected the Envelope of SOAP 1.1 or 1.2"
         )
-    header, operation = _header_and_operation(root, version)
-    qname = etree.QName(operation)
+    operation = _operation(root, _BODY[version])
+    namespace, name = _split(str(operation.tag))
+    header = root.find(_HEADER[version])
     return Envelope(
         version=version,
-        operation=qname.localname,
-        namespace=qname.namespace or "",
+        operation=name,
+        namespace=namespace,
         must_understand=() if header is None else _must_understand(header, version),
         text=text,
         element=operation,
@@ -106,28 +122,32 @@ def _as_utf8(body: bytes) -> bytes:
         if body.startswith(bom):
             try:
                 return body.decode(encoding).encode()
-            except UnicodeDecodeError:
+            except UnicodeError:
                 raise InvalidMessage("the request is not the UTF-16 its first bytes say") from None
     return body.removeprefix(codecs.BOM_UTF8)
 
 
-def _header_and_operation(
-    root: etree._Element, version: SoapVersion
-) -> tuple[etree._Element | None, etree._Element]:
-    namespace = version.namespace
-    bodies = root.findall(f"{{{namespace}}}Body")
+def _split(tag: str) -> tuple[str, str]:
+    """Return namespace and local name of a tag in Clark notation."""
+    namespace, _, name = tag.rpartition("}")
+    return namespace[1:], name
+
+
+def _operation(root: etree._Element, body_tag: str) -> etree._Element:
+    bodies = [child for child in root if child.tag == body_tag]
     if len(bodies) != 1:
         raise InvalidMessage(f"the Envelope has {len(bodies)} Body elements, expected one")
-    operations = list(bodies[0].iterchildren(tag=etree.Element))
+    # The tag of a comment or a processing instruction is no string.
+    operations = [child for child in bodies[0] if isinstance(child.tag, str)]
     if len(operations) != 1:
         raise InvalidMessage(f"the Body has {len(operations)} elements, expected one operation")
-    return root.find(f"{{{namespace}}}Header"), operations[0]
+    return operations[0]
 
 
 def _must_understand(header: etree._Element, version: SoapVersion) -> tuple[str, ...]:
-    attribute = f"{{{version.namespace}}}mustUnderstand"
     return tuple(
         str(block.tag)
         for block in header.iterchildren(tag=etree.Element)
-        if block.get(attribute, "").strip() in {"1", "true"}
+        if block.get(_MUST_UNDERSTAND[version], "").strip() in {"1", "true"}
+        and block.get(_ROLE[version], "").strip() in _OWN_ROLES
     )

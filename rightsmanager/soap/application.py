@@ -4,7 +4,7 @@ Each method's result is the Body's child, ready bytes; see rightsmanager.soap.ou
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import cast
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.protocol.envelope import SoapVersion
@@ -66,12 +66,13 @@ def refusing(reason: str) -> ServiceOperation:
     return refuse
 
 
-def wire() -> Callable[[Callable[[Any, Any], bytes]], Callable[[Any, Any], bytes]]:
+Method = Callable[[SpyneContext, Request], bytes]
+"""One of the nine methods: spyne's context and what came."""
+
+
+def wire() -> Callable[[Method], Method]:
     """Return a fresh decorator: spyne's, shared by two methods, drops the second one's result."""
-    return cast(
-        "Callable[[Callable[[Any, Any], bytes]], Callable[[Any, Any], bytes]]",
-        rpc(AnyXml, _returns=AnyXml),
-    )
+    return cast("Callable[[Method], Method]", rpc(AnyXml, _returns=AnyXml))
 
 
 class RightsManager(Service):  # type: ignore[misc] # spyne ships no types
@@ -80,39 +81,39 @@ class RightsManager(Service):  # type: ignore[misc] # spyne ships no types
     # ruff: noqa: N802, N805, D102 -- wire names; spyne gives its context in place of self
 
     @wire()
-    def AcquireLicense(ctx: SpyneContext, challenge: Any) -> bytes:
+    def AcquireLicense(ctx: SpyneContext, challenge: Request) -> bytes:
         return _answer(ctx, "AcquireLicense", challenge)
 
     @wire()
-    def AcknowledgeLicense(ctx: SpyneContext, challenge: Any) -> bytes:
+    def AcknowledgeLicense(ctx: SpyneContext, challenge: Request) -> bytes:
         return _answer(ctx, "AcknowledgeLicense", challenge)
 
     @wire()
-    def JoinDomain(ctx: SpyneContext, challenge: Any) -> bytes:
+    def JoinDomain(ctx: SpyneContext, challenge: Request) -> bytes:
         return _answer(ctx, "JoinDomain", challenge)
 
     @wire()
-    def LeaveDomain(ctx: SpyneContext, challenge: Any) -> bytes:
+    def LeaveDomain(ctx: SpyneContext, challenge: Request) -> bytes:
         return _answer(ctx, "LeaveDomain", challenge)
 
     @wire()
-    def GetMeteringCertificate(ctx: SpyneContext, challenge: Any) -> bytes:
+    def GetMeteringCertificate(ctx: SpyneContext, challenge: Request) -> bytes:
         return _answer(ctx, "GetMeteringCertificate", challenge)
 
     @wire()
-    def ProcessMeteringData(ctx: SpyneContext, challenge: Any) -> bytes:
+    def ProcessMeteringData(ctx: SpyneContext, challenge: Request) -> bytes:
         return _answer(ctx, "ProcessMeteringData", challenge)
 
     @wire()
-    def ProcessSecureStopData(ctx: SpyneContext, challenge: Any) -> bytes:
+    def ProcessSecureStopData(ctx: SpyneContext, challenge: Request) -> bytes:
         return _answer(ctx, "ProcessSecureStopData", challenge)
 
     @wire()
-    def ProcessDeleteLicenseData(ctx: SpyneContext, challenge: Any) -> bytes:
+    def ProcessDeleteLicenseData(ctx: SpyneContext, challenge: Request) -> bytes:
         return _answer(ctx, "ProcessDeleteLicenseData", challenge)
 
     @wire()
-    def AcquirePackagingData(ctx: SpyneContext, challenge: Any) -> bytes:
+    def AcquirePackagingData(ctx: SpyneContext, challenge: Request) -> bytes:
         return _answer(ctx, "AcquirePackagingData", challenge)
 
 

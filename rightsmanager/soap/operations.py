@@ -175,7 +175,8 @@ _TABLE: Final = (
                     "<KeyId>GUID</KeyId><KeyData>16 bytes, base64</KeyData>"
                     "<ProtectionSystemData><ProtectionSystem>"
                     "<ProtectionSystemId>9a04f079-9840-4286-ab92-e65be0885f95</ProtectionSystemId>"
-                    "<Data>PlayReady Object, base64</Data></ProtectionSystem></ProtectionSystemData>"
+                    "<Data>PlayReady Object, base64</Data></ProtectionSystem>"
+                    "</ProtectionSystemData>"
                     "</StreamProtection></StreamProtectionResponses>"
                 ),
             ),
