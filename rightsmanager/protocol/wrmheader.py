@@ -393,7 +393,8 @@ def _standing_alone(element: etree._Element | None) -> str | None:
 
 
 _HEADER_DECLARED: Final = f' xmlns="{HEADER}"'
-_START: Final = re.compile(r"<[^\s/>:]+(?=[\s/>])")
+_DEFAULT_DECLARED: Final = ' xmlns="'
+_START: Final = re.compile(r"<[^\s/>]+")
 
 
 def _inside_header(xml: str) -> str:
@@ -403,8 +404,9 @@ def _inside_header(xml: str) -> str:
         return xml
     name, rest = start[0], xml[start.end() :]
     if rest.startswith(_HEADER_DECLARED):
-        return name + rest[len(_HEADER_DECLARED) :]
-    return xml if rest.startswith(' xmlns="') else f'{name} xmlns=""{rest}'
+        return name + rest.removeprefix(_HEADER_DECLARED)
+    # What has no namespace within it must not get the header's, so the default is always unset.
+    return xml if rest.startswith(_DEFAULT_DECLARED) else f'{name} xmlns=""{rest}'
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,8 @@ def test_unknown_elements_are_written_anew_too() -> None:
     text = (
         f'<WRMHEADER xmlns="{HEADER}" version="4.3.0.0"><DATA><PROTECTINFO><KIDS>'
         f'<KID VALUE="{KID.base64}"></KID></KIDS></PROTECTINFO>'
-        '<NEW a="b"><OLD></OLD></NEW><NEW xmlns=""></NEW><x:NEW xmlns:x="urn:x"></x:NEW>'
+        '<NEW a="b"><OLD></OLD></NEW><NEW xmlns=""></NEW>'
+        '<x:NEW xmlns="" xmlns:x="urn:x"><NEW></NEW></x:NEW>'
         '<NEW xmlns="urn:y"></NEW></DATA></WRMHEADER>'
     )
     header = parse_header(text)
@@ -174,7 +175,7 @@ def test_unknown_elements_are_written_anew_too() -> None:
     assert (
         f'<NEW xmlns="{HEADER}" a="b"><OLD></OLD></NEW>',
         "<NEW></NEW>",
-        '<x:NEW xmlns:x="urn:x"></x:NEW>',
+        '<x:NEW xmlns:x="urn:x"><NEW></NEW></x:NEW>',
         '<NEW xmlns="urn:y"></NEW>',
     ) == header.others
 

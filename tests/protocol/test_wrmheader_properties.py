@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ WORDS = st.text(
     max_size=20,
 )
 OPTIONAL_WORDS = st.none() | WORDS
+TAG = re.compile(r"<[^<>]*>")
+INSERTED = (
+    "text",
+    "<!-- c -->",
+    "<?pi d?>",
+    "<![CDATA[&]]>",
+    "&#13;",
+    "&lt;",
+    '<N xmlns=""/>',
+    '<N xmlns="urn:a" b="c" a="&#10;"><M xmlns=""/></N>',
+    '<p:N xmlns:p="urn:p"><N xmlns="" p:x=""/></p:N>',
+    '<CUSTOMATTRIBUTES xmlns="" xmlns:z="urn:z" z:b="&amp;&#13;"><y/>&gt;</CUSTOMATTRIBUTES>',
+    f'<q:CUSTOMATTRIBUTES xmlns:q="{HEADER}"><y xmlns=""/></q:CUSTOMATTRIBUTES>',
+)
 CHECKSUM_LENGTHS = {Algid.AESCTR: 8, None: 8, Algid.COCKTAIL: 7}
 
 
@@ -98,6 +113,21 @@ def test_an_altered_header_is_refused_or_kept(text: str, draw: st.DataObject) ->
     length = draw.draw(st.integers(0, 3))
     middle = draw.draw(st.text(max_size=3) | st.sampled_from((" ", "<", ">", "/", '"', "&#13;")))
     expect_the_same_text_or_a_refusal(text[:position] + middle + text[position + length :])
+
+
+@given(
+    st.sampled_from([test["header"] for test in TESTS if test["result"] == "valid"]),
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(INSERTED)), min_size=1, max_size=3),
+)
+@settings(deadline=None, max_examples=300)
+def test_a_header_with_more_in_it_is_refused_or_kept(
+    text: str, inserted: list[tuple[int, str]]
+) -> None:
+    for number, middle in inserted:
+        ends = [match.end() for match in TAG.finditer(text)]
+        position = ends[number % len(ends)]
+        text = text[:position] + middle + text[position:]
+    expect_the_same_text_or_a_refusal(text)
 
 
 @given(st.sampled_from(TEXTS), st.sampled_from(TEXTS), st.integers(0, 600), st.integers(0, 600))
