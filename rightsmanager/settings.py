@@ -29,6 +29,7 @@ ALL_ROLES: Final[tuple[Role, ...]] = (
 )
 REFERENCE: Final = Path("config/rightsmanager.toml")
 FILE_VARIABLE: Final = "RIGHTSMANAGER_CONFIG"
+PASSPHRASE_VARIABLE: Final = "RIGHTSMANAGER_PASSPHRASE"  # noqa: S105 -- a name
 DATA_FILE: Final = "rightsmanager.toml"
 
 Level = Annotated[int, Field(ge=0, le=0xFFFF)]
@@ -163,6 +164,12 @@ def find_file(data: Path) -> Path | None:
     if named:
         return Path(named)
     return next((file for file in (data / DATA_FILE, REFERENCE) if file.is_file()), None)
+
+
+def passphrase() -> bytes | None:
+    """Return what the environment says private keys are encrypted under, or None."""
+    value = os.environ.get(PASSPHRASE_VARIABLE)
+    return value.encode() if value else None
 
 
 def _explain(error: ValidationError) -> str:

@@ -1,6 +1,6 @@
 """AcquireLicense from the client's side: a header in, content keys out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from rightsmanager.crypto.random import Rng
@@ -17,7 +17,7 @@ from rightsmanager.protocol.challenge import (
 from rightsmanager.protocol.envelope import parse_envelope
 from rightsmanager.protocol.response import Fault, LicenseResponse, parse_fault
 from rightsmanager.protocol.wire import PROTOCOLS
-from rightsmanager.protocol.wrmheader import Header, build_header
+from rightsmanager.protocol.wrmheader import Header, canonical_header
 
 CLIENT_VERSION: Final = "10.0.16384.10011"
 ACTION: Final = f"{PROTOCOLS}/AcquireLicense"
@@ -57,8 +57,7 @@ def acquire(  # noqa: PLR0913 -- a device, a server, a wish, and its surrounding
     """
     nonce = rng(NONCE_LENGTH)
     request = LicenseRequest(
-        # Without its source a header is written canonical, as the signature over it wants.
-        header=build_header(replace(wanted.header)),
+        header=canonical_header(wanted.header),
         version=LICENSE_VERSIONS[wanted.header.version],
         nonce=nonce,
         client_time=now,

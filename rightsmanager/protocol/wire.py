@@ -62,6 +62,11 @@ class Guid:
         """Read base64 of the 16 bytes."""
         return cls(decode_base64(text, cls.name, GUID_LENGTH))
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read either spelling."""
+        return cls.from_text(text) if _GUID_TEXT.fullmatch(text.strip()) else cls.from_base64(text)
+
     @property
     def text(self) -> str:
         """The `8-4-4-4-12` spelling, in lower case."""

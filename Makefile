@@ -1,0 +1,57 @@
+# make run    serve on 127.0.0.1:8080 with a test PKI of its own
+# make test   the whole test suite
+# make check  ruff, mypy and the tests
+# make bench  what a licence costs, as a ratio to what OpenSSL alone costs
+# make lock   renew the locked requirements
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOCKS := config/requirements
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test check bench lock
+.DELETE_ON_ERROR:
+
+run: $(VENV)/.run
+	@exec $(BIN)/rightsmanager serve
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.test
+	$(BIN)/python -m tests.bench
+
+# Debian ships venv apart from Python; whoever may install packages is spared the step.
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed, $(PYTHON) is older"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy python3-venv; } || \
+	    { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r $(LOCKS)/build.txt
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.venv $(LOCKS)/run.txt pyproject.toml
+	$(PIP) install --no-build-isolation --require-hashes -r $(LOCKS)/run.txt
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run $(LOCKS)/test.txt
+	$(PIP) install --no-build-isolation --require-hashes -r $(LOCKS)/test.txt
+	@touch $@
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-header --upgrade
+
+lock: $(VENV)/.venv
+	$(PIP) install uv
+	printf 'setuptools>=77\nwheel>=0.45\n' | $(COMPILE) - -o $(LOCKS)/build.txt
+	$(COMPILE) pyproject.toml -o $(LOCKS)/run.txt
+	$(COMPILE) --extra test pyproject.toml -o $(LOCKS)/test.txt

@@ -1,0 +1,17 @@
+"""Gunicorn's settings for operators who start it themselves.
+
+gunicorn --config config/gunicorn.conf.py 'rightsmanager.wsgi:create()'
+
+`rightsmanager init` must have made the data folder's keys before. Settings of the server come from
+the environment and config/rightsmanager.toml, as with `rightsmanager serve`.
+"""
+
+import os
+from pathlib import Path
+
+from rightsmanager.settings import find_file, load
+from rightsmanager.wsgi import gunicorn_options
+
+globals().update(
+    gunicorn_options(load(find_file(Path(os.environ.get("RIGHTSMANAGER_DATA", "var")))))
+)

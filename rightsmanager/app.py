@@ -1,0 +1,139 @@
+"""The composition root: the one place that knows every part and puts them together."""
+
+import base64
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rightsmanager.crypto.p256_backends import choose_backend
+from rightsmanager.crypto.random import Rng, system_random
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.http.address import Addressing
+from rightsmanager.http.cors import CrossOrigin
+from rightsmanager.http.front import Front, FrontSettings
+from rightsmanager.http.help import HelpPages, Service
+from rightsmanager.keyring import Keyring, KeyringSources
+from rightsmanager.keyring import load as load_keyring
+from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.policy.grants import OutputLevels, Policy
+from rightsmanager.protocol.bcert import ChainVerifier
+from rightsmanager.services.content import ContentKeys
+from rightsmanager.services.license import Clock, LicenseService
+from rightsmanager.services.signing import Signing
+from rightsmanager.settings import KeyringSettings, PolicySettings, Settings
+from rightsmanager.soap import application, operations, samples, wsdl
+from rightsmanager.soap.server import SoapServer
+from rightsmanager.store.queries import Store, open_store
+
+HOME = "/rightsmanager.asmx"
+"""The path that pages link to; the service is at any path that ends like it."""
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run is given from outside, so that it can be repeated."""
+
+    clock: Clock = field(default=lambda: int(time.time()))
+    rng: Rng = system_random
+    passphrase: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server put together."""
+
+    wsgi: Wsgi
+    store: Store
+    keyring: Keyring
+    services: dict[str, application.ServiceOperation]
+
+
+def build(settings: Settings, surroundings: Surroundings) -> Server:
+    """Return the server that the settings describe; raises InternalError where it cannot be."""
+    backend = choose_backend(settings.crypto.backend)
+    keyring = open_keyring(settings, surroundings.passphrase)
+    store = open_store(settings.effective_database_url)
+    license_service = LicenseService(
+        server_keys=keyring.server_keys,
+        signing=Signing(
+            keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
+        ),
+        verifier=ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache),
+        content_keys=content_keys(settings, keyring),
+        store=store,
+        policy=_policy(settings.policy),
+        backend=backend,
+        clock=surroundings.clock,
+        rng=surroundings.rng,
+    )
+    services: dict[str, application.ServiceOperation] = {
+        "AcquireLicense": license_service.acquire_license,
+    }
+    return Server(_front(settings, services), store, keyring, services)
+
+
+def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:
+    """Return the keyring of the data folder with what the settings add."""
+    return load_keyring(KeyFiles(settings.data, passphrase), _sources(settings.keyring))
+
+
+def content_keys(settings: Settings, keyring: Keyring) -> ContentKeys:
+    """Return where content keys are found; raises InvalidMessage for a seed that is none."""
+    try:
+        seed = base64.b64decode(settings.license.key_seed, validate=True)
+    except ValueError:
+        raise InvalidMessage("license.key_seed is not base64") from None
+    return ContentKeys(keyring.storage_key, seed)
+
+
+def _front(settings: Settings, services: dict[str, application.ServiceOperation]) -> Front:
+    server = settings.server
+    roles = frozenset(operations.Role(role) for role in server.roles)
+    pages = HelpPages(
+        Service(
+            operations=operations.OPERATIONS.values(),
+            why_not={
+                name: application.why_not(operation, services, roles)
+                for name, operation in operations.OPERATIONS.items()
+            },
+            samples=samples.exchanges,
+            wsdl=wsdl.build_wsdl,
+            home=HOME,
+        )
+    )
+    front = FrontSettings(
+        addressing=Addressing(server.public_url, server.trust_forwarded),
+        cross_origin=CrossOrigin(server.cors_origins),
+        body_limit=server.max_body,
+        body_patience=float(server.timeout),
+    )
+    return Front(SoapServer(application.build(services, roles)), pages, front)
+
+
+def _sources(settings: KeyringSettings) -> KeyringSources:
+    return KeyringSources(
+        trust_anchors=tuple(Path(file) for file in settings.trust_anchors),
+        server_keys=tuple(Path(file) for file in settings.server_keys),
+        signing_key=Path(settings.signing_key) if settings.signing_key else None,
+        signing_chain=Path(settings.signing_chain) if settings.signing_chain else None,
+    )
+
+
+def _policy(settings: PolicySettings) -> Policy:
+    return Policy(
+        security_level=settings.security_level,
+        persistent=settings.persistent,
+        play=settings.play,
+        valid_for=settings.valid_for,
+        output_levels=OutputLevels(
+            settings.compressed_digital_video,
+            settings.uncompressed_digital_video,
+            settings.analog_video,
+            settings.compressed_digital_audio,
+            settings.uncompressed_digital_audio,
+        ),
+    )

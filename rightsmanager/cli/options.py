@@ -1,0 +1,69 @@
+"""Options that several commands share, and what they stand for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rightsmanager.crypto.random import Rng, seeded_random, system_random
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.settings import Settings, find_file, load, passphrase
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def data_option(command: Command) -> Command:
+    """Add `--data`, the data folder."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="RIGHTSMANAGER_DATA",
+        default=Path("var"),
+        show_default=True,
+        help="The data folder: keys, certificates and, with SQLite, the database.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def settings_of(data: Path, **overrides: Any) -> Settings:  # noqa: ANN401 -- fields of Settings
+    """Return the settings in force for a data folder."""
+    return load(find_file(data), data=data, **overrides)
+
+
+def key_files(data: Path) -> KeyFiles:
+    """Return the keyring's files, opened with the passphrase of the environment."""
+    return KeyFiles(data, passphrase())
+
+
+def rng_for(seed: str | None) -> Callable[[str], Rng]:
+    """Return a source of randomness for each name: the system's, or one that a seed repeats."""
+    if seed is None:
+        return lambda _name: system_random
+    return lambda name: seeded_random(f"{seed}\0{name}".encode())
+
+
+class KidParameter(click.ParamType[Kid]):
+    """A KID as GUID or base64."""
+
+    name = "kid"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,  # noqa: ANN401
+    ) -> Kid:
+        """Return the KID; click shows what is wrong with it."""
+        if isinstance(value, Kid):
+            return value
+        try:
+            return Kid.parse(str(value))
+        except InvalidMessage as error:
+            self.fail(error.text, param, ctx)

@@ -1,0 +1,29 @@
+"""Tables and trees on the terminal; a key or digest is never cut, so that it can be copied."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+_WIDTH: Final = 4096
+"""Wider than anything printed: the terminal wraps, rich does not cut."""
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their columns."""
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    _console().print(table)
+
+
+def print_tree(tree: Tree) -> None:
+    """Print a tree."""
+    _console().print(tree)
+
+
+def _console() -> Console:
+    return Console(width=_WIDTH, highlight=False)

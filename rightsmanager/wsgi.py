@@ -1,0 +1,75 @@
+"""Gunicorn's door: the settings it runs with and the application it serves.
+
+`rightsmanager serve` starts it from here; an operator who runs gunicorn names
+`rightsmanager.wsgi:create()` and `config/gunicorn.conf.py`.
+"""
+
+import gc
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from rightsmanager.app import Surroundings, Wsgi, build
+from rightsmanager.logs import configure_logs
+from rightsmanager.settings import Settings, find_file, load, passphrase
+
+Ready = Callable[[str], None]
+"""Is told the address that is listened on, such as `127.0.0.1:8080`."""
+
+
+def create() -> Wsgi:
+    """Return the application of the settings in the environment and its settings file."""
+    data = Path(os.environ.get("RIGHTSMANAGER_DATA", "var"))
+    settings = load(find_file(data))
+    configure_logs(settings.log)
+    return create_from(settings)
+
+
+def create_from(settings: Settings) -> Wsgi:
+    """Return the application of these settings, its modules out of the garbage collector's way."""
+    application = build(settings, Surroundings(passphrase=passphrase())).wsgi
+    gc.freeze()
+    return application
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """Return gunicorn's settings for ours."""
+    server = settings.server
+    return {
+        "bind": server.bind,
+        "workers": server.workers,
+        "threads": server.threads,
+        "worker_class": "gthread",
+        "timeout": server.timeout,
+        "graceful_timeout": server.timeout,
+        "keepalive": server.keepalive,
+        "loglevel": "warning",
+        # It would lie in the home directory of whoever runs the server.
+        "control_socket_disable": True,
+    }
+
+
+class Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
+    """Gunicorn as `rightsmanager serve` runs it, without a command line of its own."""
+
+    def __init__(self, settings: Settings, ready: Ready) -> None:
+        self._settings = settings
+        self._ready = ready
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take gunicorn's settings from ours alone."""
+        for name, value in gunicorn_options(self._settings).items():
+            self.cfg.set(name, value)
+        self.cfg.set("when_ready", self._when_ready)
+
+    def load(self) -> Wsgi:
+        """Return the application; each worker makes its own after the fork."""
+        return create_from(self._settings)
+
+    def _when_ready(self, arbiter: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
+        host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]
+        self._ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
