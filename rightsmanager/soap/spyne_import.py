@@ -1,7 +1,8 @@
 """The one import of spyne: 2.14.0 made to load on Python 3.11 to 3.13, silent and without pauses.
 
-    Python 3.12 dropped `find_module`, by which spyne's vendored six 1.14 offers `six.moves`;
-                a finder with `find_spec` that asks the same table takes its place.
+    Python 3.12 dropped `find_module`, by which spyne's vendored six 1.14 offers `six.moves`, and
+                3.11 warns at each import; a finder with `find_spec` that asks the same table
+                takes its place.
     Python 3.13 dropped `cgi`, and 3.11 warns of it; spyne wants its `parse_header` alone, so a
                 module with that one function stands in while spyne is imported, and no longer.
     its logger  prints malformed bodies whole and a traceback for each fault: silenced.
@@ -62,8 +63,7 @@ def parse_header(line: str) -> tuple[str, dict[str, str]]:
 
 @contextmanager
 def _loadable() -> Iterator[None]:
-    if sys.version_info >= (3, 12):
-        sys.meta_path.append(MovesFinder)
+    sys.meta_path.append(MovesFinder)
     cgi = ModuleType("cgi")
     cgi.parse_header = parse_header  # type: ignore[attr-defined] # made here
     before = sys.modules.get("cgi")
@@ -80,6 +80,12 @@ def _loadable() -> Iterator[None]:
             sys.modules["cgi"] = before
 
 
+def _drop_the_old_finder() -> None:
+    finder = sys.modules["spyne.util.six"]._importer  # noqa: SLF001 -- it has no public name
+    if finder in sys.meta_path:
+        sys.meta_path.remove(finder)
+
+
 with _loadable():
     import spyne.const
     from spyne import Application, Fault, InterfaceDocumentsBase, Service, rpc
@@ -88,6 +94,7 @@ with _loadable():
     from spyne.server.http import HttpMethodContext
     from spyne.server.wsgi import WsgiApplication
 
+_drop_the_old_finder()
 spyne.const.MIN_GC_INTERVAL = float("inf")
 logging.getLogger("spyne").setLevel(logging.CRITICAL + 1)
 

@@ -63,7 +63,9 @@ def make_front(
         Service(OPERATIONS.values(), reasons, exchanges, build_wsdl, "/rightsmanager.asmx")
     )
     soap = SoapServer(build(services, roles))
-    return Front(soap, pages, settings or FrontSettings(body_limit=4096), elsewhere)
+    return Front(
+        soap, pages, settings or FrontSettings(body_limit=4096, body_patience=0.5), elsewhere
+    )
 
 
 def envelope(operation: str = "AcquireLicense", namespace: str = SOAP11, inner: str = "") -> bytes:

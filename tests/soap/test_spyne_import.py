@@ -1,4 +1,5 @@
 import importlib
+import sys
 
 import pytest
 
@@ -30,3 +31,7 @@ def test_the_finder_finds_the_moves_of_spynes_six_and_nothing_else() -> None:
 
 def test_spyne_never_collects_garbage_by_itself() -> None:
     assert float("inf") == importlib.import_module("spyne.const").MIN_GC_INTERVAL
+
+
+def test_the_finder_that_python_warns_of_is_gone() -> None:
+    assert "_SixMetaPathImporter" not in {type(finder).__name__ for finder in sys.meta_path}
