@@ -235,9 +235,11 @@ def _refuse_misplaced(
         raise InvalidMessage(f"{name}: the first object is not Basic")
     if not (unsigned and isinstance(unsigned[0], Signature)):
         raise InvalidMessage(f"{name}: Signature object is not where the head says")
-    extended = basic.certificate_flags & CertificateFlag.EXTENDED_DATA_PRESENT
-    allowed = (ExtendedData,) if extended else ()
-    if not all(isinstance(item, allowed) for item in unsigned[1:]):
+    following = unsigned[1:]
+    if following and not (
+        basic.certificate_flags & CertificateFlag.EXTENDED_DATA_PRESENT
+        and all(isinstance(item, ExtendedData) for item in following)
+    ):
         raise InvalidMessage(
             f"{name}: after the signature is what is not ExtendedData or what no flag announces"
         )

@@ -21,8 +21,8 @@ What is not written by these rules exactly is refused: `build_object` gives the 
 """
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, Final
 
@@ -68,6 +68,12 @@ _KEY_TYPE_P256: Final = 1
 _KEY_BITS: Final = 512
 _SIGNATURE_TYPE_P256: Final = 1
 _SIGNATURE_SIZE: Final = 64
+_SIGNATURE_CONSTANTS: Final = (
+    MUST_UNDERSTAND,
+    _SIGNATURE_TYPE_P256,
+    _SIGNATURE_SIZE,
+    _KEY_BITS,
+)
 SIGNATURE_OBJECT_LENGTH: Final = _HEAD.size + _SIGNATURE.size
 
 _TYPES: Final = {int(kind): kind for kind in CertificateType}
@@ -85,24 +91,30 @@ class Layout:
     """A body and the object's flags to the object."""
     write: Callable[[Any], bytes]
     """The object to its body."""
+    name: str = field(init=False)
+    """What refusals call the object."""
+
+    def __post_init__(self) -> None:
+        """Take the name from the class."""
+        object.__setattr__(self, "name", f"{self.kind.__name__} object")
 
 
-def _read_text(reader: Reader, field: str) -> str | None:
-    length = reader.u32(f"length of the {field}")
+def _read_text(reader: Reader, what: str) -> str | None:
+    length = reader.u32(what)
     if not length:
         return None
     start = reader.position
-    padded = reader.take(length + -length % 4, field)
+    padded = reader.take(length + -length % 4, what)
     text, _, padding = padded.partition(b"\0")
     if len(text) != length - 1 or padding.strip(b"\0"):
         raise InvalidMessage(
-            f"{reader.name}: {field} at offset {start} has not its one terminator and zeros "
+            f"{reader.name}: {what} at offset {start} has not its one terminator and zeros "
             f"after {length - 1} bytes"
         )
     try:
         return text.decode()
     except UnicodeDecodeError:
-        raise InvalidMessage(f"{reader.name}: {field} at offset {start} is not UTF-8") from None
+        raise InvalidMessage(f"{reader.name}: {what} at offset {start} is not UTF-8") from None
 
 
 def _write_text(text: str | None) -> bytes:
@@ -184,15 +196,14 @@ def _read_keys(reader: Reader, flags: int) -> Keys:
 
 
 def _read_key(reader: Reader, index: int) -> Key:
-    kind, bits, flags, key, count = _KEY.unpack(reader.take(_KEY.size, f"key {index}"))
-    reader.expect(_KEY_TYPE_P256, kind, f"type of key {index}")
-    reader.expect(_KEY_BITS, bits, f"length of key {index} in bits")
-    usages = reader.u32s(count, f"usages of key {index}")
-    return Key(
-        _point(key, f"{reader.name}: key {index}"),
-        tuple(_USAGES.get(usage, usage) for usage in usages),
-        flags,
-    )
+    kind, bits, flags, key, count = _KEY.unpack(reader.take(_KEY.size, "key"))
+    if (kind, bits) != (_KEY_TYPE_P256, _KEY_BITS):
+        raise InvalidMessage(
+            f"{reader.name}: key {index} has type {kind} and {bits} bits, expected "
+            f"{_KEY_TYPE_P256} and {_KEY_BITS}"
+        )
+    usages = reader.u32s(count, "usages")
+    return Key(PublicKey(key), tuple([_USAGES.get(usage, usage) for usage in usages]), flags)
 
 
 def _write_keys(keys: Keys) -> bytes:
@@ -202,13 +213,6 @@ def _write_keys(keys: Keys) -> bytes:
 def _write_key(key: Key) -> bytes:
     head = _KEY.pack(_KEY_TYPE_P256, _KEY_BITS, key.flags, key.public.raw, len(key.usages))
     return head + struct.pack(f">{len(key.usages)}I", *key.usages)
-
-
-def _point(raw: bytes, what: str) -> PublicKey:
-    try:
-        return PublicKey(raw)
-    except InvalidMessage as error:
-        raise InvalidMessage(f"{what}: {error.text}") from None
 
 
 def _read_manufacturer(reader: Reader, flags: int) -> Manufacturer:
@@ -234,12 +238,13 @@ def _write_manufacturer(manufacturer: Manufacturer) -> bytes:
 
 def _read_signature(reader: Reader, flags: int) -> Signature:
     kind, size, signature, bits, key = _SIGNATURE.unpack(reader.take(_SIGNATURE.size, "fields"))
-    reader.expect(_SIGNATURE_TYPE_P256, kind, "type")
-    reader.expect(_SIGNATURE_SIZE, size, "size of the signature")
-    reader.expect(_KEY_BITS, bits, "length of the issuer key in bits")
     # No signature covers this object's own head, so nothing but the one value may stand there.
-    reader.expect(MUST_UNDERSTAND, flags, "object flags")
-    return Signature(signature, _point(key, f"{reader.name}: issuer key"), flags=flags)
+    if (flags, kind, size, bits) != _SIGNATURE_CONSTANTS:
+        raise InvalidMessage(
+            f"{reader.name}: flags, type, size and length of the issuer key are "
+            f"{(flags, kind, size, bits)}, expected {_SIGNATURE_CONSTANTS}"
+        )
+    return Signature(signature, PublicKey(key), flags=flags)
 
 
 def _write_signature(signature: Signature) -> bytes:
@@ -265,17 +270,11 @@ def _write_metering(metering: Metering) -> bytes:
 
 
 def _read_extended_data(reader: Reader, flags: int) -> ExtendedData:
-    start = reader.position
     body = reader.rest()
     objects = []
     position = 0
     while position < len(body):
-        found, position = parse_object(body, position, len(body), f"{reader.name}, in it")
-        if isinstance(found, ExtendedData | Signature):
-            raise InvalidMessage(
-                f"{reader.name}: a {_name(type(found))} lies in it before offset "
-                f"{start + position}, expected none"
-            )
+        found, position = parse_object(body, position, len(body), reader.name, _NESTED)
         objects.append(found)
     return ExtendedData(tuple(objects), flags=flags)
 
@@ -330,14 +329,19 @@ TABLE: Final = (
 
 BY_TAG: Final = {layout.tag: layout for layout in TABLE}
 BY_KIND: Final = {layout.kind: layout for layout in TABLE}
+_NESTED: Final = {
+    BY_KIND[kind].tag: BY_KIND[kind]
+    for kind in (ExtendedDataSigningKey, ExtendedDataSignature, HardwareId)
+}
+"""What is understood inside the container, which therefore holds no container."""
 
 
-def _name(kind: type[CertificateObject]) -> str:
-    return f"{kind.__name__} object"
-
-
-def parse_object(data: bytes, start: int, end: int, name: str) -> tuple[CertificateObject, int]:
+def parse_object(
+    data: bytes, start: int, end: int, name: str, table: Mapping[int, Layout] = BY_TAG
+) -> tuple[CertificateObject, int]:
     """Return the object that begins at an offset, and the offset of its end.
+
+    table: the objects that are understood where it stands, by tag.
 
     Raises InvalidMessage, which says `name` and the offset, for a length beyond `end`, a body
     that is not what its tag says, and an unknown object that must be understood.
@@ -350,16 +354,19 @@ def parse_object(data: bytes, start: int, end: int, name: str) -> tuple[Certific
             f"{name}: object 0x{tag:04x} at offset {start} says {length} bytes, "
             f"expected {_HEAD.size} to {end - start}"
         )
-    body = data[start + _HEAD.size : start + length]
-    layout = BY_TAG.get(tag)
+    end = start + length
+    body = data[start + _HEAD.size : end]
+    layout = table.get(tag)
     if layout is None:
-        return _keep_unknown(flags, tag, body, f"{name}: object 0x{tag:04x} at offset {start}"), (
-            start + length
-        )
-    reader = Reader(body, f"{name}: {_name(layout.kind)} at offset {start}")
-    found = layout.read(reader, flags)
-    reader.done()
-    return found, start + length
+        return _keep_unknown(flags, tag, body, f"{name}: object 0x{tag:04x} at offset {start}"), end
+    reader = Reader(body, layout.name)
+    try:
+        found = layout.read(reader, flags)
+        reader.done()
+    except InvalidMessage as error:
+        # Names are put together here alone, since objects that are read need none.
+        raise InvalidMessage(f"{name}, object at offset {start}: {error.text}") from None
+    return found, end
 
 
 def _keep_unknown(flags: int, tag: int, body: bytes, name: str) -> Unknown:
