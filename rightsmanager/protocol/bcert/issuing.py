@@ -1,7 +1,7 @@
 """How certificates come to be: a template, filled in by the caller and signed by an issuer.
 
-The objects are written in the order of their tags' published samples: basic, what belongs to the
-type, features, keys, manufacturer, signature.
+The objects are written in the order in which clients' certificates have them: basic, what belongs
+to the type, features, keys, manufacturer, signature.
 """
 
 import hashlib
