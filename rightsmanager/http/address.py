@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_NUMBER: Final = re.compile(r"[0-9A-Fa-f.:]{2,45}")
 _PATH_SAFE: Final = "/:@!$&'()*+,;=~"
 
 
@@ -39,7 +40,8 @@ class Addressing:
     def remote(self, environ: Mapping[str, Any]) -> str:
         """Return the client's address."""
         peer: str = environ.get("REMOTE_ADDR", "")
-        return (self.trust_forwarded and _last(environ, "HTTP_X_FORWARDED_FOR")) or peer
+        forwarded = _last(environ, "HTTP_X_FORWARDED_FOR") if self.trust_forwarded else ""
+        return forwarded if _NUMBER.fullmatch(forwarded) else peer
 
     def _origin(self, environ: Mapping[str, Any]) -> str:
         scheme = environ.get("wsgi.url_scheme", "http")

@@ -141,6 +141,8 @@ class RightsManagerApplication(Application):  # type: ignore[misc] # spyne ships
             config=answers,
             documents_container=_no_documents,
         )
+        # spyne would do so at the first SOAP 1.2 call, and two threads at once would collide.
+        replies[SoapVersion.SOAP12].set_app(self)
         self.incidents = incidents
 
     def call_wrapper(self, ctx: SpyneContext) -> bytes:

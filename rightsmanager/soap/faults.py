@@ -9,7 +9,7 @@ Below the Body nothing has a prefix but the Fault itself, which is the envelope'
 
 import re
 from typing import Final
-from xml.sax.saxutils import escape
+from xml.sax import saxutils
 
 from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.protocol.envelope import SoapVersion
@@ -58,8 +58,13 @@ def build_fault(version: SoapVersion, refusal: Refusal, actor: str) -> bytes:
 
     `actor` is the URL of the request, which SOAP 1.1 has a place for.
     """
-    reason = escape(clean(_EXCEPTION_TYPE + refusal.text, TEXT_LIMIT))
-    return _FORMS[version](refusal, reason, escape(clean(actor, TEXT_LIMIT))).encode()
+    reason = _text(_EXCEPTION_TYPE + refusal.text, TEXT_LIMIT)
+    return _FORMS[version](refusal, reason, _text(actor, TEXT_LIMIT)).encode()
+
+
+def _text(text: str, limit: int) -> str:
+    # A bare carriage return would be read as a line feed.
+    return saxutils.escape(clean(text, limit), {"\r": "&#13;"})
 
 
 def _soap11(refusal: Refusal, reason: str, actor: str) -> str:
@@ -82,7 +87,7 @@ def _soap12(refusal: Refusal, reason: str, _actor: str) -> str:
 def _exception(refusal: Refusal) -> str:
     values = ((name, getattr(refusal, attribute, None)) for name, attribute in _DETAILS)
     details = "".join(
-        f"<{name}>{escape(clean(value, DATA_LIMIT))}</{name}>"
+        f"<{name}>{_text(value, DATA_LIMIT)}</{name}>"
         for name, value in values
         if value is not None
     )

@@ -55,6 +55,8 @@ def test_a_forwarded_client_counts_only_where_the_proxy_is_trusted() -> None:
     assert Addressing().remote(ENVIRON) == "192.0.2.1"
     assert Addressing(trust_forwarded=True).remote(ENVIRON) == "203.0.113.9"
     assert Addressing(trust_forwarded=True).remote({"REMOTE_ADDR": "::1"}) == "::1"
+    nonsense = {**ENVIRON, "HTTP_X_FORWARDED_FOR": "unknown\n"}
+    assert Addressing(trust_forwarded=True).remote(nonsense) == "192.0.2.1"
 
 
 def test_a_script_name_is_part_of_the_path() -> None:

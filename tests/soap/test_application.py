@@ -19,6 +19,11 @@ def test_spyne_has_the_nine_operations_of_the_table() -> None:
         assert list(descriptor.out_message._type_info) == [f"{descriptor.name}Result"]
 
 
+def test_both_out_protocols_belong_to_the_application_before_the_first_call() -> None:
+    application = build({}, frozenset(Role))
+    assert {reply.app for reply in application.in_protocol._answers.values()} == {application}
+
+
 def test_every_role_has_an_operation() -> None:
     assert {operation.role for operation in OPERATIONS.values()} == set(Role)
 
