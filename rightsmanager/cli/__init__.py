@@ -9,6 +9,7 @@ from rightsmanager.cli.content import content
 from rightsmanager.cli.device import device
 from rightsmanager.cli.keys import init, keys
 from rightsmanager.cli.serve import serve
+from rightsmanager.cli.show import show
 from rightsmanager.errors import Refusal
 
 
@@ -18,7 +19,7 @@ def rightsmanager() -> None:
     """Stand in for PlayReady's RightsManager.asmx with a test PKI of its own."""
 
 
-for command in (serve, init, keys, content, device):
+for command in (serve, init, keys, content, device, show):
     rightsmanager.add_command(command)
 
 

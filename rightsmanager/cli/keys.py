@@ -11,9 +11,9 @@ from rightsmanager.cli.options import data_option, json_option, key_files, rng_f
 from rightsmanager.cli.printing import print_tree
 from rightsmanager.keyring import create
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.keyring.fingerprints import fingerprint
 from rightsmanager.keyring.identities import IDENTITIES, Identity
 from rightsmanager.protocol.bcert import Certificate
+from rightsmanager.protocol.fingerprints import fingerprint
 from rightsmanager.protocol.wire import NEVER, encode_base64
 
 

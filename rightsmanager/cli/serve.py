@@ -10,9 +10,9 @@ import click
 
 from rightsmanager.cli.options import data_option, json_option, key_files, rng_for, settings_of
 from rightsmanager.keyring import create
-from rightsmanager.keyring.fingerprints import fingerprint
 from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import configure_logs
+from rightsmanager.protocol.fingerprints import fingerprint
 from rightsmanager.settings import Settings
 from rightsmanager.store.queries import open_store
 
