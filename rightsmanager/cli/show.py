@@ -60,11 +60,9 @@ def show(  # noqa: PLR0913 -- one parameter for each option
     reply, as it is, in hexadecimal digits or in base64. The exit status is 0 if no check failed,
     1 if one did, 2 if FILE is none of these.
     """
-    thing = file.read(MOST_BYTES + 1)
-    if len(thing) > MOST_BYTES:
-        raise InvalidMessage(f"it has more than {MOST_BYTES} bytes")
+    context = _context(data, folder, show_keys=show_keys)
     try:
-        description = describe(thing, _context(data, folder, show_keys=show_keys))
+        description = describe(_read(file), context)
     except InvalidMessage as refusal:
         click.echo(refusal.text, err=True)
         ctx.exit(NOT_RECOGNISED)
@@ -74,6 +72,13 @@ def show(  # noqa: PLR0913 -- one parameter for each option
         print_tree(as_tree(description))
         click.echo(summary(description))
     ctx.exit(CHECKS_FAILED if description.failed else 0)
+
+
+def _read(file: BinaryIO) -> bytes:
+    data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise InvalidMessage(f"it has more than {MOST_BYTES} bytes")
+    return data
 
 
 # --- rendering ------------------------------------------------------------------------------------

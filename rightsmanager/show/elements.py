@@ -3,6 +3,7 @@
 EncryptedData is opened where a server key is given, and what is in it is shown in its place.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -22,6 +23,9 @@ from rightsmanager.show.values import date, guid, public_key
 from rightsmanager.show.xmltree import describe_element
 
 _POINT_LENGTH: Final = 64
+_KEY_PARAMETER: Final = re.compile(
+    r"""(\b(?:contentkey|ck|keyseed)["']?\s*:\s*["']?)[A-Za-z0-9+/=_-]+""", re.IGNORECASE
+)
 _DIGITS: Final = 20
 """As many as a number of 64 bits has."""
 
@@ -139,6 +143,12 @@ def _content_key(name: str, text: str, context: Context) -> Description:
     return Description(name, text if context.show_keys else "not shown", "a content key")
 
 
+def _custom_data(name: str, text: str, context: Context) -> Description:
+    # The test server's parameters may stand here, and content keys among them.
+    shown = text if context.show_keys else _KEY_PARAMETER.sub(r"\1not shown", text)
+    return Description(name, shown)
+
+
 def _packaging_data(name: str, text: str, context: Context) -> Description:
     return describe_object(decode_base64(text, name), context, name)
 
@@ -180,6 +190,7 @@ _TEXTS: Final[dict[str, Callable[[str, str, Context], Description]]] = {
     ),
     **dict.fromkeys(("ClientTime", "StartTime", "UpdateTime"), _date),
     "PublicKey": _point,
+    "CustomData": _custom_data,
     "KeyData": _content_key,
     "Data": _packaging_data,
     "StatusCode": _status_code,

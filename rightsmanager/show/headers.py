@@ -194,13 +194,14 @@ def describe_pssh(data: bytes, context: Context) -> Description:
 
 
 def _split(data: bytes, version: int) -> tuple[tuple[Kid, ...], bytes]:
-    """Return the KIDs and the data of a box, as many as there are."""
+    """Return the KIDs and the data of a box; all the rest is data if the KIDs cannot fit."""
     start = _BOX.size
     found: tuple[Kid, ...] = ()
     if version:
         count = int.from_bytes(data[start : start + _COUNT.size])
         start += _COUNT.size
-        count = min(count, (len(data) - start) // _KID_LENGTH)
+        if count > (len(data) - start) // _KID_LENGTH:
+            return (), data[start:]
         found = tuple(
             _kid(data[at : at + _KID_LENGTH])
             for at in range(start, start + count * _KID_LENGTH, _KID_LENGTH)
