@@ -8,9 +8,7 @@ Source: the published page on the PlayReady key seed.
 """
 
 from base64 import b64decode
-from functools import reduce
 from hashlib import sha256
-from operator import xor
 from typing import Final
 
 from rightsmanager.errors import InvalidMessage
@@ -18,6 +16,7 @@ from rightsmanager.errors import InvalidMessage
 SEED_LENGTH: Final = 30
 KID_LENGTH: Final = 16
 KEY_LENGTH: Final = 16
+_MASK: Final = (1 << 8 * KEY_LENGTH) - 1
 
 TEST_KEY_SEED: Final = b64decode("XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I")
 """The published seed of test content, 30 bytes; whatever is encrypted under it is public."""
@@ -34,6 +33,8 @@ def content_key(seed: bytes, kid: bytes) -> bytes:
     if len(kid) != KID_LENGTH:
         raise InvalidMessage(f"KID has {len(kid)} bytes, expected {KID_LENGTH}")
     s = seed[:SEED_LENGTH]
-    digests = (sha256(data).digest() for data in (s + kid, s + kid + s, s + kid + s + kid))
-    halves = (half for digest in digests for half in (digest[:KEY_LENGTH], digest[KEY_LENGTH:]))
-    return reduce(xor, (int.from_bytes(half) for half in halves)).to_bytes(KEY_LENGTH)
+    a, b, c = (
+        int.from_bytes(sha256(data).digest()) for data in (s + kid, s + kid + s, s + kid + s + kid)
+    )
+    whole = a ^ b ^ c
+    return ((whole >> 8 * KEY_LENGTH ^ whole) & _MASK).to_bytes(KEY_LENGTH)

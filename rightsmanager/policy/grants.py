@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Final
 
 from rightsmanager.errors import ServiceSpecific
@@ -84,7 +85,8 @@ def refuse_security_level(grants: Sequence[Grant], device_level: int) -> None:
             )
 
 
-def describe(grant: Grant, key_type: KeyType) -> str:
-    """Return the grant as JSON, for the record; it holds no key."""
-    facts = {"key_type": key_type.name, **asdict(grant.policy)}
+@lru_cache(maxsize=256)
+def describe(policy: Policy, key_type: KeyType) -> str:
+    """Return what was granted as JSON, for the record; it holds no key."""
+    facts = {"key_type": key_type.name, **asdict(policy)}
     return json.dumps(facts, separators=(",", ":"))

@@ -1,14 +1,16 @@
 """What a grant says, as the objects of a licence in the order of the format."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
-from rightsmanager.policy.grants import Grant, OutputLevels, Policy
+from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.xmr import objects as xmr
 
 
-def policy_objects(grant: Grant, now: int) -> tuple[xmr.XmrObject, ...]:
-    """Return the objects of the grant's policy for a licence issued now (Unix seconds)."""
-    policy = grant.policy
+# Most licences of the same second say the same.
+@lru_cache(maxsize=256)
+def policy_objects(policy: Policy, now: int) -> tuple[xmr.XmrObject, ...]:
+    """Return the objects of a policy for a licence issued now (Unix seconds)."""
     global_policy = xmr.GlobalPolicy(tuple(_global_objects(policy, now)))
     if not policy.play:
         return (global_policy,)

@@ -36,12 +36,11 @@ from rightsmanager.protocol.wire import (
     MESSAGES,
     PROTOCOLS,
     XMLDSIG,
-    XMLENC,
     Guid,
     decode_base64,
     encode_base64,
 )
-from rightsmanager.protocol.xmlsec import child, number_of, optional_child, optional_text, text_of
+from rightsmanager.protocol.xmlsec import Fields, child, number_of, optional_child, text_of
 
 SERVER_KEY_NAME: Final = "WMRMServer"
 NONCE_LENGTH: Final = 16
@@ -52,6 +51,7 @@ LICENSE_VERSIONS: Final = {
     "4.3.0.0": 5,
 }
 """The Version of LA by the version of the header it holds."""
+_LICENSE_VERSIONS_SERVED: Final = frozenset(LICENSE_VERSIONS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ def open_challenge(
     Raises InvalidMessage.
     """
     element, signature = signed_element(envelope, name)
-    xmlsec.verify_digest(element, signature, envelope.text)
-    encrypted = xmlsec.parse_encrypted(child(element, XMLENC, "EncryptedData"))
+    text = xmlsec.verify_digest(element, signature, envelope.text)
+    encrypted = xmlsec.find_encrypted(element, text)
     plaintext = xmlsec.decrypt(encrypted, keys(encrypted.key_name), backend)
     data = parse_xml(plaintext, "the plaintext of EncryptedData")
     chains = _chains(data, parse_chain)
@@ -149,20 +149,18 @@ def open_license_challenge(
     Raises InvalidMessage, and ProtocolVersionMismatch for a Version that is not served.
     """
     opened = open_challenge(envelope, "LA", _server_keys(keys), backend, parse_chain)
-    element = opened.element
+    fields = Fields(opened.element, PROTOCOLS)
     features = optional_child(opened.data, "", "Features")
     return LicenseChallenge(
-        version=_version(element, frozenset(LICENSE_VERSIONS.values())),
+        version=_version(fields.number("Version"), "LA", _LICENSE_VERSIONS_SERVED),
         header=wrmheader.parse_header_element(
-            child(child(element, PROTOCOLS, "ContentHeader"), HEADER, "WRMHEADER")
+            child(fields.element("ContentHeader"), HEADER, "WRMHEADER")
         ),
-        client_version=text_of(child(element, PROTOCOLS, "CLIENTINFO"), PROTOCOLS, "CLIENTVERSION"),
-        revocation_lists=_revocation_lists(element),
-        custom_data=optional_text(element, PROTOCOLS, "CustomData"),
-        nonce=decode_base64(
-            text_of(element, PROTOCOLS, "LicenseNonce"), "LicenseNonce", NONCE_LENGTH
-        ),
-        client_time=number_of(element, PROTOCOLS, "ClientTime"),
+        client_version=text_of(fields.element("CLIENTINFO"), PROTOCOLS, "CLIENTVERSION"),
+        revocation_lists=_revocation_lists(fields.optional("RevocationLists")),
+        custom_data=fields.optional_text("CustomData"),
+        nonce=decode_base64(fields.text("LicenseNonce"), "LicenseNonce", NONCE_LENGTH),
+        client_time=fields.number("ClientTime"),
         chains=opened.chains,
         signer=opened.signer,
         features=() if features is None else _feature_names(features),
@@ -207,18 +205,15 @@ def _signer(chains: tuple[Chain, ...], signature: xmlsec.Signature) -> Chain:
     )
 
 
-def _version(element: etree._Element, served: frozenset[int]) -> int:
-    version = number_of(element, PROTOCOLS, "Version")
+def _version(version: int, name: str, served: frozenset[int]) -> int:
     if version not in served:
         raise ProtocolVersionMismatch(
-            f"{etree.QName(element).localname} has Version {version}, "
-            f"served are {', '.join(map(str, sorted(served)))}"
+            f"{name} has Version {version}, served are {', '.join(map(str, sorted(served)))}"
         )
     return version
 
 
-def _revocation_lists(element: etree._Element) -> tuple[RevocationListInfo, ...]:
-    lists = optional_child(element, PROTOCOLS, "RevocationLists")
+def _revocation_lists(lists: etree._Element | None) -> tuple[RevocationListInfo, ...]:
     if lists is None:
         return ()
     return tuple(

@@ -73,10 +73,60 @@ def child(parent: etree._Element, namespace: str, name: str) -> etree._Element:
 
 def optional_child(parent: etree._Element, namespace: str, name: str) -> etree._Element | None:
     """Return the child of that name or None; raises InvalidMessage if there are several."""
-    found = parent.findall(f"{{{namespace}}}{name}" if namespace else name)
-    if len(found) > 1:
-        raise InvalidMessage(f"{_local(parent)} has {len(found)} elements {name}, expected one")
-    return found[0] if found else None
+    found = parent.iterchildren(f"{{{namespace}}}{name}" if namespace else name)
+    first = next(found, None)
+    if first is not None and next(found, None) is not None:
+        raise InvalidMessage(f"{_local(parent)} has several elements {name}, expected one")
+    return first
+
+
+class Fields:
+    """The children of an element by local name, found in one pass; each may stand there once.
+
+    Children of another namespace are not seen. Raises InvalidMessage for a name that is there
+    twice or, when it is asked for, not at all.
+    """
+
+    __slots__ = ("_found", "_parent")
+
+    def __init__(self, parent: etree._Element, namespace: str) -> None:
+        prefix = f"{{{namespace}}}" if namespace else ""
+        length = len(prefix)
+        self._parent = parent
+        self._found: dict[str, etree._Element] = {}
+        for element in parent:
+            tag = element.tag
+            # The tag of a comment or a processing instruction is no string.
+            if not (isinstance(tag, str) and tag.startswith(prefix)):
+                continue
+            if self._found.setdefault(tag[length:], element) is not element:
+                raise InvalidMessage(
+                    f"{_local(parent)} has several elements {tag[length:]}, expected one"
+                )
+
+    def element(self, name: str) -> etree._Element:
+        """Return the child of that name."""
+        found = self._found.get(name)
+        if found is None:
+            raise InvalidMessage(f"{_local(self._parent)} has no element {name}")
+        return found
+
+    def optional(self, name: str) -> etree._Element | None:
+        """Return the child of that name or None."""
+        return self._found.get(name)
+
+    def text(self, name: str) -> str:
+        """Return the text of the child of that name, without the white space around it."""
+        return plain_text(self.element(name))
+
+    def optional_text(self, name: str) -> str | None:
+        """Return the text of the child of that name, unchanged, or None."""
+        found = self._found.get(name)
+        return None if found is None else _text(found)
+
+    def number(self, name: str) -> int:
+        """Return the unsigned decimal number in the child of that name, below 2^64."""
+        return _number(self.text(name), name)
 
 
 def text_of(parent: etree._Element, namespace: str, name: str) -> str:
@@ -92,7 +142,10 @@ def optional_text(parent: etree._Element, namespace: str, name: str) -> str | No
 
 def number_of(parent: etree._Element, namespace: str, name: str) -> int:
     """Return the unsigned decimal number in the one child of that name, below 2^64."""
-    text = text_of(parent, namespace, name)
+    return _number(text_of(parent, namespace, name), name)
+
+
+def _number(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) < 2**64):
         raise InvalidMessage(f"{name} is {text[:32]!r}, expected a decimal number below 2^64")
     return int(text)
@@ -140,32 +193,39 @@ class Encrypted:
     """IV(16) and AES-128-CBC blocks."""
 
 
-def parse_encrypted(element: etree._Element) -> Encrypted:
-    """Return what an EncryptedData element says; raises InvalidMessage."""
-    _algorithm(element, XMLENC, "EncryptionMethod", AES128_CBC)
-    key = child(child(element, XMLDSIG, "KeyInfo"), XMLENC, "EncryptedKey")
-    _algorithm(key, XMLENC, "EncryptionMethod", ECC256)
-    return Encrypted(
-        key_name=text_of(child(key, XMLDSIG, "KeyInfo"), XMLDSIG, "KeyName"),
-        wrapped_key=decode_base64(
-            _cipher_value(key), "EncryptedKey/CipherValue", _CIPHERTEXT_LENGTH
-        ),
-        ciphertext=decode_base64(_cipher_value(element), "EncryptedData/CipherValue"),
-    )
+def find_encrypted(element: etree._Element, text: bytes) -> Encrypted:
+    """Return the EncryptedData in E, whose canonical text is given too; raises InvalidMessage."""
+    # The first one must reach to E's end, so it is the only one, and E's own child.
+    match = _ENCRYPTED.fullmatch(text, max(text.find(b"<EncryptedData "), 0))
+    if match is None:
+        return parse_encrypted(child(element, XMLENC, "EncryptedData"))
+    key_name, wrapped_key, ciphertext = match.groups()
+    return _encrypted(key_name.decode().strip(), wrapped_key, ciphertext)
 
 
 def build_encrypted(encrypted: Encrypted) -> str:
     """Return the EncryptedData element, canonical."""
-    return (
-        f'<EncryptedData xmlns="{XMLENC}" Type="{ELEMENT_TYPE}">'
-        f'<EncryptionMethod Algorithm="{AES128_CBC}"></EncryptionMethod>'
-        f'<KeyInfo xmlns="{XMLDSIG}"><EncryptedKey xmlns="{XMLENC}">'
-        f'<EncryptionMethod Algorithm="{ECC256}"></EncryptionMethod>'
-        f'<KeyInfo xmlns="{XMLDSIG}"><KeyName>{encrypted.key_name}</KeyName></KeyInfo>'
-        f"<CipherData><CipherValue>{encode_base64(encrypted.wrapped_key)}</CipherValue></CipherData>"
-        "</EncryptedKey></KeyInfo>"
-        f"<CipherData><CipherValue>{encode_base64(encrypted.ciphertext)}</CipherValue></CipherData>"
-        "</EncryptedData>"
+    return _ENCRYPTED_FORM % (
+        encrypted.key_name,
+        encode_base64(encrypted.wrapped_key),
+        encode_base64(encrypted.ciphertext),
+    )
+
+
+def parse_encrypted(element: etree._Element) -> Encrypted:
+    """Return what an EncryptedData element says, however it is spelt; raises InvalidMessage."""
+    _algorithm(element, XMLENC, "EncryptionMethod", AES128_CBC)
+    key = child(child(element, XMLDSIG, "KeyInfo"), XMLENC, "EncryptedKey")
+    _algorithm(key, XMLENC, "EncryptionMethod", ECC256)
+    key_name = text_of(child(key, XMLDSIG, "KeyInfo"), XMLDSIG, "KeyName")
+    return _encrypted(key_name, _cipher_value(key), _cipher_value(element))
+
+
+def _encrypted(key_name: str, wrapped_key: str | bytes, ciphertext: str | bytes) -> Encrypted:
+    return Encrypted(
+        key_name=key_name,
+        wrapped_key=decode_base64(wrapped_key, "EncryptedKey/CipherValue", _CIPHERTEXT_LENGTH),
+        ciphertext=decode_base64(ciphertext, "EncryptedData/CipherValue"),
     )
 
 
@@ -223,6 +283,24 @@ class Signature:
 
 def parse_signature(element: etree._Element) -> Signature:
     """Return what a Signature element says; raises InvalidMessage."""
+    match = _SIGNATURE.fullmatch(canonical(element))
+    if match is None:
+        return _walk_signature(element)
+    digest, value, public_key = match.groups()
+    return _signature(digest, _SIGNED_INFO % digest, value, public_key)
+
+
+def build_signature(signature: Signature) -> str:
+    """Return the Signature element around a SignedInfo that is already serialised."""
+    key = signature.public_key
+    return _SIGNATURE_FORM % (
+        signature.signed_info.decode(),
+        encode_base64(signature.value),
+        "" if key is None else _KEY_INFO_FORM % encode_base64(key),
+    )
+
+
+def _walk_signature(element: etree._Element) -> Signature:
     info = child(element, XMLDSIG, "SignedInfo")
     _algorithm(info, XMLDSIG, "CanonicalizationMethod", C14N)
     _algorithm(info, XMLDSIG, "SignatureMethod", ECDSA_SHA256)
@@ -232,39 +310,33 @@ def parse_signature(element: etree._Element) -> Signature:
             f"Signature/Reference has URI {reference.get('URI')!r}, expected '#{SIGNED_ID}'"
         )
     _algorithm(reference, XMLDSIG, "DigestMethod", SHA256)
+    return _signature(
+        text_of(reference, XMLDSIG, "DigestValue"),
+        canonical(info),
+        text_of(element, XMLDSIG, "SignatureValue"),
+        _public_key(element),
+    )
+
+
+def _signature(
+    digest: str | bytes, signed_info: bytes, value: str | bytes, public_key: str | bytes | None
+) -> Signature:
     return Signature(
-        digest=decode_base64(
-            text_of(reference, XMLDSIG, "DigestValue"), "DigestValue", _DIGEST_LENGTH
-        ),
-        signed_info=canonical(info),
-        value=decode_base64(
-            text_of(element, XMLDSIG, "SignatureValue"), "SignatureValue", _SIGNATURE_LENGTH
-        ),
-        public_key=_public_key(element),
+        digest=decode_base64(digest, "DigestValue", _DIGEST_LENGTH),
+        signed_info=signed_info,
+        value=decode_base64(value, "SignatureValue", _SIGNATURE_LENGTH),
+        public_key=None
+        if public_key is None
+        else decode_base64(public_key, "PublicKey", _POINT_LENGTH),
     )
 
 
-def build_signature(signature: Signature) -> str:
-    """Return the Signature element around a SignedInfo that is already serialised."""
-    key_info = (
-        ""
-        if signature.public_key is None
-        else f'<KeyInfo xmlns="{XMLDSIG}"><KeyValue><ECCKeyValue><PublicKey>'
-        f"{encode_base64(signature.public_key)}"
-        "</PublicKey></ECCKeyValue></KeyValue></KeyInfo>"
-    )
-    return (
-        f'<Signature xmlns="{XMLDSIG}">{signature.signed_info.decode()}'
-        f"<SignatureValue>{encode_base64(signature.value)}</SignatureValue>{key_info}</Signature>"
-    )
-
-
-def _public_key(element: etree._Element) -> bytes | None:
+def _public_key(element: etree._Element) -> str | None:
     key_info = optional_child(element, XMLDSIG, "KeyInfo")
     if key_info is None:
         return None
     value = child(child(key_info, XMLDSIG, "KeyValue"), XMLDSIG, "ECCKeyValue")
-    return decode_base64(text_of(value, XMLDSIG, "PublicKey"), "PublicKey", _POINT_LENGTH)
+    return text_of(value, XMLDSIG, "PublicKey")
 
 
 def verify(
@@ -280,18 +352,18 @@ def verify(
     verify_value(signature, key)
 
 
-def verify_digest(element: etree._Element, signature: Signature, document: bytes) -> None:
-    """Return if the element, canonical or as it was written, has the promised digest."""
+def verify_digest(element: etree._Element, signature: Signature, document: bytes) -> bytes:
+    """Return the element's canonical text if that, or the text as written, has the digest."""
     text = canonical(element)
     if hmac.compare_digest(hashlib.sha256(text).digest(), signature.digest):
-        return
+        return text
     raw = _raw_slice(element, document)
     if (
         raw is not None
         and hmac.compare_digest(hashlib.sha256(raw).digest(), signature.digest)
         and canonical(parse_xml(raw, _local(element))) == text
     ):
-        return
+        return text
     raise InvalidMessage(
         f"DigestValue is not the SHA-256 of {_local(element)}: it was altered after signing"
     )
@@ -336,10 +408,53 @@ def _qualified_name(element: etree._Element) -> str:
     return f"{element.prefix}:{_local(element)}" if element.prefix else _local(element)
 
 
-_SIGNED_INFO: Final = (
-    f'<SignedInfo xmlns="{XMLDSIG}">'
+# --- the canonical forms ------------------------------------------------------------------------
+#
+# Nearly all clients write these elements alike, down to the byte. Their form is what is written,
+# and what is recognised at once in a canonical text; any other spelling is walked, element by
+# element, to the same result.
+
+
+def _recognise(form: str, *values: str) -> str:
+    """Return the pattern of a form, each `%s` of which is what the values say."""
+    first, *others = map(re.escape, form.split("%s"))
+    return first + "".join(map(str.__add__, values, others))
+
+
+_VALUE: Final = "([^<]*)"
+_ENCRYPTED_FORM: Final = (
+    f'<EncryptedData xmlns="{XMLENC}" Type="{ELEMENT_TYPE}">'
+    f'<EncryptionMethod Algorithm="{AES128_CBC}"></EncryptionMethod>'
+    f'<KeyInfo xmlns="{XMLDSIG}"><EncryptedKey xmlns="{XMLENC}">'
+    f'<EncryptionMethod Algorithm="{ECC256}"></EncryptionMethod>'
+    f'<KeyInfo xmlns="{XMLDSIG}"><KeyName>%s</KeyName></KeyInfo>'
+    "<CipherData><CipherValue>%s</CipherValue></CipherData></EncryptedKey></KeyInfo>"
+    "<CipherData><CipherValue>%s</CipherValue></CipherData></EncryptedData>"
+)
+_ENCRYPTED: Final = re.compile(
+    (_recognise(_ENCRYPTED_FORM, _VALUE, _VALUE, _VALUE) + "</[A-Za-z]+>").encode()
+)
+
+_SIGNED_INFO_CHILDREN: Final = (
     f'<CanonicalizationMethod Algorithm="{C14N}"></CanonicalizationMethod>'
     f'<SignatureMethod Algorithm="{ECDSA_SHA256}"></SignatureMethod>'
     f'<Reference URI="#{SIGNED_ID}"><DigestMethod Algorithm="{SHA256}"></DigestMethod>'
     "<DigestValue>%s</DigestValue></Reference></SignedInfo>"
-).encode()
+)
+_SIGNED_INFO: Final = f'<SignedInfo xmlns="{XMLDSIG}">{_SIGNED_INFO_CHILDREN}'.encode()
+_KEY_INFO_CHILDREN: Final = (
+    "<KeyValue><ECCKeyValue><PublicKey>%s</PublicKey></ECCKeyValue></KeyValue></KeyInfo>"
+)
+_KEY_INFO_FORM: Final = f'<KeyInfo xmlns="{XMLDSIG}">{_KEY_INFO_CHILDREN}'
+_SIGNATURE_FORM: Final = (
+    f'<Signature xmlns="{XMLDSIG}">%s<SignatureValue>%s</SignatureValue>%s</Signature>'
+)
+_SIGNATURE: Final = re.compile(
+    # Within Signature, canonical text does not declare the same namespace once more.
+    _recognise(
+        _SIGNATURE_FORM,
+        _recognise(f"<SignedInfo>{_SIGNED_INFO_CHILDREN}", _VALUE),
+        _VALUE,
+        f"(?:{_recognise(f'<KeyInfo>{_KEY_INFO_CHILDREN}', _VALUE)})?",
+    ).encode()
+)

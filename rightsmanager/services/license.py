@@ -158,7 +158,7 @@ class LicenseService:
         return xmr.build_signed(
             issue.rights_id,
             (
-                *policy_objects(issue.grant, now),
+                *policy_objects(issue.grant.policy, now),
                 KeyMaterial((content_key, DeviceKey(device_key.raw))),
             ),
             x[:INTEGRITY_KEY_LENGTH],
@@ -193,7 +193,7 @@ def _rows(
             ordinal=ordinal,
             kid=issue.grant.kid,
             license_id=issue.rights_id,
-            policy=describe(issue.grant, issue.key_type),
+            policy=describe(issue.grant.policy, issue.key_type),
             issued_at=now,
         )
         for ordinal, issue in enumerate(issues)

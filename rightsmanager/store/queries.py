@@ -1,17 +1,31 @@
 """The store: what is found and recorded, one transaction at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Insert, bindparam, create_engine, event, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    ClauseElement,
+    Dialect,
+    Engine,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    select,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from rightsmanager.errors import InternalError
 from rightsmanager.protocol.wire import Kid
+from rightsmanager.store.statements import (
+    Statement,
+    compile_statement,
+    insert_once,
+    refuse_dialect,
+)
 from rightsmanager.store.tables import CONTENT_KEYS, LICENSES, METADATA
 
 BUSY_SECONDS: Final = 5
@@ -46,60 +60,57 @@ class StoredKey:
     added_at: int
 
 
+_NOTHING: Final[Mapping[str, object]] = {}
+
+
 class Transaction:
     """What can be found and recorded within one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, cursor: Any, statements: Mapping[str, Statement]) -> None:  # noqa: ANN401 -- DBAPI
+        self._cursor = cursor
+        self._statements = statements
 
     def find_content_key(self, kid: Kid) -> StoredKey | None:
         """Return the stored content key of a KID, or None."""
-        row = self._connection.execute(_CONTENT_KEY, {"kid": kid.raw}).first()
-        return None if row is None else StoredKey(kid, *row)
+        row = self._run("find content key", {"kid": kid.raw}).fetchone()
+        return None if row is None else _stored_key(row)
 
     def find_content_keys(self) -> list[StoredKey]:
         """Return all stored content keys, oldest first."""
-        rows = self._connection.execute(_CONTENT_KEYS)
-        return [StoredKey(Kid(kid), *rest) for kid, *rest in rows]
+        return [_stored_key(row) for row in self._run("find content keys")]
 
     def record_content_key(self, key: StoredKey) -> bool:
         """Store a content key; return whether it is new, and leave one that is there alone."""
-        values = {
-            "kid": key.kid.raw,
-            "sealed": key.sealed,
-            "key_type": key.key_type,
-            "added_at": key.added_at,
-        }
-        statement = _INSERT_ONCE[self._connection.dialect.name]["content_keys"]
-        return self._connection.execute(statement, values).rowcount == 1
+        return self._count("record content key", _content_key_row(key)) == 1
 
     def remove_content_key(self, kid: Kid) -> bool:
         """Remove a content key; return whether it was there."""
-        statement = CONTENT_KEYS.delete().where(CONTENT_KEYS.c.kid == kid.raw)
-        return self._connection.execute(statement).rowcount == 1
+        return self._count("remove content key", {"kid": kid.raw}) == 1
 
     def record_licenses(self, licenses: Sequence[IssuedLicense]) -> list[bytes]:
         """Record the licences of one reply; return the rights ids that stand recorded.
 
         These are the given ones, or those of the first time if the request is a repeat.
         """
-        statement = _INSERT_ONCE[self._connection.dialect.name]["licenses"]
-        new = sum(
-            self._connection.execute(statement, _license_row(license_)).rowcount
-            for license_ in licenses
-        )
+        new = sum(self._count("record license", _license_row(license_)) for license_ in licenses)
         if new == len(licenses):
             return [license_.license_id for license_ in licenses]
         first = licenses[0]
-        rows = self._connection.execute(
-            _RECORDED_IDS, {"device": first.device, "request": first.request}
-        )
-        return [license_id for (license_id,) in rows]
+        rows = self._run("find rights ids", {"device": first.device, "request": first.request})
+        return [bytes(license_id) for (license_id,) in rows]
 
     def find_licenses(self) -> list[IssuedLicense]:
         """Return every issued licence in the order of issue."""
-        rows = self._connection.execute(_LICENSES).mappings()
-        return [IssuedLicense(**{**row, "kid": Kid(row["kid"])}) for row in rows]
+        return [_issued_license(row) for row in self._run("find licenses")]
+
+    def _run(self, name: str, values: Mapping[str, object] = _NOTHING) -> Any:  # noqa: ANN401 -- DBAPI
+        statement = self._statements[name]
+        self._cursor.execute(statement.sql, statement.arguments(values))
+        return self._cursor
+
+    def _count(self, name: str, values: Mapping[str, object]) -> int:
+        count: int = self._run(name, values).rowcount
+        return count
 
 
 class Store:
@@ -107,6 +118,11 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._statements = {
+            name: compile_statement(clause(engine.dialect), engine.dialect)
+            for name, clause in _STATEMENTS.items()
+        }
+        self._failures = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -114,11 +130,17 @@ class Store:
 
         Raises InternalError where the database does not do its part.
         """
+        connection = self._connect()
         try:
-            with self._engine.begin() as connection:
-                yield Transaction(connection)
-        except SQLAlchemyError as error:
+            yield Transaction(connection.cursor(), self._statements)
+            connection.commit()
+        except self._failures as error:
+            # Whatever it was, the next transaction gets a connection that is known to be good.
+            connection.invalidate()
             raise InternalError(f"the store failed: {type(error).__name__}") from error
+        finally:
+            # The pool undoes what was not committed.
+            connection.close()
 
     def create_tables(self) -> None:
         """Make the tables that are missing."""
@@ -128,28 +150,30 @@ class Store:
         """Close all connections."""
         self._engine.dispose()
 
+    def _connect(self) -> Any:  # noqa: ANN401 -- a pooled DBAPI connection
+        try:
+            return self._engine.raw_connection()
+        except self._failures as error:
+            raise InternalError(f"the store cannot be reached: {type(error).__name__}") from error
+
 
 def open_store(url: str) -> Store:
     """Return the store at a database URL; no connection is made until it is used."""
     parsed = make_url(url)
-    if parsed.get_backend_name() not in _INSERT_ONCE:
-        raise InternalError(
-            f"database_url names {parsed.get_backend_name()!r}, "
-            f"expected {' or '.join(_INSERT_ONCE)}"
-        )
+    refuse_dialect(parsed.get_backend_name())
     engine = create_engine(parsed, pool_size=16, max_overflow=0, pool_timeout=BUSY_SECONDS)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     return Store(engine)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -- a DBAPI connection
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -- DBAPI
     # WAL lets several processes read while one writes. With it, NORMAL loses nothing when a
     # process dies; it only defers to the next checkpoint what a power failure may take.
     for pragma in (
+        f"busy_timeout={BUSY_SECONDS * 1000}",
         "journal_mode=WAL",
         "synchronous=NORMAL",
-        f"busy_timeout={BUSY_SECONDS * 1000}",
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -167,26 +191,49 @@ def _license_row(license_: IssuedLicense) -> Mapping[str, object]:
     }
 
 
-_CONTENT_KEY: Final = select(
-    CONTENT_KEYS.c.sealed, CONTENT_KEYS.c.key_type, CONTENT_KEYS.c.added_at
-).where(CONTENT_KEYS.c.kid == bindparam("kid"))
-_CONTENT_KEYS: Final = select(CONTENT_KEYS).order_by(CONTENT_KEYS.c.added_at, CONTENT_KEYS.c.kid)
-_RECORDED_IDS: Final = (
-    select(LICENSES.c.license_id)
-    .where(LICENSES.c.device == bindparam("device"), LICENSES.c.request == bindparam("request"))
-    .order_by(LICENSES.c.ordinal)
-)
-_LICENSES: Final = select(*(column for column in LICENSES.c if column.name != "id")).order_by(
-    LICENSES.c.id
-)
-_INSERT_ONCE: Final[Mapping[str, Mapping[str, Insert]]] = {
-    "sqlite": {
-        table.name: sqlite.insert(table).on_conflict_do_nothing()
-        for table in (LICENSES, CONTENT_KEYS)
-    },
-    "postgresql": {
-        table.name: postgresql.insert(table).on_conflict_do_nothing()
-        for table in (LICENSES, CONTENT_KEYS)
-    },
+def _issued_license(row: Sequence[Any]) -> IssuedLicense:
+    device, request, ordinal, kid, license_id, policy, issued_at = row
+    return IssuedLicense(
+        device, bytes(request), ordinal, Kid(bytes(kid)), bytes(license_id), policy, issued_at
+    )
+
+
+def _content_key_row(key: StoredKey) -> Mapping[str, object]:
+    return {
+        "kid": key.kid.raw,
+        "sealed": key.sealed,
+        "key_type": key.key_type,
+        "added_at": key.added_at,
+    }
+
+
+def _stored_key(row: Sequence[Any]) -> StoredKey:
+    kid, sealed, key_type, added_at = row
+    return StoredKey(Kid(bytes(kid)), bytes(sealed), key_type, added_at)
+
+
+_STATEMENTS: Final[Mapping[str, Callable[[Dialect], ClauseElement]]] = {
+    "find content key": lambda _: select(CONTENT_KEYS).where(
+        CONTENT_KEYS.c.kid == bindparam("kid")
+    ),
+    "find content keys": lambda _: select(CONTENT_KEYS).order_by(
+        CONTENT_KEYS.c.added_at, CONTENT_KEYS.c.kid
+    ),
+    "record content key": lambda dialect: insert_once(CONTENT_KEYS, dialect),
+    "remove content key": lambda _: delete(CONTENT_KEYS).where(
+        CONTENT_KEYS.c.kid == bindparam("kid")
+    ),
+    "record license": lambda dialect: insert_once(LICENSES, dialect),
+    "find rights ids": lambda _: (
+        select(LICENSES.c.license_id)
+        .where(
+            LICENSES.c.device == bindparam("device"),
+            LICENSES.c.request == bindparam("request"),
+        )
+        .order_by(LICENSES.c.ordinal)
+    ),
+    "find licenses": lambda _: select(
+        *[column for column in LICENSES.c if column.name != "id"]
+    ).order_by(LICENSES.c.id),
 }
-"""Inserts that leave a row alone whose key is there, by dialect and table."""
+"""Every statement there is, by what it does."""

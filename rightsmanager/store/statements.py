@@ -1,0 +1,52 @@
+"""Statements compiled once for a dialect and then run on the driver's own connection.
+
+SQLAlchemy writes the SQL and keeps the connections; going through its execution for each of the
+two or three statements of a licence would cost as much as the licence's signature.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ClauseElement, Dialect, Table, bindparam
+from sqlalchemy.dialects import postgresql, sqlite
+
+from rightsmanager.errors import InternalError
+
+_INSERTS: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL in the driver's spelling, and the order in which it takes its values."""
+
+    sql: str
+    names: tuple[str, ...] | None
+    """None where the driver takes values by name."""
+
+    def arguments(self, values: Mapping[str, object]) -> Any:  # noqa: ANN401 -- what the driver takes
+        """Return the values as the driver takes them."""
+        return values if self.names is None else [values[name] for name in self.names]
+
+
+def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
+    """Return the statement of a clause whose parameters are all bound by name."""
+    compiled = clause.compile(dialect=dialect)
+    names: Any = getattr(compiled, "positiontup", None)
+    return Statement(str(compiled), None if names is None else tuple(names))
+
+
+def insert_once(table: Table, dialect: Dialect) -> ClauseElement:
+    """Return the insert of a row, but for its id, that leaves a row alone whose key is there."""
+    values: dict[str, Any] = {
+        column.name: bindparam(column.name) for column in table.c if column.name != "id"
+    }
+    insert: Any = _INSERTS[dialect.name](table).values(values)
+    statement: ClauseElement = insert.on_conflict_do_nothing().inline()
+    return statement
+
+
+def refuse_dialect(name: str) -> None:
+    """Refuse a database that the store is not written for; raises InternalError."""
+    if name not in _INSERTS:
+        raise InternalError(f"database_url names {name!r}, expected {' or '.join(_INSERTS)}")

@@ -1,0 +1,69 @@
+"""The limit: what OpenSSL alone costs for one licence, through `cryptography` on ready objects."""
+
+import os
+import time
+from collections.abc import Callable
+from statistics import median
+
+from cryptography.hazmat.primitives import cmac
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.hashes import SHA256, Hash
+
+CURVE = ec.SECP256R1()
+ECDSA = ec.ECDSA(SHA256())
+
+
+def steps() -> dict[str, Callable[[], object]]:
+    """Return the steps of one licence, each ready to run, by what they are."""
+    ours, theirs = ec.generate_private_key(CURVE), ec.generate_private_key(CURVE)
+    peer, message = theirs.public_key(), os.urandom(600)
+    signature = ours.sign(message, ECDSA)
+    public = ours.public_key()
+    six_kb, five_kb, licence, key = (os.urandom(size) for size in (6144, 5120, 400, 16))
+
+    def exchange_twice() -> None:
+        ours.exchange(ec.ECDH(), peer)
+        theirs.exchange(ec.ECDH(), public)
+
+    def digest() -> None:
+        hashed = Hash(SHA256())
+        hashed.update(six_kb)
+        hashed.finalize()
+
+    def decrypt() -> None:
+        decryptor = Cipher(algorithms.AES(key), modes.CBC(key)).decryptor()
+        decryptor.update(five_kb)
+        decryptor.finalize()
+
+    def authenticate() -> None:
+        tag = cmac.CMAC(algorithms.AES(key))
+        tag.update(licence)
+        tag.finalize()
+
+    return {
+        "two P-256 ECDH": exchange_twice,
+        "one key generation": lambda: ec.generate_private_key(CURVE),
+        "one ECDSA verification": lambda: public.verify(signature, message, ECDSA),
+        "one ECDSA signature": lambda: ours.sign(message, ECDSA),
+        "SHA-256 of 6 KB": digest,
+        "AES-128-CBC of 5 KB": decrypt,
+        "CMAC of 400 B": authenticate,
+    }
+
+
+def cost_of(step: Callable[[], object], rounds: int, each: int) -> float:
+    """Return the median CPU seconds of one call over `rounds` samples of `each` calls."""
+    samples = []
+    for _ in range(rounds):
+        begun = time.process_time()
+        for _ in range(each):
+            step()
+        samples.append((time.process_time() - begun) / each)
+    return median(samples)
+
+
+def measure() -> dict[str, float]:
+    """Return the CPU seconds of each step and of all together, under "limit"."""
+    costs = {name: cost_of(step, rounds=15, each=40) for name, step in steps().items()}
+    return {**costs, "limit": sum(costs.values())}
