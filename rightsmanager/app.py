@@ -19,6 +19,7 @@ from rightsmanager.keyring import load as load_keyring
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.bcert import ChainVerifier
+from rightsmanager.protocol.challenge import ChallengeReader
 from rightsmanager.services.content import ContentKeys
 from rightsmanager.services.license import Clock, LicenseService
 from rightsmanager.services.signing import Signing
@@ -57,12 +58,14 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
     backend = choose_backend(settings.crypto.backend)
     keyring = open_keyring(settings, surroundings.passphrase)
     store = open_store(settings.effective_database_url)
+    verifier = ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache)
     license_service = LicenseService(
         server_keys=keyring.server_keys,
         signing=Signing(
             keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
         ),
-        verifier=ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache),
+        verifier=verifier,
+        reader=ChallengeReader(verifier.parse, settings.crypto.chain_cache),
         content_keys=content_keys(settings, keyring),
         store=store,
         policy=_policy(settings.policy),

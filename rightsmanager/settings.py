@@ -88,7 +88,7 @@ class CryptoSettings(_Section):
     """Which implementation does the arithmetic."""
 
     backend: Literal["auto", "libcrypto", "portable"] = "auto"
-    chain_cache: Annotated[int, Field(ge=1)] = 4096
+    chain_cache: Annotated[int, Field(ge=1)] = 1024
 
 
 class LogSettings(_Section):

@@ -58,7 +58,7 @@ class KidParameter(click.ParamType[Kid]):
         self,
         value: Any,
         param: click.Parameter | None,
-        ctx: click.Context | None,  # noqa: ANN401
+        ctx: click.Context | None,
     ) -> Kid:
         """Return the KID; click shows what is wrong with it."""
         if isinstance(value, Kid):

@@ -30,6 +30,7 @@ from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch
 from rightsmanager.protocol import wrmheader, xmlsec
 from rightsmanager.protocol.bcert import Chain, KeyUsage
+from rightsmanager.protocol.bcert.lru import Lru
 from rightsmanager.protocol.envelope import Envelope, SoapVersion, parse_xml
 from rightsmanager.protocol.wire import (
     HEADER,
@@ -44,6 +45,8 @@ from rightsmanager.protocol.xmlsec import Fields, child, number_of, optional_chi
 
 SERVER_KEY_NAME: Final = "WMRMServer"
 NONCE_LENGTH: Final = 16
+CACHE_SIZE: Final = 1024
+"""How many clients and headers a reader remembers."""
 LICENSE_VERSIONS: Final = {
     "4.0.0.0": 1,
     "4.1.0.0": 1,
@@ -56,21 +59,26 @@ _LICENSE_VERSIONS_SERVED: Final = frozenset(LICENSE_VERSIONS.values())
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A challenge whose digest, encryption, signer and signature are right.
-
-    Whether its chains are to be trusted is the verifier's question, asked with the time of day.
-    """
+    """A challenge whose digest is right and whose EncryptedData is decrypted."""
 
     element: etree._Element = field(repr=False)
     """E; only `rightsmanager.protocol` looks into it."""
-    data: etree._Element = field(repr=False)
-    """The decrypted Data element; likewise."""
+    plain: bytes = field(repr=False)
+    """E as it was written, if that has only tags and text, else nothing."""
+    plaintext: bytes = field(repr=False)
+    """The Data element in UTF-8."""
+    signature: xmlsec.Signature
+
+
+@dataclass(frozen=True, slots=True)
+class ClientData:
+    """What the encrypted part of a challenge says of its client."""
+
     chains: tuple[Chain, ...]
-    """Every chain in the challenge, in its order."""
-    signer: Chain
-    """The chain whose leaf signed the challenge: the device's."""
-    digest: bytes
-    """SHA-256 of E as it was signed, 32 bytes: the same for a challenge that is sent again."""
+    features: tuple[str, ...]
+    """The names in Features, as written."""
+    ree_features: tuple[str, ...]
+    """The names of the elements in Features/REE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +102,9 @@ class LicenseChallenge:
     """16 bytes."""
     client_time: int
     """Unix seconds by the client's clock."""
-    chains: tuple[Chain, ...]
+    client: ClientData
     signer: Chain
-    features: tuple[str, ...]
-    """The names in Features, as written."""
-    ree_features: tuple[str, ...]
-    """The names of the elements in Features/REE."""
+    """The chain whose leaf signed the challenge: the device's."""
     digest: bytes
     """SHA-256 of LA as it was signed, 32 bytes."""
 
@@ -107,26 +112,53 @@ class LicenseChallenge:
 # --- open: the server's side --------------------------------------------------------------------
 
 
+class ChallengeReader:
+    """Reads the parts that challenges have in common, and remembers what their bytes decide.
+
+    A client encrypts the same plaintext each time, and many clients ask for the same content.
+    Several threads may use it at once.
+    """
+
+    def __init__(self, parse_chain: Callable[[bytes], Chain], cache_size: int = CACHE_SIZE) -> None:
+        self._parse_chain = parse_chain
+        self._clients: Lru[bytes, ClientData] = Lru(cache_size)
+        self._headers: Lru[bytes, wrmheader.Header] = Lru(cache_size)
+
+    def client_data(self, plaintext: bytes) -> ClientData:
+        """Return what a Data element says; raises InvalidMessage."""
+        known = self._clients.find(plaintext)
+        if known is None:
+            known = _parse_client_data(plaintext, self._parse_chain)
+            self._clients.record(plaintext, known)
+        return known
+
+    def header(self, element: etree._Element, plain: bytes) -> wrmheader.Header:
+        """Return the header of a WRMHEADER element in a text; raises InvalidMessage."""
+        text = xmlsec.written(element, plain)
+        known = self._headers.find(text) if text else None
+        if known is None:
+            known = wrmheader.parse_header_element(element)
+            if text:
+                self._headers.record(text, known)
+        return known
+
+
 def open_challenge(
     envelope: Envelope,
     name: str,
     keys: Callable[[str], Sequence[p256.PrivateKey]],
     backend: p256.Backend,
-    parse_chain: Callable[[bytes], Chain],
 ) -> Opened:
-    """Return the challenge in an operation's element, decrypted and with its signature verified.
+    """Return the challenge in an operation's element, decrypted, its signer not yet known.
 
     `name` is the local name of E. `keys` gives the private keys that a KeyName may mean.
     Raises InvalidMessage.
     """
     element, signature = signed_element(envelope, name)
-    text = xmlsec.verify_digest(element, signature, envelope.text)
-    encrypted = xmlsec.find_encrypted(element, text)
+    plain = xmlsec.verify_digest(element, signature, envelope.text, envelope.plain_text)
+    encrypted = xmlsec.find_encrypted(element, plain)
     plaintext = xmlsec.decrypt(encrypted, keys(encrypted.key_name), backend)
-    data = parse_xml(plaintext, "the plaintext of EncryptedData")
-    chains = _chains(data, parse_chain)
-    signer = _signer(chains, signature)
-    return Opened(element, data, chains, signer, signature.digest)
+    return Opened(element, plain, plaintext, signature)
 
 
 def signed_element(envelope: Envelope, name: str) -> tuple[etree._Element, xmlsec.Signature]:
@@ -135,37 +167,36 @@ def signed_element(envelope: Envelope, name: str) -> tuple[etree._Element, xmlse
     element = child(wrapper, PROTOCOLS, name)
     if element.get("Id") != xmlsec.SIGNED_ID:
         raise InvalidMessage(f"{name} has Id {element.get('Id')!r}, expected {xmlsec.SIGNED_ID!r}")
-    return element, xmlsec.parse_signature(child(wrapper, XMLDSIG, "Signature"))
+    signature = child(wrapper, XMLDSIG, "Signature")
+    return element, xmlsec.parse_signature(signature, envelope.plain_text)
 
 
 def open_license_challenge(
     envelope: Envelope,
     keys: Sequence[p256.PrivateKey],
     backend: p256.Backend,
-    parse_chain: Callable[[bytes], Chain],
+    reader: ChallengeReader,
 ) -> LicenseChallenge:
     """Return what an AcquireLicense challenge asks.
 
     Raises InvalidMessage, and ProtocolVersionMismatch for a Version that is not served.
     """
-    opened = open_challenge(envelope, "LA", _server_keys(keys), backend, parse_chain)
+    opened = open_challenge(envelope, "LA", _server_keys(keys), backend)
+    client = reader.client_data(opened.plaintext)
     fields = Fields(opened.element, PROTOCOLS)
-    features = optional_child(opened.data, "", "Features")
     return LicenseChallenge(
         version=_version(fields.number("Version"), "LA", _LICENSE_VERSIONS_SERVED),
-        header=wrmheader.parse_header_element(
-            child(fields.element("ContentHeader"), HEADER, "WRMHEADER")
+        header=reader.header(
+            child(fields.element("ContentHeader"), HEADER, "WRMHEADER"), opened.plain
         ),
         client_version=text_of(fields.element("CLIENTINFO"), PROTOCOLS, "CLIENTVERSION"),
         revocation_lists=_revocation_lists(fields.optional("RevocationLists")),
         custom_data=fields.optional_text("CustomData"),
         nonce=decode_base64(fields.text("LicenseNonce"), "LicenseNonce", NONCE_LENGTH),
         client_time=fields.number("ClientTime"),
-        chains=opened.chains,
-        signer=opened.signer,
-        features=() if features is None else _feature_names(features),
-        ree_features=() if features is None else _ree_names(features),
-        digest=opened.digest,
+        client=client,
+        signer=_signer(client.chains, opened.signature),
+        digest=opened.signature.digest,
     )
 
 
@@ -178,6 +209,15 @@ def _server_keys(
         return keys
 
     return by_name
+
+
+def _parse_client_data(plaintext: bytes, parse_chain: Callable[[bytes], Chain]) -> ClientData:
+    data = parse_xml(plaintext, "the plaintext of EncryptedData")
+    chains = _chains(data, parse_chain)
+    features = optional_child(data, "", "Features")
+    if features is None:
+        return ClientData(chains, (), ())
+    return ClientData(chains, _feature_names(features), _ree_names(features))
 
 
 def _chains(data: etree._Element, parse_chain: Callable[[bytes], Chain]) -> tuple[Chain, ...]:

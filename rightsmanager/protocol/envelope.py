@@ -77,6 +77,16 @@ class Envelope:
     element: etree._Element = field(repr=False)
     """The operation's element; only `rightsmanager.protocol` looks into it."""
 
+    @property
+    def plain_text(self) -> bytes:
+        """The text if it holds nothing but tags and text, else nothing.
+
+        Without comments, CDATA sections and processing instructions, what looks like a tag is one,
+        and an element can be told in the text.
+        """
+        text = self.text
+        return b"" if b"<!" in text or text.find(b"<?", 1) >= 0 else text
+
 
 def parse_xml(text: bytes, name: str) -> etree._Element:
     """Return the root element of a UTF-8 document; raises InvalidMessage, which says `name`."""

@@ -79,13 +79,13 @@ class OpenedResponse:
     signature: xmlsec.Signature | None
     element: etree._Element = field(repr=False)
     """LicenseResponse; only `rightsmanager.protocol` looks into it."""
-    document: bytes = field(repr=False)
+    envelope: Envelope = field(repr=False)
 
     def verify(self, key: p256.PublicKey) -> None:
         """Return if the key signed LicenseResponse; raises InvalidMessage."""
         if self.signature is None:
             raise InvalidMessage("the reply has no Signature")
-        xmlsec.verify(self.element, self.signature, key, self.document)
+        xmlsec.verify(self.element, self.signature, key, self.envelope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +200,11 @@ def open_license_response(envelope: Envelope) -> OpenedResponse:
     signature = optional_child(wrapper, XMLDSIG, "Signature")
     return OpenedResponse(
         response=response,
-        signature=None if signature is None else xmlsec.parse_signature(signature),
+        signature=None
+        if signature is None
+        else xmlsec.parse_signature(signature, envelope.plain_text),
         element=element,
-        document=envelope.text,
+        envelope=envelope,
     )
 
 

@@ -26,7 +26,7 @@ Source: published samples of messages; XML Encryption and XML Signature of the W
 import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,7 +35,7 @@ from lxml import etree
 from rightsmanager.crypto import aes, p256
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.envelope import parse_xml
+from rightsmanager.protocol.envelope import Envelope, parse_xml
 from rightsmanager.protocol.wire import (
     PROTOCOLS,
     XMLDSIG,
@@ -58,6 +58,8 @@ _DIGEST_LENGTH: Final = 32
 _SIGNATURE_LENGTH: Final = 64
 _POINT_LENGTH: Final = 64
 _DIGITS: Final = len(str(2**64))
+_AFTER_NAME: Final = b" \t\r\n/>"
+"""What may follow the name in a start tag."""
 
 
 # --- reading an element -------------------------------------------------------------------------
@@ -157,8 +159,14 @@ def plain_text(element: etree._Element) -> str:
 
 
 def canonical(element: etree._Element) -> bytes:
-    """Return exclusive C14N of the element: what a signature over it covers."""
-    return etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
+    """Return exclusive C14N of the element: what a signature over it covers.
+
+    Raises InvalidMessage for what has none, such as a relative namespace.
+    """
+    try:
+        return etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
+    except etree.C14NError as error:
+        raise InvalidMessage(f"{_local(element)} has no canonical form: {error}") from None
 
 
 def _text(element: etree._Element) -> str:
@@ -193,12 +201,16 @@ class Encrypted:
     """IV(16) and AES-128-CBC blocks."""
 
 
-def find_encrypted(element: etree._Element, text: bytes) -> Encrypted:
-    """Return the EncryptedData in E, whose canonical text is given too; raises InvalidMessage."""
-    # The first one must reach to E's end, so it is the only one, and E's own child.
-    match = _ENCRYPTED.fullmatch(text, max(text.find(b"<EncryptedData "), 0))
+def find_encrypted(element: etree._Element, plain: bytes) -> Encrypted:
+    """Return the EncryptedData in E; raises InvalidMessage.
+
+    `plain` is E's text if it has only tags and text.
+    """
+    encrypted = child(element, XMLENC, "EncryptedData")
+    start = _only_tag(encrypted, b"EncryptedData", plain)
+    match = _ENCRYPTED.match(plain, start) if start >= 0 else None
     if match is None:
-        return parse_encrypted(child(element, XMLENC, "EncryptedData"))
+        return parse_encrypted(encrypted)
     key_name, wrapped_key, ciphertext = match.groups()
     return _encrypted(key_name.decode().strip(), wrapped_key, ciphertext)
 
@@ -281,9 +293,13 @@ class Signature:
     """x(32) and y(32) where the message names its key."""
 
 
-def parse_signature(element: etree._Element) -> Signature:
-    """Return what a Signature element says; raises InvalidMessage."""
-    match = _SIGNATURE.fullmatch(canonical(element))
+def parse_signature(element: etree._Element, plain: bytes = b"") -> Signature:
+    """Return what a Signature element says; raises InvalidMessage.
+
+    `plain` is the document's text if it has only tags and text: see `Envelope.plain_text`.
+    """
+    start = _only_tag(element, b"Signature", plain)
+    match = _SIGNATURE.match(plain, start) if start >= 0 else None
     if match is None:
         return _walk_signature(element)
     digest, value, public_key = match.groups()
@@ -340,30 +356,36 @@ def _public_key(element: etree._Element) -> str | None:
 
 
 def verify(
-    element: etree._Element, signature: Signature, key: p256.PublicKey, document: bytes
+    element: etree._Element, signature: Signature, key: p256.PublicKey, envelope: Envelope
 ) -> None:
-    """Return if the element has the promised digest and the key signed that promise.
+    """Return if the element of the envelope has the promised digest and the key signed that.
 
-    `document` is the UTF-8 text the element was parsed from: some clients embed a WRMHEADER that is
-    not canonical, so that only the element's raw text has the digest.
     Raises InvalidMessage.
     """
-    verify_digest(element, signature, document)
+    verify_digest(element, signature, envelope.text, envelope.plain_text)
     verify_value(signature, key)
 
 
-def verify_digest(element: etree._Element, signature: Signature, document: bytes) -> bytes:
-    """Return the element's canonical text if that, or the text as written, has the digest."""
+def verify_digest(
+    element: etree._Element, signature: Signature, document: bytes, plain: bytes = b""
+) -> bytes:
+    """Return the element as it was written, or nothing, if it has the promised digest.
+
+    Either the text as it was written or the canonical one may have it: some clients embed a
+    WRMHEADER that is not canonical, and sign what they write. `document` is the text in UTF-8 that
+    the element was parsed from, and `plain` the same if it has only tags and text; only then the
+    element as written is returned, since only then an element can be told in it.
+    Raises InvalidMessage.
+    """
+    alone = written(element, plain)
+    if _has_digest(alone, signature):
+        return alone
     text = canonical(element)
-    if hmac.compare_digest(hashlib.sha256(text).digest(), signature.digest):
-        return text
+    if _has_digest(text, signature):
+        return b""
     raw = _raw_slice(element, document)
-    if (
-        raw is not None
-        and hmac.compare_digest(hashlib.sha256(raw).digest(), signature.digest)
-        and canonical(parse_xml(raw, _local(element))) == text
-    ):
-        return text
+    if _has_digest(raw, signature) and canonical(parse_xml(raw, _local(element))) == text:
+        return b""
     raise InvalidMessage(
         f"DigestValue is not the SHA-256 of {_local(element)}: it was altered after signing"
     )
@@ -394,13 +416,49 @@ def sign(element: bytes, key: p256.PrivateKey, *, name_key: bool) -> Signature:
     )
 
 
-def _raw_slice(element: etree._Element, document: bytes) -> bytes | None:
-    name = re.escape(_qualified_name(element).encode())
-    start = re.search(rb"<" + name + rb"[\s>]", document)
-    end = rb"</" + _qualified_name(element).encode() + rb">"
+def _has_digest(text: bytes, signature: Signature) -> bool:
+    # Nothing has a digest too, and is no element.
+    return bool(text) and hmac.compare_digest(hashlib.sha256(text).digest(), signature.digest)
+
+
+def written(element: etree._Element, plain: bytes) -> bytes:
+    """Return the element as it stands in a plain text if it says the same alone, else nothing.
+
+    It does if it is the only one of its name, declares its own default namespace, and uses no
+    prefix that the elements around it declare.
+    """
+    name = _local(element).encode()
+    start, end = _only_tag(element, name, plain), b"</" + name + b">"
+    text = plain[start : plain.rfind(end) + len(end)] if start >= 0 else b""
+    if not text.startswith(b"<" + name + b' xmlns="'):
+        return b""
+    parent = element.getparent()
+    prefixes = () if parent is None else filter(None, parent.nsmap)
+    return b"" if any(prefix.encode() + b":" in text for prefix in prefixes) else text
+
+
+def _only_tag(element: etree._Element, name: bytes, plain: bytes) -> int:
+    """Return where in a plain text the element begins if no other has its name, else -1."""
+    tag = b"<" + name
+    found = [at for at in _places(tag, plain) if plain[at + len(tag)] in _AFTER_NAME]
+    return found[0] if len(found) == 1 and element.prefix is None else -1
+
+
+def _places(piece: bytes, text: bytes) -> Iterator[int]:
+    at = text.find(piece)
+    while at >= 0:
+        yield at
+        at = text.find(piece, at + 1)
+
+
+def _raw_slice(element: etree._Element, document: bytes) -> bytes:
+    """Return what may be the element as it was written; to be parsed before it is believed."""
+    name = _qualified_name(element).encode()
+    start = re.search(rb"<" + re.escape(name) + rb"[\s>]", document)
+    end = b"</" + name + b">"
     stop = document.rfind(end)
     if start is None or stop < start.start():
-        return None
+        return b""
     return document[start.start() : stop + len(end)]
 
 
@@ -411,7 +469,7 @@ def _qualified_name(element: etree._Element) -> str:
 # --- the canonical forms ------------------------------------------------------------------------
 #
 # Nearly all clients write these elements alike, down to the byte. Their form is what is written,
-# and what is recognised at once in a canonical text; any other spelling is walked, element by
+# and what is recognised at once in a text; any other spelling is walked, element by
 # element, to the same result.
 
 
@@ -431,30 +489,27 @@ _ENCRYPTED_FORM: Final = (
     "<CipherData><CipherValue>%s</CipherValue></CipherData></EncryptedKey></KeyInfo>"
     "<CipherData><CipherValue>%s</CipherValue></CipherData></EncryptedData>"
 )
-_ENCRYPTED: Final = re.compile(
-    (_recognise(_ENCRYPTED_FORM, _VALUE, _VALUE, _VALUE) + "</[A-Za-z]+>").encode()
-)
+_ENCRYPTED: Final = re.compile(_recognise(_ENCRYPTED_FORM, _VALUE, _VALUE, _VALUE).encode())
 
-_SIGNED_INFO_CHILDREN: Final = (
+_SIGNED_INFO: Final = (
+    f'<SignedInfo xmlns="{XMLDSIG}">'
     f'<CanonicalizationMethod Algorithm="{C14N}"></CanonicalizationMethod>'
     f'<SignatureMethod Algorithm="{ECDSA_SHA256}"></SignatureMethod>'
     f'<Reference URI="#{SIGNED_ID}"><DigestMethod Algorithm="{SHA256}"></DigestMethod>'
     "<DigestValue>%s</DigestValue></Reference></SignedInfo>"
+).encode()
+_KEY_INFO_FORM: Final = (
+    f'<KeyInfo xmlns="{XMLDSIG}"><KeyValue><ECCKeyValue><PublicKey>%s</PublicKey>'
+    "</ECCKeyValue></KeyValue></KeyInfo>"
 )
-_SIGNED_INFO: Final = f'<SignedInfo xmlns="{XMLDSIG}">{_SIGNED_INFO_CHILDREN}'.encode()
-_KEY_INFO_CHILDREN: Final = (
-    "<KeyValue><ECCKeyValue><PublicKey>%s</PublicKey></ECCKeyValue></KeyValue></KeyInfo>"
-)
-_KEY_INFO_FORM: Final = f'<KeyInfo xmlns="{XMLDSIG}">{_KEY_INFO_CHILDREN}'
 _SIGNATURE_FORM: Final = (
     f'<Signature xmlns="{XMLDSIG}">%s<SignatureValue>%s</SignatureValue>%s</Signature>'
 )
 _SIGNATURE: Final = re.compile(
-    # Within Signature, canonical text does not declare the same namespace once more.
     _recognise(
         _SIGNATURE_FORM,
-        _recognise(f"<SignedInfo>{_SIGNED_INFO_CHILDREN}", _VALUE),
+        _recognise(_SIGNED_INFO.decode(), _VALUE),
         _VALUE,
-        f"(?:{_recognise(f'<KeyInfo>{_KEY_INFO_CHILDREN}', _VALUE)})?",
+        f"(?:{_recognise(_KEY_INFO_FORM, _VALUE)})?",
     ).encode()
 )

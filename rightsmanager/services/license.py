@@ -23,7 +23,11 @@ from rightsmanager.policy.grants import (
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.protocol import xmr
 from rightsmanager.protocol.bcert import Certificate, CertificateType, ChainVerifier, KeyUsage
-from rightsmanager.protocol.challenge import LicenseChallenge, open_license_challenge
+from rightsmanager.protocol.challenge import (
+    ChallengeReader,
+    LicenseChallenge,
+    open_license_challenge,
+)
 from rightsmanager.protocol.response import (
     RESPONSE_ID_LENGTH,
     LicenseResponse,
@@ -73,6 +77,7 @@ class LicenseService:
     server_keys: Sequence[p256.PrivateKey] = field(repr=False)
     signing: Signing
     verifier: ChainVerifier
+    reader: ChallengeReader
     content_keys: ContentKeys
     store: Store
     policy: Policy
@@ -87,7 +92,7 @@ class LicenseService:
         """
         now = self.clock()
         challenge = open_license_challenge(
-            request.envelope, self.server_keys, self.backend, self.verifier.parse
+            request.envelope, self.server_keys, self.backend, self.reader
         )
         self._refuse(challenge, now)
         grants = self._decide(challenge)
@@ -95,7 +100,7 @@ class LicenseService:
         return self._seal(challenge, issues, now)
 
     def _refuse(self, challenge: LicenseChallenge, now: int) -> None:
-        for chain in challenge.chains:
+        for chain in challenge.client.chains:
             self.verifier.verify(chain, now)
         leaf = challenge.signer.leaf
         if leaf.type not in CLIENT_TYPES:
