@@ -190,7 +190,9 @@ def _rows(
     request: Request, challenge: LicenseChallenge, issues: Sequence[_Issue], now: int
 ) -> list[IssuedLicense]:
     device = device_id(challenge.signer.leaf)
-    asked = hashlib.sha256(challenge.digest + request.query.encode()).digest()
+    asked = hashlib.sha256(
+        b"".join((device.encode(), challenge.digest, request.query.encode()))
+    ).digest()
     return [
         IssuedLicense(
             device=device,

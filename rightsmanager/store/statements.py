@@ -37,10 +37,8 @@ def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
 
 
 def insert_once(table: Table, dialect: Dialect) -> ClauseElement:
-    """Return the insert of a row, but for its id, that leaves a row alone whose key is there."""
-    values: dict[str, Any] = {
-        column.name: bindparam(column.name) for column in table.c if column.name != "id"
-    }
+    """Return the insert of a row that leaves a row alone whose key is there."""
+    values: dict[str, Any] = {column.name: bindparam(column.name) for column in table.c}
     insert: Any = _INSERTS[dialect.name](table).values(values)
     statement: ClauseElement = insert.on_conflict_do_nothing().inline()
     return statement

@@ -11,7 +11,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
 )
 
 METADATA: Final = MetaData(
@@ -25,13 +24,12 @@ METADATA: Final = MetaData(
 LICENSES: Final = Table(
     "licenses",
     METADATA,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    # SHA-256 of what was asked, and by whom: a request that is sent again has the same.
+    Column("request", LargeBinary(32), primary_key=True),
+    # Which licence of the reply it is, from 0.
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
     # Base64 of the SHA-256 of the device's signing key.
     Column("device", String(44), nullable=False),
-    # SHA-256 of what was asked: a request that is sent again has the same.
-    Column("request", LargeBinary(32), nullable=False),
-    # Which licence of the reply it is, from 0.
-    Column("ordinal", Integer, nullable=False),
     Column("kid", LargeBinary(16), nullable=False),
     # The licence's rights id.
     Column("license_id", LargeBinary(16), nullable=False),
@@ -39,7 +37,8 @@ LICENSES: Final = Table(
     Column("policy", Text, nullable=False),
     # Unix seconds.
     Column("issued_at", BigInteger, nullable=False),
-    UniqueConstraint("device", "request", "ordinal"),
+    # The row lies in the key's own tree: half the pages to write for each licence.
+    sqlite_with_rowid=False,
 )
 """Each licence that was issued."""
 
