@@ -128,12 +128,13 @@ def decode_base64(text: str | bytes, name: str, length: int | None = None) -> by
     after the last byte, and for any other length than `length` bytes where one is given.
     """
     try:
-        data = binascii.a2b_base64(
-            "".join(text.split()) if isinstance(text, str) else b"".join(text.split()),
-            strict_mode=True,
-        )
+        compact = b"".join((text.encode() if isinstance(text, str) else text).split())
+        data = binascii.a2b_base64(compact, strict_mode=True)
     except ValueError as error:
         raise InvalidMessage(f"{name} is not base64: {error}") from None
+    # Strict mode looks neither at the bits after the last byte nor at more padding than needed.
+    if binascii.b2a_base64(data, newline=False) != compact:
+        raise InvalidMessage(f"{name} is not canonical base64: its last characters say more")
     if length is not None and len(data) != length:
         raise InvalidMessage(f"{name} has {len(data)} bytes, expected {length}")
     return data

@@ -1,0 +1,142 @@
+import base64
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.wire import (
+    AccountId,
+    Guid,
+    Kid,
+    Mid,
+    Reader,
+    ServiceId,
+    TransactionId,
+    decode_base64,
+    encode_base64,
+)
+
+TEXT = "00112233-4455-6677-8899-aabbccddeeff"
+MIXED = bytes.fromhex("33221100554477668899aabbccddeeff")
+KINDS = (Guid, Kid, Mid, AccountId, ServiceId, TransactionId)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_guid_has_the_mixed_order_in_binary_and_in_base64(kind: type[Guid]) -> None:
+    assert kind.from_text(TEXT).raw == MIXED
+    assert TEXT == str(kind(MIXED)) == kind(MIXED).text
+    assert kind(MIXED) == kind.from_base64("MyIRAFVEd2aImaq7zN3u/w==")
+    assert kind(MIXED).base64 == "MyIRAFVEd2aImaq7zN3u/w=="
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT, TEXT.upper(), f"{{{TEXT}}}", f"\n {TEXT} ", "MyIRAFVEd2aImaq7zN3u/w=="]
+)
+def test_either_spelling_of_a_guid_is_parsed(text: str) -> None:
+    assert Kid(MIXED) == Kid.parse(text)
+
+
+@pytest.mark.parametrize("length", [0, 15, 17, 32])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_guid_of_another_length_is_refused_by_its_name(kind: type[Guid], length: int) -> None:
+    with pytest.raises(InvalidMessage, match=f"{kind.name} has {length} bytes"):
+        kind(bytes(length))
+    with pytest.raises(InvalidMessage, match=f"{kind.name} has {length} bytes"):
+        kind.from_base64(encode_base64(bytes(length)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", TEXT[:-1], TEXT + "0", TEXT.replace("-", ""), TEXT.replace("a", "g"), f"{TEXT}x"]
+)
+def test_a_guid_that_is_written_otherwise_is_refused(text: str) -> None:
+    with pytest.raises(InvalidMessage, match="8-4-4-4-12"):
+        Kid.from_text(text)
+
+
+def test_identifiers_of_different_kinds_are_not_the_same() -> None:
+    assert len({kind(MIXED) for kind in KINDS}) == len(KINDS)
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_a_guid_has_the_order_of_the_standard_library(raw: bytes) -> None:
+    expected = uuid.UUID(bytes_le=raw)
+    assert str(expected) == Guid(raw).text
+    assert Guid(raw) == Guid.from_text(str(expected)) == Guid.parse(Guid(raw).base64)
+
+
+@given(st.binary(max_size=200))
+def test_base64_is_what_the_standard_library_writes(data: bytes) -> None:
+    text = encode_base64(data)
+    assert text == base64.b64encode(data).decode()
+    assert data == decode_base64(text, "field") == decode_base64(text.encode(), "field")
+
+
+@pytest.mark.parametrize("text", [" AAEC\r\nAwQF\t", "A A E C A w Q F"])
+def test_white_space_in_and_around_base64_is_nothing(text: str) -> None:
+    assert bytes(range(6)) == decode_base64(text, "field") == decode_base64(text.encode(), "field")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("A", "AA", "AAA", "AA=", "A===", "=AAA", "AAAA=", "AAAA====", "AA==AA==", "AB==", "AAB="),
+        *("AA-_", "AA\u00a0AA", "\u2003AAAA", "AAA\u00c4", "AAAA&#13;"),
+    ],
+)
+def test_base64_that_says_more_or_less_than_its_bytes_is_refused(text: str) -> None:
+    for spelling in (text, text.encode()):
+        with pytest.raises(InvalidMessage, match="field is not"):
+            decode_base64(spelling, "field")
+
+
+@pytest.mark.parametrize("length", [0, 2, 4])
+def test_base64_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(InvalidMessage, match=f"field has 3 bytes, expected {length}"):
+        decode_base64("AAAA", "field", length)
+
+
+@given(st.text(max_size=40) | st.binary(max_size=40))
+def test_whatever_else_is_given_as_base64_is_an_invalid_message(text: str | bytes) -> None:
+    try:
+        data = decode_base64(text, "field")
+    except InvalidMessage:
+        return
+    spelt = "".join(text.split()) if isinstance(text, str) else b"".join(text.split()).decode()
+    assert encode_base64(data) == spelt
+
+
+def test_a_reader_takes_fields_in_their_order() -> None:
+    reader = Reader(b"\0\1\0\0\0\2\0\0\0\3\0\0\0\4abc", "thing")
+    assert (reader.u16("a"), reader.u32("b"), reader.u32s(2, "c")) == (1, 2, (3, 4))
+    assert (reader.position, reader.left, reader.rest()) == (14, 3, b"abc")
+    reader.done()
+
+
+def test_a_reader_takes_nothing_beyond_the_end() -> None:
+    reader = Reader(b"ab", "thing")
+    with pytest.raises(InvalidMessage, match=r"thing: field at offset 0 needs 4 bytes, 2 are left"):
+        reader.u32("field")
+    with pytest.raises(InvalidMessage, match="2 bytes follow"):
+        reader.done()
+
+
+def test_a_block_is_read_to_its_end_and_no_further() -> None:
+    reader = Reader(b"abcd", "thing")
+    with reader.block(2, "block"):
+        assert reader.rest() == b"ab"
+        with pytest.raises(InvalidMessage, match="needs 1 bytes, 0 are left"):
+            reader.take(1, "field")
+    assert reader.left == 2
+    with pytest.raises(InvalidMessage, match="says 3 bytes, 2 are left"), reader.block(3, "block"):
+        pass
+    with pytest.raises(InvalidMessage, match="1 bytes too many in block"), reader.block(2, "block"):
+        reader.take(1, "field")
+
+
+def test_a_field_that_can_only_have_one_value_has_it() -> None:
+    reader = Reader(b"", "thing")
+    reader.expect(1, 1, "flags")
+    with pytest.raises(InvalidMessage, match="thing: flags is 2, expected 1"):
+        reader.expect(1, 2, "flags")
