@@ -56,7 +56,7 @@ class KidParameter(click.ParamType[Kid]):
 
     def convert(
         self,
-        value: Any,
+        value: object,
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Kid:

@@ -76,16 +76,12 @@ class Envelope:
     """The whole document in UTF-8 without byte order mark."""
     element: etree._Element = field(repr=False)
     """The operation's element; only `rightsmanager.protocol` looks into it."""
+    plain_text: bytes = field(repr=False)
+    """The text if it holds nothing but tags and text, else nothing.
 
-    @property
-    def plain_text(self) -> bytes:
-        """The text if it holds nothing but tags and text, else nothing.
-
-        Without comments, CDATA sections and processing instructions, what looks like a tag is one,
-        and an element can be told in the text.
-        """
-        text = self.text
-        return b"" if b"<!" in text or text.find(b"<?", 1) >= 0 else text
+    Without comments, CDATA sections and processing instructions, what looks like a tag is one,
+    and an element can be told in the text.
+    """
 
 
 def parse_xml(text: bytes, name: str) -> etree._Element:
@@ -124,6 +120,7 @@ def parse_envelope(body: bytes) -> Envelope:
         must_understand=() if header is None else _must_understand(header, version),
         text=text,
         element=operation,
+        plain_text=b"" if b"<!" in text or text.find(b"<?", 1) >= 0 else text,
     )
 
 

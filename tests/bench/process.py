@@ -1,29 +1,36 @@
-"""CPU of one licence in this process: from the request's bytes to the reply's, the store included."""
+"""CPU of one licence in this process: from the request's bytes to the reply's, the store included.
 
+Each sample of licences is taken between two samples of the limit, so that what slows the machine
+down for a while slows both.
+"""
+
+import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from statistics import median
 
 from rightsmanager.app import Server
 from rightsmanager.protocol.envelope import parse_envelope
 from rightsmanager.services.request import Request
-
+from tests.bench import limit
 from tests.bench.fixture import Bench
 
+ROUNDS = 12
+EACH = 60
 
-def measure(bench: Bench, backend: str, rounds: int, each: int) -> dict[str, float]:
-    """Return the CPU seconds of one licence with a known chain, and with a new one each time."""
+
+def measure(bench: Bench, backend: str) -> dict[str, dict[str, float]]:
+    """Return CPU seconds and ratio of a licence with a known chain, and with a new one each."""
     server = bench.server(backend)
-    device = bench.device()
-    cached = _cost(server, list(bench.challenges(device, rounds * each + each)), rounds, each)
-    new = [
+    known = bench.challenges(bench.device(), (ROUNDS + 1) * EACH)
+    new = (
         challenge
-        for _ in range(rounds * each // 2 + each)
+        for _ in range((ROUNDS + 1) * EACH)
         for challenge in bench.challenges(bench.device(), 1)
-    ]
-    cold = _cost(server, new, rounds, each // 2)
+    )
+    costs = {"cached": _cost(server, known), "cold": _cost(server, new)}
     server.store.close()
-    return {"cached": cached, "cold": cold}
+    return costs
 
 
 def answer(server: Server, body: bytes) -> bytes:
@@ -33,15 +40,22 @@ def answer(server: Server, body: bytes) -> bytes:
     return server.services["AcquireLicense"](request)
 
 
-def _cost(server: Server, challenges: Sequence[bytes], rounds: int, each: int) -> float:
-    waiting = iter(challenges)
-    for _ in range(each):
-        answer(server, next(waiting))
-    samples = []
-    for _ in range(rounds):
-        bodies = [next(waiting) for _ in range(each)]
-        begun = time.process_time()
-        for body in bodies:
-            answer(server, body)
-        samples.append((time.process_time() - begun) / each)
-    return median(samples)
+def _cost(server: Server, challenges: Iterator[bytes]) -> dict[str, float]:
+    steps = list(limit.steps().values())
+    _sample(server, challenges)
+    gc.collect()
+    gc.freeze()
+    pairs = [(_sample(server, challenges), limit.sample(steps, EACH)) for _ in range(ROUNDS)]
+    gc.unfreeze()
+    return {
+        "seconds": median(licence for licence, _ in pairs),
+        "ratio": median(licence / least for licence, least in pairs),
+    }
+
+
+def _sample(server: Server, challenges: Iterator[bytes]) -> float:
+    bodies = [next(challenges) for _ in range(EACH)]
+    begun = time.process_time()
+    for body in bodies:
+        answer(server, body)
+    return (time.process_time() - begun) / EACH

@@ -1,0 +1,55 @@
+"""`make bench`: measures all of it and prints each figure as a ratio to the limit."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rightsmanager.crypto.p256_backends import available_backends
+from tests.bench import limit, overhttp, process
+from tests.bench.fixture import Bench
+
+REPORT = Path("build/bench.json")
+
+
+def main() -> None:
+    """Measure, print and write the report."""
+    report: dict[str, Any] = {"limit": limit.measure()}
+    _print_limit(report["limit"])
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder))
+        bench.prepare()
+        report["process"] = {}
+        for backend in available_backends():
+            costs = process.measure(bench, backend.name)
+            report["process"][backend.name] = costs
+            for case, cost in costs.items():
+                _print(f"in process, {backend.name}, chain {case}", cost)
+        report["http"] = {str(workers): overhttp.measure(bench, workers) for workers in (1, 2)}
+    for workers, cost in report["http"].items():
+        _print(f"over HTTP, worker CPU, {workers} worker(s)", cost)
+        sys.stdout.write(
+            f"{'':44}{cost['licences_per_second']:8.0f} licences/s"
+            f"{cost['rss_mib']:8.1f} MiB RSS a worker\n"
+        )
+    one, two = (report["http"][workers]["licences_per_second"] for workers in ("1", "2"))
+    report["scaling"] = two / one
+    sys.stdout.write(f"{'2 workers':44}{two / one:8.2f} x 1 worker\n")
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    sys.stdout.write(f"written to {REPORT}\n")
+
+
+def _print_limit(costs: dict[str, float]) -> None:
+    for name, seconds in costs.items():
+        sys.stdout.write(f"{name:44}{seconds * 1e6:8.1f} µs\n")
+
+
+def _print(name: str, cost: dict[str, float]) -> None:
+    micro = cost["seconds"] * 1e6
+    sys.stdout.write(f"{name:44}{micro:8.1f} µs{cost['ratio']:8.2f} x limit\n")
+
+
+if __name__ == "__main__":
+    main()
