@@ -1,0 +1,64 @@
+"""A server with a data folder, and a folder in which the commands of a document are run."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.docs.documents import ROOT
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that runs."""
+
+    url: str
+    """Scheme, host and port."""
+    data: Path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    data = tmp_path_factory.mktemp("docs") / "var"
+    command = [sys.executable, "-m", "rightsmanager", "serve", "--json"]
+    with subprocess.Popen(
+        [*command, "--data", str(data), "--bind", "127.0.0.1:0"],
+        cwd=ROOT,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            url: str = json.loads(process.stdout.readline())["url"]
+            yield Running(url.removesuffix("/rightsmanager.asmx"), data)
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def workplace(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout as a reader has it after `make run`, with the server's keys and database."""
+    for folder in ("keyring", "public"):
+        shutil.copytree(server.data / folder, tmp_path / "var" / folder)
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    for name in set(os.environ) - set(_environment()):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(
+        "RIGHTSMANAGER_DATABASE_URL", f"sqlite:///{server.data / 'rightsmanager.db'}"
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without settings of whoever runs the tests."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("RIGHTSMANAGER_")
+    }
