@@ -479,7 +479,8 @@ def _recognise(form: str, *values: str) -> str:
     return first + "".join(map(str.__add__, values, others))
 
 
-_VALUE: Final = "([^<]*)"
+# Whatever a parser would alter, references and carriage returns, is left to the walk.
+_VALUE: Final = "([^<&\\r]*)"
 _ENCRYPTED_FORM: Final = (
     f'<EncryptedData xmlns="{XMLENC}" Type="{ELEMENT_TYPE}">'
     f'<EncryptionMethod Algorithm="{AES128_CBC}"></EncryptionMethod>'
