@@ -5,10 +5,11 @@ underscores, such as `RIGHTSMANAGER_SERVER__WORKERS`), else from the file, else 
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -32,6 +33,18 @@ FILE_VARIABLE: Final = "RIGHTSMANAGER_CONFIG"
 PASSPHRASE_VARIABLE: Final = "RIGHTSMANAGER_PASSPHRASE"  # noqa: S105 -- a name
 DATA_FILE: Final = "rightsmanager.toml"
 
+_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+
+
+def _refuse_address(bind: str) -> str:
+    """Return an address to listen on; gunicorn would answer a wrong one with a traceback."""
+    match = _ADDRESS.fullmatch(bind)
+    if match is None or int(match[1]) > 0xFFFF:
+        raise ValueError("expected HOST:PORT, the port from 0 to 65535")
+    return bind
+
+
+Address = Annotated[str, AfterValidator(_refuse_address)]
 Level = Annotated[int, Field(ge=0, le=0xFFFF)]
 
 
@@ -42,7 +55,7 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     """How the server listens and what it serves."""
 
-    bind: str = "127.0.0.1:8080"
+    bind: Address = "127.0.0.1:8080"
     workers: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 4
     timeout: Annotated[int, Field(ge=1)] = 30

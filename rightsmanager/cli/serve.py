@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -30,7 +29,10 @@ def serve(data: Path, bind: str | None, workers: int | None, *, as_json: bool) -
     # Gunicorn and all it serves take half a second to import; other commands need none of it.
     from rightsmanager.wsgi import Gunicorn  # noqa: PLC0415
 
-    settings = with_server(settings_of(data), bind=bind, workers=workers)
+    given = {"bind": bind, "workers": workers}
+    settings = settings_of(
+        data, server={name: value for name, value in given.items() if value is not None}
+    )
     configure_logs(settings.log)
     prepare(settings)
 
@@ -38,12 +40,6 @@ def serve(data: Path, bind: str | None, workers: int | None, *, as_json: bool) -
         announce(settings, address, as_json=as_json)
 
     Gunicorn(settings, ready).run()
-
-
-def with_server(settings: Settings, **changes: Any) -> Settings:  # noqa: ANN401 -- ServerSettings' fields
-    """Return the settings with those of the server changed that are not None."""
-    given = {name: value for name, value in changes.items() if value is not None}
-    return settings.model_copy(update={"server": settings.server.model_copy(update=given)})
 
 
 def prepare(settings: Settings) -> None:
