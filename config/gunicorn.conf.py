@@ -6,12 +6,7 @@ gunicorn --config config/gunicorn.conf.py 'rightsmanager.wsgi:create()'
 the environment and config/rightsmanager.toml, as with `rightsmanager serve`.
 """
 
-import os
-from pathlib import Path
-
-from rightsmanager.settings import find_file, load
+from rightsmanager.settings import default_settings
 from rightsmanager.wsgi import gunicorn_options
 
-globals().update(
-    gunicorn_options(load(find_file(Path(os.environ.get("RIGHTSMANAGER_DATA", "var")))))
-)
+globals().update(gunicorn_options(default_settings()))

@@ -28,6 +28,7 @@ ALL_ROLES: Final[tuple[Role, ...]] = (
     "secure_delete",
     "packaging",
 )
+PREFIX: Final = "RIGHTSMANAGER_"
 REFERENCE: Final = Path("config/rightsmanager.toml")
 FILE_VARIABLE: Final = "RIGHTSMANAGER_CONFIG"
 PASSPHRASE_VARIABLE: Final = "RIGHTSMANAGER_PASSPHRASE"  # noqa: S105 -- a name
@@ -115,7 +116,7 @@ class Settings(BaseSettings):
     """Every setting of a server."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RIGHTSMANAGER_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
@@ -157,6 +158,7 @@ def load(file: Path | None, **overrides: Any) -> Settings:  # noqa: ANN401 -- an
                 return init_settings, env_settings
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
 
+    _refuse_unknown_variables()
     if file is not None and not file.is_file():
         raise InternalError(f"the settings file {file} does not exist")
     try:
@@ -165,6 +167,12 @@ def load(file: Path | None, **overrides: Any) -> Settings:  # noqa: ANN401 -- an
         raise InternalError(_explain(error)) from None
     except ValueError as error:
         raise InternalError(f"the settings cannot be read: {error}") from None
+
+
+def default_settings() -> Settings:
+    """Return the settings in force where nobody named a data folder."""
+    data = Path(os.environ.get(f"{PREFIX}DATA", Settings.model_fields["data"].default))
+    return load(find_file(data))
 
 
 def find_file(data: Path) -> Path | None:
@@ -183,6 +191,18 @@ def passphrase() -> bytes | None:
     """Return what the environment says private keys are encrypted under, or None."""
     value = os.environ.get(PASSPHRASE_VARIABLE)
     return value.encode() if value else None
+
+
+def _refuse_unknown_variables() -> None:
+    known = {FILE_VARIABLE, PASSPHRASE_VARIABLE}
+    for name in Settings.model_fields:
+        known.add(f"{PREFIX}{name}".upper())
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable.partition("__")[0] not in known:
+            raise InternalError(
+                f"settings: the environment variable {variable} names no setting, "
+                f"expected one of {', '.join(sorted(known))} or of a section"
+            )
 
 
 def _explain(error: ValidationError) -> str:

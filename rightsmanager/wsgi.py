@@ -5,16 +5,14 @@
 """
 
 import gc
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
 from rightsmanager.app import Surroundings, Wsgi, build
 from rightsmanager.logs import configure_logs
-from rightsmanager.settings import Settings, find_file, load, passphrase
+from rightsmanager.settings import Settings, default_settings, passphrase
 
 Ready = Callable[[str], None]
 """Is told the address that is listened on, such as `127.0.0.1:8080`."""
@@ -22,8 +20,7 @@ Ready = Callable[[str], None]
 
 def create() -> Wsgi:
     """Return the application of the settings in the environment and its settings file."""
-    data = Path(os.environ.get("RIGHTSMANAGER_DATA", "var"))
-    settings = load(find_file(data))
+    settings = default_settings()
     configure_logs(settings.log)
     return create_from(settings)
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.tree import Tree
 
-from rightsmanager.cli.options import data_option, json_option, key_files, rng_for
+from rightsmanager.cli.options import data_option, json_option, key_files, rng_for, settings_of
 from rightsmanager.cli.printing import print_tree
 from rightsmanager.keyring import create
 from rightsmanager.keyring.files import KeyFiles
@@ -15,15 +15,17 @@ from rightsmanager.keyring.identities import IDENTITIES, Identity
 from rightsmanager.protocol.bcert import Certificate
 from rightsmanager.protocol.fingerprints import fingerprint
 from rightsmanager.protocol.wire import NEVER, encode_base64
+from rightsmanager.store.queries import create_tables
 
 
 @click.command()
 @data_option
 @click.option("--seed", help="Make the same keys each time. For tests: whoever knows it has them.")
 def init(data: Path, seed: str | None) -> None:
-    """Make the test PKI; what is there already stays as it is."""
+    """Make the test PKI and the database's tables; what is there stays as it is."""
     files = key_files(data)
     create(files, rng_for(seed))
+    create_tables(settings_of(data).effective_database_url)
     click.echo(f"The keyring is in {files.private}; what clients must know is in {files.public}.")
 
 

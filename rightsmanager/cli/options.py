@@ -10,20 +10,18 @@ from rightsmanager.crypto.random import Rng, seeded_random, system_random
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.settings import Settings, find_file, load, passphrase
+from rightsmanager.settings import Settings, default_settings, find_file, load, passphrase
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def data_option(command: Command) -> Command:
-    """Add `--data`, the data folder."""
+    """Add `--data`, the data folder; it comes from the settings where it is not given."""
     return click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
-        envvar="RIGHTSMANAGER_DATA",
-        default=Path("var"),
-        show_default=True,
-        help="The data folder: keys, certificates and, with SQLite, the database.",
+        callback=lambda _context, _parameter, value: value or default_settings().data,
+        help="The data folder: keys, certificates and, with SQLite, the database.  [default: var]",
     )(command)
 
 

@@ -13,7 +13,7 @@ from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import configure_logs
 from rightsmanager.protocol.fingerprints import fingerprint
 from rightsmanager.settings import Settings
-from rightsmanager.store.queries import open_store
+from rightsmanager.store.queries import create_tables
 
 TEST_KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 """The KID of published test content, made with the Test Key Seed."""
@@ -45,9 +45,7 @@ def serve(data: Path, bind: str | None, workers: int | None, *, as_json: bool) -
 def prepare(settings: Settings) -> None:
     """Make the keys, certificates and tables that the data folder lacks."""
     create(key_files(settings.data), rng_for(None))
-    store = open_store(settings.effective_database_url)
-    store.create_tables()
-    store.close()
+    create_tables(settings.effective_database_url)
 
 
 def announce(settings: Settings, address: str, *, as_json: bool) -> None:

@@ -30,10 +30,19 @@ class Incidents:
     new_id: Callable[[], str] = _new_id
 
     def refusal(self, error: Exception) -> Refusal:
-        """Return a refusal itself, and for anything else an InternalError with a logged id."""
+        """Return a refusal itself, and for anything else an InternalError with a logged id.
+
+        What made a part of the server refuse, such as the store's failure, is logged too.
+        """
         if isinstance(error, Refusal):
+            if error.__cause__ is not None:
+                self._note(error.text, error.__cause__)
             return error
         incident = self.new_id()
+        self._note(incident, error)
+        return InternalError(f"the server failed; its log has the reason under {incident}")
+
+    def _note(self, incident: str, error: BaseException) -> None:
         self.log.error(
             "incident",
             incident=incident,
@@ -41,7 +50,6 @@ class Incidents:
             message=next(iter(str(error).splitlines()), "")[:_MESSAGE_LIMIT],
             frames=_frames(error),
         )
-        return InternalError(f"the server failed; its log has the reason under {incident}")
 
 
 def _frames(error: BaseException) -> list[str]:

@@ -173,6 +173,13 @@ class Store:
             del self._thread.pooled, self._thread.cursor
 
 
+def create_tables(url: str) -> None:
+    """Make the tables that a database lacks."""
+    store = open_store(url)
+    store.create_tables()
+    store.close()
+
+
 def open_store(url: str) -> Store:
     """Return the store at a database URL; no connection is made until it is used."""
     parsed = make_url(url)
