@@ -35,12 +35,13 @@ PASSPHRASE_VARIABLE: Final = "RIGHTSMANAGER_PASSPHRASE"  # noqa: S105 -- a name
 DATA_FILE: Final = "rightsmanager.toml"
 
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_LAST_PORT: Final = 0xFFFF
 
 
 def _refuse_address(bind: str) -> str:
     """Return an address to listen on; gunicorn would answer a wrong one with a traceback."""
     match = _ADDRESS.fullmatch(bind)
-    if match is None or int(match[1]) > 0xFFFF:
+    if match is None or int(match[1]) > _LAST_PORT:
         raise ValueError("expected HOST:PORT, the port from 0 to 65535")
     return bind
 
