@@ -6,13 +6,21 @@ makes what is missing, and `loading` reads the whole into one frozen Keyring.
 
 from rightsmanager.keyring.certification import CertifiedKeys, certify_device
 from rightsmanager.keyring.creation import create
-from rightsmanager.keyring.loading import Keyring, KeyringSources, load
+from rightsmanager.keyring.loading import (
+    Keyring,
+    KeyringSources,
+    ListSigner,
+    load,
+    load_list_signer,
+)
 
 __all__ = [
     "CertifiedKeys",
     "Keyring",
     "KeyringSources",
+    "ListSigner",
     "certify_device",
     "create",
     "load",
+    "load_list_signer",
 ]

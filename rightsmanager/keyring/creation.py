@@ -41,6 +41,8 @@ def _create_identity(files: KeyFiles, identity: Identity, rng: Rng) -> None:
     if files.find_chain(identity.name) is None or certified is None:
         if identity is ROOT and _root_is_kept_elsewhere(files):
             return
+        if identity.optional and certified and files.find_key(certified.issuer) is None:
+            return
         key = files.keep_key(identity.name, lambda: p256.PrivateKey.generate(rng))
         if certified is not None:
             files.keep_chain(

@@ -6,12 +6,14 @@ domain-issuer           certifies domains
 metering-issuer         certifies metering services
 license-signer-issuer   certifies what signs replies
 license-signer          signs licences and replies
+crl-issuer              certifies what signs revocation lists
+crl-signer              signs revocation lists
 metering                decrypts metering reports
 wmrmserver              decrypts challenges; it has no certificate, clients know its public key
 storage                 encrypts content keys in the store; it has no certificate
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rightsmanager.protocol.bcert import CertificateType, KeyUsage
@@ -38,6 +40,11 @@ class Identity:
 
     name: str
     certified: Certified | None = None
+    optional: bool = False
+    """Whether it is left out where its issuer's key is not there.
+
+    That is so of what came later than a data folder whose root may have been taken away.
+    """
 
 
 def _issuer(name: str, *usages: KeyUsage) -> Identity:
@@ -65,6 +72,12 @@ LICENSE_SIGNER: Final = Identity(
         SIGNER_LEVEL,
     ),
 )
+CRL_ISSUER: Final = replace(_issuer("crl-issuer", KeyUsage.ISSUE_CRL), optional=True)
+CRL_SIGNER: Final = Identity(
+    "crl-signer",
+    Certified(CRL_ISSUER.name, CertificateType.CRL_SIGNER, (KeyUsage.SIGN_CRL,), SIGNER_LEVEL),
+    optional=True,
+)
 METERING: Final = Identity(
     "metering",
     Certified(
@@ -79,6 +92,8 @@ IDENTITIES: Final = (
     METERING_ISSUER,
     LICENSE_SIGNER_ISSUER,
     LICENSE_SIGNER,
+    CRL_ISSUER,
+    CRL_SIGNER,
     METERING,
     WMRMSERVER,
     STORAGE,

@@ -8,7 +8,13 @@ from rightsmanager.crypto import p256, pem
 from rightsmanager.crypto.digest import hkdf_sha256
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.keyring.files import KeyFiles, read_file
-from rightsmanager.keyring.identities import LICENSE_SIGNER, ROOT, STORAGE, WMRMSERVER
+from rightsmanager.keyring.identities import (
+    CRL_SIGNER,
+    LICENSE_SIGNER,
+    ROOT,
+    STORAGE,
+    WMRMSERVER,
+)
 from rightsmanager.protocol.bcert import Chain, KeyUsage, parse_chain
 
 STORAGE_KEY_LENGTH: Final = 32
@@ -38,6 +44,28 @@ class Keyring:
     """Roots whose chains are believed, our own first."""
     storage_key: bytes = field(repr=False)
     """What content keys in the store are encrypted under, 32 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListSigner:
+    """Who signs revocation lists."""
+
+    key: p256.PrivateKey = field(repr=False)
+    chain: Chain
+    """The leaf gives `key` the usage to sign revocation lists."""
+
+
+def load_list_signer(files: KeyFiles) -> ListSigner:
+    """Return who signs revocation lists; raises InternalError, which says what to do."""
+    key, chain = files.find_key(CRL_SIGNER.name), files.find_chain(CRL_SIGNER.name)
+    if key is None or chain is None:
+        raise InternalError(
+            f"{files.private} has no {CRL_SIGNER.name}; where {ROOT.name}.key was taken away, "
+            "put it back, and run rightsmanager init"
+        )
+    if chain.leaf.key_with_usage(KeyUsage.SIGN_CRL) != key.public:
+        raise InternalError(f"{CRL_SIGNER.name}.chain does not give its key the usage SIGN_CRL")
+    return ListSigner(key, chain)
 
 
 def load(files: KeyFiles, sources: KeyringSources) -> Keyring:
