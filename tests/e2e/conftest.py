@@ -1,0 +1,278 @@
+"""The server as a process of its own, a client in this one, and commands as processes."""
+
+import http.client
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from lxml import etree
+
+from rightsmanager.crypto.p256_backends import choose_backend
+from rightsmanager.crypto.random import system_random
+from rightsmanager.device import (
+    Acquired,
+    Device,
+    Opening,
+    Post,
+    ServerKeys,
+    Wanted,
+    acquire,
+    post,
+)
+from rightsmanager.device.identity import load_server_keys
+from rightsmanager.keyring import certify_device
+from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.protocol.bcert import ChainVerifier
+from rightsmanager.protocol.challenge import (
+    LICENSE_VERSIONS,
+    LicenseRequest,
+    seal_license_challenge,
+)
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version, canonical_header
+from rightsmanager.store.queries import IssuedLicense, open_store
+
+PATIENCE = 60
+"""Seconds after which a process that should have answered or ended is given up."""
+PROGRAM = (sys.executable, "-m", "rightsmanager")
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> str | None:
+        return etree.fromstring(self.body).findtext(".//Exception/StatusCode")
+
+
+@dataclass
+class Server:
+    """A server that runs as a process of its own."""
+
+    data: Path
+    process: subprocess.Popen[str]
+    log: Path
+    announced: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        return str(self.announced["url"])
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or 0
+
+    def workers(self) -> list[int]:
+        """Return the ids of its worker processes."""
+        pid = self.process.pid
+        return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+    def call(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
+        """Send one request; a header's underscores stand for hyphens."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, target, body, named)
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    def post(self, body: bytes, target: str = "/rightsmanager.asmx", **headers: str) -> Answer:
+        return self.call("POST", target, body, **headers)
+
+    def issued(self) -> list[IssuedLicense]:
+        """Return what its database has recorded."""
+        return issued_licenses(self.data)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Return the exit status after a signal to the server's own process."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Return the exit status; a server that does not end is killed with its workers."""
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            return self.process.wait()
+        finally:
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+
+
+Start = Callable[..., Server]
+"""Starts a server over a data folder with more arguments and, by keyword, environment."""
+
+
+def issued_licenses(data: Path) -> list[IssuedLicense]:
+    store = open_store(f"sqlite:///{data / 'rightsmanager.db'}")
+    try:
+        with store.transaction() as transaction:
+            return transaction.find_licenses()
+    finally:
+        store.close()
+
+
+def _start(data: Path, *arguments: str, **environment: str) -> Server:
+    log = data.with_name(f"{data.name}.{time.monotonic_ns()}.log")
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [*PROGRAM, "serve", "--data", str(data), "--bind", "127.0.0.1:0", "--json", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            env={**os.environ, **environment},
+            text=True,
+            start_new_session=True,
+        )
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.select(PATIENCE)
+    line = process.stdout.readline() if process.poll() is None else ""
+    assert line, log.read_text()
+    return Server(data, process, log, json.loads(line))
+
+
+@pytest.fixture(scope="session")
+def start() -> Iterator[Start]:
+    """Give the start of servers; each that is left running is stopped and must end well."""
+    started: list[Server] = []
+
+    def one(data: Path, *arguments: str, **environment: str) -> Server:
+        started.append(_start(data, *arguments, **environment))
+        return started[-1]
+
+    yield one
+    running = [server for server in started if server.process.poll() is None]
+    for server in running:
+        server.process.send_signal(signal.SIGTERM)
+    assert [server.wait() for server in running] == [0] * len(running)
+    assert [server.log for server in started if "Traceback" in server.log.read_text()] == []
+
+
+@pytest.fixture(scope="session")
+def server(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server with two workers and its own test PKI."""
+    return start(tmp_path_factory.mktemp("server") / "data", "--workers", "2")
+
+
+@dataclass(frozen=True)
+class Client:
+    """A simulated device in this process."""
+
+    opening: Opening
+    server: ServerKeys
+
+    @property
+    def device(self) -> Device:
+        return self.opening.device
+
+    def acquire(
+        self, url: str, header: Header, custom_data: str | None = None, post: Post = post
+    ) -> Acquired:
+        return acquire(
+            url,
+            Wanted(header, custom_data),
+            self.opening,
+            self.server,
+            now=int(time.time()),
+            rng=system_random,
+            post=post,
+        )
+
+    def challenge(self, header: Header, /, **changes: Any) -> bytes:  # noqa: ANN401 -- fields of LicenseRequest
+        """Return the body of a challenge, its parts changed as wanted."""
+        parts: dict[str, Any] = {
+            "header": canonical_header(header),
+            "version": LICENSE_VERSIONS[header.version],
+            "nonce": system_random(16),
+            "client_time": int(time.time()),
+            "client_version": "10.0.16384.10011",
+            "chain": self.device.chain.raw,
+        }
+        return seal_license_challenge(
+            LicenseRequest(**{**parts, **changes}),
+            self.device.signing_key,
+            self.server.wmrmserver,
+            self.opening.backend,
+            system_random,
+        )
+
+
+Enrol = Callable[[Path], Client]
+"""Makes a client of the server in a data folder."""
+
+
+@pytest.fixture(scope="session")
+def enrol() -> Enrol:
+    def one(data: Path) -> Client:
+        made = certify_device(KeyFiles(data, None), system_random)
+        server = load_server_keys(data / "public")
+        device = Device(made.chain, made.signing_key, made.encryption_key)
+        return Client(Opening(device, ChainVerifier((server.root,)), choose_backend()), server)
+
+    return one
+
+
+@pytest.fixture(scope="session")
+def client(server: Server, enrol: Enrol) -> Client:
+    return enrol(server.data)
+
+
+HeaderOf = Callable[..., Header]
+"""Makes the header of KIDs in base64, of a version and with an ALGID."""
+
+
+@pytest.fixture(scope="session")
+def header_of() -> HeaderOf:
+    def make(*kids: str, version: str = "4.0.0.0", algid: str = "AESCTR") -> Header:
+        entries = tuple(HeaderKid(Kid.from_base64(kid), Algid(algid)) for kid in kids)
+        return Header(Version(version), entries)
+
+    return make
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    status: int
+    output: str
+    errors: str
+    json: Any = field(default=None)
+
+
+Command = Callable[..., Ran]
+"""Runs a command as a process, with environment by keyword."""
+
+
+@pytest.fixture(scope="session")
+def command() -> Command:
+    def run(*arguments: str, **environment: str) -> Ran:
+        done = subprocess.run(
+            [*PROGRAM, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+            env={**os.environ, **environment},
+        )
+        told = json.loads(done.stdout) if done.returncode == 0 and "--json" in arguments else None
+        return Ran(done.returncode, done.stdout, done.stderr, told)
+
+    return run

@@ -1,0 +1,114 @@
+"""The server as a process: how it starts, ends, starts again, and what it keeps."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from rightsmanager.cli import rightsmanager
+from rightsmanager.protocol.fingerprints import fingerprint
+from rightsmanager.protocol.wire import Kid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Command, Enrol, HeaderOf, Server, Start
+
+KID = "4Rplb+TbNES8tGkNFWTEHA=="
+
+
+def test_it_says_where_and_who_it_is(server: Server) -> None:
+    root = (server.data / "public" / "root.pub").read_bytes()
+    assert server.announced == {
+        "url": f"http://127.0.0.1:{server.port}/rightsmanager.asmx",
+        "root": fingerprint(root),
+        "pid": server.process.pid,
+    }
+
+
+def test_it_has_as_many_workers_as_it_was_told(server: Server) -> None:
+    tries = 0
+    while len(server.workers()) < 2 and (tries := tries + 1) < 10_000:
+        assert server.call("GET", "/").status == 200
+    assert len(server.workers()) == 2
+
+
+def test_started_again_it_has_its_keys_content_and_record(
+    start: Start, enrol: Enrol, header_of: HeaderOf, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    first = start(data)
+    client = enrol(data)
+    kid = Kid(bytes(15) + b"\x01")
+    body = client.challenge(header_of(kid.base64))
+    add = ["content", "add", "--data", str(data), kid.text, "00112233445566778899aabbccddeeff"]
+    assert CliRunner().invoke(rightsmanager, add).exit_code == 0
+    assert first.post(body).status == 200
+    recorded = first.issued()
+    assert first.stop(signal.SIGTERM) == 0
+
+    again = start(data)
+    assert again.announced["root"] == first.announced["root"]
+    (license_,) = client.acquire(again.url, header_of(kid.base64)).licenses
+    assert license_.content_key.hex() == "00112233445566778899aabbccddeeff"
+    # The same challenge as before the restart is still known.
+    assert again.post(body).status == 200
+    assert again.issued()[: len(recorded)] == recorded
+    assert len(again.issued()) == len(recorded) + 1
+    assert again.stop(signal.SIGINT) == 0
+
+
+def test_control_c_on_a_terminal_reaches_every_process_and_ends_well(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start(tmp_path / "data", "--workers", "2")
+    os.killpg(server.process.pid, signal.SIGINT)
+    assert server.wait() == 0
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_two_servers_that_start_at_once_over_one_folder_agree(
+    start: Start, enrol: Enrol, header_of: HeaderOf, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    with ThreadPoolExecutor(2) as threads:
+        servers = list(threads.map(lambda _: start(data), range(2)))
+    assert servers[0].announced["root"] == servers[1].announced["root"]
+    client = enrol(data)
+    for server in servers:
+        assert len(client.acquire(server.url, header_of(KID)).licenses) == 1
+
+
+def test_keys_under_a_passphrase_serve_only_who_knows_it(
+    start: Start, command: Command, tmp_path: Path, test_keys: dict[str, str]
+) -> None:
+    data, device = tmp_path / "data", tmp_path / "device"
+    secret = {"RIGHTSMANAGER_PASSPHRASE": "swordfish"}
+    server = start(data, **secret)
+    keys = list((data / "keyring").glob("*.key"))
+    assert len(keys) == 11
+    assert all(b"ENCRYPTED PRIVATE KEY" in key.read_bytes() for key in keys)
+    run = CliRunner(env=secret).invoke
+    assert run(rightsmanager, ["device", "new", "--data", str(data), str(device)]).exit_code == 0
+    acquire = ["device", "acquire", "--device", str(device), "--url", server.url, "--kid", KID]
+    assert test_keys[KID] in CliRunner().invoke(rightsmanager, acquire).output
+
+    for environment in ({}, {"RIGHTSMANAGER_PASSPHRASE": "wrong"}):
+        refused = command("serve", "--data", str(data), "--bind", "127.0.0.1:0", **environment)
+        assert refused.status == 1
+        assert refused.output == ""
+        assert refused.errors.count("\n") == 1
+        assert "passphrase" in refused.errors
+        assert ".key" in refused.errors
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:70000", "127.0.0.1:x", "127.0.0.1", ":", ""])
+def test_an_address_that_is_none_is_refused_in_one_line(tmp_path: Path, bind: str) -> None:
+    serve = ["serve", "--data", str(tmp_path / "data"), "--bind", bind]
+    refusal = CliRunner().invoke(rightsmanager, serve).exception
+    assert "server.bind" in str(refusal)
