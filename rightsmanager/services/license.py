@@ -108,6 +108,8 @@ class LicenseService:
                 f"the challenge is signed by a certificate of type {leaf.type.name}, "
                 "expected that of a client"
             )
+        # What cannot be sealed must not be recorded.
+        encryption_key(leaf)
 
     def _decide(self, challenge: LicenseChallenge) -> tuple[Grant, ...]:
         grants = default_grants(challenge.header, self.policy)
