@@ -1,14 +1,12 @@
 """The store: what is found and recorded, one transaction at a time."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import (
-    ClauseElement,
-    Dialect,
     Engine,
     bindparam,
     create_engine,
@@ -18,11 +16,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateTable
 
 from rightsmanager.errors import InternalError
 from rightsmanager.protocol.wire import Kid
+from rightsmanager.store.acknowledgements import (
+    ACKNOWLEDGEMENT_STATEMENTS,
+    AcknowledgementQueries,
+)
+from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQueries
 from rightsmanager.store.statements import (
-    Statement,
+    Clause,
     compile_statement,
     insert_once,
     refuse_dialect,
@@ -61,15 +65,8 @@ class StoredKey:
     added_at: int
 
 
-_NOTHING: Final[Mapping[str, object]] = {}
-
-
-class Transaction:
+class Transaction(RevocationQueries, AcknowledgementQueries):
     """What can be found and recorded within one transaction."""
-
-    def __init__(self, cursor: Any, statements: Mapping[str, Statement]) -> None:  # noqa: ANN401 -- DBAPI
-        self._cursor = cursor
-        self._statements = statements
 
     def find_content_key(self, kid: Kid) -> StoredKey | None:
         """Return the stored content key of a KID, or None."""
@@ -102,15 +99,6 @@ class Transaction:
     def find_licenses(self) -> list[IssuedLicense]:
         """Return every issued licence, oldest first."""
         return [_issued_license(row) for row in self._run("find licenses")]
-
-    def _run(self, name: str, values: Mapping[str, object] = _NOTHING) -> Any:  # noqa: ANN401 -- DBAPI
-        statement = self._statements[name]
-        self._cursor.execute(statement.sql, statement.arguments(values))
-        return self._cursor
-
-    def _count(self, name: str, values: Mapping[str, object]) -> int:
-        count: int = self._run(name, values).rowcount
-        return count
 
 
 class Store:
@@ -150,9 +138,34 @@ class Store:
             self._forget()
             raise InternalError(f"the store failed: {type(error).__name__}") from error
 
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Give what only finds, without waiting for a writer and without holding one up.
+
+        Each thing is found as it stands committed at that moment.
+        Raises InternalError where the database does not do its part.
+        """
+        try:
+            cursor = self._cursor()
+            try:
+                yield Transaction(cursor, self._statements)
+            finally:
+                # PostgreSQL's driver began a transaction; SQLite has none to end.
+                if not self._begin:
+                    cursor.connection.rollback()
+        except self._failures as error:
+            self._forget()
+            raise InternalError(f"the store failed: {type(error).__name__}") from error
+
     def create_tables(self) -> None:
-        """Make the tables that are missing."""
-        METADATA.create_all(self._engine)
+        """Make the tables that are missing; raises InternalError where that cannot be done."""
+        try:
+            with self._engine.begin() as connection:
+                for table in METADATA.sorted_tables:
+                    # Asking first would let two processes that start at once find none.
+                    connection.execute(CreateTable(table, if_not_exists=True))
+        except SQLAlchemyError as error:
+            raise InternalError(f"the store has no tables: {type(error).__name__}") from error
 
     def close(self) -> None:
         """Close this thread's connection and those that no thread has."""
@@ -239,7 +252,9 @@ def _stored_key(row: Sequence[Any]) -> StoredKey:
 
 _BEGIN: Final = {"sqlite": "BEGIN IMMEDIATE", "postgresql": ""}
 """What begins a transaction: SQLite's would fail if it had to become a writing one halfway."""
-_STATEMENTS: Final[Mapping[str, Callable[[Dialect], ClauseElement]]] = {
+_STATEMENTS: Final[Mapping[str, Clause]] = {
+    **REVOCATION_STATEMENTS,
+    **ACKNOWLEDGEMENT_STATEMENTS,
     "find content key": lambda _: select(CONTENT_KEYS).where(
         CONTENT_KEYS.c.kid == bindparam("kid")
     ),
