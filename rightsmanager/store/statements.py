@@ -4,7 +4,7 @@ SQLAlchemy writes the SQL and keeps the connections; going through its execution
 two or three statements of a licence would cost as much as the licence's signature.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,9 @@ from sqlalchemy import ClauseElement, Dialect, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rightsmanager.errors import InternalError
+
+Clause = Callable[[Dialect], ClauseElement]
+"""Makes a statement for a dialect."""
 
 _INSERTS: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -27,6 +30,26 @@ class Statement:
     def arguments(self, values: Mapping[str, object]) -> Any:  # noqa: ANN401 -- what the driver takes
         """Return the values as the driver takes them."""
         return values if self.names is None else [values[name] for name in self.names]
+
+
+_NOTHING: Final[Mapping[str, object]] = {}
+
+
+class Queries:
+    """What runs compiled statements, by name, on one cursor."""
+
+    def __init__(self, cursor: Any, statements: Mapping[str, Statement]) -> None:  # noqa: ANN401 -- DBAPI
+        self._cursor = cursor
+        self._statements = statements
+
+    def _run(self, name: str, values: Mapping[str, object] = _NOTHING) -> Any:  # noqa: ANN401 -- DBAPI
+        statement = self._statements[name]
+        self._cursor.execute(statement.sql, statement.arguments(values))
+        return self._cursor
+
+    def _count(self, name: str, values: Mapping[str, object]) -> int:
+        count: int = self._run(name, values).rowcount
+        return count
 
 
 def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:

@@ -54,3 +54,66 @@ CONTENT_KEYS: Final = Table(
     Column("added_at", BigInteger, nullable=False),
 )
 """Content keys that were added by the operator."""
+
+REVOCATION_LISTS: Final = Table(
+    "revocation_lists",
+    METADATA,
+    Column("list_id", LargeBinary(16), primary_key=True),
+    # Each change makes the next version.
+    Column("version", BigInteger, nullable=False),
+    # The list of this version, signed, as replies carry it.
+    Column("data", LargeBinary, nullable=False),
+    # Unix seconds.
+    Column("changed_at", BigInteger, nullable=False),
+)
+"""The newest version of each revocation list."""
+
+REVOCATIONS: Final = Table(
+    "revocations",
+    METADATA,
+    # SHA-256 of the certificate's bytes up to its signature; first, since requests look it up.
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("list_id", LargeBinary(16), primary_key=True),
+    # The version of the list that it came with.
+    Column("version", BigInteger, nullable=False),
+    # Unix seconds.
+    Column("since", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The certificates on each list."""
+
+ALLOWED_CERTIFICATES: Final = Table(
+    "allowed_certificates",
+    METADATA,
+    Column("digest", LargeBinary(32), primary_key=True),
+    # Unix seconds.
+    Column("since", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The certificates that are served whatever list they are on."""
+
+TRANSACTIONS: Final = Table(
+    "transactions",
+    METADATA,
+    Column("transaction_id", LargeBinary(16), primary_key=True),
+    # Base64 of the SHA-256 of the device's signing key.
+    Column("device", String(44), primary_key=True),
+    # Whose licences belong to it: see the licences. Several, where a request names the id.
+    Column("request", LargeBinary(32), primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""The replies that asked for an acknowledgement."""
+
+ACKNOWLEDGEMENTS: Final = Table(
+    "acknowledgements",
+    METADATA,
+    Column("transaction_id", LargeBinary(16), primary_key=True),
+    Column("device", String(44), primary_key=True),
+    Column("kid", LargeBinary(16), primary_key=True),
+    # What became of the licence at the client: an HRESULT, 0 for stored.
+    Column("result", BigInteger, nullable=False),
+    # Unix seconds.
+    Column("acknowledged_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What clients said of the licences of a transaction."""
