@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -15,7 +16,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from rightsmanager.errors import InternalError
@@ -193,23 +194,31 @@ def create_tables(url: str) -> None:
     store.close()
 
 
-def open_store(url: str) -> Store:
-    """Return the store at a database URL; no connection is made until it is used."""
-    parsed = make_url(url)
+def open_store(url: str, busy_seconds: float = BUSY_SECONDS) -> Store:
+    """Return the store at a database URL; no connection is made until it is used.
+
+    `busy_seconds` is how long a writer to SQLite waits for another one. Raises InternalError for a
+    URL that is none, or of a database that the store is not written for.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise InternalError("database_url is not the URL of a database") from None
     refuse_dialect(parsed.get_backend_name())
-    engine = create_engine(parsed, pool_size=16, max_overflow=0, pool_timeout=BUSY_SECONDS)
+    # Threads keep their connections, so there are as many of these as of those.
+    engine = create_engine(parsed, max_overflow=-1)
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", partial(_prepare_sqlite, busy_seconds))
     return Store(engine)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -- DBAPI
+def _prepare_sqlite(busy_seconds: float, connection: Any, _record: object) -> None:  # noqa: ANN401 -- DBAPI
     # Transactions begin where the store begins them, and not before the first write.
     connection.isolation_level = None
     # WAL lets several processes read while one writes. With it, NORMAL loses nothing when a
     # process dies; it only defers to the next checkpoint what a power failure may take.
     for pragma in (
-        f"busy_timeout={BUSY_SECONDS * 1000}",
+        f"busy_timeout={int(busy_seconds * 1000)}",
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
