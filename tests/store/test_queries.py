@@ -1,0 +1,294 @@
+"""What is recorded stays, once, and whole; what fails leaves nothing."""
+
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.store.queries import (
+    IssuedLicense,
+    Store,
+    StoredKey,
+    create_tables,
+    open_store,
+)
+
+DEVICE = "A" * 43 + "="
+
+
+def license_of(ordinal: int = 0, request: bytes = bytes(32), rights_id: int = 1) -> IssuedLicense:
+    return IssuedLicense(
+        device=DEVICE,
+        request=request,
+        ordinal=ordinal,
+        kid=Kid(bytes([ordinal]) * 16),
+        license_id=rights_id.to_bytes(16, "big"),
+        policy="{}",
+        issued_at=1790000000,
+    )
+
+
+def key_of(number: int, added_at: int = 0) -> StoredKey:
+    return StoredKey(Kid(bytes([number]) * 16), bytes([number]) * 44, "aesctr", added_at)
+
+
+def all_licenses(store: Store) -> list[IssuedLicense]:
+    with store.transaction() as transaction:
+        return transaction.find_licenses()
+
+
+def record(store: Store, *licenses: IssuedLicense) -> list[bytes]:
+    with store.transaction() as transaction:
+        return transaction.record_licenses(licenses)
+
+
+def test_what_is_recorded_is_found_as_it_was(store: Store) -> None:
+    licenses = [license_of(0), license_of(1, rights_id=2)]
+    assert [each.license_id for each in licenses] == record(store, *licenses)
+    assert licenses == all_licenses(store)
+
+
+def test_it_is_found_by_another_store_on_the_same_database(store: Store, file: Path) -> None:
+    record(store, license_of())
+    other = open_store(f"sqlite:///{file}")
+    assert [license_of()] == all_licenses(other)
+    other.close()
+
+
+def test_a_repeat_gives_the_rights_ids_of_the_first_time(store: Store) -> None:
+    first = [license_of(ordinal, rights_id=ordinal) for ordinal in range(12)]
+    again = [license_of(ordinal, rights_id=100 + ordinal) for ordinal in range(12)]
+    assert record(store, *first) == record(store, *again)
+    assert first == all_licenses(store)
+
+
+@pytest.mark.parametrize("request_", [b"\1" * 32, bytes(31) + b"\1"])
+def test_another_request_is_recorded_beside_it(store: Store, request_: bytes) -> None:
+    licenses = [license_of(), license_of(request=request_, rights_id=2)]
+    for license_ in licenses:
+        assert [license_.license_id] == record(store, license_)
+    assert len(all_licenses(store)) == 2
+
+
+def test_licenses_are_found_oldest_first(store: Store) -> None:
+    licenses = [replace(license_of(request=bytes([9 - at]) * 32), issued_at=at) for at in range(5)]
+    for license_ in reversed(licenses):
+        record(store, license_)
+    assert licenses == all_licenses(store)
+
+
+def test_content_keys_are_recorded_once_found_and_removed(store: Store) -> None:
+    key = key_of(1)
+    with store.transaction() as transaction:
+        assert transaction.find_content_key(key.kid) is None
+        assert transaction.record_content_key(key)
+        assert not transaction.record_content_key(replace(key, sealed=bytes(44)))
+        assert key == transaction.find_content_key(key.kid)
+        assert transaction.remove_content_key(key.kid)
+        assert not transaction.remove_content_key(key.kid)
+        assert transaction.find_content_key(key.kid) is None
+
+
+def test_content_keys_are_listed_oldest_first(store: Store) -> None:
+    keys = [key_of(3, 1), key_of(1, 2), key_of(2, 2)]
+    with store.transaction() as transaction:
+        for key in reversed(keys):
+            transaction.record_content_key(key)
+        assert keys == transaction.find_content_keys()
+
+
+class Interrupted(BaseException):
+    """What is no Exception, such as a worker that is told to stop."""
+
+
+@pytest.mark.parametrize(
+    "exception",
+    [InvalidMessage("refused"), ValueError("wrong"), Interrupted(), KeyboardInterrupt()],
+)
+def test_an_exception_undoes_the_transaction_and_passes(
+    store: Store, exception: BaseException
+) -> None:
+    def interrupted() -> None:
+        with store.transaction() as transaction:
+            transaction.record_licenses([license_of()])
+            transaction.record_content_key(key_of(1))
+            raise exception
+
+    with pytest.raises(type(exception)) as caught:
+        interrupted()
+    assert exception is caught.value
+    with store.transaction() as transaction:
+        assert transaction.find_licenses() == []
+        assert transaction.find_content_keys() == []
+
+
+def test_nothing_is_seen_from_outside_before_the_transaction_ends(store: Store, file: Path) -> None:
+    with closing(sqlite3.connect(file)) as other, store.transaction() as transaction:
+        transaction.record_licenses([license_of()])
+        assert other.execute("SELECT count(*) FROM licenses").fetchall() == [(0,)]
+    assert len(all_licenses(store)) == 1
+
+
+def test_a_failure_halfway_undoes_what_came_before(store: Store) -> None:
+    wrong = replace(license_of(1), device=None)  # type: ignore[arg-type] # a row that cannot be
+    with pytest.raises(InternalError, match="the store failed: IntegrityError"):
+        record(store, license_of(0), wrong)
+    record(store, license_of(2))
+    assert [license_of(2)] == all_licenses(store)
+
+
+def test_a_database_that_stays_locked_is_an_internal_error_for_as_long(
+    store: Store, file: Path
+) -> None:
+    record(store, license_of(0))
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for _ in range(2):
+            with pytest.raises(InternalError, match="the store failed: OperationalError"):
+                record(store, license_of(1))
+    record(store, license_of(2))
+    assert [license_of(0), license_of(2)] == all_licenses(store)
+
+
+def test_tables_that_are_not_there_are_an_internal_error_until_they_are(file: Path) -> None:
+    store = open_store(f"sqlite:///{file}")
+    with pytest.raises(InternalError, match="the store failed: OperationalError"):
+        record(store, license_of())
+    store.create_tables()
+    store.create_tables()
+    record(store, license_of())
+    assert len(all_licenses(store)) == 1
+    store.close()
+
+
+def no_folder(folder: Path) -> Path:
+    return folder / "none" / "rightsmanager.db"
+
+
+def no_database(folder: Path) -> Path:
+    file = folder / "rightsmanager.db"
+    file.write_bytes(b"something else than a database " * 100)
+    return file
+
+
+def a_folder(folder: Path) -> Path:
+    return folder
+
+
+@pytest.mark.parametrize("away", [no_folder, no_database, a_folder])
+def test_a_database_that_cannot_be_opened_is_an_internal_error(
+    tmp_path: Path, away: object
+) -> None:
+    assert callable(away)
+    url = f"sqlite:///{away(tmp_path)}"
+    store = open_store(url)
+    for _ in range(2):
+        with pytest.raises(InternalError, match="the store failed"), store.transaction():
+            pass
+    with pytest.raises(InternalError, match="the store has no tables"):
+        create_tables(url)
+    store.close()
+
+
+def test_a_database_that_may_not_be_written_is_an_internal_error(file: Path) -> None:
+    create_tables(f"sqlite:///{file}")
+    store = open_store(f"sqlite:///file:{file}?mode=ro&uri=true")
+    with pytest.raises(InternalError, match="the store failed: OperationalError"):
+        record(store, license_of())
+    store.close()
+    assert_rows(file, 0)
+
+
+def assert_rows(file: Path, count: int) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT count(*) FROM licenses").fetchall() == [(count,)]
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "sqlite", "mysql://h/d", "oracle://h/d"])
+def test_any_other_database_is_refused_by_the_settings_name(url: str) -> None:
+    with pytest.raises(InternalError, match="database_url"):
+        open_store(url)
+
+
+def test_a_text_of_a_failure_shows_no_values(store: Store) -> None:
+    with pytest.raises(InternalError) as failure, store.transaction() as transaction:
+        transaction.record_content_key(replace(key_of(1), key_type=None))  # type: ignore[arg-type]
+    assert failure.value.text == "the store failed: IntegrityError"
+
+
+def test_more_threads_than_a_pool_usually_has_record_at_once(file: Path) -> None:
+    store = open_store(f"sqlite:///{file}")
+    store.create_tables()
+    threads = 24
+    barrier = Barrier(threads)
+
+    def run(number: int) -> list[bytes]:
+        barrier.wait()
+        found = record(store, license_of(request=bytes([number]) * 32, rights_id=number))
+        barrier.wait()
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(run, range(threads)))
+    assert [[number.to_bytes(16, "big")] for number in range(threads)] == found
+    assert len(all_licenses(store)) == threads
+    store.close()
+
+
+def test_threads_that_end_leave_their_connections_to_others(store: Store) -> None:
+    for number in range(40):
+        with ThreadPoolExecutor(1) as pool:
+            license_ = license_of(request=bytes([number]) * 32)
+            assert [license_.license_id] == pool.submit(record, store, license_).result()
+    assert len(all_licenses(store)) == 40
+
+
+def _record_many(url: str, process: int, count: int) -> list[bytes]:
+    """Record what every process records, under rights ids of its own; return those that stand."""
+    store = open_store(url)
+    found = [
+        record(store, license_of(request=bytes([number]) * 32, rights_id=1000 * process + number))
+        for number in range(count)
+    ]
+    store.close()
+    return [rights_id for (rights_id,) in found]
+
+
+def test_of_two_processes_that_record_the_same_one_is_first_and_both_agree(file: Path) -> None:
+    url, count = f"sqlite:///{file}", 60
+    create_tables(url)
+    with get_context("spawn").Pool(2) as pool:
+        first, second = pool.starmap(_record_many, [(url, 1, count), (url, 2, count)])
+    assert first == second
+    assert len(set(first)) == count
+    assert_rows(file, count)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('store') / 'shared.db'}")
+    store.create_tables()
+    yield store
+    store.close()
+
+
+@given(st.binary(min_size=16, max_size=16), st.text(max_size=20), st.integers(0, 2**62))
+def test_every_value_comes_back_as_it_went(
+    shared: Store, raw: bytes, policy: str, issued_at: int
+) -> None:
+    policy = policy.encode(errors="replace").decode()
+    license_ = IssuedLicense(DEVICE, raw * 2, 3, Kid(raw), raw[::-1], policy, issued_at)
+    with suppress(Interrupted), shared.transaction() as transaction:
+        transaction.record_licenses([license_])
+        assert [license_] == transaction.find_licenses()
+        raise Interrupted
