@@ -31,6 +31,7 @@ from rightsmanager.device import (
 )
 from rightsmanager.device.identity import load_server_keys
 from rightsmanager.keyring import certify_device
+from rightsmanager.keyring.certification import DEFAULT_LEVEL
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.challenge import (
@@ -214,14 +215,15 @@ class Client:
         )
 
 
-Enrol = Callable[[Path], Client]
-"""Makes a client of the server in a data folder."""
+Enrol = Callable[..., Client]
+"""Makes a client of the server in a data folder, of a security level if one is given."""
 
 
 @pytest.fixture(scope="session")
 def enrol() -> Enrol:
-    def one(data: Path) -> Client:
-        made = certify_device(KeyFiles(data, None), system_random)
+    def one(data: Path, security_level: int = DEFAULT_LEVEL) -> Client:
+        files = KeyFiles(data, None)
+        made = certify_device(files, system_random, security_level=security_level)
         server = load_server_keys(data / "public")
         device = Device(made.chain, made.signing_key, made.encryption_key)
         return Client(Opening(device, ChainVerifier((server.root,)), choose_backend()), server)

@@ -58,7 +58,7 @@ def test_started_again_it_has_its_keys_content_and_record(
     assert license_.content_key.hex() == "00112233445566778899aabbccddeeff"
     # The same challenge as before the restart is still known.
     assert again.post(body).status == 200
-    assert again.issued()[: len(recorded)] == recorded
+    assert set(recorded) < set(again.issued())
     assert len(again.issued()) == len(recorded) + 1
     assert again.stop(signal.SIGINT) == 0
 
