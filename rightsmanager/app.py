@@ -22,6 +22,7 @@ from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.challenge import ChallengeReader
 from rightsmanager.services.content import ContentKeys
 from rightsmanager.services.license import Clock, LicenseService
+from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.signing import Signing
 from rightsmanager.settings import KeyringSettings, PolicySettings, Settings
 from rightsmanager.soap import application, operations, samples, wsdl
@@ -68,6 +69,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         reader=ChallengeReader(verifier.parse, settings.crypto.chain_cache),
         content_keys=content_keys(settings, keyring),
         store=store,
+        revocations=Revocations(store),
         policy=_policy(settings.policy),
         backend=backend,
         clock=surroundings.clock,

@@ -31,12 +31,14 @@ from rightsmanager.protocol.challenge import (
 from rightsmanager.protocol.response import (
     RESPONSE_ID_LENGTH,
     LicenseResponse,
+    RevocationList,
     seal_license_response,
 )
 from rightsmanager.protocol.xmr.license import RIGHTS_ID_LENGTH
 from rightsmanager.protocol.xmr.objects import Cipher, ContentKey, DeviceKey, KeyMaterial, KeyType
 from rightsmanager.services.content import ContentKeys, FoundKey
 from rightsmanager.services.request import Request
+from rightsmanager.services.revocation import Revocations, Revoked
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.queries import IssuedLicense, Store
 
@@ -80,6 +82,7 @@ class LicenseService:
     reader: ChallengeReader
     content_keys: ContentKeys
     store: Store
+    revocations: Revocations
     policy: Policy
     backend: p256.Backend
     clock: Clock
@@ -94,14 +97,16 @@ class LicenseService:
         challenge = open_license_challenge(
             request.envelope, self.server_keys, self.backend, self.reader
         )
-        self._refuse(challenge, now)
+        revoked = self.revocations.find_revoked()
+        self._refuse(challenge, revoked, now)
         grants = self._decide(challenge)
         issues = self._record(request, challenge, grants, now)
-        return self._seal(challenge, issues, now)
+        newer_lists = self.revocations.find_newer_lists(revoked, challenge.revocation_lists)
+        return self._seal(challenge, issues, newer_lists, now)
 
-    def _refuse(self, challenge: LicenseChallenge, now: int) -> None:
+    def _refuse(self, challenge: LicenseChallenge, revoked: Revoked, now: int) -> None:
         for chain in challenge.client.chains:
-            self.verifier.verify(chain, now)
+            self.verifier.verify(chain, now, revoked.digests)
         leaf = challenge.signer.leaf
         if leaf.type not in CLIENT_TYPES:
             raise InvalidMessage(
@@ -143,11 +148,18 @@ class LicenseService:
                 yield xmr.rights_id_after(nonce, count)
                 count += 1
 
-    def _seal(self, challenge: LicenseChallenge, issues: Sequence[_Issue], now: int) -> bytes:
+    def _seal(
+        self,
+        challenge: LicenseChallenge,
+        issues: Sequence[_Issue],
+        newer_lists: tuple[RevocationList, ...],
+        now: int,
+    ) -> bytes:
         persistent = any(issue.grant.policy.persistent for issue in issues)
         response = LicenseResponse(
             licenses=tuple(self._license(issue, challenge.signer.leaf, now) for issue in issues),
             response_id=self.rng(RESPONSE_ID_LENGTH),
+            revocation_lists=newer_lists,
             nonce=challenge.nonce if persistent else None,
             signing_chain=self.signing.chain_for(persistent=persistent),
         )

@@ -1,8 +1,7 @@
 """Revocation in the store: which certificates are on which list, and which are allowed anyway."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import bindparam, delete, exists, literal_column, select, update
@@ -10,10 +9,6 @@ from sqlalchemy import bindparam, delete, exists, literal_column, select, update
 from rightsmanager.protocol.wire import Guid
 from rightsmanager.store.statements import Clause, Queries, insert_once
 from rightsmanager.store.tables import ALLOWED_CERTIFICATES, REVOCATION_LISTS, REVOCATIONS
-
-_AT_ONCE: Final = 6
-"""How many digests one statement looks up: those of the longest chain."""
-_PLACES: Final = tuple(f"digest{number}" for number in range(_AT_ONCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +36,17 @@ class ListState:
     """Unix seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredList:
-    """A version of a list as replies carry it."""
-
-    list_id: Guid
-    version: int
-    data: bytes = field(repr=False)
-    changed_at: int
-
-
 class RevocationQueries(Queries):
     """The part of a transaction that is about revocation."""
 
-    def find_revoked(self, digests: Iterable[bytes]) -> frozenset[bytes]:
-        """Return those of the digests that are on a list and not allowed."""
-        left = iter(digests)
-        found: list[bytes] = []
-        while some := list(islice(left, _AT_ONCE)):
-            places = dict(zip(_PLACES, chain(some, some[:1] * _AT_ONCE), strict=False))
-            found += [bytes(row[0]) for row in self._run("find revoked", places).fetchall()]
-        return frozenset(found)
+    def find_version(self, list_id: Guid) -> int:
+        """Return the version of a list, 0 for one that was never changed."""
+        row = self._run("find version", {"list_id": list_id.raw}).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def find_revoked(self) -> frozenset[bytes]:
+        """Return the digests that are on a list and not allowed."""
+        return frozenset(bytes(digest) for (digest,) in self._run("find revoked"))
 
     def find_revocations(self) -> list[Revocation]:
         """Return every entry of every list, oldest first."""
@@ -101,15 +86,11 @@ class RevocationQueries(Queries):
         key = {"list_id": list_id.raw}
         self._run("record list", {**key, "version": 0, "data": b"", "changed_at": 0})
         self._run("raise version", key)
-        (version,) = self._run("find version", key).fetchone()
-        return int(version)
+        return self.find_version(list_id)
 
-    def record_list(self, stored: StoredList) -> None:
-        """Keep a list's newest version in place of the one before."""
-        self._run(
-            "replace list",
-            {"key": stored.list_id.raw, "data": stored.data, "changed_at": stored.changed_at},
-        )
+    def record_list(self, list_id: Guid, data: bytes, now: int) -> None:
+        """Keep a list's newest version, signed, in place of the one before."""
+        self._run("replace list", {"key": list_id.raw, "data": data, "changed_at": now})
 
     def record_revocation(self, list_id: Guid, version: int, digest: bytes, now: int) -> bool:
         """Put a certificate on a list; return whether it was not there."""
@@ -135,9 +116,7 @@ _IS_ALLOWED: Final = exists().where(_ALLOWED.digest == _ENTRY.digest)
 _ENTRY_ORDER: Final = (_ENTRY.since, _ENTRY.list_id, _ENTRY.version, _ENTRY.digest)
 
 REVOCATION_STATEMENTS: Final[Mapping[str, Clause]] = {
-    "find revoked": lambda _: select(_ENTRY.digest).where(
-        _ENTRY.digest.in_([bindparam(place) for place in _PLACES]), ~_IS_ALLOWED
-    ),
+    "find revoked": lambda _: select(_ENTRY.digest).where(~_IS_ALLOWED),
     "find revocations": lambda _: select(REVOCATIONS, _IS_ALLOWED).order_by(*_ENTRY_ORDER),
     "find allowed": lambda _: select(ALLOWED_CERTIFICATES).order_by(
         _ALLOWED.since, _ALLOWED.digest

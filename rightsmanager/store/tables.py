@@ -71,7 +71,7 @@ REVOCATION_LISTS: Final = Table(
 REVOCATIONS: Final = Table(
     "revocations",
     METADATA,
-    # SHA-256 of the certificate's bytes up to its signature; first, since requests look it up.
+    # SHA-256 of the certificate's bytes up to its signature.
     Column("digest", LargeBinary(32), primary_key=True),
     Column("list_id", LargeBinary(16), primary_key=True),
     # The version of the list that it came with.

@@ -19,6 +19,7 @@ from rightsmanager.protocol.envelope import parse_envelope
 from rightsmanager.services.content import ContentKeys
 from rightsmanager.services.license import LicenseService
 from rightsmanager.services.request import Request
+from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.queries import IssuedLicense, Store, open_store
 from tests.second import curve, world
@@ -88,6 +89,7 @@ def make_service(
         reader=ChallengeReader(verifier.parse),
         content_keys=ContentKeys(STORAGE_KEY, TEST_KEY_SEED),
         store=store,
+        revocations=Revocations(store),
         policy=policy or Policy(),
         backend=backend,
         clock=lambda: world.NOW,
