@@ -1,7 +1,8 @@
 # make run    serve on 127.0.0.1:8080 with a test PKI of its own
 # make test   the whole test suite
 # make check  ruff, mypy and the tests
-# make bench  what a licence costs, as a ratio to what OpenSSL alone costs
+# make bench  what a licence costs, as a ratio to what OpenSSL alone costs;
+#             BASE=REVISION compares with a revision too
 # make lock   renew the locked requirements
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -25,7 +26,7 @@ check: $(VENV)/.test
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.test
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BASE)
 
 # Debian ships venv apart from Python; whoever may install packages is spared the step.
 $(VENV)/.venv:

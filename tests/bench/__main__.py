@@ -1,4 +1,7 @@
-"""`make bench`: measures all of it and prints each figure as a ratio to the limit."""
+"""`make bench`: measures all of it and prints each figure as a ratio to the limit.
+
+With a revision, `make bench BASE=HEAD~3`, a licence's cost is compared with that revision's too.
+"""
 
 import json
 import sys
@@ -7,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rightsmanager.crypto.p256_backends import available_backends
-from tests.bench import limit, overhttp, process
+from tests.bench import against, limit, overhttp, process
 from tests.bench.fixture import Bench
 
 REPORT = Path("build/bench.json")
@@ -36,6 +39,10 @@ def main() -> None:
     one, two = (report["http"][workers]["licences_per_second"] for workers in ("1", "2"))
     report["scaling"] = two / one
     sys.stdout.write(f"{'2 workers':44}{two / one:8.2f} x 1 worker\n")
+    if len(sys.argv) > 1:
+        report["against"] = {sys.argv[1]: against.measure(sys.argv[1])}
+        sys.stdout.write(f"{'a licence in process':44}{report['against'][sys.argv[1]]:8.3f} x ")
+        sys.stdout.write(f"that of {sys.argv[1]}\n")
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
     sys.stdout.write(f"written to {REPORT}\n")

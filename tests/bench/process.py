@@ -42,10 +42,10 @@ def answer(server: Server, body: bytes) -> bytes:
 
 def _cost(server: Server, challenges: Iterator[bytes]) -> dict[str, float]:
     steps = list(limit.steps().values())
-    _sample(server, challenges)
+    sample(server, challenges)
     gc.collect()
     gc.freeze()
-    pairs = [(_sample(server, challenges), limit.sample(steps, EACH)) for _ in range(ROUNDS)]
+    pairs = [(sample(server, challenges), limit.sample(steps, EACH)) for _ in range(ROUNDS)]
     gc.unfreeze()
     return {
         "seconds": median(licence for licence, _ in pairs),
@@ -53,7 +53,8 @@ def _cost(server: Server, challenges: Iterator[bytes]) -> dict[str, float]:
     }
 
 
-def _sample(server: Server, challenges: Iterator[bytes]) -> float:
+def sample(server: Server, challenges: Iterator[bytes]) -> float:
+    """Return the CPU seconds of one of the next EACH licences."""
     bodies = [next(challenges) for _ in range(EACH)]
     begun = time.process_time()
     for body in bodies:
