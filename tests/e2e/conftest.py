@@ -140,13 +140,17 @@ def _start(data: Path, *arguments: str, **environment: str) -> Server:
             text=True,
             start_new_session=True,
         )
+    server = Server(data, process, log, {})
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        selector.select(PATIENCE)
-    line = process.stdout.readline() if process.poll() is None else ""
-    assert line, log.read_text()
-    return Server(data, process, log, json.loads(line))
+        answered = selector.select(PATIENCE)
+    line = process.stdout.readline() if answered else ""
+    if not line:
+        server.stop()
+        raise AssertionError(log.read_text())
+    server.announced = json.loads(line)
+    return server
 
 
 @pytest.fixture(scope="session")
