@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
+from enum import Enum
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.protocol.wire import NEVER, Kid
+from rightsmanager.protocol.wire import NEVER, Guid, Kid, Mid, encode_base64
 from rightsmanager.protocol.wrmheader import Header, HeaderKid
 from rightsmanager.protocol.xmr.objects import KeyType
+
+DEFAULT_MID: Final = Mid.from_text("b6ab4f67-0c5e-4d6b-8a0b-6e5d3c9f1a42")
+"""The metering id of a licence with secure stop whose request names none; the project's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,34 @@ class OutputLevels:
 
 
 @dataclass(frozen=True, slots=True)
+class Protection:
+    """Something that a GUID names, such as a protection of an output, with data of any length."""
+
+    id: Guid
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedRestriction:
+    """A restriction by the type of its object in the licence."""
+
+    type: int
+    data: bytes = b""
+    must_understand: bool = True
+    best_effort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedRight:
+    """A right by the type of its object in the licence, with restrictions in it."""
+
+    type: int
+    restrictions: tuple[ExtendedRestriction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """What a licence allows, whatever its content."""
+    """What a licence allows, whatever its content; dates are in Unix seconds."""
 
     security_level: int = 150
     persistent: bool = False
@@ -33,10 +63,43 @@ class Policy:
     valid_for: int = 0
     """Seconds from issue until expiry; 0 for never."""
     output_levels: OutputLevels = OutputLevels()
+    begin: int | None = None
+    expiration: int | None = None
+    """Instead of `valid_for`."""
+    first_play_expiration: int | None = None
+    """Seconds."""
+    real_time: bool = False
+    removal_date: int | None = None
+    grace_period: int | None = None
+    """Seconds."""
+    metering: Mid | None = None
+    secure_stop: bool = False
+    source_id: int | None = None
+    restricted_source_ids: tuple[int, ...] = ()
+    embedding: int = 1
+    revocation_info_version: int | None = None
+    metadata: tuple[Protection, ...] = ()
+    analog_video: tuple[Protection, ...] = ()
+    digital_audio: tuple[Protection, ...] = ()
+    digital_video: tuple[Protection, ...] = ()
+    play_enablers: tuple[Guid, ...] = ()
+    extended_restrictions: tuple[ExtendedRestriction, ...] = ()
+    """Of the Play right, or where that is not granted, of the first right that is."""
+    copy: bool = False
+    execute: bool = False
+    read: bool = False
+    extended_rights: tuple[ExtendedRight, ...] = ()
 
     def end(self, now: int) -> int | None:
         """Return when a licence issued now expires, in Unix seconds, or None for never."""
+        if self.expiration is not None:
+            return self.expiration
         return min(now + self.valid_for, NEVER - 1) if self.valid_for else None
+
+    @property
+    def secure_stop_mid(self) -> Mid | None:
+        """The service that is told when playback has stopped."""
+        return (self.metering or DEFAULT_MID) if self.secure_stop else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +110,14 @@ class Grant:
     key_type: KeyType | None
     """None: what the content key was stored for, else AES-CTR."""
     policy: Policy
+    content_key: bytes | None = field(default=None, repr=False)
+    """16 bytes that the request gave, instead of a stored or derived key."""
+    key_seed: bytes | None = field(default=None, repr=False)
+    """At least 30 bytes that the request gave, to derive the content key from."""
+    is_root: bool = False
+    """Whether leaf licences may be chained to this one."""
+    root_kid: Kid | None = None
+    """The root licence that this leaf licence is chained to."""
 
 
 _KEY_TYPES: Final = {
@@ -64,10 +135,14 @@ def default_grants(header: Header, policy: Policy) -> tuple[Grant, ...]:
     """
     if not header.license_requested:
         return ()
-    return tuple(Grant(entry.kid, _key_type(entry), policy) for entry in header.kids)
+    return tuple(Grant(entry.kid, key_type_of(entry), policy) for entry in header.kids)
 
 
-def _key_type(entry: HeaderKid) -> KeyType | None:
+def key_type_of(entry: HeaderKid) -> KeyType | None:
+    """Return what a key of a header encrypts, None where the header does not say it.
+
+    Raises ServiceSpecific for content that licences cannot open.
+    """
     if entry.algid not in _KEY_TYPES:
         raise ServiceSpecific(
             f"KID {entry.kid.text} has ALGID {entry.algid!r}, expected AESCTR or AESCBC"
@@ -85,8 +160,38 @@ def refuse_security_level(grants: Sequence[Grant], device_level: int) -> None:
             )
 
 
+_ALWAYS_DESCRIBED: Final = frozenset(
+    {"security_level", "persistent", "play", "valid_for", "output_levels"}
+)
+
+
 @lru_cache(maxsize=256)
-def describe(policy: Policy, key_type: KeyType) -> str:
-    """Return what was granted as JSON, for the record; it holds no key."""
-    facts = {"key_type": key_type.name, **asdict(policy)}
+def describe(
+    policy: Policy, key_type: KeyType, *, is_root: bool = False, root_kid: Kid | None = None
+) -> str:
+    """Return what was granted as JSON, for the record; it holds no key.
+
+    What few licences have is there only where it was granted.
+    """
+    facts: dict[str, Any] = {"key_type": key_type.name}
+    for each in fields(policy):
+        value = getattr(policy, each.name)
+        if each.name in _ALWAYS_DESCRIBED or value != each.default:
+            facts[each.name] = _plain(value)
+    if is_root:
+        facts["is_root"] = True
+    if root_kid is not None:
+        facts["root_kid"] = root_kid.text
     return json.dumps(facts, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- any field of a policy
+    if isinstance(value, Guid):
+        return value.text
+    if isinstance(value, bytes):
+        return encode_base64(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Enum) or not hasattr(value, "__dataclass_fields__"):
+        return value
+    return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}

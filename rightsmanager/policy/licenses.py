@@ -1,36 +1,121 @@
-"""What a grant says, as the objects of a licence in the order of the format."""
+"""What a policy says, as the objects of a licence in the order of the format.
+
+    global policy      security level, embedding, revocation-info version, rights settings, issue
+                       date, expiration, first play, metering, secure stop, real time, removal date,
+                       source ids, grace period, metadata
+    playback policy    output levels, protections of analog video, digital audio and digital video,
+                       play enablers, extended restrictions
+    other rights       copy, execute, read, extended rights
+
+An extended restriction is an object of the type it names. The bit that says a client may do as
+well as it can is not published; the next free one is taken. An extended right is a container that
+must be understood, as other rights are.
+
+Source: the published structure of licences.
+"""
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Final
 
-from rightsmanager.policy.grants import OutputLevels, Policy
+from rightsmanager.policy.grants import (
+    ExtendedRestriction,
+    ExtendedRight,
+    OutputLevels,
+    Policy,
+    Protection,
+)
+from rightsmanager.protocol.wire import NEVER
 from rightsmanager.protocol.xmr import objects as xmr
+from rightsmanager.protocol.xmr.table import build_objects
+
+BEST_EFFORT: Final = 4
+"""The flag of an extended restriction that a client shall follow as well as it can; a profile."""
+
+_NO_LEVELS: Final = OutputLevels()
+
+Objects = Iterator[xmr.XmrObject]
 
 
 # Most licences of the same second say the same.
 @lru_cache(maxsize=256)
 def policy_objects(policy: Policy, now: int) -> tuple[xmr.XmrObject, ...]:
     """Return the objects of a policy for a licence issued now (Unix seconds)."""
-    global_policy = xmr.GlobalPolicy(tuple(_global_objects(policy, now)))
-    if not policy.play:
-        return (global_policy,)
-    return global_policy, xmr.PlaybackPolicy(tuple(_playback_objects(policy)))
+    return xmr.GlobalPolicy(tuple(_global_objects(policy, now))), *_rights(policy)
 
 
-def _global_objects(policy: Policy, now: int) -> Iterator[xmr.XmrObject]:
+def _global_objects(policy: Policy, now: int) -> Objects:
     yield xmr.SecurityLevel(policy.security_level)
-    yield xmr.EmbeddingBehavior()
+    yield xmr.EmbeddingBehavior(policy.embedding)
+    if policy.revocation_info_version is not None:
+        yield xmr.RevocationInfoVersion(policy.revocation_info_version)
     if not policy.persistent:
         yield xmr.RightsSettings()
     yield xmr.IssueDate(now)
+    yield from _times(policy, now)
+    yield from _services(policy)
+    yield from _ends(policy)
+    yield from _sources(policy)
+
+
+def _times(policy: Policy, now: int) -> Objects:
     end = policy.end(now)
-    if end is not None:
-        yield xmr.Expiration(0, end)
+    if end is not None or policy.begin is not None:
+        yield xmr.Expiration(policy.begin or 0, NEVER if end is None else end)
+    if policy.first_play_expiration is not None:
+        yield xmr.ExpireAfterFirstPlay(policy.first_play_expiration)
 
 
-def _playback_objects(policy: Policy) -> Iterator[xmr.XmrObject]:
+def _services(policy: Policy) -> Objects:
+    if policy.metering is not None:
+        yield xmr.Metering(policy.metering)
+    if policy.secure_stop_mid is not None:
+        yield xmr.SecureStop(policy.secure_stop_mid)
+
+
+def _ends(policy: Policy) -> Objects:
+    if policy.real_time:
+        yield xmr.RealTimeExpiration()
+    if policy.removal_date is not None:
+        yield xmr.RemovalDate(policy.removal_date)
+
+
+def _sources(policy: Policy) -> Objects:
+    if policy.source_id is not None:
+        yield xmr.SourceId(policy.source_id)
+    if policy.restricted_source_ids:
+        yield xmr.RestrictedSourceIds(policy.restricted_source_ids)
+    if policy.grace_period is not None:
+        yield xmr.GracePeriod(policy.grace_period)
+    for metadata in policy.metadata:
+        yield xmr.PolicyMetadata(metadata.id, metadata.data)
+
+
+# --- rights ---------------------------------------------------------------------------------------
+
+_OTHER_RIGHTS: Final = (
+    ("copy", xmr.CopyPolicy2),
+    ("execute", xmr.ExecutePolicy),
+    ("read", xmr.ReadPolicy),
+)
+"""The rights besides playing, by the policy's field, in the order of the format."""
+
+
+def _rights(policy: Policy) -> Objects:
+    extended = _extended(policy.extended_restrictions)
+    if policy.play:
+        yield xmr.PlaybackPolicy((*_playback_objects(policy), *extended))
+        extended = ()
+    for name, right in _OTHER_RIGHTS:
+        if getattr(policy, name):
+            yield right(extended)
+            extended = ()
+    yield from map(_extended_right, policy.extended_rights)
+
+
+def _playback_objects(policy: Policy) -> Objects:
     levels = policy.output_levels
-    if levels != OutputLevels():
+    if levels != _NO_LEVELS:
         yield xmr.OutputProtectionLevels(
             levels.compressed_digital_video,
             levels.uncompressed_digital_video,
@@ -38,3 +123,45 @@ def _playback_objects(policy: Policy) -> Iterator[xmr.XmrObject]:
             levels.compressed_digital_audio,
             levels.uncompressed_digital_audio,
         )
+    for name, container, kind in _PROTECTIONS:
+        protections: tuple[Protection, ...] = getattr(policy, name)
+        if protections:
+            yield container(tuple(kind(each.id, each.data) for each in protections))
+    if policy.play_enablers:
+        yield xmr.PlayEnablers(tuple(map(xmr.PlayEnabler, policy.play_enablers)))
+
+
+_PROTECTIONS: Final = (
+    (
+        "analog_video",
+        xmr.ExplicitAnalogVideoProtections,
+        xmr.ExplicitAnalogVideoProtection,
+    ),
+    (
+        "digital_audio",
+        xmr.ExplicitDigitalAudioProtections,
+        xmr.ExplicitDigitalAudioProtection,
+    ),
+    (
+        "digital_video",
+        xmr.ExplicitDigitalVideoProtections,
+        xmr.ExplicitDigitalVideoProtection,
+    ),
+)
+"""Protections by the policy's field, with their container and class, in the format's order."""
+
+
+def _extended(restrictions: tuple[ExtendedRestriction, ...]) -> tuple[xmr.XmrObject, ...]:
+    return tuple(map(_extended_restriction, restrictions))
+
+
+def _extended_restriction(restriction: ExtendedRestriction) -> xmr.XmrObject:
+    flags = xmr.MUST_UNDERSTAND if restriction.must_understand else 0
+    if restriction.best_effort:
+        flags |= BEST_EFFORT
+    return xmr.Unknown(restriction.type, restriction.data, flags=flags)
+
+
+def _extended_right(right: ExtendedRight) -> xmr.XmrObject:
+    body = build_objects(_extended(right.restrictions))
+    return xmr.Unknown(right.type, body, flags=xmr.MUST_UNDERSTAND | xmr.CONTAINER)

@@ -1,0 +1,122 @@
+"""What a request gets: licences, a fault that it asked for, or a refusal.
+
+A request without parameters takes a short path: one licence for each key of the header by the
+server's default policy, but for two keys of old test content.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from rightsmanager.errors import DeviceCertificateRevoked, Refusal, ServiceSpecific
+from rightsmanager.policy.granting import grants_of, refuse_rights, settings_of
+from rightsmanager.policy.grants import Grant, Policy, default_grants, refuse_security_level
+from rightsmanager.policy.query import find_wishes
+from rightsmanager.policy.reflection import Client, asked_refusal, client_info_refusal
+from rightsmanager.policy.wishes import Wish
+from rightsmanager.protocol.bcert import Feature
+from rightsmanager.protocol.wire import Kid, TransactionId
+from rightsmanager.protocol.wrmheader import Header
+
+SPECIAL_CHAINED: Final = Kid.from_base64("uPeXHrR3K0icGCpYMBGsZw==")
+"""Without parameters it gets a root and a leaf licence that expire soon."""
+SPECIAL_DOMAIN: Final = Kid.from_base64("m1HAERIu8E+uABCZY4TX2g==")
+"""Without parameters its licence is bound to a domain."""
+SPECIAL_ROOT: Final = Kid.from_text("3c6f3c13-6207-4916-867c-8252b3993638")
+"""The root of the chained one: that of the published example, since none is published for it."""
+SPECIAL_SECONDS: Final = 300
+"""For how long the chained licences are good."""
+
+_SPECIAL: Final = frozenset({SPECIAL_CHAINED.raw, SPECIAL_DOMAIN.raw})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A verified request, as far as it decides what is granted."""
+
+    header: Header
+    query: str
+    """As it came, undecoded, without the question mark."""
+    custom_data: str | None
+    client: Client
+    url: str
+    """The request's URL without its query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a request gets: licences, or a fault that it asked for."""
+
+    grants: tuple[Grant, ...]
+    refusal: Refusal | None = None
+    transaction_id: TransactionId | None = None
+    """What the device shall acknowledge the licences under."""
+
+
+def decide(asked: Asked, default: Policy) -> Decision:
+    """Return what a request gets, root licences first.
+
+    Raises ServiceSpecific for what cannot be granted, by name, value and expectation.
+    """
+    wishes = find_wishes(asked.query, asked.custom_data)
+    decision = _wished(wishes, asked, default) if wishes else _unasked(asked.header, default)
+    refuse_security_level(decision.grants, asked.client.chain.leaf.security_level)
+    return decision
+
+
+def _wished(wishes: Sequence[Wish], asked: Asked, default: Policy) -> Decision:
+    replies = [settings_of(wish)["reply"] for wish in wishes]
+    refusal = next(filter(None, (_injected(reply, asked) for reply in replies)), None)
+    if refusal is not None:
+        return Decision((), refusal)
+    if Feature.PLAYREADY_3 in asked.client.chain.leaf.features:
+        refuse_rights(wishes)
+    return Decision(
+        grants_of(wishes, asked.header, default), transaction_id=_transaction_id(replies)
+    )
+
+
+def _injected(reply: Mapping[str, Any], asked: Asked) -> Refusal | None:
+    """Return the fault that a wish asks for."""
+    if reply.get("client_info"):
+        return client_info_refusal(asked.client)
+    if "error_code" in reply:
+        return asked_refusal(reply["error_code"], asked.url)
+    if reply.get("revoked"):
+        return DeviceCertificateRevoked("revoked was asked for: the device counts as revoked")
+    return None
+
+
+def _transaction_id(replies: Sequence[Mapping[str, Any]]) -> TransactionId | None:
+    found = {reply["transaction_id"]: None for reply in replies if "transaction_id" in reply}
+    if len(found) > 1:
+        shown = " and ".join(each.text for each in found)
+        raise ServiceSpecific(f"tid is {shown}, expected the same one in every group")
+    return next(iter(found), None)
+
+
+def _unasked(header: Header, default: Policy) -> Decision:
+    grants = default_grants(header, default)
+    for grant in grants:
+        if grant.kid.raw in _SPECIAL:
+            return Decision(_with_special(grants))
+    return Decision(grants)
+
+
+def _with_special(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
+    """Return the grants with those for keys of old test content as it was used to get them."""
+    leaves = []
+    roots = []
+    for grant in grants:
+        if grant.kid == SPECIAL_DOMAIN:
+            raise ServiceSpecific(
+                f"the licence for KID {grant.kid.text} is bound to a domain, and domains are not "
+                "built yet"
+            )
+        if grant.kid != SPECIAL_CHAINED:
+            leaves.append(grant)
+            continue
+        soon = replace(grant.policy, valid_for=SPECIAL_SECONDS)
+        roots.append(Grant(SPECIAL_ROOT, grant.key_type, soon, is_root=True))
+        leaves.append(replace(grant, policy=soon, root_kid=SPECIAL_ROOT))
+    return *roots, *leaves

@@ -1,0 +1,205 @@
+"""Wishes become grants: what each parameter sets, over the server's default policy.
+
+Refused by name, value and expectation: what PlayReady forbids beside each other, parameters that
+would say nothing, KIDs that the header has not, two licences for one KID, a leaf without its root.
+Root licences come before the others, which they open.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from rightsmanager.errors import ServiceSpecific
+from rightsmanager.policy.grants import Grant, Policy, key_type_of
+from rightsmanager.policy.kinds import HEADER
+from rightsmanager.policy.parameters import BY_NAME
+from rightsmanager.policy.wishes import Wish
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wrmheader import Header
+
+_REFUSED_TO_PLAYREADY_3: Final = ("copyright", "executeright", "readright")
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """Parameters that cannot be given together for one licence."""
+
+    name: str
+    others: tuple[str, ...]
+    why: str
+
+
+FORBIDDEN: Final = (
+    Combination(
+        "removaldate",
+        ("begindate", "expiration", "firstplayexpiration", "mid"),
+        "PlayReady allows no removal date in a licence that expires or is metered",
+    ),
+    Combination("persist", ("simple",), "a simple licence is non-persistent"),
+    Combination("persist", ("securestop",), "only non-persistent licences have secure stop"),
+    Combination("isroot", ("rootid",), "a root licence is not chained to another one"),
+)
+"""What is refused beside each other; a parameter that is given as false is not given."""
+
+
+def settings_of(wish: Wish) -> dict[str, dict[str, Any]]:
+    """Return the fields that a wish sets, by place: `policy`, `levels`, `grant`, `reply`."""
+    places: dict[str, dict[str, Any]] = defaultdict(dict)
+    for parameter, value in wish:
+        place, _, name = parameter.sets.partition(".")
+        if parameter.adds:
+            places[place][name] = (*places[place].get(name, ()), *parameter.adds(value))
+        else:
+            places[place][name] = value
+    return places
+
+
+def grants_of(wishes: Sequence[Wish], header: Header, default: Policy) -> tuple[Grant, ...]:
+    """Return one grant for each licence that is asked for, root licences first.
+
+    Raises ServiceSpecific.
+    """
+    if not header.license_requested:
+        return ()
+    grants = [grant for wish in wishes for grant in _grants(wish, header, default)]
+    _refuse_twice(grants)
+    _refuse_rootless(grants)
+    return tuple(sorted(grants, key=lambda grant: not grant.is_root))
+
+
+def refuse_rights(wishes: Sequence[Wish]) -> None:
+    """Refuse rights that a client with PlayReady 3 features must not get."""
+    for wish in wishes:
+        for parameter, value in wish:
+            if parameter.name in _REFUSED_TO_PLAYREADY_3 and value:
+                raise ServiceSpecific(
+                    f"{parameter.name} is {parameter.spell(value)}, expected false for a client "
+                    "with PlayReady 3 features"
+                )
+
+
+def _grants(wish: Wish, header: Header, default: Policy) -> Iterator[Grant]:
+    _refuse_combinations(wish)
+    settings = settings_of(wish)
+    asked = settings["grant"]
+    policy = _policy(settings, default)
+    _refuse_policy(wish, policy)
+    for kid, key_type in _kids(asked, header):
+        yield Grant(
+            kid,
+            asked.get("key_type", key_type),
+            policy,
+            content_key=asked.get("content_key"),
+            key_seed=asked.get("key_seed"),
+            is_root=asked.get("is_root", False),
+            root_kid=asked.get("root_kid"),
+        )
+
+
+def _policy(settings: Mapping[str, Mapping[str, Any]], default: Policy) -> Policy:
+    changes = dict(settings.get("policy", {}))
+    levels = settings.get("levels")
+    if levels:
+        changes["output_levels"] = replace(default.output_levels, **levels)
+    if settings["grant"].get("simple"):
+        changes["persistent"] = False
+    # Protections and enablers are a set: a shorthand may say what a long form says too.
+    for name in ("play_enablers", "digital_video", "analog_video", "digital_audio"):
+        if name in changes:
+            changes[name] = tuple(dict.fromkeys(changes[name]))
+    return replace(default, **changes)
+
+
+def _kids(asked: Mapping[str, Any], header: Header) -> list[tuple[Kid, Any]]:
+    """Return the KIDs that a wish is for, and the key type that the header says for each."""
+    wanted = asked.get("kid", HEADER)
+    is_known = "key_type" in asked
+    if wanted == HEADER:
+        return [(entry.kid, None if is_known else key_type_of(entry)) for entry in header.kids]
+    for entry in header.kids:
+        if entry.kid == wanted:
+            return [(entry.kid, None if is_known else key_type_of(entry))]
+    if asked.get("is_root"):
+        return [(wanted, None)]
+    raise ServiceSpecific(
+        f"kid is {wanted.text}, expected header or one of the header's: "
+        + ", ".join(entry.kid.text for entry in header.kids[:8])
+    )
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+def _refuse_combinations(wish: Wish) -> None:
+    given = {parameter.name: value for parameter, value in wish if value is not False}
+    if "accountid" in given:
+        raise ServiceSpecific(
+            f"accountid is {given['accountid'].text}, expected none: domains are not built yet"
+        )
+    for forbidden in FORBIDDEN:
+        other = next((other for other in forbidden.others if other in given), None)
+        if forbidden.name in given and other is not None:
+            raise ServiceSpecific(
+                f"{_spell(forbidden.name, given)} stands beside {_spell(other, given)}, expected "
+                f"one of them: {forbidden.why}"
+            )
+
+
+def _spell(name: str, given: Mapping[str, Any]) -> str:
+    return f"{name} {BY_NAME[name].spell(given[name])}"
+
+
+def _refuse_policy(wish: Wish, policy: Policy) -> None:
+    """Refuse what is at odds with the server's defaults or within itself."""
+    given = {parameter.name: value for parameter, value in wish if value is not False}
+    if policy.persistent and policy.secure_stop:
+        raise ServiceSpecific(
+            f"{_spell('securestop', given)}, expected beside persist:false: the server's licences "
+            "are persistent by default, and only non-persistent ones have secure stop"
+        )
+    if policy.removal_date is not None and policy.valid_for:
+        raise ServiceSpecific(
+            f"{_spell('removaldate', given)}, expected none: the server's licences expire by "
+            "default, and PlayReady allows no removal date in a licence that expires"
+        )
+    if policy.expiration is not None and policy.expiration <= (policy.begin or 0):
+        raise ServiceSpecific(
+            f"{_spell('expiration', given)}, expected a date after begindate or after 1970"
+        )
+    _refuse_without_right(wish, policy)
+
+
+def _refuse_without_right(wish: Wish, policy: Policy) -> None:
+    for parameter, value in wish:
+        if parameter.needs_play and not policy.play and value is not False:
+            raise ServiceSpecific(
+                f"{parameter.name} is {parameter.spell(value)}, expected beside playright:true: "
+                "it is of the Play right"
+            )
+    has_right = policy.play or policy.copy or policy.execute or policy.read
+    if policy.extended_restrictions and not has_right:
+        raise ServiceSpecific(
+            "extendedrestrictions is given, expected beside playright, copyright, executeright or "
+            "readright: a restriction is of a right"
+        )
+
+
+def _refuse_twice(grants: Sequence[Grant]) -> None:
+    seen: set[Kid] = set()
+    for grant in grants:
+        if grant.kid in seen:
+            raise ServiceSpecific(
+                f"kid {grant.kid.text} is asked for twice, expected one licence for each key"
+            )
+        seen.add(grant.kid)
+
+
+def _refuse_rootless(grants: Sequence[Grant]) -> None:
+    roots = {grant.kid for grant in grants if grant.is_root}
+    for grant in grants:
+        if grant.root_kid is not None and grant.root_kid not in roots:
+            raise ServiceSpecific(
+                f"rootid is {grant.root_kid.text}, expected the kid of a group with isroot:true in "
+                "the same request"
+            )

@@ -1,0 +1,291 @@
+"""The kinds of values that parameters have: each is read from a raw and written as one.
+
+    boolean        true, false                           legacy 1, 0
+    number         decimal digits
+    date           yyyymmdd or yyyymmddhhmmss, UTC       legacy mm/dd/yyyy or mm/dd/yyyy hh:mm:ss
+    GUID           8-4-4-4-12 or base64 of 16 bytes
+    resolution     WIDTHxHEIGHT
+    status code    0x8004c065 or 8004C065
+
+Those with brackets are in `structures`.
+
+Source: the public test server's pages on its query string and its legacy syntax.
+"""
+
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rightsmanager.errors import InvalidMessage, StatusCode
+from rightsmanager.policy.raw import Raw
+from rightsmanager.protocol.wire import NEVER, Guid, Kid, decode_base64, encode_base64
+
+U16: Final = 0xFFFF
+U32: Final = 0xFFFFFFFF
+HEADER: Final = "header"
+"""The value of `kid` that means the KIDs of the challenge's header."""
+
+
+class Unfit(ValueError):  # noqa: N818 -- it becomes a refusal before anyone sees it
+    """A value is not of its kind; whoever asked says so by name, value and expectation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """How the legacy spelling writes a kind, where it does not as the others do."""
+
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of value: what is expected, how it is read, which raises Unfit, and written."""
+
+    expected: str
+    read: Callable[[Raw], Any]
+    write: Callable[[Any], Raw]
+    legacy: Legacy | None = None
+    secret: bool = False
+    """Whether refusals must not quote it."""
+
+
+def text_of(raw: Raw) -> str:
+    """Return a raw that must be text."""
+    if not isinstance(raw, str):
+        raise Unfit
+    return raw
+
+
+# --- plain values ---------------------------------------------------------------------------------
+
+_BOOLEANS: Final = {"true": True, "false": False}
+_ONE_ZERO: Final = {"1": True, "0": False}
+
+
+def read_boolean(raw: Raw) -> bool:
+    """Return what true and false mean, in any letter case; raises Unfit."""
+    try:
+        return _BOOLEANS[text_of(raw).lower()]
+    except KeyError:
+        raise Unfit from None
+
+
+def write_boolean(value: bool) -> str:  # noqa: FBT001 -- it is what is written
+    """Return true or false as a word."""
+    return "true" if value else "false"
+
+
+def _read_one_zero(text: str) -> bool:
+    return _ONE_ZERO[text] if text in _ONE_ZERO else read_boolean(text)
+
+
+BOOLEAN: Final = Kind(
+    "true or false",
+    read_boolean,
+    write_boolean,
+    Legacy(_read_one_zero, lambda value: "1" if value else "0", "1 or 0"),
+)
+FLAG: Final = Kind(
+    "nothing, true or false",
+    lambda raw: raw == "" or read_boolean(raw),
+    lambda value: "" if value else "false",
+)
+
+_DIGITS: Final = re.compile(r"[0-9]{1,10}")
+
+
+def read_number(raw: Raw, least: int, most: int) -> int:
+    """Return decimal digits' number, which must be in the range; raises Unfit."""
+    if not _DIGITS.fullmatch(text_of(raw)) or not least <= int(text_of(raw)) <= most:
+        raise Unfit
+    return int(text_of(raw))
+
+
+def number(least: int, most: int, unit: str = "") -> Kind:
+    """Return the kind of numbers from `least` to `most`, both included."""
+    return Kind(
+        f"a number from {least} to {most}{unit}", lambda raw: read_number(raw, least, most), str
+    )
+
+
+def one_of(*values: int) -> Kind:
+    """Return the kind of a few numbers."""
+    *others, last = map(str, values)
+
+    def read(raw: Raw) -> int:
+        value = read_number(raw, min(values), max(values))
+        if value not in values:
+            raise Unfit
+        return value
+
+    return Kind(f"{', '.join(others)} or {last}", read, str)
+
+
+def word(words: Mapping[str, Any]) -> Kind:
+    """Return the kind of words that each mean a value; the first word of a value is written."""
+    written: dict[Any, str] = {}
+    for each, value in words.items():
+        written.setdefault(value, each)
+
+    def read(raw: Raw) -> object:
+        if text_of(raw).lower() not in words:
+            raise Unfit
+        return words[text_of(raw).lower()]
+
+    *others, last = words
+    expected = f"{', '.join(others)} or {last}" if others else last
+    return Kind(expected, read, lambda value: written[value])
+
+
+# --- status codes ---------------------------------------------------------------------------------
+
+_STATUS_CODE: Final = re.compile(r"(?:0x)?([0-9a-f]{8})", re.IGNORECASE)
+_KNOWN_STATUS: Final = {status.value: status for status in StatusCode}
+
+
+def _read_status(raw: Raw) -> StatusCode:
+    match = _STATUS_CODE.fullmatch(text_of(raw))
+    if match is None or int(match[1], 16) not in _KNOWN_STATUS:
+        raise Unfit
+    return _KNOWN_STATUS[int(match[1], 16)]
+
+
+STATUS: Final = Kind(
+    f"one of {', '.join(status.hex for status in StatusCode)}", _read_status, lambda code: code.hex
+)
+
+# --- dates ----------------------------------------------------------------------------------------
+
+_DATE: Final = re.compile(
+    r"([0-9]{4})([0-9]{2})([0-9]{2})(?:([0-9]{2})([0-9]{2})([0-9]{2}))?", re.ASCII
+)
+_US_DATE: Final = re.compile(
+    r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})(?:[ +]([0-9]{1,2}):([0-9]{2}):([0-9]{2}))?"
+)
+
+
+def _seconds(year: str, month: str, day: str, *time: str | None) -> int:
+    hour, minute, second = (int(part or 0) for part in time)
+    try:
+        moment = datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        raise Unfit from None
+    seconds = int(moment.timestamp())
+    if not 0 <= seconds < NEVER:
+        raise Unfit
+    return seconds
+
+
+def _read_date(raw: Raw) -> int:
+    match = _DATE.fullmatch(text_of(raw))
+    if match is None:
+        raise Unfit
+    year, month, day, *time = match.groups()
+    return _seconds(year, month, day, *time)
+
+
+def _write_date(value: int) -> str:
+    moment = datetime.fromtimestamp(value, UTC)
+    return moment.strftime("%Y%m%d%H%M%S").removesuffix("000000")
+
+
+def _read_us_date(text: str) -> int:
+    match = _US_DATE.fullmatch(text)
+    if match is None:
+        raise Unfit
+    month, day, year, *time = match.groups()
+    return _seconds(year, month, day, *time)
+
+
+def _write_us_date(value: int) -> str:
+    moment = datetime.fromtimestamp(value, UTC)
+    return moment.strftime("%m/%d/%Y %H:%M:%S").removesuffix(" 00:00:00")
+
+
+DATE: Final = Kind(
+    "a date yyyymmdd or yyyymmddhhmmss in UTC, from 1970 to 2106",
+    _read_date,
+    _write_date,
+    Legacy(_read_us_date, _write_us_date, "a date mm/dd/yyyy or mm/dd/yyyy hh:mm:ss"),
+)
+
+# --- bytes and GUIDs ------------------------------------------------------------------------------
+
+_LENIENT: Final = re.compile(r"([A-Za-z0-9+/]*)={0,2}")
+
+
+def decode_lenient(text: str) -> bytes:
+    """Return the bytes of base64 whose padding and last bits are not looked at; raises Unfit."""
+    match = _LENIENT.fullmatch(text)
+    if match is None or len(match[1]) % 4 == 1:
+        raise Unfit
+    return binascii.a2b_base64(match[1] + "=" * (-len(match[1]) % 4))
+
+
+def _read_bytes(raw: Raw, least: int, most: int) -> bytes:
+    try:
+        data = decode_base64(text_of(raw), "value")
+    except InvalidMessage:
+        raise Unfit from None
+    if not least <= len(data) <= most:
+        raise Unfit
+    return data
+
+
+def key(least: int, most: int, expected: str) -> Kind:
+    """Return the kind of secret bytes in base64."""
+    return Kind(
+        f"base64 of {expected}",
+        lambda raw: _read_bytes(raw, least, most),
+        encode_base64,
+        secret=True,
+    )
+
+
+def read_guid(raw: Raw, kind: type[Guid]) -> Guid:
+    """Return a GUID in either spelling; raises Unfit."""
+    try:
+        return kind.parse(text_of(raw))
+    except InvalidMessage:
+        raise Unfit from None
+
+
+def _write_guid(value: Guid) -> str:
+    return value.text
+
+
+def guid(kind: type[Guid]) -> Kind:
+    """Return the kind of a GUID in either spelling."""
+    return Kind("a GUID or base64 of its 16 bytes", lambda raw: read_guid(raw, kind), _write_guid)
+
+
+def _read_header_or_kid(raw: Raw) -> str | Guid:
+    return HEADER if text_of(raw).lower() == HEADER else read_guid(raw, Kid)
+
+
+KID: Final = Kind(
+    "header, a GUID or base64 of its 16 bytes",
+    _read_header_or_kid,
+    lambda value: HEADER if value == HEADER else _write_guid(value),
+)
+
+# --- resolutions ----------------------------------------------------------------------------------
+
+_RESOLUTION: Final = re.compile(r"([0-9]{1,10})x([0-9]{1,10})", re.IGNORECASE)
+
+
+def _read_resolution(raw: Raw) -> tuple[int, int]:
+    match = _RESOLUTION.fullmatch(text_of(raw))
+    if match is None:
+        raise Unfit
+    return read_number(match[1], 1, U32), read_number(match[2], 1, U32)
+
+
+RESOLUTION: Final = Kind(
+    "WIDTHxHEIGHT, such as 1920x1080", _read_resolution, lambda value: f"{value[0]}x{value[1]}"
+)

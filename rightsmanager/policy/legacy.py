@@ -1,0 +1,79 @@
+"""The legacy spelling: `Name=value&Name=value`, one licence.
+
+The licence is persistent unless UseSimpleNonPersistentLicense is 1. Names are the parameters'
+legacy names in any letter case, and dates are those of the United States.
+
+Source: the public test server's page on its legacy syntax.
+"""
+
+from collections.abc import Iterable
+
+from rightsmanager.errors import ServiceSpecific
+from rightsmanager.policy.kinds import Unfit
+from rightsmanager.policy.parameter import Parameter
+from rightsmanager.policy.parameters import BY_LEGACY_NAME, BY_NAME
+from rightsmanager.policy.raw import quote_name
+from rightsmanager.policy.wishes import Wish, misfit, refuse_repeated, unknown
+
+_SIMPLE = BY_NAME["simple"]
+_PERSIST = BY_NAME["persist"]
+
+
+def read_legacy(pairs: Iterable[tuple[str, str]]) -> Wish:
+    """Return what names and values ask; raises ServiceSpecific by name, value and expectation."""
+    found = [(_find(name), text.strip()) for name, text in pairs]
+    refuse_repeated(parameter for parameter, _ in found)
+    wish = tuple((parameter, _read(parameter, text)) for parameter, text in found)
+    if (_SIMPLE, True) in wish:
+        return wish
+    return (_PERSIST, True), *((each, value) for each, value in wish if each is not _SIMPLE)
+
+
+def write_legacy(wish: Wish) -> list[tuple[str, str]]:
+    """Return the names and values that ask it.
+
+    Raises ServiceSpecific for a parameter that the legacy spelling has no name for.
+    """
+    values = {parameter.name: value for parameter, value in wish}
+    persistent = values.get("persist", False) and not values.get("simple", False)
+    lifetime = [] if persistent else [(_legacy_name(_SIMPLE), "1")]
+    return lifetime + [
+        (_legacy_name(parameter), _write(parameter, value))
+        for parameter, value in wish
+        if parameter is not _SIMPLE and parameter is not _PERSIST and not _is_default(value)
+    ]
+
+
+def _is_default(value: object) -> bool:
+    return value == "header"
+
+
+def _find(name: str) -> Parameter:
+    parameter = BY_LEGACY_NAME.get(name.lower())
+    if parameter is not None:
+        return parameter
+    if name.lower() in BY_NAME:
+        raise ServiceSpecific(
+            f"{quote_name(name)} is no parameter of the legacy spelling, expected it in cfg=(…)"
+        )
+    raise unknown(name, [each.legacy or "" for each in BY_LEGACY_NAME.values()])
+
+
+def _legacy_name(parameter: Parameter) -> str:
+    if parameter.legacy is None:
+        raise ServiceSpecific(f"the legacy spelling has no name for {parameter.name}")
+    return parameter.legacy
+
+
+def _read(parameter: Parameter, text: str) -> object:
+    legacy = parameter.kind.legacy
+    try:
+        return legacy.read(text) if legacy else parameter.kind.read(text)
+    except Unfit:
+        expected = legacy.expected if legacy else parameter.kind.expected
+        raise misfit(parameter, _legacy_name(parameter), text, expected) from None
+
+
+def _write(parameter: Parameter, value: object) -> str:
+    legacy = parameter.kind.legacy
+    return legacy.write(value) if legacy else str(parameter.kind.write(value))

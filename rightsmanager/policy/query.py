@@ -1,0 +1,113 @@
+"""What a request asks, in whichever of the four spellings, and how each of them writes it.
+
+    cfg=(name:value,…)[,(…)]    in the URL, see `brackets`
+    cfg64=base64                in the URL, base64 of the array of `json_text`
+    Name=value&Name=value       in the URL, see `legacy`
+    json=[{…},…]                in the challenge's CustomData, see `json_text`
+
+What the URL asks wins over what CustomData asks, all of it, and both over the server's defaults,
+which hold for each parameter that is not named.
+"""
+
+from base64 import b64encode
+from enum import StrEnum
+from typing import Final
+
+from rightsmanager.errors import ServiceSpecific
+from rightsmanager.policy.brackets import build_groups, parse_groups
+from rightsmanager.policy.json_text import build_array, parse_array
+from rightsmanager.policy.kinds import Unfit, decode_lenient
+from rightsmanager.policy.legacy import read_legacy, write_legacy
+from rightsmanager.policy.raw import Meter, Named, decode_percent, quote_name
+from rightsmanager.policy.wishes import Wish, read_wish, write_wish
+
+
+class Spelling(StrEnum):
+    """How a request may be written."""
+
+    CFG = "cfg"
+    CFG64 = "cfg64"
+    JSON = "json"
+    LEGACY = "legacy"
+
+
+JSON_PREFIX: Final = "json="
+"""What CustomData begins with, in any letter case, where it asks for licences."""
+
+
+def find_wishes(query: str, custom_data: str | None) -> tuple[Wish, ...]:
+    """Return what a request asks, one wish for each group; none where it asks nothing.
+
+    `query` is as it came, undecoded and without the question mark. Raises ServiceSpecific.
+    """
+    if query:
+        wishes = parse_query(query)
+        if wishes:
+            return wishes
+    return parse_custom_data(custom_data) if custom_data else ()
+
+
+def parse_query(query: str) -> tuple[Wish, ...]:
+    """Return what a query asks; raises ServiceSpecific."""
+    Meter("the query", query)
+    parts = [part.partition("=") for part in query.replace("&amp;", "&").split("&") if part]
+    pairs = [(decode_percent(name, "a name"), value) for name, _, value in parts]
+    names = [name.lower() for name, _ in pairs]
+    if Spelling.CFG not in names and Spelling.CFG64 not in names:
+        return _parse_legacy(pairs) if pairs else ()
+    if len(pairs) > 1:
+        shown = " and ".join(quote_name(name) for name, _ in pairs[:4])
+        raise ServiceSpecific(
+            f"the query has {shown}, expected cfg or cfg64 alone: what several spellings ask would "
+            "contradict"
+        )
+    value = decode_percent(pairs[0][1], names[0])
+    groups = parse_groups(value) if names[0] == Spelling.CFG else _parse_base64(value)
+    return tuple(map(read_wish, groups))
+
+
+def parse_custom_data(text: str) -> tuple[Wish, ...]:
+    """Return what CustomData asks, nothing where it is something else; raises ServiceSpecific."""
+    text = text.strip()
+    if text[: len(JSON_PREFIX)].lower() != JSON_PREFIX:
+        return ()
+    return tuple(map(read_wish, parse_array(text[len(JSON_PREFIX) :], "json in CustomData")))
+
+
+def write(wishes: tuple[Wish, ...], spelling: Spelling) -> str:
+    """Return the query, or the CustomData, that asks it.
+
+    Raises ServiceSpecific for what the legacy spelling cannot say.
+    """
+    if spelling is Spelling.LEGACY:
+        pairs = _write_legacy(wishes)
+        return "&".join(f"{name}={value}".replace(" ", "%20") for name, value in pairs)
+    groups = tuple(map(write_wish, wishes))
+    if spelling is Spelling.CFG:
+        return f"cfg={build_groups(groups)}"
+    array = build_array(groups)
+    return f"json={array}" if spelling is Spelling.JSON else f"cfg64={_base64(array)}"
+
+
+def _parse_legacy(pairs: list[tuple[str, str]]) -> tuple[Wish, ...]:
+    return (read_legacy((name, decode_percent(value, name)) for name, value in pairs),)
+
+
+def _write_legacy(wishes: tuple[Wish, ...]) -> list[tuple[str, str]]:
+    if len(wishes) != 1:
+        raise ServiceSpecific(f"the legacy spelling asks for one licence, not for {len(wishes)}")
+    return write_legacy(wishes[0])
+
+
+def _parse_base64(text: str) -> tuple[Named, ...]:
+    try:
+        json = decode_lenient(text).decode()
+    except (Unfit, UnicodeDecodeError):
+        raise ServiceSpecific(
+            f"cfg64 is a value of {len(text)} characters, expected base64 of a JSON array in UTF-8"
+        ) from None
+    return parse_array(json, "cfg64")
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()

@@ -1,0 +1,175 @@
+"""Answers for testing clients: what the server knows of a client, and faults on request.
+
+    Client Info:
+        Client Version: 10.0.16384.10011
+        Client Time: 10/01/2017 2:00:00 PM
+
+    Supported Features:
+        Receiver
+        …
+
+    Device Certificate Info (Cert 0):
+        Platform, Type, SecurityLevel, RobustnessVersion, ManufacturerName, ModelName, ModelNumber,
+        DigestValue, IssuerKey
+
+    Certificate Chain:
+    ↳ Cert 1:
+        Type, SecurityLevel, …
+        ↳ Cert 2:
+            …
+
+One field a line, indented by four blanks, deeper for each certificate; a field that a certificate
+has not is left out. Source: the public test server's page on client information.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from rightsmanager.errors import REFUSALS, Refusal, ServiceSpecific, StatusCode
+from rightsmanager.protocol.bcert import Certificate, CertificateType, Chain, Feature
+from rightsmanager.protocol.bcert.objects import Pc, SecurityVersion, SecurityVersion2, Silverlight
+from rightsmanager.protocol.wire import encode_base64
+
+INDENT: Final = "    "
+ASKED_DATA: Final = "errorcode 0x8004c604 was asked for"
+"""The CustomData of a service-specific fault on request."""
+
+FEATURES: Final = {
+    Feature.RECEIVER: "Receiver",
+    Feature.TRANSMITTER: "Transmitter",
+    Feature.SHARED_CERTIFICATE: "SharedCertificate",
+    Feature.SECURE_CLOCK: "SecureClock",
+    Feature.ANTI_ROLLBACK_CLOCK: "AntiRollbackClock",
+    Feature.REVOCATION_LISTS: "RevocationLists",
+    Feature.PLAYREADY_3: "PlayReady3Features",
+}
+"""The names of features; others are shown as numbers."""
+TYPES: Final = {
+    CertificateType.PC: "PC",
+    CertificateType.CRL_SIGNER: "CrlSigner",
+}
+"""Types whose name is not that of the table in capitalised words."""
+PLATFORMS: Final = {
+    0: "Windows",
+    1: "OSX",
+    2: "WindowsOnARM",
+    5: "WindowsMobile7",
+    6: "iOSOnARM",
+    7: "XBoxOnPPC",
+    8: "WindowsPhone8OnARM",
+    9: "WindowsPhone8OnX86",
+    10: "XboxOne",
+    11: "AndroidOnARM",
+    12: "WindowsPhone81OnARM",
+    13: "WindowsPhone81OnX86",
+}
+"""The published names of platforms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What a challenge says of its client."""
+
+    chain: Chain
+    version: str
+    time: int
+    """Unix seconds by the client's clock."""
+
+
+def client_info(client: Client) -> str:
+    """Return what the server knows of a client, as plain text."""
+    device, *above = client.chain.certificates
+    lines = [
+        "Client Info:",
+        f"{INDENT}Client Version: {client.version}",
+        f"{INDENT}Client Time: {_time(client.time)}",
+        "",
+        "Supported Features:",
+        *(f"{INDENT}{_feature(feature)}" for feature in device.features),
+        "",
+        "Device Certificate Info (Cert 0):",
+        *(f"{INDENT}{name}: {value}" for name, value in _facts(device)),
+        "",
+        "Certificate Chain:",
+    ]
+    for depth, certificate in enumerate(above):
+        lines.append(f"{INDENT * depth}↳ Cert {depth + 1}:")
+        lines += (f"{INDENT * (depth + 1)}{name}: {value}" for name, value in _facts(certificate))
+    return "\n".join(lines) + "\n"
+
+
+def client_info_refusal(client: Client) -> ServiceSpecific:
+    """Return the fault that says what the server knows of a client."""
+    return ServiceSpecific(
+        "clientinfo was asked for: it is in CustomData", custom_data=client_info(client)
+    )
+
+
+def asked_refusal(status: StatusCode, url: str) -> Refusal:
+    """Return the fault of a code on request, with all that the code has.
+
+    A redirect leads to `url`, the same service without the query that asked for the fault.
+    """
+    words = status.name.replace("_", " ").lower()
+    return REFUSALS[status](
+        f"errorcode {status.hex} was asked for: {words}",
+        custom_data=_CUSTOM_DATA.get(status, "").format(url=url) or None,
+        redirect_url=url if status is StatusCode.PROTOCOL_REDIRECT else None,
+    )
+
+
+_CUSTOM_DATA: Final = {
+    StatusCode.SERVICE_SPECIFIC: ASKED_DATA,
+    StatusCode.DEVICE_LIMIT_REACHED: "{url}",
+}
+"""What the codes that carry CustomData have there: the limit's help page is the service itself."""
+
+
+def _time(seconds: int) -> str:
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return str(seconds)
+    hour = moment.hour % 12 or 12
+    return f"{moment:%m/%d/%Y} {hour}:{moment:%M:%S %p}"
+
+
+def _feature(feature: Feature | int) -> str:
+    return next((name for known, name in FEATURES.items() if known == feature), str(int(feature)))
+
+
+def _type(kind: CertificateType) -> str:
+    return TYPES.get(kind) or kind.name.title().replace("_", "")
+
+
+def _facts(certificate: Certificate) -> Iterator[tuple[str, object]]:
+    security = next(_security(certificate), None)
+    if security is not None and security[1] is not None:
+        yield "Platform", PLATFORMS.get(security[1], security[1])
+    yield "Type", _type(certificate.type)
+    yield "SecurityLevel", certificate.security_level
+    if security is not None:
+        yield "RobustnessVersion", security[0]
+    maker = certificate.manufacturer
+    if maker is not None:
+        yield "ManufacturerName", maker.name or ""
+        yield "ModelName", maker.model_name or ""
+        yield "ModelNumber", maker.model_number or ""
+    yield "DigestValue", encode_base64(certificate.digest)
+    yield "IssuerKey", encode_base64(certificate.issuer_key.raw)
+
+
+def _security(certificate: Certificate) -> Iterator[tuple[int, int | None]]:
+    """Give the security version and the platform of each object that says them."""
+    found = (
+        certificate.find(SecurityVersion)
+        or certificate.find(SecurityVersion2)
+        or certificate.find(Silverlight)
+    )
+    if found is not None:
+        yield found.security_version, found.platform
+    pc = certificate.find(Pc)
+    if pc is not None:
+        yield pc.security_version, None
