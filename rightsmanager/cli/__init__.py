@@ -1,4 +1,4 @@
-"""The commands: `rightsmanager serve`, `init`, `keys`, `content`, `device`, `show`.
+"""The commands of `rightsmanager`, from `serve` to `show`.
 
 A command is imported when it is asked for: what `serve` needs takes a second to import, and
 `device` needs little of it.
@@ -19,6 +19,9 @@ COMMANDS: Final = {
     "keys": "rightsmanager.cli.keys:keys",
     "content": "rightsmanager.cli.content:content",
     "device": "rightsmanager.cli.device:device",
+    "revoke": "rightsmanager.cli.revocation:revoke",
+    "unrevoke": "rightsmanager.cli.revocation:unrevoke",
+    "revocations": "rightsmanager.cli.revocation:revocations",
     "show": "rightsmanager.cli.show:show",
 }
 """Where each command is, in the order in which help lists them."""
