@@ -1,0 +1,14 @@
+"""Headers and vectors that tests of policies share."""
+
+import json
+from pathlib import Path
+
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "policy.json").read_text("utf-8"))
+KIDS = tuple(Kid(bytes([number]) * 16) for number in range(1, 4))
+
+
+def header(*kids: Kid, algid: Algid | None = Algid.AESCTR) -> Header:
+    return Header(Version.V4_3, tuple(HeaderKid(kid, algid) for kid in kids or KIDS[:1]))

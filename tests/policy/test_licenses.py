@@ -1,0 +1,68 @@
+"""What each parameter asks stands in the licence byte for byte, in the order of the format."""
+
+from typing import Any
+
+import pytest
+
+from rightsmanager.policy.granting import grants_of
+from rightsmanager.policy.grants import Policy
+from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.policy.parameters import PARAMETERS
+from rightsmanager.policy.query import Spelling, find_wishes, parse_custom_data, parse_query, write
+from rightsmanager.protocol.xmr.table import build_objects
+from tests.policy.sample import VECTORS, header
+
+TESTS = VECTORS["tests"]
+NO_OBJECT = {"accountid", "rootid", "errorcode", "revoked", "msg", "clientinfo"}
+"""Parameters that do not say anything in the policy's part of a licence."""
+
+
+def expected(test: dict[str, Any]) -> bytes:
+    return bytes.fromhex("".join(test["objects"]))
+
+
+def objects(query: str, custom_data: str | None = None, default: Policy | None = None) -> bytes:
+    wishes = find_wishes(query, custom_data) or ((),)
+    (grant,) = grants_of(wishes, header(), default or Policy())
+    return build_objects(policy_objects(grant.policy, VECTORS["issued_at"]))
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: test["query"][:60])
+def test_a_licence_says_what_was_asked(test: dict[str, Any]) -> None:
+    assert expected(test).hex(" ") == objects(test["query"]).hex(" ")
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: test["query"][:60])
+def test_it_says_the_same_asked_in_each_other_spelling(test: dict[str, Any]) -> None:
+    wishes = parse_query(test["query"]) or ((),)
+    for spelling in (Spelling.CFG, Spelling.CFG64):
+        assert expected(test) == objects(write(wishes, spelling))
+    assert expected(test) == objects("", write(wishes, Spelling.JSON))
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: test["query"][:60])
+def test_every_spelling_reads_what_it_wrote(test: dict[str, Any]) -> None:
+    wishes = parse_query(test["query"])
+    if wishes:
+        assert wishes == parse_query(write(wishes, Spelling.CFG))
+        assert wishes == parse_query(write(wishes, Spelling.CFG64))
+        assert wishes == parse_custom_data(write(wishes, Spelling.JSON))
+
+
+def test_every_parameter_has_a_vector() -> None:
+    tested = {test["parameter"] for test in TESTS}
+    assert {parameter.name for parameter in PARAMETERS} - NO_OBJECT <= tested
+
+
+def test_what_is_not_asked_is_the_servers_default() -> None:
+    default = Policy(security_level=2000, persistent=True, valid_for=60, begin=5)
+    asked = objects("cfg=(sl:150,simple:true)", default=default)
+    end = VECTORS["issued_at"] + 60
+    assert b"\0\x34\0\0\0\x0a\0\x96" in asked
+    assert b"\0\x0d\0\0\0\x0a\0\x01" in asked
+    assert bytes.fromhex("00010012 00000010 00000005") + end.to_bytes(4) in asked
+
+
+def test_an_expiration_that_is_asked_replaces_the_default_one() -> None:
+    asked = objects("cfg=(expiration:20300102030405)", default=Policy(valid_for=60))
+    assert bytes.fromhex("00010012 00000010 00000000 70db6fd5") in asked
