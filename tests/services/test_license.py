@@ -1,5 +1,6 @@
 """Licences are issued as the policy says, recorded once, and the same for the same request."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -186,6 +187,17 @@ def test_a_repeat_is_known_to_another_process(store: Store) -> None:
         make_service(store, policy=PERSISTENT, rng=seeded_random(seed)) for seed in (b"1", b"2")
     )
     assert essence(asked(first, SEVERAL)) == essence(asked(again, SEVERAL))
+    assert len(issued(store)) == 5
+
+
+def test_the_same_request_at_the_same_time_is_recorded_once(store: Store) -> None:
+    service = make_service(store, policy=PERSISTENT)
+    body = second.challenge(world.CLIENT, SEVERAL)
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: ask(service, body), range(24)))
+    root = curve.public(world.ROOT)
+    found = [essence(read_reply(reply, world.DEVICE_ENCRYPTION, root)) for reply in replies]
+    assert [found[0]] * 24 == found
     assert len(issued(store)) == 5
 
 

@@ -1,6 +1,7 @@
 """A request that is refused leaves nothing in the store, whatever it was refused for."""
 
 import sqlite3
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from rightsmanager.crypto.p256 import PrivateKey, PublicKey
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal, ServiceSpecific
 from rightsmanager.policy.grants import Policy
+from rightsmanager.protocol.bcert import ChainVerifier
+from rightsmanager.protocol.challenge import ChallengeReader
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.queries import Store
 from tests.second import certificates as cert
@@ -59,10 +63,26 @@ def refusal_of(store: Store, body: bytes, policy: Policy | None = None) -> Refus
     return refusal.value
 
 
-def test_every_invalid_vector_stores_nothing(store: Store, vectors: Callable[[str], Any]) -> None:
-    for test in vectors("acquire_license")["tests"]:
-        refusal = refusal_of(store, test["challenge"].encode())
-        assert isinstance(refusal, InvalidMessage)
+def test_every_vector_is_served_or_stores_nothing(
+    store: Store, vectors: Callable[[str], Any]
+) -> None:
+    file = vectors("acquire_license")
+    verifier = ChainVerifier((PublicKey(b64decode(file["trust_anchor"])),))
+    service = replace(
+        make_service(store),
+        server_keys=(PrivateKey(b64decode(file["server_private_key"])),),
+        verifier=verifier,
+        reader=ChallengeReader(verifier.parse),
+    )
+    count = 0
+    for test in file["tests"]:
+        if test["result"] == "valid":
+            ask(service, test["challenge"].encode())
+            count += len(test["expect"]["kids"])
+        else:
+            with pytest.raises(InvalidMessage):
+                ask(service, test["challenge"].encode())
+        assert len(issued(store)) == count
 
 
 @pytest.mark.parametrize("kind", NO_CLIENTS.values(), ids=NO_CLIENTS)
