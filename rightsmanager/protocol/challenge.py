@@ -181,11 +181,11 @@ def open_license_challenge(
 
     Raises InvalidMessage, and ProtocolVersionMismatch for a Version that is not served.
     """
-    opened = open_challenge(envelope, "LA", _server_keys(keys), backend)
+    opened = open_challenge(envelope, "LA", server_keys(keys), backend)
     client = reader.client_data(opened.plaintext)
     fields = Fields(opened.element, PROTOCOLS)
     return LicenseChallenge(
-        version=_version(fields.number("Version"), "LA", _LICENSE_VERSIONS_SERVED),
+        version=served_version(fields.number("Version"), "LA", _LICENSE_VERSIONS_SERVED),
         header=reader.header(
             child(fields.element("ContentHeader"), HEADER, "WRMHEADER"), opened.plain
         ),
@@ -195,14 +195,16 @@ def open_license_challenge(
         nonce=decode_base64(fields.text("LicenseNonce"), "LicenseNonce", NONCE_LENGTH),
         client_time=fields.number("ClientTime"),
         client=client,
-        signer=_signer(client.chains, opened.signature),
+        signer=signer_of(client.chains, opened.signature),
         digest=opened.signature.digest,
     )
 
 
-def _server_keys(
+def server_keys(
     keys: Sequence[p256.PrivateKey],
 ) -> Callable[[str], Sequence[p256.PrivateKey]]:
+    """Return the keys that a KeyName of the server's means, and refuse any other KeyName."""
+
     def by_name(name: str) -> Sequence[p256.PrivateKey]:
         if name != SERVER_KEY_NAME:
             raise InvalidMessage(f"KeyName is {name[:64]!r}, expected {SERVER_KEY_NAME!r}")
@@ -213,14 +215,15 @@ def _server_keys(
 
 def _parse_client_data(plaintext: bytes, parse_chain: Callable[[bytes], Chain]) -> ClientData:
     data = parse_xml(plaintext, "the plaintext of EncryptedData")
-    chains = _chains(data, parse_chain)
+    chains = parse_chains(data, parse_chain)
     features = optional_child(data, "", "Features")
     if features is None:
         return ClientData(chains, (), ())
     return ClientData(chains, _feature_names(features), _ree_names(features))
 
 
-def _chains(data: etree._Element, parse_chain: Callable[[bytes], Chain]) -> tuple[Chain, ...]:
+def parse_chains(data: etree._Element, parse_chain: Callable[[bytes], Chain]) -> tuple[Chain, ...]:
+    """Return the client's chains in a Data element, at least one; raises InvalidMessage."""
     if data.tag != "Data":
         raise InvalidMessage(f"EncryptedData holds an element {data.tag!r}, expected 'Data'")
     elements = child(data, "", "CertificateChains").findall("CertificateChain")
@@ -232,7 +235,8 @@ def _chains(data: etree._Element, parse_chain: Callable[[bytes], Chain]) -> tupl
     )
 
 
-def _signer(chains: tuple[Chain, ...], signature: xmlsec.Signature) -> Chain:
+def signer_of(chains: tuple[Chain, ...], signature: xmlsec.Signature) -> Chain:
+    """Return the chain whose leaf's signing key made the signature; raises InvalidMessage."""
     if signature.public_key is None:
         raise InvalidMessage("Signature has no KeyInfo, expected the signer's PublicKey")
     for chain in chains:
@@ -245,7 +249,8 @@ def _signer(chains: tuple[Chain, ...], signature: xmlsec.Signature) -> Chain:
     )
 
 
-def _version(version: int, name: str, served: frozenset[int]) -> int:
+def served_version(version: int, name: str, served: frozenset[int]) -> int:
+    """Return the version of E, called `name`; raises ProtocolVersionMismatch for others."""
     if version not in served:
         raise ProtocolVersionMismatch(
             f"{name} has Version {version}, served are {', '.join(map(str, sorted(served)))}"
@@ -312,7 +317,7 @@ def seal_license_challenge(
         f"<ContentHeader>{request.header}</ContentHeader>"
         f"<CLIENTINFO><CLIENTVERSION>{escape(request.client_version)}</CLIENTVERSION></CLIENTINFO>"
         f"{_build_revocation_lists(request.revocation_lists)}"
-        f"{_build_custom_data(request.custom_data)}"
+        f"{build_custom_data(request.custom_data)}"
         f"<LicenseNonce>{encode_base64(request.nonce)}</LicenseNonce>"
         f"<ClientTime>{request.client_time}</ClientTime>"
         f"{xmlsec.build_encrypted(encrypted)}</LA>"
@@ -357,7 +362,8 @@ def _build_revocation_lists(lists: tuple[RevocationListInfo, ...]) -> str:
     return f"<RevocationLists>{infos}</RevocationLists>"
 
 
-def _build_custom_data(custom_data: str | None) -> str:
+def build_custom_data(custom_data: str | None) -> str:
+    """Return the CustomData element, nothing for None."""
     return "" if custom_data is None else f"<CustomData>{escape_text(custom_data)}</CustomData>"
 
 
