@@ -65,4 +65,4 @@ def test_what_is_not_asked_is_the_servers_default() -> None:
 
 def test_an_expiration_that_is_asked_replaces_the_default_one() -> None:
     asked = objects("cfg=(expiration:20300102030405)", default=Policy(valid_for=60))
-    assert bytes.fromhex("00010012 00000010 00000000 70db6fd5") in asked
+    assert bytes.fromhex("00010012 00000010 00000000 70dd5525") in asked

@@ -1,0 +1,429 @@
+"""Requests in four spellings: what is read, what is refused and how quickly."""
+
+import json
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rightsmanager.errors import ServiceSpecific
+from rightsmanager.policy.query import (
+    Spelling,
+    find_wishes,
+    parse_custom_data,
+    parse_query,
+    write,
+)
+from rightsmanager.policy.raw import DEPTH_MOST, LICENSES_MOST, TEXT_MOST, VALUES_MOST
+from rightsmanager.policy.wishes import Wish
+from rightsmanager.protocol.wire import Guid, Kid
+
+PUBLISHED_CFG64 = (
+    "W3sna2lkJzonQjZFMzk2MjYtMUNGQi00QUExLUJDQkQtNEVGMUFCQTc4NDNBJywnc2wnOiczMDAwJ30seydraWQnOic3Qz"
+    "k0ODRCQS1DMjM4LTQ2N0EtODY5Qy1DREQ4QzcxNjc3MTInLCdzbCc6JzIwMDAnfV0="
+)
+PUBLISHED_JSON = (
+    "[{'kid':'B6E39626-1CFB-4AA1-BCBD-4EF1ABA7843A','sl':'3000'},"
+    "{'kid':'7C9484BA-C238-467A-869C-CDD8C7167712','sl':'2000'}]"
+)
+PUBLISHED_CFG = (
+    "cfg=(kid:B6E39626-1CFB-4AA1-BCBD-4EF1ABA7843A,sl:3000),"
+    "(kid:7C9484BA-C238-467A-869C-CDD8C7167712,sl:2000)"
+)
+TWO = [
+    {"kid": Kid.from_text("b6e39626-1cfb-4aa1-bcbd-4ef1aba7843a"), "sl": 3000},
+    {"kid": Kid.from_text("7c9484ba-c238-467a-869c-cdd8c7167712"), "sl": 2000},
+]
+
+
+def values(wishes: tuple[Wish, ...]) -> list[dict[str, Any]]:
+    return [{parameter.name: value for parameter, value in wish} for wish in wishes]
+
+
+def asked(query: str) -> dict[str, Any]:
+    (only,) = values(parse_query(query))
+    return only
+
+
+def json_asked(text: str) -> dict[str, Any]:
+    (only,) = values(parse_custom_data("json=" + text))
+    return only
+
+
+def refusal(query: str, custom_data: str | None = None) -> str:
+    with pytest.raises(ServiceSpecific) as caught:
+        find_wishes(query, custom_data)
+    return caught.value.text
+
+
+def cfg64(text: str) -> str:
+    return "cfg64=" + b64encode(text.encode()).decode()
+
+
+# --- what is read ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "custom_data"),
+    [
+        (PUBLISHED_CFG, None),
+        (f"cfg64={PUBLISHED_CFG64}", None),
+        ("", f"json={PUBLISHED_JSON}"),
+        ("", f" JSON={PUBLISHED_JSON.replace(chr(39), chr(34))}\n"),
+    ],
+)
+def test_published_examples_ask_for_two_licences(query: str, custom_data: str | None) -> None:
+    assert values(find_wishes(query, custom_data)) == TWO
+
+
+def test_the_url_wins_over_custom_data_as_a_whole() -> None:
+    wishes = find_wishes("cfg=(persist:true)", "json=[{'sl':'2000'},{'sl':'nonsense'}]")
+    assert values(wishes) == [{"persist": True}]
+
+
+@pytest.mark.parametrize("query", ["", "&", "&amp;&"])
+@pytest.mark.parametrize("custom_data", [None, "", "a token", '{"sl":150}', "json", "[]"])
+def test_nothing_is_asked(query: str, custom_data: str | None) -> None:
+    assert find_wishes(query, custom_data) == ()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cfg=(kid:header,sl:2000)",
+        "CFG=(KID:Header,SL:2000)",
+        "cfg=%28kid%3Aheader%2csl:2000%29",
+        "%63fg=(kid:header,sl:2000)&",
+    ],
+)
+def test_names_have_any_letter_case_and_percent_encoding_is_undone(query: str) -> None:
+    assert asked(query) == {"kid": "header", "sl": 2000}
+
+
+@pytest.mark.parametrize("plus", ["+", "%2B", "%2b"])
+def test_a_plus_sign_stays_one(plus: str) -> None:
+    key = b"\xfb\xef\xbe" * 5 + b"\xfb"
+    text = b64encode(key).decode().replace("+", plus)
+    assert asked(f"cfg=(ck:{text})") == {"contentkey": key}
+    assert asked(f"ContentKey={text}")["contentkey"] == key
+
+
+@pytest.mark.parametrize(
+    "kid",
+    [
+        "e13a7861-d8cc-4284-9245-7c835ebde9f0",
+        "{E13A7861-D8CC-4284-9245-7C835EBDE9F0}",
+        "YXg64czYhEKSRXyDXr3p8A==",
+    ],
+)
+def test_a_kid_is_a_guid_or_base64(kid: str) -> None:
+    assert asked(f"cfg=(kid:{kid})") == {"kid": Kid.from_base64("YXg64czYhEKSRXyDXr3p8A==")}
+
+
+def test_json_values_are_strings_or_jsons_own() -> None:
+    assert (
+        json_asked("[{'sl':2000,\"persist\":true,'firstexp':'60','maxres':'1920x1080'}]")
+        == json_asked('[{"sl":"2000","persist":"true","firstexp":60,"maxres":"1920x1080"}]')
+        == {"sl": 2000, "persist": True, "firstplayexpiration": 60, "maxres": (1920, 1080)}
+    )
+
+
+def test_json_structures_are_objects_or_as_in_cfg() -> None:
+    guid = "ABB2C6F1-E663-4625-A945-972D17B231E7"
+    restriction = {"type": 400, "mustunderstand": True, "besteffort": False, "data": "Ah=="}
+    as_json = json.dumps(
+        [
+            {
+                "dvop": [{"guid": guid, "data": "AAAAAQ=="}, {"guid": guid}],
+                "playenablers": [guid],
+                "extendedrestrictions": [restriction],
+                "extendedright": {"type": 500, "extended": [restriction]},
+            }
+        ]
+    )
+    written = "(type:400,mustunderstand:true,besteffort:false,data:Ah==)"
+    as_text = json.dumps(
+        [
+            {
+                "dvop": [f"(guid:{guid},data:AAAAAQ==)", f"(guid:{guid})"],
+                "playenablers": f"({guid})",
+                "extendedrestrictions": f"({written})",
+                "extendedright": f"(type:500,extended:({written}))",
+            }
+        ]
+    )
+    query = (
+        f"cfg=(dvop:(guid:{guid},data:AAAAAQ==),dvop:(guid:{guid}),playenablers:({guid}),"
+        f"extendedrestrictions:({written}),extendedright:(type:500,extended:({written})))"
+    )
+    assert parse_custom_data("json=" + as_json) == parse_query(query)
+    assert parse_custom_data("json=" + as_text) == parse_query(query)
+    assert parse_query(cfg64(as_json)) == parse_query(query)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (r"""[{'it\'s':1}]""", "it's"),
+        (r"""[{'say \"hi\"':1}]""", 'say "hi"'),
+        ("""[{'say "hi"':1}]""", 'say "hi"'),
+        (r"""[{"\u0061b\tc":1}]""", "ab\\tc"),
+    ],
+)
+def test_strings_in_either_quotes_have_jsons_escapes(text: str, name: str) -> None:
+    assert name in refusal("", f"json={text}")
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cfg=",
+        "cfg",
+        "cfg=sl:150",
+        "cfg=(sl:150",
+        "cfg=sl:150)",
+        "cfg=((sl:150)",
+        "cfg=(sl:150))",
+        "cfg=(sl:150)(sl:150)",
+        "cfg=(sl:150),",
+        "cfg=(sl:150,)",
+        "cfg=(,sl:150)",
+        "cfg=(dvop(guid:x))",
+        "cfg=(dvop:x(guid:x))",
+        "cfg=((guid:x),sl:150)",
+        "cfg=(sl:150, persist:true)",
+        "cfg=(sl:150,%20persist:true)",
+    ],
+)
+def test_brackets_that_do_not_fit_are_refused(query: str) -> None:
+    assert refusal(query).startswith("cfg has ")
+
+
+@pytest.mark.parametrize("bad", ["%", "%2", "%zz", "%ff%fe", "a%u0041"])
+def test_bad_percent_encoding_is_refused(bad: str) -> None:
+    assert "percent-encoded" in (text := refusal(f"cfg=(kid:{bad})")) or "hexadecimal" in text
+    assert "percent-encoded" in (text := refusal(f"{bad}=1")) or "hexadecimal" in text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cfg=(sl:150)&cfg64=W10=",
+        "cfg=(sl:150)&PlayRight=1",
+        "cfg=(sl:150)&cfg=(sl:150)",
+        "PlayRight=1&cfg64=W10=",
+    ],
+)
+def test_contradicting_spellings_are_refused(query: str) -> None:
+    assert "expected cfg or cfg64 alone" in refusal(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "near"),
+    [
+        ("cfg=(playrihgt:true)", "the nearest known name is playright"),
+        ("cfg=(persistent:true)", "the nearest known name is persist"),
+        ("cfg=(contentky:x)", "the nearest known name is contentkey"),
+        ("SecurityLevl=150", "the nearest known name is SecurityLevel"),
+        ("cfg=(zzzzzz:1)", "no known name is like it"),
+        ("sl=150", "no parameter of the legacy spelling, expected it in cfg"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_known_one(query: str, near: str) -> None:
+    assert near in refusal(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cfg=(sl:150,sl:150)",
+        "cfg=(sl:150,SL:2000)",
+        "cfg=(ck:EjQSNBI0EjQSNBI0EjQSNw==,contentkey:EjQSNBI0EjQSNBI0EjQSNw==)",
+        "cfg=(expiration:20300101,enddate:20300101)",
+        "SecurityLevel=150&securitylevel=150",
+        cfg64("[{'sl':150,'sl':150}]"),
+    ],
+)
+def test_a_parameter_given_twice_is_refused(query: str) -> None:
+    assert refusal(query).endswith(" is given twice for one licence, expected once")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "[",
+        "[{]",
+        "[{}",
+        "[{},]",
+        "[{}]x",
+        "[{}] []",
+        "[1]",
+        "['sl']",
+        "[{sl:150}]",
+        "[{'sl'}]",
+        "[{'sl':}]",
+        "[{'sl':null}]",
+        "[{'sl':NaN}]",
+        "[{'sl':01}]",
+        "[{'sl':0x96}]",
+        "[{'sl':150,}]",
+        "[{'sl':'150\"}]",
+        "[{'sl':'1\n50'}]",
+        r"[{'\x':1}]",
+        r"[{'\u12':1}]",
+        "[{'sl':__import__('os')}]",
+        "[{'sl':{'a':1}}]",
+    ],
+)
+def test_what_is_no_array_of_objects_is_refused(text: str) -> None:
+    assert "expected" in refusal(cfg64(text))
+    assert "expected" in refusal("", f"json={text}")
+
+
+@pytest.mark.parametrize("value", ["!", "AAAAA", "_w==", "gICA"])
+def test_what_is_no_base64_of_text_is_refused(value: str) -> None:
+    assert refusal(f"cfg64={value}") == (
+        f"cfg64 is a value of {len(value)} characters, expected base64 of a JSON array in UTF-8"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("cfg=" + ",".join(["()"] * (LICENSES_MOST + 1)), "more than 100 licences"),
+        ("cfg=" + ",".join(["()"] * 10_000), "more than 100 licences"),
+        ("cfg=" + "(" * 10_000, f"more than {DEPTH_MOST} deep"),
+        ("cfg=(a:" + "(" * 10_000 + ")" * 10_000 + ")", f"more than {DEPTH_MOST} deep"),
+        ("cfg=(" + ",".join(["a"] * (VALUES_MOST + 1)) + ")", f"more than {VALUES_MOST} values"),
+        ("cfg=(" + "a" * TEXT_MOST + ")", f"expected at most {TEXT_MOST}"),
+        ("a" * (TEXT_MOST + 1), f"expected at most {TEXT_MOST}"),
+        (cfg64("[" + ",".join(["{}"] * 4_000) + "]"), "more than 100 licences"),
+        (cfg64('[{"a":' + "[" * 10_000), f"more than {DEPTH_MOST} deep"),
+        (cfg64('[{"a":' * 4_000), f"more than {DEPTH_MOST} deep"),
+        (cfg64('[{"a":[' + "1," * 10_000 + "1]}]"), f"more than {VALUES_MOST} values"),
+        (cfg64('[{"sl":' + "1" * 20_000 + "}]"), "sl is '111"),
+    ],
+)
+def test_what_is_over_the_limits_is_refused(query: str, text: str) -> None:
+    assert text in refusal(query)
+    assert len(refusal(query)) < 600
+
+
+def test_overlong_json_in_custom_data_is_refused() -> None:
+    assert f"expected at most {TEXT_MOST}" in refusal("", "json=[" + " " * TEXT_MOST + "]")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cfg=(contentkey:{key}AA)",
+        "cfg=(contentkey={key})",
+        "cfg=({key})",
+        "cfg=(contentkey:({key}))",
+        "cfg=(contentkey:{key},contentkey:{key})",
+        "ContentKey={key}AA",
+        "{key}",
+        cfg64("[{{'contentkey' '{key}'}}]").replace("{{", "{"),
+        "cfg=(keyseed:{key})",
+    ],
+)
+def test_no_refusal_holds_a_key(query: str) -> None:
+    key = "EjQSNBI0EjQSNBI0EjQSNw=="
+    assert key[:22] not in refusal(query.replace("{key}", key))
+
+
+def test_a_key_in_json_is_not_shown_either() -> None:
+    key = "EjQSNBI0EjQSNBI0EjQSNw=="
+    for text in (f"[{{'contentkey' '{key}'}}]", f"['{key}'", f"[{{'ck':'{key}AA'}}]", f"[{{{key}"):
+        assert key[:22] not in refusal(cfg64(text))
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
+def test_each_spelling_is_written() -> None:
+    wishes = parse_query("SecurityLevel=2000&Expiration=12/31/2017 10:11:12&PlayRight=1")
+    assert write(wishes, Spelling.CFG) == (
+        "cfg=(persist:true,sl:2000,expiration:20171231101112,playright:true)"
+    )
+    assert write(wishes, Spelling.JSON) == (
+        'json=[{"persist":"true","sl":"2000","expiration":"20171231101112","playright":"true"}]'
+    )
+    assert write(wishes, Spelling.LEGACY) == (
+        "SecurityLevel=2000&Expiration=12/31/2017%2010:11:12&PlayRight=1"
+    )
+    assert parse_query(write(wishes, Spelling.LEGACY)) == wishes
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("cfg=(),()", "the legacy spelling asks for one licence, not for 2"),
+        ("cfg=(maxres:1x1)", "the legacy spelling has no name for maxres"),
+        ("cfg=(kid:e13a7861-d8cc-4284-9245-7c835ebde9f0)", "no name for kid"),
+    ],
+)
+def test_what_the_legacy_spelling_cannot_say_is_refused(query: str, text: str) -> None:
+    with pytest.raises(ServiceSpecific, match=text.replace("(", r"\(")):
+        write(parse_query(query), Spelling.LEGACY)
+
+
+@pytest.mark.parametrize(
+    ("query", "legacy"),
+    [
+        ("cfg=(kid:header)", "UseSimpleNonPersistentLicense=1"),
+        ("cfg=(persist:true)", ""),
+        ("cfg=(persist:false,sl:150)", "UseSimpleNonPersistentLicense=1&SecurityLevel=150"),
+        (
+            "cfg=(securestop:true,dvop:(guid:abb2c6f1-e663-4625-a945-972d17b231e7,data:Ag==))",
+            (
+                "UseSimpleNonPersistentLicense=1&SecureStop=1&"
+                "DigitalVideoOutputProtection={abb2c6f1-e663-4625-a945-972d17b231e7};Ag=="
+            ),
+        ),
+    ],
+)
+def test_the_legacy_spelling_says_whether_it_may_persist(query: str, legacy: str) -> None:
+    assert write(parse_query(query), Spelling.LEGACY) == legacy
+
+
+# --- anything at all ------------------------------------------------------------------------------
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *"()[]{}:=&%,'\"\\é\ud800",
+            *("cfg=", "sl", "150", "dvop", "guid", "extendedright", "type", "400", "kid", "header"),
+        ]
+    ),
+    max_size=40,
+).map("".join)
+
+
+@given(PIECES)
+def test_anything_is_read_or_refused(text: str) -> None:
+    for query, custom_data in (
+        (text, None),
+        ("cfg=(" + text + ")", None),
+        ("cfg64=" + b64encode(text.encode("utf-8", "replace")).decode(), None),
+        ("", "json=[{" + text + "}]"),
+    ):
+        try:
+            wishes = find_wishes(query, custom_data)
+        except ServiceSpecific:
+            continue
+        if wishes:
+            assert wishes == parse_query(write(wishes, Spelling.CFG))
+
+
+def test_a_guid_in_a_written_query_is_read_again() -> None:
+    guid = Guid(bytes(range(16)))
+    assert asked(f"cfg=(playenablers:({guid.text}))") == {"playenablers": (guid,)}
