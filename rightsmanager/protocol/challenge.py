@@ -47,6 +47,8 @@ SERVER_KEY_NAME: Final = "WMRMServer"
 NONCE_LENGTH: Final = 16
 CACHE_SIZE: Final = 1024
 """How many clients and headers a reader remembers."""
+REMEMBERED_LENGTH: Final = 16384
+"""What is longer is read each time: it may come from anybody, and would fill the memory."""
 LICENSE_VERSIONS: Final = {
     "4.0.0.0": 1,
     "4.1.0.0": 1,
@@ -129,7 +131,8 @@ class ChallengeReader:
         known = self._clients.find(plaintext)
         if known is None:
             known = _parse_client_data(plaintext, self._parse_chain)
-            self._clients.record(plaintext, known)
+            if len(plaintext) <= REMEMBERED_LENGTH:
+                self._clients.record(plaintext, known)
         return known
 
     def header(self, element: etree._Element, plain: bytes) -> wrmheader.Header:
@@ -138,7 +141,7 @@ class ChallengeReader:
         known = self._headers.find(text) if text else None
         if known is None:
             known = wrmheader.parse_header_element(element)
-            if text:
+            if 0 < len(text) <= REMEMBERED_LENGTH:
                 self._headers.record(text, known)
         return known
 

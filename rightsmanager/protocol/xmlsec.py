@@ -58,6 +58,8 @@ _DIGEST_LENGTH: Final = 32
 _SIGNATURE_LENGTH: Final = 64
 _POINT_LENGTH: Final = 64
 _DIGITS: Final = len(str(2**64))
+_WHITE_SPACE: Final = " \t\r\n"
+"""XML's own; Python's would strip more."""
 _AFTER_NAME: Final = b" \t\r\n/>"
 """What may follow the name in a start tag."""
 
@@ -155,7 +157,7 @@ def _number(text: str, name: str) -> int:
 
 def plain_text(element: etree._Element) -> str:
     """Return the text of an element that may hold nothing else, without white space around it."""
-    return _text(element).strip()
+    return _text(element).strip(_WHITE_SPACE)
 
 
 def canonical(element: etree._Element) -> bytes:
@@ -212,7 +214,7 @@ def find_encrypted(element: etree._Element, plain: bytes) -> Encrypted:
     if match is None:
         return parse_encrypted(encrypted)
     key_name, wrapped_key, ciphertext = match.groups()
-    return _encrypted(key_name.decode().strip(), wrapped_key, ciphertext)
+    return _encrypted(key_name.decode().strip(_WHITE_SPACE), wrapped_key, ciphertext)
 
 
 def build_encrypted(encrypted: Encrypted) -> str:

@@ -10,6 +10,8 @@ import pytest
 from rightsmanager.crypto.p256 import Backend, PrivateKey, PublicKey
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch, Refusal
+from rightsmanager.protocol.bcert import Chain
+from rightsmanager.protocol.challenge import REMEMBERED_LENGTH, ChallengeReader
 from rightsmanager.protocol.wire import Guid
 from rightsmanager.protocol.wrmheader import Algid
 from tests.second import challenge as second
@@ -295,3 +297,24 @@ def test_a_relative_namespace_outside_of_what_is_signed_is_nothing(
             subject.open(altered)
     else:
         assert subject.open(challenge.encode()) == subject.open(altered)
+
+
+def test_what_is_remembered_is_bounded(subject: Opener) -> None:
+    parsed = []
+
+    def parse(data: bytes) -> Chain:
+        parsed.append(data)
+        return subject.verifier.parse(data)
+
+    reader = ChallengeReader(parse, cache_size=2)
+    short, other, third = (
+        second.data(world.DEVICE_CHAIN).replace("</Data>", f"<z{number}/></Data>").encode()
+        for number in range(3)
+    )
+    long = short.replace(b"<Features>", b" " * REMEMBERED_LENGTH + b"<Features>")
+    for plaintext, count in ((short, 1), (short, 1), (long, 2), (long, 3), (short, 3)):
+        assert reader.client_data(plaintext).features == ("AESCBC",)
+        assert len(parsed) == count
+    for plaintext in (other, third, short):
+        reader.client_data(plaintext)
+    assert len(parsed) == 6
