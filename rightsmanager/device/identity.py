@@ -8,12 +8,13 @@ root.pub                x(32), y(32): what the server's chain must end in
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from rightsmanager.crypto import p256, pem
-from rightsmanager.errors import InternalError
+from rightsmanager.errors import InternalError, Refusal
 from rightsmanager.protocol.bcert import Chain, parse_chain
 
 CHAIN_FILE: Final = "certificate-chain.bin"
@@ -21,6 +22,8 @@ SIGNING_FILE: Final = "signing.key"
 ENCRYPTION_FILE: Final = "encryption.key"
 SERVER_FILE: Final = "wmrmserver.pub"
 ROOT_FILE: Final = "root.pub"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +63,26 @@ def save_device(folder: Path, device: Device, server: ServerKeys) -> None:
 
 
 def load_device(folder: Path) -> Device:
-    """Return the device of a folder; raises InternalError where a file is missing."""
+    """Return the device of a folder; raises InternalError, which names the file at fault."""
     return Device(
-        chain=parse_chain(_read(folder / CHAIN_FILE)),
-        signing_key=pem.parse_private_key(_read(folder / SIGNING_FILE)),
-        encryption_key=pem.parse_private_key(_read(folder / ENCRYPTION_FILE)),
+        chain=_load(folder / CHAIN_FILE, parse_chain),
+        signing_key=_load(folder / SIGNING_FILE, pem.parse_private_key),
+        encryption_key=_load(folder / ENCRYPTION_FILE, pem.parse_private_key),
     )
 
 
 def load_server_keys(folder: Path) -> ServerKeys:
-    """Return the server's public keys that lie in a folder."""
+    """Return the server's public keys that lie in a folder; raises InternalError likewise."""
     return ServerKeys(
-        wmrmserver=p256.PublicKey(_read(folder / SERVER_FILE)),
-        root=p256.PublicKey(_read(folder / ROOT_FILE)),
+        wmrmserver=_load(folder / SERVER_FILE, p256.PublicKey),
+        root=_load(folder / ROOT_FILE, p256.PublicKey),
     )
 
 
-def _read(file: Path) -> bytes:
+def _load(file: Path, parse: Callable[[bytes], T]) -> T:
     try:
-        return file.read_bytes()
+        return parse(file.read_bytes())
     except OSError as error:
         raise InternalError(f"{file} cannot be read: {error.strerror}") from None
+    except Refusal as refusal:
+        raise InternalError(f"{file}: {refusal.text}") from None
