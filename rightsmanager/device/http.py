@@ -1,5 +1,6 @@
 """How a device reaches a server: one POST."""
 
+import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -18,12 +19,9 @@ def post(url: str, action: str, body: bytes) -> bytes:
     """Return the answer to a SOAP 1.1 request, a fault's too; raises InternalError for others."""
     if not url.startswith(("http://", "https://")):
         raise InternalError(f"the URL {url!r} is neither http nor https")
-    request = urllib.request.Request(  # noqa: S310 -- checked above
-        url,
-        data=body,
-        headers={"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'},
-    )
+    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
     try:
+        request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 -- checked
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
@@ -31,5 +29,6 @@ def post(url: str, action: str, body: bytes) -> bytes:
             if error.code != _FAULT:
                 raise InternalError(f"{url} answered HTTP {error.code}") from None
             return error.read()
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        # A URL that is none is the second kind or the third, an answer that is none the third.
         raise InternalError(f"{url} cannot be reached: {error}") from None
