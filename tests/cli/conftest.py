@@ -1,0 +1,66 @@
+"""The commands as `main` runs them, within this process."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rightsmanager.cli import main
+from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.keyring.identities import IDENTITIES
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 -- JSON of any shape
+        return json.loads(self.output)
+
+
+Run = Callable[..., Ran]
+"""Runs a command; standard input by keyword."""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def one(*arguments: str, stdin: str = "") -> Ran:
+        monkeypatch.setattr(sys, "argv", ["rightsmanager", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), told.out, told.err)
+
+    return one
+
+
+@pytest.fixture
+def data(run: Run, tmp_path: Path) -> Path:
+    """A data folder with a keyring."""
+    folder = tmp_path / "data"
+    assert run("init", "--data", str(folder), "--seed", "cli").status == 0
+    return folder
+
+
+@pytest.fixture
+def secrets(data: Path) -> set[str]:
+    """Every private key of the data folder, as it might be spelt."""
+    files = KeyFiles(data, None)
+    keys = [files.find_key(identity.name) for identity in IDENTITIES]
+    return {
+        spelling
+        for key in keys
+        if key is not None
+        for spelling in (key.raw.hex(), str(int.from_bytes(key.raw)), repr(key.raw))
+    }

@@ -1,0 +1,91 @@
+"""`content add`, `list` and `remove`."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rightsmanager.protocol.wire import Kid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Run
+
+KID = Kid(bytes(range(16)))
+KEY = bytes(range(100, 116))
+
+
+def test_what_is_added_is_listed_and_what_is_removed_is_not(run: Run, data: Path) -> None:
+    folder = ("--data", str(data))
+    added = run("content", "add", *folder, KID.text, KEY.hex())
+    assert (added.status, added.output, added.errors) == (0, f"{KID.text} added\n", "")
+    (fact,) = run("content", "list", *folder, "--json").json
+    assert set(fact) == {"kid", "kid_base64", "type", "added_at"}
+    assert (fact["kid"], fact["kid_base64"], fact["type"]) == (KID.text, KID.base64, "aesctr")
+    assert fact["added_at"].endswith("+00:00")
+    table = run("content", "list", *folder).output
+    assert KID.text in table
+    assert KID.base64 in table
+    assert run("content", "remove", *folder, KID.base64).output == f"{KID.text} removed\n"
+    assert run("content", "list", *folder, "--json").json == []
+
+
+@pytest.mark.parametrize("key", [KEY.hex(), KEY.hex().upper(), b64encode(KEY).decode()])
+@pytest.mark.parametrize("through_stdin", [True, False])
+def test_a_key_may_be_spelt_and_given_in_several_ways_and_is_never_shown(
+    run: Run, data: Path, key: str, *, through_stdin: bool
+) -> None:
+    folder = ("--data", str(data))
+    given = ("-", f"{key}\n") if through_stdin else (key, "")
+    add = ("content", "add", *folder, "--type", "aescbc", KID.base64, given[0])
+    told = [run(*add, stdin=given[1])]
+    assert told[0].status == 0
+    told += [run("content", "list", *folder), run("content", "list", *folder, "--json")]
+    spellings = {KEY.hex(), KEY.hex().upper(), b64encode(KEY).decode()}
+    for ran in told:
+        assert [text for text in spellings if text in ran.output + ran.errors] == []
+    for file in data.glob("rightsmanager.db*"):
+        assert KEY not in file.read_bytes()
+
+
+def test_a_key_is_not_overwritten(run: Run, data: Path) -> None:
+    add = ("content", "add", "--data", str(data), KID.text)
+    assert run(*add, KEY.hex()).status == 0
+    again = run(*add, bytes(16).hex())
+    assert again.status == 1
+    assert "has a content key already; remove it first" in again.errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (("add", KID.text, "AAAA"), 1, "the content key has 3 bytes, expected 16"),
+        (("add", KID.text, "g" * 32), 1, "not 32 hexadecimal digits"),
+        (("add", KID.text, "?"), 1, "the content key is not base64"),
+        (("add", KID.text, ""), 1, "the content key has 0 bytes"),
+        (("add", "no-kid", KEY.hex()), 2, "KID"),
+        (("add", KID.text), 2, "Missing argument 'KEY'"),
+        (("add", "--type", "rot13", KID.text, KEY.hex()), 2, "'rot13' is not one of"),
+        (("remove", KID.text), 1, "has no stored content key"),
+        (("remove", "AAAA"), 2, "KID has 3 bytes, expected 16"),
+        (("sell",), 2, "No such command 'sell'"),
+    ],
+)
+def test_wrong_input_is_told_in_a_line(
+    run: Run, data: Path, arguments: tuple[str, ...], status: int, told: str
+) -> None:
+    action, *rest = arguments
+    ran = run("content", action, *(() if action == "sell" else ("--data", str(data))), *rest)
+    assert ran.status == status
+    assert ran.output == ""
+    assert told in ran.errors.splitlines()[-1]
+    assert KEY.hex() not in ran.errors
+
+
+def test_without_a_keyring_nothing_is_added(run: Run, tmp_path: Path) -> None:
+    ran = run("content", "add", "--data", str(tmp_path / "none"), KID.text, KEY.hex())
+    assert ran.status == 1
+    assert "run rightsmanager init" in ran.errors

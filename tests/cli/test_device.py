@@ -1,0 +1,124 @@
+"""`device new` and `device acquire`, as far as no server is needed."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rightsmanager.device import load_device
+from rightsmanager.protocol.bcert import CertificateType, Feature
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Run
+
+KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
+
+
+def test_a_new_device_has_its_files_and_no_one_else_may_read_them(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "device"
+    ran = run("device", "new", "--data", str(data), str(folder))
+    assert (ran.status, ran.output, ran.errors) == (0, f"The device is in {folder}.\n", "")
+    files = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+    assert files == dict.fromkeys(
+        ("certificate-chain.bin", "signing.key", "encryption.key", "wmrmserver.pub", "root.pub"),
+        0o600,
+    )
+    leaf = load_device(folder).chain.leaf
+    assert (leaf.type, leaf.security_level) == (CertificateType.DEVICE, 2000)
+
+
+def test_its_certificate_says_what_was_wanted(run: Run, data: Path, tmp_path: Path) -> None:
+    wanted = ("--security-level", "150", "--feature", "receiver", "--feature", "secure-clock")
+    assert run("device", "new", "--data", str(data), *wanted, str(tmp_path / "d")).status == 0
+    leaf = load_device(tmp_path / "d").chain.leaf
+    assert leaf.security_level == 150
+    assert set(leaf.features) == {Feature.RECEIVER, Feature.SECURE_CLOCK}
+
+
+def test_a_device_is_not_overwritten(run: Run, data: Path, tmp_path: Path) -> None:
+    new = ("device", "new", "--data", str(data), str(tmp_path / "device"))
+    assert run(*new).status == 0
+    before = (tmp_path / "device" / "signing.key").read_bytes()
+    again = run(*new)
+    assert again.status == 1
+    assert again.errors.count("\n") == 1
+    assert "holds a device already" in again.errors
+    assert (tmp_path / "device" / "signing.key").read_bytes() == before
+
+
+def test_without_a_keyring_there_is_no_device(run: Run, tmp_path: Path) -> None:
+    ran = run("device", "new", "--data", str(tmp_path / "none"), str(tmp_path / "device"))
+    assert ran.status == 1
+    assert "device-issuer" in ran.errors
+    assert "run rightsmanager init" in ran.errors
+    assert not (tmp_path / "device").exists()
+
+
+@pytest.fixture
+def device(run: Run, data: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "device"
+    assert run("device", "new", "--data", str(data), str(folder)).status == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        ((), 2, "give one of --kid, --header and --pssh"),
+        (("--kid", KID, "--pssh", "AAAA"), 2, "give one of --kid, --header and --pssh"),
+        (("--kid", "nonsense"), 2, "KID"),
+        (("--kid", KID, "--header-version", "4.4.0.0"), 2, "4.4.0.0"),
+        (("--kid", KID, "--header-version", "4.0.0.0", "--algid", "AESCBC"), 1, "ALGID AESCBC"),
+        (("--kid", KID, "--kid", KID), 1, "has a KID twice"),
+        (("--kid", KID, "--kid", "AAAAAAAAAAAAAAAAAAAAAA==", "--header-version", "4.1.0.0"), 1, ""),
+        (("--header", "/nowhere/header.xml"), 2, "does not exist"),
+        (("--pssh", "?"), 1, "--pssh is not base64"),
+        (("--pssh", "AAAA"), 1, "PlayReady Object"),
+        (("--pssh", b64encode(b"\0\0\0\x20pssh").decode()), 1, "PSSH"),
+        (("--kid", KID, "--url", "ftp://127.0.0.1/"), 1, "neither http nor https"),
+        (("--kid", KID, "--url", "http://127.0.0.1:1/rightsmanager.asmx"), 1, "cannot be reached"),
+        (("--kid", KID, "--url", "http://[/"), 1, ""),
+        (("--kid", KID, "--url", "http://"), 1, ""),
+        (("--kid", KID, "--url", "http://127.0.0.1:99999/"), 1, ""),
+        (("--kid", KID, "--url", "http://127.0.0.1:1/a b"), 1, ""),
+    ],
+)
+def test_wrong_input_is_told_in_a_line(
+    run: Run, device: Path, arguments: tuple[str, ...], status: int, told: str
+) -> None:
+    url = () if "--url" in arguments else ("--url", "http://127.0.0.1:1/")
+    ran = run("device", "acquire", "--device", str(device), *url, *arguments)
+    assert ran.status == status
+    assert ran.output == ""
+    assert told in ran.errors.splitlines()[-1]
+    assert status == 2 or ran.errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("certificate-chain.bin", b"CHAI"),
+        ("signing.key", b""),
+        ("encryption.key", b"-----BEGIN PRIVATE KEY-----"),
+        ("wmrmserver.pub", bytes(64)),
+        ("root.pub", b"short"),
+        ("root.pub", None),
+    ],
+)
+def test_a_device_with_a_bad_file_is_told_which(
+    run: Run, device: Path, name: str, content: bytes | None
+) -> None:
+    if content is None:
+        (device / name).unlink()
+    else:
+        (device / name).write_bytes(content)
+    url = "http://127.0.0.1:1/"
+    ran = run("device", "acquire", "--device", str(device), "--url", url, "--kid", KID)
+    assert (ran.status, ran.errors.count("\n")) == (1, 1)
+    assert str(device / name) in ran.errors
