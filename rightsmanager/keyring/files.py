@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from rightsmanager.crypto import p256, pem
-from rightsmanager.errors import InternalError
+from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.protocol.bcert import Chain, parse_chain
 
 PRIVATE_MODE: Final = 0o600
@@ -44,9 +44,10 @@ class KeyFiles:
         return None if data is None else self._decode(data, self.private / f"{name}.key")
 
     def find_chain(self, name: str) -> Chain | None:
-        """Return an identity's chain, or None."""
-        data = read_file(self.private / f"{name}.chain")
-        return None if data is None else parse_chain(data)
+        """Return an identity's chain, or None; raises InternalError if it cannot be read."""
+        file = self.private / f"{name}.chain"
+        data = read_file(file)
+        return None if data is None else _chain(data, file)
 
     def keep_key(self, name: str, make: Callable[[], p256.PrivateKey]) -> p256.PrivateKey:
         """Return an identity's private key, made and written if there is none yet."""
@@ -56,13 +57,21 @@ class KeyFiles:
 
     def keep_chain(self, name: str, make: Callable[[], Chain]) -> Chain:
         """Return an identity's chain, made and written if there is none yet."""
-        return parse_chain(keep_file(self.private / f"{name}.chain", lambda: make().raw))
+        file = self.private / f"{name}.chain"
+        return _chain(keep_file(file, lambda: make().raw), file)
 
     def _decode(self, data: bytes, file: Path) -> p256.PrivateKey:
         try:
             return pem.parse_private_key(data, self.passphrase)
         except InternalError as error:
             raise InternalError(f"{file}: {error.text}") from None
+
+
+def _chain(data: bytes, file: Path) -> Chain:
+    try:
+        return parse_chain(data)
+    except InvalidMessage as error:
+        raise InternalError(f"{file}: {error.text}") from None
 
 
 def read_file(file: Path) -> bytes | None:
