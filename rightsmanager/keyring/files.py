@@ -101,7 +101,9 @@ def keep_file(file: Path, make: Callable[[], bytes]) -> bytes:
 
 def _link(file: Path, data: bytes) -> bool:
     """Return whether the file was made of the data; False if another was there first."""
-    file.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    # The mode is not that of parents, and the data folder will hold the database too.
+    for folder in (file.parent.parent, file.parent):
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
     try:
