@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from rightsmanager.cli import rightsmanager
+from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.fingerprints import fingerprint
 from rightsmanager.protocol.wire import Kid
 
