@@ -20,6 +20,7 @@ from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.challenge import ChallengeReader
+from rightsmanager.services.acknowledgement import AcknowledgementService
 from rightsmanager.services.content import ContentKeys
 from rightsmanager.services.license import Clock, LicenseService
 from rightsmanager.services.revocation import Revocations
@@ -59,24 +60,37 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
     backend = choose_backend(settings.crypto.backend)
     keyring = open_keyring(settings, surroundings.passphrase)
     store = open_store(settings.effective_database_url)
+    revocations = Revocations(store)
     verifier = ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache)
+    signing = Signing(
+        keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
+    )
     license_service = LicenseService(
         server_keys=keyring.server_keys,
-        signing=Signing(
-            keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
-        ),
+        signing=signing,
         verifier=verifier,
         reader=ChallengeReader(verifier.parse, settings.crypto.chain_cache),
         content_keys=content_keys(settings, keyring),
         store=store,
-        revocations=Revocations(store),
+        revocations=revocations,
         policy=_policy(settings.policy),
         backend=backend,
         clock=surroundings.clock,
         rng=surroundings.rng,
+        acknowledge_persistent=settings.license.acknowledge == "persistent",
+    )
+    acknowledgement_service = AcknowledgementService(
+        server_keys=keyring.server_keys,
+        signing=signing,
+        verifier=verifier,
+        store=store,
+        revocations=revocations,
+        backend=backend,
+        clock=surroundings.clock,
     )
     services: dict[str, application.ServiceOperation] = {
         "AcquireLicense": license_service.acquire_license,
+        "AcknowledgeLicense": acknowledgement_service.acknowledge_license,
     }
     return Server(_front(settings, services), store, keyring, services)
 

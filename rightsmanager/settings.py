@@ -83,6 +83,7 @@ class LicenseSettings(_Section):
 
     key_seed: str = "XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I"
     sign: Literal["always", "persistent"] = "always"
+    acknowledge: Literal["never", "persistent"] = "never"
 
 
 class PolicySettings(_Section):

@@ -4,7 +4,6 @@ Rights ids: the first non-persistent licence of a reply has the challenge's Lice
 ones the nonce plus 1, 2, …; persistent licences have random ones.
 """
 
-import base64
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from rightsmanager.policy.grants import (
 )
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.protocol import xmr
-from rightsmanager.protocol.bcert import Certificate, CertificateType, ChainVerifier, KeyUsage
+from rightsmanager.protocol.bcert import Certificate, ChainVerifier, KeyUsage
 from rightsmanager.protocol.challenge import (
     ChallengeReader,
     LicenseChallenge,
@@ -34,23 +33,16 @@ from rightsmanager.protocol.response import (
     RevocationList,
     seal_license_response,
 )
+from rightsmanager.protocol.wire import TransactionId
 from rightsmanager.protocol.xmr.license import RIGHTS_ID_LENGTH
 from rightsmanager.protocol.xmr.objects import Cipher, ContentKey, DeviceKey, KeyMaterial, KeyType
+from rightsmanager.services.acknowledgement import transaction_id_of
+from rightsmanager.services.clients import device_id, refuse_client
 from rightsmanager.services.content import ContentKeys, FoundKey
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations, Revoked
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.queries import IssuedLicense, Store
-
-CLIENT_TYPES: Final = frozenset(
-    {
-        CertificateType.PC,
-        CertificateType.DEVICE,
-        CertificateType.SILVERLIGHT,
-        CertificateType.APPLICATION,
-    }
-)
-"""Who may ask for licences."""
 
 INTEGRITY_KEY_LENGTH: Final = 16
 
@@ -73,6 +65,15 @@ class _Issue:
 
 
 @dataclass(frozen=True, slots=True)
+class _Issued:
+    """What stands recorded of a reply."""
+
+    issues: tuple[_Issue, ...]
+    transaction_id: TransactionId | None = None
+    """What the device shall acknowledge the licences under."""
+
+
+@dataclass(frozen=True, slots=True)
 class LicenseService:
     """Issues licences to devices whose certificate chain is trusted."""
 
@@ -87,6 +88,8 @@ class LicenseService:
     backend: p256.Backend
     clock: Clock
     rng: Rng
+    acknowledge_persistent: bool = False
+    """Whether replies with a persistent licence ask for an acknowledgement."""
 
     def acquire_license(self, request: Request) -> bytes:
         """Return the reply to an AcquireLicense challenge, its licences recorded.
@@ -100,21 +103,14 @@ class LicenseService:
         revoked = self.revocations.find_revoked()
         self._refuse(challenge, revoked, now)
         grants = self._decide(challenge)
-        issues = self._record(request, challenge, grants, now)
         newer_lists = self.revocations.find_newer_lists(revoked, challenge.revocation_lists)
-        return self._seal(challenge, issues, newer_lists, now)
+        issued = self._record(request, challenge, grants, now)
+        return self._seal(challenge, issued, newer_lists, now)
 
     def _refuse(self, challenge: LicenseChallenge, revoked: Revoked, now: int) -> None:
-        for chain in challenge.client.chains:
-            self.verifier.verify(chain, now, revoked.digests)
-        leaf = challenge.signer.leaf
-        if leaf.type not in CLIENT_TYPES:
-            raise InvalidMessage(
-                f"the challenge is signed by a certificate of type {leaf.type.name}, "
-                "expected that of a client"
-            )
+        refuse_client(self.verifier, challenge.client.chains, challenge.signer, revoked, now)
         # What cannot be sealed must not be recorded.
-        encryption_key(leaf)
+        encryption_key(challenge.signer.leaf)
 
     def _decide(self, challenge: LicenseChallenge) -> tuple[Grant, ...]:
         grants = default_grants(challenge.header, self.policy)
@@ -123,9 +119,9 @@ class LicenseService:
 
     def _record(
         self, request: Request, challenge: LicenseChallenge, grants: tuple[Grant, ...], now: int
-    ) -> list[_Issue]:
+    ) -> _Issued:
         if not grants:
-            return []
+            return _Issued(())
         with self.store.transaction() as transaction:
             issues = [
                 _Issue(grant, self.content_keys.find(transaction, grant.kid), rights_id)
@@ -133,11 +129,24 @@ class LicenseService:
                     grants, self._rights_ids(challenge.nonce, grants), strict=True
                 )
             ]
-            recorded = transaction.record_licenses(_rows(request, challenge, issues, now))
-        return [
-            replace(issue, rights_id=rights_id)
-            for issue, rights_id in zip(issues, recorded, strict=True)
-        ]
+            rows = _rows(request, challenge, issues, now)
+            recorded = transaction.record_licenses(rows)
+            transaction_id = self._transaction_id(rows[0].request, grants)
+            if transaction_id is not None:
+                transaction.record_transaction(transaction_id, rows[0].device, rows[0].request)
+        return _Issued(
+            tuple(
+                replace(issue, rights_id=rights_id)
+                for issue, rights_id in zip(issues, recorded, strict=True)
+            ),
+            transaction_id,
+        )
+
+    def _transaction_id(self, request: bytes, grants: Sequence[Grant]) -> TransactionId | None:
+        """Return under what the licences shall be acknowledged, None for not at all."""
+        if self.acknowledge_persistent and any(grant.policy.persistent for grant in grants):
+            return transaction_id_of(request)
+        return None
 
     def _rights_ids(self, nonce: bytes, grants: Sequence[Grant]) -> Iterator[bytes]:
         count = 0
@@ -151,15 +160,18 @@ class LicenseService:
     def _seal(
         self,
         challenge: LicenseChallenge,
-        issues: Sequence[_Issue],
+        issued: _Issued,
         newer_lists: tuple[RevocationList, ...],
         now: int,
     ) -> bytes:
-        persistent = any(issue.grant.policy.persistent for issue in issues)
+        persistent = any(issue.grant.policy.persistent for issue in issued.issues)
         response = LicenseResponse(
-            licenses=tuple(self._license(issue, challenge.signer.leaf, now) for issue in issues),
+            licenses=tuple(
+                self._license(issue, challenge.signer.leaf, now) for issue in issued.issues
+            ),
             response_id=self.rng(RESPONSE_ID_LENGTH),
             revocation_lists=newer_lists,
+            transaction_id=issued.transaction_id,
             nonce=challenge.nonce if persistent else None,
             signing_chain=self.signing.chain_for(persistent=persistent),
         )
@@ -190,14 +202,6 @@ def encryption_key(leaf: Certificate) -> p256.PublicKey:
     if key is None:
         raise InvalidMessage("the leaf certificate has no key with the usage to encrypt keys")
     return key
-
-
-def device_id(leaf: Certificate) -> str:
-    """Return by what a device is known: base64 of the SHA-256 of its signing key."""
-    key = leaf.key_with_usage(KeyUsage.SIGN)
-    if key is None:
-        raise InvalidMessage("the leaf certificate has no key with the usage to sign")
-    return base64.b64encode(hashlib.sha256(key.raw).digest()).decode()
 
 
 def _rows(
