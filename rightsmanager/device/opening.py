@@ -2,16 +2,17 @@
 
 reply     the signature verifies under the leaf of its chain, which ends in the known root and
           whose leaf may sign licences and responses
-licence   it is bound to the device's key, its CMAC verifies under the integrity key,
-          its rights id follows the nonce rule, its security level is not above the device's,
-          its content key has the checksum of the header
+licence   it is bound to the device's key, or chained to a root licence whose content key has the
+          checksum of the root KID; its CMAC verifies under the integrity key, its rights id follows
+          the nonce rule, its security level is not above the device's, its content key has the
+          checksum of the header
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from rightsmanager.crypto import p256
+from rightsmanager.crypto import aes, p256
 from rightsmanager.device.identity import Device
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol import wrmheader, xmr
@@ -25,9 +26,12 @@ from rightsmanager.protocol.xmr.objects import (
     DeviceKey,
     RightsSettings,
     SecurityLevel,
+    UplinkKid,
 )
 
 _KEY_LENGTH: Final = 16
+_CHAINED_LENGTH: Final = 32
+_CMAC_CHECKSUM: Final = 1
 _CANNOT_PERSIST: Final = 1
 
 T = TypeVar("T")
@@ -44,6 +48,12 @@ class OpenedLicense:
     content_key: bytes = field(repr=False)
     """16 bytes."""
     raw: bytes = field(repr=False)
+    root_kid: Kid | None = None
+    """The root licence that it was opened through."""
+
+
+Roots = Mapping[Kid, bytes]
+"""The content keys of root licences, 16 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ def open_reply(
     response = opened.response
     if opened.signature is not None:
         opened.verify(_response_key(response, opening.verifier, now))
-    licenses = tuple(open_license(raw, opening) for raw in response.licenses)
+    licenses = open_licenses(response.licenses, opening)
     if opened.signature is None and any(license_.persistent for license_ in licenses):
         raise InvalidMessage("the reply holds a persistent licence and is not signed")
     _check_nonce(response, licenses, nonce)
@@ -77,27 +87,85 @@ def open_reply(
     return response, licenses
 
 
-def open_license(raw: bytes, opening: Opening) -> OpenedLicense:
-    """Return a licence that is bound to the device, with its content key; raises InvalidMessage."""
+def open_licenses(raws: Sequence[bytes], opening: Opening) -> tuple[OpenedLicense, ...]:
+    """Return the licences of a reply, leaves opened through the roots among them.
+
+    Raises InvalidMessage.
+    """
+    bound = {raw: open_license(raw, opening) for raw in raws if not _is_chained(raw)}
+    roots = {license_.kid: license_.content_key for license_ in bound.values()}
+    return tuple(bound.get(raw) or open_license(raw, opening, roots) for raw in raws)
+
+
+def open_license(raw: bytes, opening: Opening, roots: Roots | None = None) -> OpenedLicense:
+    """Return a licence that is bound to the device or chained to a root, with its content key.
+
+    Raises InvalidMessage.
+    """
     license_ = xmr.parse_license(raw)
     content_key = _only(license_.find_all(ContentKey), "content key")
-    device_key = _only(license_.find_all(DeviceKey), "device key")
-    if device_key.key != opening.device.encryption_key.public.raw:
-        raise InvalidMessage("the licence is bound to another device's key")
-    if content_key.cipher != Cipher.ECC_256:
-        raise InvalidMessage(f"the content key has cipher {content_key.cipher}, expected 3")
-    x = opening.backend.decrypt(opening.device.encryption_key, content_key.value)
-    xmr.verify_signature(license_, x[:_KEY_LENGTH])
+    if content_key.cipher not in _OPENERS:
+        raise InvalidMessage(f"the content key has cipher {content_key.cipher}, expected 2 or 3")
+    secret = _OPENERS[content_key.cipher](license_, content_key, opening, roots or {})
+    xmr.verify_signature(license_, secret[:_KEY_LENGTH])
     _check_level(license_, opening.device.chain)
     settings = license_.find(RightsSettings)
+    uplink = license_.find(UplinkKid)
     return OpenedLicense(
         license=license_,
         kid=content_key.kid,
         key_type=content_key.key_type,
         persistent=settings is None or not settings.settings & _CANNOT_PERSIST,
-        content_key=x[_KEY_LENGTH:],
+        content_key=secret[_KEY_LENGTH:],
         raw=raw,
+        root_kid=None if uplink is None else uplink.root_kid,
     )
+
+
+def _is_chained(raw: bytes) -> bool:
+    content_key = xmr.parse_license(raw).find(ContentKey)
+    return content_key is not None and content_key.cipher == Cipher.CHAINED
+
+
+def _open_bound(
+    license_: xmr.License, content_key: ContentKey, opening: Opening, _: Roots
+) -> bytes:
+    """Return integrity key(16), content key(16) of a licence that is bound to the device."""
+    device_key = _only(license_.find_all(DeviceKey), "device key")
+    if device_key.key != opening.device.encryption_key.public.raw:
+        raise InvalidMessage("the licence is bound to another device's key")
+    return opening.backend.decrypt(opening.device.encryption_key, content_key.value)
+
+
+def _open_chained(
+    license_: xmr.License, content_key: ContentKey, _: Opening, roots: Roots
+) -> bytes:
+    """Return integrity key(16), content key(16) of a leaf licence."""
+    uplink = _only(license_.find_all(UplinkKid), "uplink KID")
+    root = roots.get(uplink.root_kid)
+    if root is None:
+        raise InvalidMessage(
+            f"the leaf licence for KID {content_key.kid.text} needs the root licence for KID "
+            f"{uplink.root_kid.text}, which is not there"
+        )
+    if uplink.checksum_type != _CMAC_CHECKSUM:
+        raise InvalidMessage(
+            f"the uplink KID has checksum type {uplink.checksum_type}, expected {_CMAC_CHECKSUM}"
+        )
+    aes.verify_cmac(root, uplink.checksum, uplink.root_kid.raw)
+    if len(content_key.value) != _CHAINED_LENGTH:
+        raise InvalidMessage(
+            f"the chained content key has {len(content_key.value)} bytes, expected "
+            f"{_CHAINED_LENGTH}"
+        )
+    return aes.ecb_decrypt(root, content_key.value)
+
+
+_OPENERS: Final[Mapping[int, Callable[[xmr.License, ContentKey, Opening, Roots], bytes]]] = {
+    Cipher.ECC_256: _open_bound,
+    Cipher.CHAINED: _open_chained,
+}
+"""How a licence is opened, by the cipher of its content key."""
 
 
 def _response_key(response: LicenseResponse, verifier: ChainVerifier, now: int) -> p256.PublicKey:
