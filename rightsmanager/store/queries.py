@@ -36,6 +36,7 @@ from rightsmanager.store.tables import CONTENT_KEYS, LICENSES, METADATA
 
 BUSY_SECONDS: Final = 5
 """How long a writer waits for another one before it gives up."""
+_IN_MEMORY: Final = frozenset({None, "", ":memory:"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,8 @@ def open_store(url: str, busy_seconds: float = BUSY_SECONDS) -> Store:
     except ArgumentError:
         raise InternalError("database_url is not the URL of a database") from None
     refuse_dialect(parsed.get_backend_name())
+    if parsed.get_backend_name() == "sqlite" and parsed.database in _IN_MEMORY:
+        raise InternalError("database_url names SQLite in memory, expected a file to be shared")
     # Threads keep their connections, so there are as many of these as of those.
     engine = create_engine(parsed, max_overflow=-1)
     if engine.dialect.name == "sqlite":

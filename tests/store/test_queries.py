@@ -214,7 +214,13 @@ def assert_rows(file: Path, count: int) -> None:
         assert connection.execute("SELECT count(*) FROM licenses").fetchall() == [(count,)]
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "sqlite", "mysql://h/d", "oracle://h/d"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "nonsense", "sqlite", "mysql://h/d", "oracle://h/d"),
+        *("sqlite://", "sqlite:///:memory:"),
+    ],
+)
 def test_any_other_database_is_refused_by_the_settings_name(url: str) -> None:
     with pytest.raises(InternalError, match="database_url"):
         open_store(url)
