@@ -86,7 +86,7 @@ def decode_percent(text: str, name: str) -> str:
         )
     try:
         return unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise ServiceSpecific(f"{name} is percent-encoded text that is not UTF-8") from None
 
 

@@ -2,24 +2,23 @@
 
 Rights ids: the first non-persistent licence of a reply has the challenge's LicenseNonce, the next
 ones the nonce plus 1, 2, …; persistent licences have random ones.
+
+Content keys: the one that the request gives, else the one derived from the key seed that it gives,
+else the stored one, else the one derived from the server's key seed.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from rightsmanager.crypto import p256
+from rightsmanager.crypto.keyseed import content_key
 from rightsmanager.crypto.random import Rng
-from rightsmanager.errors import InvalidMessage
-from rightsmanager.policy.grants import (
-    Grant,
-    Policy,
-    default_grants,
-    describe,
-    refuse_security_level,
-)
+from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.policy.decision import Asked, Decision, decide
+from rightsmanager.policy.grants import Grant, Policy, describe
 from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.policy.reflection import Client
 from rightsmanager.protocol import xmr
 from rightsmanager.protocol.bcert import Certificate, ChainVerifier, KeyUsage
 from rightsmanager.protocol.challenge import (
@@ -33,18 +32,17 @@ from rightsmanager.protocol.response import (
     RevocationList,
     seal_license_response,
 )
-from rightsmanager.protocol.wire import TransactionId
+from rightsmanager.protocol.wire import Kid, TransactionId
 from rightsmanager.protocol.xmr.license import RIGHTS_ID_LENGTH
-from rightsmanager.protocol.xmr.objects import Cipher, ContentKey, DeviceKey, KeyMaterial, KeyType
+from rightsmanager.protocol.xmr.objects import KeyType
 from rightsmanager.services.acknowledgement import transaction_id_of
 from rightsmanager.services.clients import device_id, refuse_client
 from rightsmanager.services.content import ContentKeys, FoundKey
+from rightsmanager.services.key_material import ClearKey, SealedKey, bind, chain
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations, Revoked
 from rightsmanager.services.signing import Signing
-from rightsmanager.store.queries import IssuedLicense, Store
-
-INTEGRITY_KEY_LENGTH: Final = 16
+from rightsmanager.store.queries import IssuedLicense, Store, Transaction
 
 Clock = Callable[[], int]
 """Gives the time in Unix seconds."""
@@ -62,6 +60,19 @@ class _Issue:
     def key_type(self) -> KeyType:
         """What the content key encrypts."""
         return self.grant.key_type or self.key.key_type or KeyType.AES_CTR
+
+    @property
+    def clear(self) -> ClearKey:
+        """The content key as it is to be sealed."""
+        return ClearKey(self.grant.kid, self.key_type, self.key.key)
+
+    @property
+    def description(self) -> str:
+        """What was granted, for the record."""
+        grant = self.grant
+        if not grant.is_root and grant.root_kid is None:
+            return describe(grant.policy, self.key_type)
+        return describe(grant.policy, self.key_type, is_root=grant.is_root, root_kid=grant.root_kid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +113,9 @@ class LicenseService:
         )
         revoked = self.revocations.find_revoked()
         self._refuse(challenge, revoked, now)
-        grants = self._decide(challenge)
+        decision = self._decide(request, challenge)
         newer_lists = self.revocations.find_newer_lists(revoked, challenge.revocation_lists)
-        issued = self._record(request, challenge, grants, now)
+        issued = self._record(request, challenge, decision, now)
         return self._seal(challenge, issued, newer_lists, now)
 
     def _refuse(self, challenge: LicenseChallenge, revoked: Revoked, now: int) -> None:
@@ -112,26 +123,31 @@ class LicenseService:
         # What cannot be sealed must not be recorded.
         encryption_key(challenge.signer.leaf)
 
-    def _decide(self, challenge: LicenseChallenge) -> tuple[Grant, ...]:
-        grants = default_grants(challenge.header, self.policy)
-        refuse_security_level(grants, challenge.signer.leaf.security_level)
-        return grants
+    def _decide(self, request: Request, challenge: LicenseChallenge) -> Decision:
+        client = Client(challenge.signer, challenge.client_version, challenge.client_time)
+        asked = Asked(challenge.header, request.query, challenge.custom_data, client, request.url)
+        decision = decide(asked, self.policy)
+        if decision.refusal is not None:
+            raise decision.refusal
+        _refuse_rootless(decision.grants)
+        return decision
 
     def _record(
-        self, request: Request, challenge: LicenseChallenge, grants: tuple[Grant, ...], now: int
+        self, request: Request, challenge: LicenseChallenge, decision: Decision, now: int
     ) -> _Issued:
+        grants = decision.grants
         if not grants:
             return _Issued(())
         with self.store.transaction() as transaction:
             issues = [
-                _Issue(grant, self.content_keys.find(transaction, grant.kid), rights_id)
+                _Issue(grant, self._find_key(transaction, grant), rights_id)
                 for grant, rights_id in zip(
                     grants, self._rights_ids(challenge.nonce, grants), strict=True
                 )
             ]
             rows = _rows(request, challenge, issues, now)
             recorded = transaction.record_licenses(rows)
-            transaction_id = self._transaction_id(rows[0].request, grants)
+            transaction_id = self._transaction_id(rows[0].request, decision)
             if transaction_id is not None:
                 transaction.record_transaction(transaction_id, rows[0].device, rows[0].request)
         return _Issued(
@@ -142,11 +158,19 @@ class LicenseService:
             transaction_id,
         )
 
-    def _transaction_id(self, request: bytes, grants: Sequence[Grant]) -> TransactionId | None:
+    def _find_key(self, transaction: Transaction, grant: Grant) -> FoundKey:
+        if grant.content_key is not None:
+            return FoundKey(grant.content_key, None)
+        if grant.key_seed is not None:
+            return FoundKey(content_key(grant.key_seed, grant.kid.raw), None)
+        return self.content_keys.find(transaction, grant.kid)
+
+    def _transaction_id(self, request: bytes, decision: Decision) -> TransactionId | None:
         """Return under what the licences shall be acknowledged, None for not at all."""
-        if self.acknowledge_persistent and any(grant.policy.persistent for grant in grants):
-            return transaction_id_of(request)
-        return None
+        if decision.transaction_id is not None:
+            return decision.transaction_id
+        persistent = any(grant.policy.persistent for grant in decision.grants)
+        return transaction_id_of(request) if self.acknowledge_persistent and persistent else None
 
     def _rights_ids(self, nonce: bytes, grants: Sequence[Grant]) -> Iterator[bytes]:
         count = 0
@@ -165,9 +189,12 @@ class LicenseService:
         now: int,
     ) -> bytes:
         persistent = any(issue.grant.policy.persistent for issue in issued.issues)
+        device_key = encryption_key(challenge.signer.leaf)
+        roots = {issue.grant.kid: issue.clear for issue in issued.issues if issue.grant.is_root}
         response = LicenseResponse(
             licenses=tuple(
-                self._license(issue, challenge.signer.leaf, now) for issue in issued.issues
+                _license(issue, self._seal_key(issue, roots, device_key), now)
+                for issue in issued.issues
             ),
             response_id=self.rng(RESPONSE_ID_LENGTH),
             revocation_lists=newer_lists,
@@ -177,23 +204,28 @@ class LicenseService:
         )
         return seal_license_response(response, self.signing.key_for(persistent=persistent))
 
-    def _license(self, issue: _Issue, leaf: Certificate, now: int) -> bytes:
-        device_key = encryption_key(leaf)
-        x = p256.point_x_with_tail(issue.key.key, self.rng)
-        content_key = ContentKey(
-            issue.grant.kid,
-            issue.key_type,
-            Cipher.ECC_256,
-            self.backend.encrypt(device_key, x, self.rng),
-        )
-        return xmr.build_signed(
-            issue.rights_id,
-            (
-                *policy_objects(issue.grant.policy, now),
-                KeyMaterial((content_key, DeviceKey(device_key.raw))),
-            ),
-            x[:INTEGRITY_KEY_LENGTH],
-        )
+    def _seal_key(
+        self, issue: _Issue, roots: Mapping[Kid, ClearKey], device_key: p256.PublicKey
+    ) -> SealedKey:
+        if issue.grant.root_kid is None:
+            return bind(issue.clear, device_key, self.backend, self.rng)
+        return chain(issue.clear, roots[issue.grant.root_kid], self.rng)
+
+
+def _license(issue: _Issue, sealed: SealedKey, now: int) -> bytes:
+    return xmr.build_signed(
+        issue.rights_id,
+        (*policy_objects(issue.grant.policy, now), sealed.material),
+        sealed.integrity_key,
+    )
+
+
+def _refuse_rootless(grants: Sequence[Grant]) -> None:
+    """Refuse a leaf whose root is not among the grants: nothing could seal it."""
+    roots = {grant.kid for grant in grants if grant.is_root}
+    for grant in grants:
+        if grant.root_kid is not None and grant.root_kid not in roots:
+            raise InternalError(f"the root of the leaf licence for KID {grant.kid} is not granted")
 
 
 def encryption_key(leaf: Certificate) -> p256.PublicKey:
@@ -218,7 +250,7 @@ def _rows(
             ordinal=ordinal,
             kid=issue.grant.kid,
             license_id=issue.rights_id,
-            policy=describe(issue.grant.policy, issue.key_type),
+            policy=issue.description,
             issued_at=now,
         )
         for ordinal, issue in enumerate(issues)
