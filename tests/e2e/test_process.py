@@ -92,7 +92,7 @@ def test_keys_under_a_passphrase_serve_only_who_knows_it(
     secret = {"RIGHTSMANAGER_PASSPHRASE": "swordfish"}
     server = start(data, **secret)
     keys = list((data / "keyring").glob("*.key"))
-    assert len(keys) == 11
+    assert len(keys) == len(IDENTITIES)
     assert all(b"ENCRYPTED PRIVATE KEY" in key.read_bytes() for key in keys)
     run = CliRunner(env=secret).invoke
     assert run(rightsmanager, ["device", "new", "--data", str(data), str(device)]).exit_code == 0

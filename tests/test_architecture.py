@@ -1,0 +1,99 @@
+"""The house's laws of imports: one way, one door per library, and nothing read at import."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "rightsmanager"
+
+MAY_IMPORT = {
+    "errors": "",
+    "crypto": "errors",
+    "protocol": "errors crypto",
+    "keyring": "errors crypto protocol",
+    "policy": "errors crypto protocol",
+    "store": "errors crypto protocol",
+    "device": "errors crypto protocol",
+    "show": "errors crypto protocol",
+    "services": "errors crypto protocol keyring policy store",
+    "soap": "errors crypto protocol keyring policy store services",
+    "http": "errors crypto protocol keyring policy store services",
+    "examples": "errors crypto protocol keyring policy store services",
+    "settings": "errors",
+    "logs": "errors settings",
+}
+"""What each part may know beside itself; `app`, and what starts it, may know everything."""
+EVERYTHING = {"__init__", "__main__", "app", "cli", "wsgi"}
+
+DOORS = {
+    "spyne": "soap",
+    "sqlalchemy": "store",
+    "lxml": "soap protocol",
+    "cryptography": "crypto",
+    "gmpy2": "crypto",
+    "ctypes": "crypto",
+    "jinja2": "http",
+    "gunicorn": "wsgi",
+    "click": "cli",
+    "rich": "cli",
+    "pydantic": "settings",
+    "pydantic_settings": "settings",
+    "structlog": "logs soap http",
+    "jwt": "examples",
+}
+"""Which parts may import each library; show's own lxml is behind protocol."""
+
+READERS = {"open", "input", "os.getenv", "os.environ.get", "time.time", "time.monotonic"}
+READERS |= {"os.getcwd", "Path.cwd", "Path.home", "datetime.now", "uuid.uuid4", "os.urandom"}
+READING_METHODS = {"read_text", "read_bytes", "is_file", "getcwd"}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {file.relative_to(PACKAGE): ast.parse(file.read_text("utf-8")) for file in FILES}
+
+
+def part(path: Path) -> str:
+    return path.parts[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            module = node.module or ""
+            own = module == "rightsmanager"
+            yield from (f"{module}.{alias.name}" for alias in node.names) if own else [module]
+
+
+def run_at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """Give every node that is evaluated when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        yield child
+        yield from run_at_import(child)
+
+
+@pytest.mark.parametrize("path", TREES, ids=str)
+def test_a_module_keeps_the_laws(path: Path) -> None:
+    here, tree = part(path), TREES[path]
+    assert here in EVERYTHING or here in MAY_IMPORT, f"{here} has no place in the house"
+    for name in imported(tree):
+        library, _, rest = name.partition(".")
+        if library == "rightsmanager":
+            known = rest.partition(".")[0]
+            allowed = {here, "__version__", *MAY_IMPORT.get(here, "").split()}
+            assert here in EVERYTHING or known in allowed, f"{path} imports {name}"
+        assert here in DOORS.get(library, here).split(), f"{path} imports {name}"
+    for node in run_at_import(tree):
+        call = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        read = call in READERS or call.rpartition(".")[2] in READING_METHODS
+        assert not read, f"{path} calls {call} at import"
+        assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "os.environ"), path
+
+
+def test_the_parts_of_the_houses_sentence_are_there() -> None:
+    assert {"app", "soap", "services", "store", "crypto"} <= {part(path) for path in TREES}

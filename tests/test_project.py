@@ -1,0 +1,76 @@
+"""What is true of every file that the project gives away."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LOCKS = sorted((ROOT / "config" / "requirements").glob("*.txt"))
+SELF = Path(__file__).relative_to(ROOT)
+
+REGISTRIES = re.compile(
+    r"pypi\.org|pythonhosted\.org|--(?:extra-)?index-url|--find-links|--trusted-host|"
+    r"registry\.npmjs|proxy\.golang\.org|crates\.io|artifactory|devpi",
+    re.IGNORECASE,
+)
+MACHINE = re.compile(r"(?<![\w./-])/(?:home|root|Users|work|mnt|private)/[\w.-]+|[A-Z]:\\Users")
+PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*[A-Za-z0-9+/=]{40}")
+
+
+def tracked() -> list[Path]:
+    """Return the tracked files, or those of an archive without its history."""
+    if not (ROOT / ".git").exists():
+        folders = (ROOT / name for name in ("rightsmanager", "tests", "config", "docs"))
+        return [file.relative_to(ROOT) for folder in folders for file in folder.rglob("*.*")]
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z"],  # noqa: S607 -- whichever git there is
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    return [Path(name) for name in listed.stdout.decode().split("\0") if name]
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[Path, str]:
+    files = [file for file in tracked() if file != SELF and (ROOT / file).is_file()]
+    return {file: (ROOT / file).read_bytes().decode("utf-8", "replace") for file in files}
+
+
+@pytest.mark.parametrize("pattern", [REGISTRIES, MACHINE, PRIVATE_KEY], ids=lambda p: p.pattern)
+def test_no_file_tells_of_registries_machines_or_private_keys(
+    texts: dict[Path, str], pattern: re.Pattern[str]
+) -> None:
+    found = {str(file): match[0] for file, text in texts.items() if (match := pattern.search(text))}
+    assert found == {}
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_everything_locked_is_pinned_and_hashed(lock: Path) -> None:
+    text = lock.read_text("utf-8").replace("\\\n", " ")
+    required = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    assert required
+    for line in required:
+        assert re.match(r"[A-Za-z0-9._-]+(\[[a-z0-9,]+\])?==[^\s;]+", line), line
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", line), line
+
+
+def test_what_runs_is_a_part_of_what_is_tested() -> None:
+    run, test = (
+        set(re.findall(r"^[^#\s]+==\S+", lock.read_text("utf-8"), re.MULTILINE))
+        for lock in (ROOT / "config/requirements" / name for name in ("run.txt", "test.txt"))
+    )
+    assert run <= test
+
+
+def test_vectors_have_a_source(texts: dict[Path, str]) -> None:
+    vectors = [file for file in texts if file.parent.name == "vectors"]
+    assert len(vectors) >= 10
+    assert [file for file in vectors if not re.search(r'"source": *"[^"]', texts[file])] == []
+
+
+def test_nothing_of_a_data_folder_is_tracked() -> None:
+    endings = {".key", ".chain", ".pub", ".db", ".pem", ".log", ".pyc"}
+    assert [file for file in tracked() if file.suffix in endings] == []
