@@ -3,30 +3,36 @@
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import click
 
 from rightsmanager.cli.options import KidParameter, data_option, json_option, key_files
 from rightsmanager.cli.printing import print_table
 from rightsmanager.crypto.p256_backends import choose_backend
-from rightsmanager.crypto.random import system_random
+from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.device import (
+    Acknowledged,
     Acquired,
     Device,
     OpenedLicense,
     Opening,
+    Post,
     Wanted,
+    acknowledge,
     acquire,
     load_device,
+    load_lists,
     post,
     save_device,
+    save_lists,
 )
 from rightsmanager.device.identity import load_server_keys
 from rightsmanager.keyring import certify_device
 from rightsmanager.keyring.certification import DEFAULT_FEATURES, DEFAULT_LEVEL
 from rightsmanager.protocol.bcert import ChainVerifier, Feature
 from rightsmanager.protocol.pssh import parse_object, parse_pssh
+from rightsmanager.protocol.revocation import NAMES
 from rightsmanager.protocol.wire import Kid, decode_base64
 from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version, parse_header
 from rightsmanager.protocol.xmr.objects import KeyType, SecurityLevel
@@ -83,6 +89,12 @@ def new(data: Path, security_level: int, features: tuple[str, ...], folder: Path
 @click.option("--header-version", type=click.Choice([version.value for version in Version]))
 @click.option("--algid", type=click.Choice(["AESCTR", "AESCBC"]), default="AESCTR")
 @click.option("--custom-data", help="CustomData of the challenge.")
+@click.option(
+    "--no-acknowledge",
+    "keep_quiet",
+    is_flag=True,
+    help="Do not acknowledge the licences, even if the reply asks for it.",
+)
 @json_option
 def acquire_(  # noqa: PLR0913 -- one parameter for each option
     folder: Path,
@@ -94,25 +106,32 @@ def acquire_(  # noqa: PLR0913 -- one parameter for each option
     header_version: str | None,
     algid: str,
     custom_data: str | None,
+    keep_quiet: bool,
     as_json: bool,
 ) -> None:
     """Acquire licences and print them with their content keys, if every check passes."""
     header = _header(kids, header_file, pssh, header_version, algid)
     server = load_server_keys(folder)
-    opening = Opening(load_device(folder), ChainVerifier((server.root,)), choose_backend())
-    acquired = acquire(
-        url,
-        Wanted(header, custom_data),
-        opening,
-        server,
-        now=int(time.time()),
-        rng=system_random,
-        post=post,
+    opening = Opening(
+        load_device(folder), ChainVerifier((server.root,)), choose_backend(), load_lists(folder)
+    )
+    surroundings: _Surroundings = {"now": int(time.time()), "rng": system_random, "post": post}
+    acquired = acquire(url, Wanted(header, custom_data), opening, server, **surroundings)
+    save_lists(folder, acquired.held)
+    acknowledged = (
+        None if keep_quiet else acknowledge(url, acquired, opening, server, **surroundings)
     )
     if as_json:
-        click.echo(json.dumps(_facts(acquired), indent=2))
+        click.echo(json.dumps(_facts(acquired, acknowledged), indent=2))
     else:
         _print(acquired)
+        _print_acknowledgement(acquired, acknowledged, keep_quiet=keep_quiet)
+
+
+class _Surroundings(TypedDict):
+    now: int
+    rng: Rng
+    post: Post
 
 
 def _header(
@@ -139,9 +158,16 @@ def _header_in(data: bytes) -> Header:
     return (parse_pssh(data).object if data[4:8] == b"pssh" else parse_object(data)).header
 
 
-def _facts(acquired: Acquired) -> dict[str, Any]:
+def _facts(acquired: Acquired, acknowledged: Acknowledged | None) -> dict[str, Any]:
+    transaction_id = acquired.response.transaction_id
     return {
         "signed": acquired.response.signing_chain is not None,
+        "transaction_id": None if transaction_id is None else transaction_id.text,
+        "acknowledged": [
+            {"kid": each.kid.text, "result": f"0x{each.result:08x}"}
+            for each in (acknowledged.results if acknowledged else ())
+        ],
+        "revocation_lists": {NAMES[each.list_id]: each.version for each in acquired.held.lists},
         "custom_data": acquired.response.custom_data,
         "licenses": [_license_facts(license_) for license_ in acquired.licenses],
     }
@@ -173,5 +199,23 @@ def _print(acquired: Acquired) -> None:
     ]
     print_table(("KID", "content key", "key type", "persistent", "security level"), rows)
     signed = "signed" if acquired.response.signing_chain is not None else "not signed"
-    licenses = "1 licence" if len(rows) == 1 else f"{len(rows)} licences"
-    click.echo(f"{licenses}, the reply {signed}; every check passed")
+    click.echo(f"{_counted(len(rows))}, the reply {signed}; every check passed")
+
+
+def _print_acknowledgement(
+    acquired: Acquired, acknowledged: Acknowledged | None, *, keep_quiet: bool
+) -> None:
+    transaction_id = acquired.response.transaction_id
+    if transaction_id is None:
+        return
+    if acknowledged is not None:
+        told = f"acknowledged {_counted(len(acknowledged.results))} as stored"
+    elif keep_quiet:
+        told = "not acknowledged, as --no-acknowledge says"
+    else:
+        told = "nothing to acknowledge: no licence is persistent"
+    click.echo(f"transaction {transaction_id.text}: {told}")
+
+
+def _counted(licenses: int) -> str:
+    return "1 licence" if licenses == 1 else f"{licenses} licences"

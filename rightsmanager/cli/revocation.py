@@ -122,12 +122,15 @@ def revocations(data: Path, *, as_json: bool) -> None:
 
 
 def _digest(text: str) -> bytes:
-    if len(text) == _HEX_LENGTH:
-        try:
+    try:
+        if len(text) == _HEX_LENGTH:
             return binascii.unhexlify(text)
-        except ValueError:
-            raise InvalidMessage("the digest is not 64 hexadecimal digits") from None
-    return decode_base64(text, "what is neither a file nor 64 hexadecimal digits", DIGEST_LENGTH)
+        return decode_base64(text, "the digest", DIGEST_LENGTH)
+    except (InvalidMessage, ValueError):
+        raise InvalidMessage(
+            f"{text[:_HEX_LENGTH]!r} is neither a file nor a digest of {DIGEST_LENGTH} bytes in "
+            "hexadecimal digits or base64"
+        ) from None
 
 
 def _leaf_of(file: Path) -> Named:

@@ -7,6 +7,7 @@ from rightsmanager.crypto.random import Rng
 from rightsmanager.device.http import Post
 from rightsmanager.device.identity import ServerKeys
 from rightsmanager.device.opening import OpenedLicense, Opening, open_reply
+from rightsmanager.device.revocation import NO_LISTS, HeldLists, refuse_outdated, take_lists
 from rightsmanager.errors import REFUSALS, InternalError, StatusCode
 from rightsmanager.protocol.challenge import (
     LICENSE_VERSIONS,
@@ -14,13 +15,12 @@ from rightsmanager.protocol.challenge import (
     LicenseRequest,
     seal_license_challenge,
 )
-from rightsmanager.protocol.envelope import parse_envelope
+from rightsmanager.protocol.envelope import Envelope, parse_envelope
 from rightsmanager.protocol.response import Fault, LicenseResponse, parse_fault
 from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.wrmheader import Header, canonical_header
 
 CLIENT_VERSION: Final = "10.0.16384.10011"
-ACTION: Final = f"{PROTOCOLS}/AcquireLicense"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Acquired:
 
     response: LicenseResponse
     licenses: tuple[OpenedLicense, ...]
+    held: HeldLists = NO_LISTS
+    """The revocation lists that the device now holds."""
 
 
 def acquire(  # noqa: PLR0913 -- a device, a server, a wish, and its surroundings
@@ -64,16 +66,26 @@ def acquire(  # noqa: PLR0913 -- a device, a server, a wish, and its surrounding
         client_version=wanted.client_version,
         chain=opening.device.chain.raw,
         custom_data=wanted.custom_data,
+        revocation_lists=opening.held.infos(),
     )
     body = seal_license_challenge(
         request, opening.device.signing_key, server.wmrmserver, opening.backend, rng
     )
-    envelope = parse_envelope(post(url, ACTION, body))
+    envelope = call(url, "AcquireLicense", body, post)
+    response, licenses = open_reply(envelope, opening, wanted.header, nonce, now)
+    held = take_lists(opening.held, response.revocation_lists, opening.verifier, now)
+    for license_ in licenses:
+        refuse_outdated(license_.license, held)
+    return Acquired(response, licenses, held)
+
+
+def call(url: str, operation: str, body: bytes, post: Post) -> Envelope:
+    """Return the reply to an operation's challenge; raises the Refusal that a fault says."""
+    envelope = parse_envelope(post(url, f"{PROTOCOLS}/{operation}", body))
     fault = parse_fault(envelope)
     if fault is not None:
         raise refusal_of(fault)
-    response, licenses = open_reply(envelope, opening, wanted.header, nonce, now)
-    return Acquired(response, licenses)
+    return envelope
 
 
 def refusal_of(fault: Fault) -> Exception:

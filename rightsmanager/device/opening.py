@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from rightsmanager.crypto import aes, p256
 from rightsmanager.device.identity import Device
+from rightsmanager.device.revocation import NO_LISTS, HeldLists
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol import wrmheader, xmr
 from rightsmanager.protocol.bcert import Chain, ChainVerifier, KeyUsage, parse_chain
@@ -64,6 +65,8 @@ class Opening:
     verifier: ChainVerifier
     """Trusts the server's root."""
     backend: p256.Backend
+    held: HeldLists = NO_LISTS
+    """The revocation lists that the device was given."""
 
 
 def open_reply(
@@ -77,7 +80,9 @@ def open_reply(
     opened = open_license_response(envelope)
     response = opened.response
     if opened.signature is not None:
-        opened.verify(_response_key(response, opening.verifier, now))
+        if response.signing_chain is None:
+            raise InvalidMessage("the signed reply has no SigningCertificateChain")
+        opened.verify(response_key(response.signing_chain, opening, now))
     licenses = open_licenses(response.licenses, opening)
     if opened.signature is None and any(license_.persistent for license_ in licenses):
         raise InvalidMessage("the reply holds a persistent licence and is not signed")
@@ -168,11 +173,14 @@ _OPENERS: Final[Mapping[int, Callable[[xmr.License, ContentKey, Opening, Roots],
 """How a licence is opened, by the cipher of its content key."""
 
 
-def _response_key(response: LicenseResponse, verifier: ChainVerifier, now: int) -> p256.PublicKey:
-    if response.signing_chain is None:
-        raise InvalidMessage("the signed reply has no SigningCertificateChain")
-    chain = parse_chain(response.signing_chain)
-    verifier.verify(chain, now)
+def response_key(signing_chain: bytes, opening: Opening, now: int) -> p256.PublicKey:
+    """Return the key that signs a server's replies, its chain verified.
+
+    Raises InvalidMessage, and DeviceCertificateRevoked where the device holds a list with one of
+    the chain's certificates.
+    """
+    chain = parse_chain(signing_chain)
+    opening.verifier.verify(chain, now, opening.held.digests)
     if chain.leaf.key_with_usage(KeyUsage.SIGN_LICENSE) is None:
         raise InvalidMessage("the reply's leaf certificate has no key that may sign licences")
     key = chain.leaf.key_with_usage(KeyUsage.SIGN_RESPONSE)
