@@ -1,0 +1,144 @@
+"""What a request gets: licences, or a fault that it asked for."""
+
+from dataclasses import replace
+
+import pytest
+
+from rightsmanager.errors import (
+    DeviceCertificateRevoked,
+    Refusal,
+    ServiceSpecific,
+    StatusCode,
+)
+from rightsmanager.policy.decision import (
+    SPECIAL_CHAINED,
+    SPECIAL_DOMAIN,
+    SPECIAL_ROOT,
+    Asked,
+    Decision,
+    decide,
+)
+from rightsmanager.policy.grants import Policy, default_grants
+from rightsmanager.policy.reflection import Client, client_info
+from rightsmanager.protocol.bcert import parse_chain
+from rightsmanager.protocol.wire import TransactionId
+from tests.policy.sample import KIDS, header
+from tests.second import certificates as cert
+from tests.second import world
+
+CLIENT = Client(parse_chain(world.DEVICE_CHAIN), "10.0.16384.10011", 1506866400)
+ASKED = Asked(header(*KIDS), "", None, CLIENT, "http://drm.example/rightsmanager.asmx")
+TID = "3033E8F0-FB1B-4170-AD5C-60549AAB2C79"
+
+
+def decided(query: str = "", custom_data: str | None = None, of: Asked = ASKED) -> Decision:
+    return decide(replace(of, query=query, custom_data=custom_data), Policy())
+
+
+def injected(query: str) -> Refusal:
+    decision = decided(query)
+    assert decision.grants == ()
+    assert decision.refusal is not None
+    return decision.refusal
+
+
+@pytest.mark.parametrize("custom_data", [None, "", "a token", "[{'sl':3000}]"])
+def test_without_parameters_it_is_the_default(custom_data: str | None) -> None:
+    expected = Decision(default_grants(ASKED.header, Policy()))
+    assert expected == decided("", custom_data)
+
+
+def test_custom_data_asks_as_the_url_does() -> None:
+    assert decided("", "json=[{'sl':2000}]") == decided("cfg=(sl:2000)")
+
+
+def test_a_licence_above_the_devices_level_is_refused() -> None:
+    with pytest.raises(ServiceSpecific, match="needs security level 3000, .* has 2000"):
+        decided("cfg=(sl:3000)")
+
+
+@pytest.mark.parametrize("name", ["readright", "executeright", "copyright"])
+@pytest.mark.parametrize("features", [(), (2, 13)])
+def test_only_clients_without_playready_3_features_get_old_rights(
+    name: str, features: tuple[int, ...]
+) -> None:
+    leaf = cert.Subject(cert.DEVICE, world.DEVICE_KEYS, features=features)
+    client = replace(CLIENT, chain=parse_chain(world.device_chain(leaf)))
+    asked = replace(ASKED, client=client)
+    if features:
+        with pytest.raises(ServiceSpecific, match=f"{name} is 'true', expected false"):
+            decided(f"cfg=({name}:true)", of=asked)
+    else:
+        assert len(decided(f"cfg=({name}:true)", of=asked).grants) == 3
+
+
+@pytest.mark.parametrize("status", list(StatusCode))
+@pytest.mark.parametrize("form", ["cfg=(errorcode:{})", "ErrorCode={}"])
+@pytest.mark.parametrize("spelling", ["0x{:08x}", "{:08X}"])
+def test_every_error_code_is_answered_on_request(
+    status: StatusCode, form: str, spelling: str
+) -> None:
+    refusal = injected(form.format(spelling.format(status)))
+    assert refusal.status == status
+    assert refusal.text.startswith(f"errorcode {status.hex} was asked for: ")
+
+
+def test_codes_have_their_own_details() -> None:
+    details = {
+        status: (refusal.custom_data, refusal.redirect_url)
+        for status in StatusCode
+        if (refusal := injected(f"cfg=(errorcode:{status.hex})"))
+    }
+    assert details.pop(StatusCode.PROTOCOL_REDIRECT) == (None, ASKED.url)
+    assert details.pop(StatusCode.SERVICE_SPECIFIC) == ("errorcode 0x8004c604 was asked for", None)
+    assert details.pop(StatusCode.DEVICE_LIMIT_REACHED) == (ASKED.url, None)
+    assert set(details.values()) == {(None, None)}
+
+
+def test_revoked_is_answered_as_if_it_were() -> None:
+    assert isinstance(injected("cfg=(revoked:true)"), DeviceCertificateRevoked)
+    assert decided("cfg=(revoked:false)").refusal is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cfg=(msg:clientinfo)",
+        "cfg=(clientinfo)",
+        "cfg=(clientinfo:true)",
+        "cfg=(),(msg:clientinfo)",
+    ],
+)
+def test_client_info_is_answered_in_custom_data(query: str) -> None:
+    refusal = injected(query)
+    assert refusal.status == StatusCode.SERVICE_SPECIFIC
+    assert refusal.custom_data == client_info(CLIENT)
+
+
+def test_a_transaction_id_is_the_replys() -> None:
+    assert decided(f"cfg=(tid:{TID})").transaction_id == TransactionId.from_text(TID)
+    groups = [f"(kid:{kid},tid:{TID})" for kid in KIDS[:2]]
+    assert decided(f"cfg={','.join(groups)}").transaction_id == TransactionId.from_text(TID)
+
+
+def test_two_transaction_ids_are_refused() -> None:
+    other = TID.replace("3033", "3034")
+    with pytest.raises(ServiceSpecific, match="expected the same one in every group"):
+        decided(f"cfg=(kid:{KIDS[0]},tid:{TID}),(kid:{KIDS[1]},tid:{other})")
+
+
+def test_one_key_of_old_test_content_gets_root_and_leaf_for_five_minutes() -> None:
+    asked = replace(ASKED, header=header(KIDS[0], SPECIAL_CHAINED))
+    found = decided(of=asked).grants
+    assert [(each.kid, each.is_root, each.root_kid, each.policy.end(1000)) for each in found] == [
+        (SPECIAL_ROOT, True, None, 1300),
+        (KIDS[0], False, None, None),
+        (SPECIAL_CHAINED, False, SPECIAL_ROOT, 1300),
+    ]
+    (plain,) = decided("cfg=()", of=replace(ASKED, header=header(SPECIAL_CHAINED))).grants
+    assert plain.root_kid is None
+
+
+def test_another_key_of_old_test_content_needs_a_domain() -> None:
+    with pytest.raises(ServiceSpecific, match="domains are not built yet"):
+        decided(of=replace(ASKED, header=header(SPECIAL_DOMAIN)))

@@ -1,0 +1,260 @@
+"""What is granted for a request, and what is refused by name, value and expectation."""
+
+from typing import Any
+
+import pytest
+
+from rightsmanager.errors import ServiceSpecific
+from rightsmanager.policy.granting import grants_of, refuse_rights
+from rightsmanager.policy.grants import (
+    DEFAULT_MID,
+    ExtendedRestriction,
+    Grant,
+    Policy,
+    Protection,
+    describe,
+)
+from rightsmanager.policy.query import parse_query
+from rightsmanager.protocol.wire import Guid, Kid, Mid
+from rightsmanager.protocol.wrmheader import Algid, Header
+from rightsmanager.protocol.xmr.objects import KeyType
+from tests.policy.sample import KIDS, header
+
+KEY = bytes.fromhex("12341234123412341234123412341237")
+ROOT = Kid.from_text("3C6F3C13-6207-4916-867C-8252B3993638")
+
+
+def grants(query: str, of: Header | None = None, default: Policy | None = None) -> list[Grant]:
+    return list(grants_of(parse_query(query), of or header(), default or Policy()))
+
+
+def refusal(query: str, of: Header | None = None, default: Policy | None = None) -> str:
+    with pytest.raises(ServiceSpecific) as caught:
+        grants(query, of, default)
+    return caught.value.text
+
+
+# --- keys -----------------------------------------------------------------------------------------
+
+
+def test_the_key_the_seed_and_the_type_are_the_requests() -> None:
+    (grant,) = grants("cfg=(kid:header,contentkey:EjQSNBI0EjQSNBI0EjQSNw==,ckt:aescbc)")
+    assert (grant.kid, grant.content_key, grant.key_type) == (KIDS[0], KEY, KeyType.AES_CBC)
+    (grant,) = grants("cfg=(keyseed:XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I)")
+    assert grant.key_seed is not None
+    assert grant.key_seed.hex() == "5d5068bec9b384ff6044867159f16d6b755544fcd5116989b1acc4278e88"
+    assert KEY.hex() not in repr(grant)
+
+
+@pytest.mark.parametrize(
+    ("ckt", "key_type"),
+    [
+        ("aes128bitctr", KeyType.AES_CTR),
+        ("aesctr", KeyType.AES_CTR),
+        ("AES128BitCBC", KeyType.AES_CBC),
+        ("aescbc", KeyType.AES_CBC),
+        ("KeyExchange", KeyType.KEY_EXCHANGE),
+    ],
+)
+def test_key_types_have_several_names(ckt: str, key_type: KeyType) -> None:
+    assert [grant.key_type for grant in grants(f"cfg=(ckt:{ckt})")] == [key_type]
+
+
+@pytest.mark.parametrize(
+    ("algid", "key_type"),
+    [(Algid.AESCTR, KeyType.AES_CTR), (Algid.AESCBC, KeyType.AES_CBC), (None, None)],
+)
+def test_without_a_type_the_headers_counts(algid: Algid | None, key_type: KeyType | None) -> None:
+    of = header(algid=algid)
+    assert [grant.key_type for grant in grants("cfg=(sl:150)", of)] == [key_type]
+    assert [grant.key_type for grant in grants(f"cfg=(kid:{KIDS[0]})", of)] == [key_type]
+
+
+# --- which licences -------------------------------------------------------------------------------
+
+
+def test_a_group_without_a_kid_is_for_each_key_of_the_header() -> None:
+    for query in ("cfg=(sl:2000)", "cfg=(kid:header,sl:2000)"):
+        found = grants(query, header(*KIDS))
+        assert list(KIDS) == [grant.kid for grant in found]
+        assert {grant.policy for grant in found} == {Policy(security_level=2000)}
+
+
+def test_each_group_is_a_licence_of_its_own() -> None:
+    found = grants(f"cfg=(kid:{KIDS[1]},sl:3000),(kid:{KIDS[0].base64},sl:2000)", header(*KIDS))
+    assert [(grant.kid, grant.policy.security_level) for grant in found] == [
+        (KIDS[1], 3000),
+        (KIDS[0], 2000),
+    ]
+
+
+def test_a_header_that_asks_for_no_licence_gets_none() -> None:
+    asked = Header(header().version, header().kids, license_requested=False)
+    assert grants("cfg=(sl:150)", asked) == []
+
+
+def test_a_kid_that_the_header_has_not_is_refused() -> None:
+    text = refusal(f"cfg=(kid:{KIDS[2]})", header(*KIDS[:2]))
+    assert text == f"kid is {KIDS[2]}, expected header or one of the header's: {KIDS[0]}, {KIDS[1]}"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["cfg=(),()", f"cfg=(kid:header),(kid:{KIDS[0]})", f"cfg=(kid:{KIDS[0]}),(isroot:true)"],
+)
+def test_two_licences_for_one_key_are_refused(query: str) -> None:
+    assert refusal(query) == f"kid {KIDS[0]} is asked for twice, expected one licence for each key"
+
+
+# --- root and leaf --------------------------------------------------------------------------------
+
+
+def test_a_root_comes_before_its_leaf() -> None:
+    root, leaf = grants(f"cfg=(rootid:{ROOT},kid:header),(isroot:true,kid:{ROOT},persist:true)")
+    assert (root.kid, root.is_root, root.root_kid, root.policy.persistent) == (
+        ROOT,
+        True,
+        None,
+        True,
+    )
+    assert (leaf.kid, leaf.is_root, leaf.root_kid, leaf.policy.persistent) == (
+        KIDS[0],
+        False,
+        ROOT,
+        False,
+    )
+
+
+def test_a_root_may_be_asked_for_alone() -> None:
+    assert [(each.kid, each.is_root) for each in grants(f"cfg=(isroot:true,kid:{ROOT})")] == [
+        (ROOT, True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"cfg=(rootid:{ROOT},kid:header)",
+        f"cfg=(rootid:{KIDS[0]},kid:header)",
+        f"cfg=(rootid:{ROOT},kid:{KIDS[0]}),(kid:{KIDS[1]})",
+    ],
+)
+def test_a_leaf_without_its_root_is_refused(query: str) -> None:
+    text = refusal(query, header(*KIDS[:2]) if "," in query[30:] else None)
+    assert "expected the kid of a group with isroot:true in the same request" in text
+
+
+# --- combinations ---------------------------------------------------------------------------------
+
+MID = "mid:a1b2c3d4-e5f6-0718-8899-aabbccddeeff"
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "second"),
+    [
+        ("removaldate:20300101,begindate:20200101", "removaldate '20300101'", "begindate '2020"),
+        ("removaldate:20300101,expiration:20290101", "removaldate", "expiration '20290101'"),
+        ("removaldate:20300101,firstexp:60", "removaldate", "firstplayexpiration '60'"),
+        (f"removaldate:20300101,{MID}", "removaldate", "mid 'a1b2c3d4"),
+        ("persist:true,securestop:true", "persist 'true'", "securestop 'true'"),
+        ("persist:true,simple:true", "persist 'true'", "simple 'true'"),
+        (f"isroot:true,rootid:{ROOT}", "isroot 'true'", "rootid '3c6f"),
+    ],
+)
+def test_forbidden_combinations_are_refused_by_both_names(
+    asked: str, first: str, second: str
+) -> None:
+    text = refusal(f"cfg=({asked})")
+    assert text.startswith(first)
+    assert second in text
+    assert "expected one of them: " in text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "persist:false,securestop:true",
+        "persist:true,securestop:false",
+        "isroot:false,simple:true,persist:false",
+        "removaldate:20300101,realtime:true",
+        "begindate:20200101,expiration:20200102",
+        "playright:false,allowunknownsd:false",
+    ],
+)
+def test_other_combinations_are_granted(asked: str) -> None:
+    assert len(grants(f"cfg=({asked})")) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "default", "text"),
+    [
+        (
+            "securestop:true",
+            Policy(persistent=True),
+            "securestop 'true', expected beside persist:f",
+        ),
+        ("removaldate:20300101", Policy(valid_for=60), "removaldate '20300101', expected none"),
+        (
+            "begindate:20200102,expiration:20200101",
+            Policy(),
+            "expiration '20200101', expected a date after",
+        ),
+        ("begindate:20200101,expiration:20200101", Policy(), "expected a date after"),
+        ("playright:false,ucvopl:300", Policy(), "ucvopl is '300', expected beside playright:true"),
+        ("maxres:1x1", Policy(play=False), "maxres is '1x1', expected beside playright:true"),
+        (
+            "playright:false,extendedrestrictions:((type:400))",
+            Policy(),
+            "extendedrestrictions is given, expected beside playright",
+        ),
+        (f"accountid:{ROOT}", Policy(), f"accountid is {ROOT}, expected none: domains are not"),
+    ],
+)
+def test_what_would_say_nothing_or_the_opposite_is_refused(
+    asked: str, default: Policy, text: str
+) -> None:
+    assert text in refusal(f"cfg=({asked})", default=default)
+
+
+@pytest.mark.parametrize("name", ["readright", "executeright", "copyright"])
+def test_some_rights_are_not_for_clients_with_playready_3_features(name: str) -> None:
+    refuse_rights(parse_query(f"cfg=({name}:false,sl:150)"))
+    with pytest.raises(ServiceSpecific, match=f"{name} is 'true', expected false for a client"):
+        refuse_rights(parse_query(f"cfg=(sl:150),({name}:true)"))
+
+
+# --- what is recorded -----------------------------------------------------------------------------
+
+
+def test_shorthands_and_long_forms_are_granted_once() -> None:
+    (grant,) = grants(
+        "cfg=(allowunknownhd:true,playenablers:(786627D8-C2A6-44BE-8F88-08AE255B01A7),"
+        "maxres:1920x1080,dvop:(guid:9645E831-E01D-4FFF-8342-0A720E3E028F,data:AAAEOAAAB4A=))"
+    )
+    assert len(grant.policy.play_enablers) == 1
+    assert len(grant.policy.digital_video) == 1
+
+
+def test_secure_stop_has_the_servers_metering_id_where_none_is_named() -> None:
+    assert Policy(secure_stop=True).secure_stop_mid == DEFAULT_MID
+    assert Policy(secure_stop=True, metering=Mid(bytes(16))).secure_stop_mid == Mid(bytes(16))
+    assert Policy(metering=Mid(bytes(16))).secure_stop_mid is None
+
+
+def test_the_record_says_what_few_licences_have_only_where_it_was_granted() -> None:
+    base: dict[str, Any] = {}
+    assert "begin" not in describe(Policy(**base), KeyType.AES_CTR)
+    policy = Policy(
+        begin=5,
+        metering=Mid(bytes(16)),
+        digital_video=(Protection(Guid(bytes(16)), b"\2"),),
+        extended_restrictions=(ExtendedRestriction(400, b"\2"),),
+    )
+    text = describe(policy, KeyType.AES_CTR, is_root=True)
+    zeros = "00000000-0000-0000-0000-000000000000"
+    assert text.endswith(
+        f',"begin":5,"metering":"{zeros}","digital_video":[{{"id":"{zeros}","data":"Ag=="}}],'
+        '"extended_restrictions":[{"type":400,"data":"Ag==","must_understand":true,'
+        '"best_effort":false}],"is_root":true}'
+    )
+    assert describe(Policy(), KeyType.AES_CTR, root_kid=ROOT).endswith(f'"root_kid":"{ROOT}"}}')
