@@ -53,7 +53,7 @@ def test_custom_data_asks_as_the_url_does() -> None:
 
 
 def test_a_licence_above_the_devices_level_is_refused() -> None:
-    with pytest.raises(ServiceSpecific, match="needs security level 3000, .* has 2000"):
+    with pytest.raises(ServiceSpecific, match=r"needs security level 3000, .* has 2000"):
         decided("cfg=(sl:3000)")
 
 
