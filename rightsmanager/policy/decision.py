@@ -59,21 +59,25 @@ def decide(asked: Asked, default: Policy) -> Decision:
     Raises ServiceSpecific for what cannot be granted, by name, value and expectation.
     """
     wishes = find_wishes(asked.query, asked.custom_data)
-    decision = _wished(wishes, asked, default) if wishes else _unasked(asked.header, default)
-    refuse_security_level(decision.grants, asked.client.chain.leaf.security_level)
-    return decision
-
-
-def _wished(wishes: Sequence[Wish], asked: Asked, default: Policy) -> Decision:
-    replies = [settings_of(wish)["reply"] for wish in wishes]
+    replies = (settings_of(wish)["reply"] for wish in wishes)
     refusal = next(filter(None, (_injected(reply, asked) for reply in replies)), None)
     if refusal is not None:
         return Decision((), refusal)
     if Feature.PLAYREADY_3 in asked.client.chain.leaf.features:
         refuse_rights(wishes)
-    return Decision(
-        grants_of(wishes, asked.header, default), transaction_id=_transaction_id(replies)
-    )
+    decision = decide_grants(wishes, asked.header, default)
+    refuse_security_level(decision.grants, asked.client.chain.leaf.security_level)
+    return decision
+
+
+def decide_grants(wishes: Sequence[Wish], header: Header, default: Policy) -> Decision:
+    """Return the licences that wishes give, whoever asks; without wishes, those of the default.
+
+    Raises ServiceSpecific.
+    """
+    if not wishes:
+        return _unasked(header, default)
+    return Decision(grants_of(wishes, header, default), transaction_id=_transaction_id(wishes))
 
 
 def _injected(reply: Mapping[str, Any], asked: Asked) -> Refusal | None:
@@ -87,7 +91,8 @@ def _injected(reply: Mapping[str, Any], asked: Asked) -> Refusal | None:
     return None
 
 
-def _transaction_id(replies: Sequence[Mapping[str, Any]]) -> TransactionId | None:
+def _transaction_id(wishes: Sequence[Wish]) -> TransactionId | None:
+    replies = [settings_of(wish)["reply"] for wish in wishes]
     found = {reply["transaction_id"]: None for reply in replies if "transaction_id" in reply}
     if len(found) > 1:
         shown = " and ".join(each.text for each in found)

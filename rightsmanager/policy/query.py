@@ -16,7 +16,7 @@ from typing import Final
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.brackets import build_groups, parse_groups
 from rightsmanager.policy.json_text import build_array, parse_array
-from rightsmanager.policy.kinds import Unfit, decode_lenient
+from rightsmanager.policy.kinds import Unfit, decode_lenient, text_of
 from rightsmanager.policy.legacy import read_legacy, write_legacy
 from rightsmanager.policy.raw import Meter, Named, decode_percent, quote_name
 from rightsmanager.policy.wishes import Wish, read_wish, write_wish
@@ -49,12 +49,27 @@ def find_wishes(query: str, custom_data: str | None) -> tuple[Wish, ...]:
 
 def parse_query(query: str) -> tuple[Wish, ...]:
     """Return what a query asks; raises ServiceSpecific."""
+    spelling, groups = split_query(query)
+    return tuple(read_group(spelling, group) for group in groups)
+
+
+def parse_custom_data(text: str) -> tuple[Wish, ...]:
+    """Return what CustomData asks, nothing where it is something else; raises ServiceSpecific."""
+    return tuple(map(read_wish, split_custom_data(text)))
+
+
+def split_query(query: str) -> tuple[Spelling, tuple[Named, ...]]:
+    """Return how a query is written, and its names and values, not looked at yet.
+
+    Raises ServiceSpecific where they cannot be told apart.
+    """
     Meter("the query", query)
     parts = [part.partition("=") for part in query.replace("&amp;", "&").split("&") if part]
     pairs = [(decode_percent(name, "a name"), value) for name, _, value in parts]
     names = [name.lower() for name, _ in pairs]
     if Spelling.CFG not in names and Spelling.CFG64 not in names:
-        return _parse_legacy(pairs) if pairs else ()
+        decoded = tuple((name, decode_percent(value, name)) for name, value in pairs)
+        return Spelling.LEGACY, (Named(decoded),) if decoded else ()
     if len(pairs) > 1:
         shown = " and ".join(quote_name(name) for name, _ in pairs[:4])
         raise ServiceSpecific(
@@ -62,16 +77,27 @@ def parse_query(query: str) -> tuple[Wish, ...]:
             "contradict"
         )
     value = decode_percent(pairs[0][1], names[0])
-    groups = parse_groups(value) if names[0] == Spelling.CFG else _parse_base64(value)
-    return tuple(map(read_wish, groups))
+    if names[0] == Spelling.CFG:
+        return Spelling.CFG, parse_groups(value)
+    return Spelling.CFG64, _parse_base64(value)
 
 
-def parse_custom_data(text: str) -> tuple[Wish, ...]:
-    """Return what CustomData asks, nothing where it is something else; raises ServiceSpecific."""
+def split_custom_data(text: str) -> tuple[Named, ...]:
+    """Return the names and values of CustomData, none where it is something else.
+
+    Raises ServiceSpecific where they cannot be told apart.
+    """
     text = text.strip()
     if text[: len(JSON_PREFIX)].lower() != JSON_PREFIX:
         return ()
-    return tuple(map(read_wish, parse_array(text[len(JSON_PREFIX) :], "json in CustomData")))
+    return parse_array(text[len(JSON_PREFIX) :], "json in CustomData")
+
+
+def read_group(spelling: Spelling, group: Named) -> Wish:
+    """Return what one licence's names and values ask; raises ServiceSpecific."""
+    if spelling is not Spelling.LEGACY:
+        return read_wish(group)
+    return read_legacy((name, text_of(raw)) for name, raw in group.items)
 
 
 def write(wishes: tuple[Wish, ...], spelling: Spelling) -> str:
@@ -87,10 +113,6 @@ def write(wishes: tuple[Wish, ...], spelling: Spelling) -> str:
         return f"cfg={build_groups(groups)}"
     array = build_array(groups)
     return f"json={array}" if spelling is Spelling.JSON else f"cfg64={_base64(array)}"
-
-
-def _parse_legacy(pairs: list[tuple[str, str]]) -> tuple[Wish, ...]:
-    return (read_legacy((name, decode_percent(value, name)) for name, value in pairs),)
 
 
 def _write_legacy(wishes: tuple[Wish, ...]) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from rightsmanager.protocol import xmr as licence
 from rightsmanager.protocol.fingerprints import fingerprint
 from rightsmanager.protocol.wire import NEVER, Kid
 from rightsmanager.protocol.xmr import objects as xmr
-from rightsmanager.protocol.xmr.table import LAYOUTS, parse_objects
+from rightsmanager.protocol.xmr.table import LAYOUTS, build_objects, parse_objects
 from rightsmanager.show.checks import attempt, compared, not_possible, unless_refused, verified
 from rightsmanager.show.context import Context
 from rightsmanager.show.description import Check, Description, Outcome
@@ -68,6 +68,12 @@ def describe_license(data: bytes, context: Context, name: str = "XMR licence") -
             *_time_checks(nodes, context.now),
         ),
     )
+
+
+def describe_objects(objects: tuple[xmr.XmrObject, ...]) -> tuple[Description, ...]:
+    """Return what objects say as they would stand in a licence."""
+    data = build_objects(objects)
+    return tuple(describe_node(node, _GRAMMAR) for node in read_nodes(data, 0, len(data), _GRAMMAR))
 
 
 def is_persistent(data: bytes) -> bool:
