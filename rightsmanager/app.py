@@ -17,6 +17,7 @@ from rightsmanager.http.help import HelpPages, Service
 from rightsmanager.keyring import Keyring, KeyringSources
 from rightsmanager.keyring import load as load_keyring
 from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.logs import note_failure
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.challenge import ChallengeReader
@@ -24,6 +25,7 @@ from rightsmanager.services.acknowledgement import AcknowledgementService
 from rightsmanager.services.content import ContentKeys
 from rightsmanager.services.license import Clock, LicenseService
 from rightsmanager.services.revocation import Revocations
+from rightsmanager.services.seam import Seam, heard, load_callables
 from rightsmanager.services.signing import Signing
 from rightsmanager.settings import KeyringSettings, PolicySettings, Settings
 from rightsmanager.soap import application, operations, samples, wsdl
@@ -65,6 +67,11 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
     signing = Signing(
         keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
     )
+    seam = Seam(
+        load_callables(settings.seam.make, {"data": str(settings.data), **settings.seam.options}),
+        settings.seam.seconds,
+        note_failure,
+    )
     license_service = LicenseService(
         server_keys=keyring.server_keys,
         signing=signing,
@@ -77,6 +84,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         backend=backend,
         clock=surroundings.clock,
         rng=surroundings.rng,
+        seam=seam,
         acknowledge_persistent=settings.license.acknowledge == "persistent",
     )
     acknowledgement_service = AcknowledgementService(
@@ -88,10 +96,11 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         backend=backend,
         clock=surroundings.clock,
     )
-    services: dict[str, application.ServiceOperation] = {
+    answers: dict[str, application.ServiceOperation] = {
         "AcquireLicense": license_service.acquire_license,
         "AcknowledgeLicense": acknowledgement_service.acknowledge_license,
     }
+    services = {name: heard(name, answer, seam) for name, answer in answers.items()}
     return Server(_front(settings, services), store, keyring, services)
 
 

@@ -33,3 +33,9 @@ def configure_logs(settings: LogSettings) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def note_failure(what: str, error: BaseException) -> None:
+    """Log that something failed which no request waited for."""
+    log = structlog.get_logger("rightsmanager")
+    log.error("failure", what=what, error=type(error).__name__)

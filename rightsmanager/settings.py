@@ -100,6 +100,14 @@ class PolicySettings(_Section):
     uncompressed_digital_audio: Level = 0
 
 
+class SeamSettings(_Section):
+    """The operator's own logic."""
+
+    make: str = ""
+    seconds: Annotated[float, Field(gt=0)] = 5.0
+    options: dict[str, str] = {}
+
+
 class CryptoSettings(_Section):
     """Which implementation does the arithmetic."""
 
@@ -130,6 +138,7 @@ class Settings(BaseSettings):
     keyring: KeyringSettings = KeyringSettings()
     license: LicenseSettings = LicenseSettings()
     policy: PolicySettings = PolicySettings()
+    seam: SeamSettings = SeamSettings()
     crypto: CryptoSettings = CryptoSettings()
     log: LogSettings = LogSettings()
 

@@ -6,6 +6,7 @@ from typing import Final
 from rightsmanager.crypto import aes
 from rightsmanager.crypto.keyseed import content_key
 from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xmr.objects import KeyType
 from rightsmanager.store.queries import StoredKey, Transaction
@@ -45,5 +46,10 @@ class ContentKeys:
         return StoredKey(kid, aes.gcm_seal(self.storage_key, key, kid.raw, rng), key_type, now)
 
     def open(self, stored: StoredKey) -> bytes:
-        """Return the content key, 16 bytes; raises InvalidMessage where it was altered."""
-        return aes.gcm_open(self.storage_key, stored.sealed, stored.kid.raw)
+        """Return the content key, 16 bytes; raises InternalError where it was altered."""
+        try:
+            return aes.gcm_open(self.storage_key, stored.sealed, stored.kid.raw)
+        except InvalidMessage as error:
+            raise InternalError(
+                f"the stored content key of KID {stored.kid.text} does not open: {error.text}"
+            ) from error

@@ -16,7 +16,7 @@ from rightsmanager.crypto.keyseed import content_key
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.policy.decision import Asked, Decision, decide
-from rightsmanager.policy.grants import Grant, Policy, describe
+from rightsmanager.policy.grants import Grant, Policy, describe, refuse_security_level
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.policy.reflection import Client
 from rightsmanager.protocol import xmr
@@ -41,6 +41,7 @@ from rightsmanager.services.content import ContentKeys, FoundKey
 from rightsmanager.services.key_material import ClearKey, SealedKey, bind, chain
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations, Revoked
+from rightsmanager.services.seam import Callables, Event, Facts, Seam
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.queries import IssuedLicense, Store, Transaction
 
@@ -99,6 +100,7 @@ class LicenseService:
     backend: p256.Backend
     clock: Clock
     rng: Rng
+    seam: Seam = field(default_factory=lambda: Seam(Callables(), 0))
     acknowledge_persistent: bool = False
     """Whether replies with a persistent licence ask for an acknowledgement."""
 
@@ -116,6 +118,8 @@ class LicenseService:
         decision = self._decide(request, challenge)
         newer_lists = self.revocations.find_newer_lists(revoked, challenge.revocation_lists)
         issued = self._record(request, challenge, decision, now)
+        if self.seam.is_used:
+            self.seam.hear(_event(challenge, issued))
         return self._seal(challenge, issued, newer_lists, now)
 
     def _refuse(self, challenge: LicenseChallenge, revoked: Revoked, now: int) -> None:
@@ -129,8 +133,25 @@ class LicenseService:
         decision = decide(asked, self.policy)
         if decision.refusal is not None:
             raise decision.refusal
+        if self.seam.is_used:
+            decision = self._ask_operator(_facts(request, challenge), decision)
         _refuse_rootless(decision.grants)
         return decision
+
+    def _ask_operator(self, facts: Facts, decision: Decision) -> Decision:
+        """Return what the operator's own logic makes of a decision, with the keys that it has."""
+        self.seam.authorise(facts)
+        grants = self.seam.choose_grants(facts, decision.grants)
+        refuse_security_level(grants, facts.security_level)
+        return replace(
+            decision, grants=tuple(self._with_operators_key(facts, grant) for grant in grants)
+        )
+
+    def _with_operators_key(self, facts: Facts, grant: Grant) -> Grant:
+        # Asked here and not when keys are found: nothing waits for others within a transaction.
+        if grant.content_key is not None or grant.key_seed is not None:
+            return grant
+        return replace(grant, content_key=self.seam.find_content_key(facts, grant.kid))
 
     def _record(
         self, request: Request, challenge: LicenseChallenge, decision: Decision, now: int
@@ -210,6 +231,26 @@ class LicenseService:
         if issue.grant.root_kid is None:
             return bind(issue.clear, device_key, self.backend, self.rng)
         return chain(issue.clear, roots[issue.grant.root_kid], self.rng)
+
+
+def _facts(request: Request, challenge: LicenseChallenge) -> Facts:
+    leaf = challenge.signer.leaf
+    return Facts(
+        device=device_id(leaf),
+        security_level=leaf.security_level,
+        client_version=challenge.client_version,
+        kids=tuple(entry.kid for entry in challenge.header.kids),
+        custom_data=challenge.custom_data,
+        url=request.url,
+        query=request.query,
+        headers=request.headers,
+        remote=request.remote,
+    )
+
+
+def _event(challenge: LicenseChallenge, issued: _Issued) -> Event:
+    kids = tuple(issue.grant.kid for issue in issued.issues)
+    return Event("AcquireLicense", device_id(challenge.signer.leaf), kids)
 
 
 def _license(issue: _Issue, sealed: SealedKey, now: int) -> bytes:

@@ -96,7 +96,8 @@ class Transaction(RevocationQueries, AcknowledgementQueries):
         if new == len(licenses):
             return [license_.license_id for license_ in licenses]
         rows = self._run("find rights ids", {"request": licenses[0].request})
-        return [bytes(license_id) for (license_id,) in rows]
+        recorded = {ordinal: bytes(license_id) for ordinal, license_id in rows}
+        return [recorded[license_.ordinal] for license_ in licenses]
 
     def find_licenses(self) -> list[IssuedLicense]:
         """Return every issued licence, oldest first."""
@@ -279,7 +280,7 @@ _STATEMENTS: Final[Mapping[str, Clause]] = {
     ),
     "record license": lambda dialect: insert_once(LICENSES, dialect),
     "find rights ids": lambda _: (
-        select(LICENSES.c.license_id)
+        select(LICENSES.c.ordinal, LICENSES.c.license_id)
         .where(LICENSES.c.request == bindparam("request"))
         .order_by(LICENSES.c.ordinal)
     ),
