@@ -5,7 +5,7 @@ server's default policy, but for two keys of old test content.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rightsmanager.errors import DeviceCertificateRevoked, Refusal, ServiceSpecific
@@ -35,9 +35,9 @@ class Asked:
     """A verified request, as far as it decides what is granted."""
 
     header: Header
-    query: str
-    """As it came, undecoded, without the question mark."""
-    custom_data: str | None
+    query: str = field(repr=False)
+    """As it came, undecoded, without the question mark; it may hold a content key."""
+    custom_data: str | None = field(repr=False)
     client: Client
     url: str
     """The request's URL without its query."""
@@ -59,14 +59,14 @@ def decide(asked: Asked, default: Policy) -> Decision:
     Raises ServiceSpecific for what cannot be granted, by name, value and expectation.
     """
     wishes = find_wishes(asked.query, asked.custom_data)
-    replies = (settings_of(wish)["reply"] for wish in wishes)
-    refusal = next(filter(None, (_injected(reply, asked) for reply in replies)), None)
+    refusal = _find_refusal(wishes, asked) if wishes else None
     if refusal is not None:
         return Decision((), refusal)
-    if Feature.PLAYREADY_3 in asked.client.chain.leaf.features:
+    leaf = asked.client.chain.leaf
+    if wishes and Feature.PLAYREADY_3 in leaf.features:
         refuse_rights(wishes)
     decision = decide_grants(wishes, asked.header, default)
-    refuse_security_level(decision.grants, asked.client.chain.leaf.security_level)
+    refuse_security_level(decision.grants, leaf.security_level)
     return decision
 
 
@@ -78,6 +78,11 @@ def decide_grants(wishes: Sequence[Wish], header: Header, default: Policy) -> De
     if not wishes:
         return _unasked(header, default)
     return Decision(grants_of(wishes, header, default), transaction_id=_transaction_id(wishes))
+
+
+def _find_refusal(wishes: Sequence[Wish], asked: Asked) -> Refusal | None:
+    replies = (settings_of(wish)["reply"] for wish in wishes)
+    return next(filter(None, (_injected(reply, asked) for reply in replies)), None)
 
 
 def _injected(reply: Mapping[str, Any], asked: Asked) -> Refusal | None:
