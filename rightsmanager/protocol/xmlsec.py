@@ -209,11 +209,10 @@ def find_encrypted(element: etree._Element, plain: bytes) -> Encrypted:
     `plain` is E's text if it has only tags and text.
     """
     encrypted = child(element, XMLENC, "EncryptedData")
-    start = _only_tag(encrypted, b"EncryptedData", plain)
-    match = _ENCRYPTED.match(plain, start) if start >= 0 else None
-    if match is None:
+    values = _recognised(_ENCRYPTED, encrypted, b"EncryptedData", plain)
+    if values is None:
         return parse_encrypted(encrypted)
-    key_name, wrapped_key, ciphertext = match.groups()
+    key_name, wrapped_key, ciphertext = values
     return _encrypted(key_name.decode().strip(_WHITE_SPACE), wrapped_key, ciphertext)
 
 
@@ -300,11 +299,10 @@ def parse_signature(element: etree._Element, plain: bytes = b"") -> Signature:
 
     `plain` is the document's text if it has only tags and text: see `Envelope.plain_text`.
     """
-    start = _only_tag(element, b"Signature", plain)
-    match = _SIGNATURE.match(plain, start) if start >= 0 else None
-    if match is None:
+    values = _recognised(_SIGNATURE, element, b"Signature", plain)
+    if values is None:
         return _walk_signature(element)
-    digest, value, public_key = match.groups()
+    digest, value, public_key = values
     return _signature(digest, _SIGNED_INFO % digest, value, public_key)
 
 
@@ -481,8 +479,20 @@ def _recognise(form: str, *values: str) -> str:
     return first + "".join(map(str.__add__, values, others))
 
 
-# Whatever a parser would alter, references and carriage returns, is left to the walk.
-_VALUE: Final = "([^<&\\r]*)"
+def _recognised(
+    pattern: re.Pattern[bytes], element: etree._Element, name: bytes, plain: bytes
+) -> tuple[bytes, ...] | None:
+    """Return the values of an element that has a form, None if it is to be walked."""
+    start = _only_tag(element, name, plain)
+    match = pattern.match(plain, start) if start >= 0 else None
+    if match is None:
+        return None
+    # Whatever a parser would alter, references and carriage returns, is left to the walk.
+    text = match[0]
+    return None if b"&" in text or b"\r" in text else match.groups()
+
+
+_VALUE: Final = "([^<]*)"
 _ENCRYPTED_FORM: Final = (
     f'<EncryptedData xmlns="{XMLENC}" Type="{ELEMENT_TYPE}">'
     f'<EncryptionMethod Algorithm="{AES128_CBC}"></EncryptionMethod>'

@@ -93,15 +93,12 @@ class Seam:
 
     def __init__(self, callables: Callables, seconds: float, note: Note = ignore) -> None:
         self._callables = callables
+        self.is_used = callables != Callables()
+        """Whether there is any callable."""
         self._seconds = seconds
         self._note = note
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="seam")
         self._running: set[Future[Any]] = set()
-
-    @property
-    def is_used(self) -> bool:
-        """Whether there is any callable."""
-        return self._callables != Callables()
 
     def authorise(self, facts: Facts) -> None:
         """Return if the operator's callable lets the request pass, or if there is none."""
