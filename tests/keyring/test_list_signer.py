@@ -1,0 +1,65 @@
+"""The signer of revocation lists: made where it can be, also in an older data folder."""
+
+from pathlib import Path
+
+import pytest
+
+from rightsmanager.crypto.random import Rng, seeded_random
+from rightsmanager.errors import InternalError
+from rightsmanager.keyring import KeyringSources, create, load, load_list_signer
+from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.protocol.bcert import CertificateType, ChainVerifier, KeyUsage
+
+NEW = ("crl-issuer", "crl-signer")
+
+
+def rng_for(name: str) -> Rng:
+    return seeded_random(name.encode())
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> KeyFiles:
+    """A data folder as it was before there was a signer of lists."""
+    files = KeyFiles(tmp_path, None)
+    create(files, rng_for)
+    for name in NEW:
+        for ending in ("key", "chain"):
+            (files.private / f"{name}.{ending}").unlink()
+    return files
+
+
+def test_it_is_a_crl_signer_under_the_root(files: KeyFiles) -> None:
+    create(files, rng_for)
+    signer, root = load_list_signer(files), files.find_key("root")
+    assert root is not None
+    ChainVerifier([root.public]).verify(signer.chain, 0)
+    assert signer.chain.leaf.type == CertificateType.CRL_SIGNER
+    assert signer.chain.leaf.key_with_usage(KeyUsage.SIGN_CRL) == signer.key.public
+
+
+def test_an_older_folder_gets_it_and_keeps_all_else(files: KeyFiles) -> None:
+    before = {file.name: file.read_bytes() for file in files.private.iterdir()}
+    create(files, rng_for)
+    after = {file.name: file.read_bytes() for file in files.private.iterdir()}
+    assert before.items() <= after.items()
+    assert set(after) - set(before) == {
+        f"{name}.{ending}" for name in NEW for ending in ("key", "chain")
+    }
+
+
+def test_a_folder_whose_root_was_taken_away_still_serves_without_it(files: KeyFiles) -> None:
+    (files.private / "root.key").unlink()
+    create(files, rng_for)
+    load(files, KeyringSources())
+    assert files.find_key("crl-issuer") is None
+    with pytest.raises(InternalError, match=r"put it back, and run rightsmanager init"):
+        load_list_signer(files)
+
+
+def test_a_chain_of_another_key_is_refused(files: KeyFiles) -> None:
+    create(files, rng_for)
+    other = files.find_chain("license-signer")
+    assert other is not None
+    (files.private / "crl-signer.chain").write_bytes(other.raw)
+    with pytest.raises(InternalError, match="SIGN_CRL"):
+        load_list_signer(files)
