@@ -1,0 +1,86 @@
+"""Whatever is asked is asked the same in every spelling, and in whatever company."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rightsmanager.policy.kinds import DATE, Kind
+from rightsmanager.policy.parameter import Parameter
+from rightsmanager.policy.parameters import BY_NAME, PARAMETERS
+from rightsmanager.policy.query import Spelling, parse_custom_data, parse_query, write
+from rightsmanager.policy.wishes import Wish
+from rightsmanager.protocol.wire import NEVER, Guid
+from tests.policy.sample import VECTORS
+
+SAMPLES: Wish = tuple(
+    {
+        (parameter.name, str(value)): (parameter, value)
+        for test in VECTORS["tests"]
+        for wish in parse_query(test["query"])
+        for parameter, value in wish
+    }.values()
+)
+"""A few values of every parameter."""
+
+
+def once(pairs: list[tuple[Parameter, Any]]) -> Wish:
+    """Return the pairs without parameters that are there again and may not be."""
+    found: dict[int | str, tuple[Parameter, Any]] = {}
+    for place, (parameter, value) in enumerate(pairs):
+        found.setdefault(place if parameter.repeats else parameter.name, (parameter, value))
+    return tuple(found.values())
+
+
+WISHES = st.lists(st.sampled_from(SAMPLES), max_size=12).map(once)
+
+
+def grouped(wish: Wish) -> Wish:
+    """Return the wish with repeated parameters side by side, as JSON has them."""
+    names = list(dict.fromkeys(parameter.name for parameter, _ in wish))
+    return tuple(sorted(wish, key=lambda pair: names.index(pair[0].name)))
+
+
+@given(st.lists(WISHES, min_size=1, max_size=4).map(tuple))
+def test_every_spelling_reads_what_it_wrote(wishes: tuple[Wish, ...]) -> None:
+    assert wishes == parse_query(write(wishes, Spelling.CFG))
+    as_json = tuple(map(grouped, wishes))
+    assert as_json == parse_query(write(wishes, Spelling.CFG64))
+    assert as_json == parse_custom_data(write(wishes, Spelling.JSON))
+
+
+def both(said: Wish) -> list[tuple[tuple[object, object], str]]:
+    persist, simple = (BY_NAME["persist"], True), (BY_NAME["simple"], True)
+    return [
+        (persist, write(((persist, *said),), Spelling.LEGACY)),
+        (simple, write((said,), Spelling.LEGACY)),
+    ]
+
+
+@given(WISHES)
+def test_the_legacy_spelling_reads_what_it_wrote(wish: Wish) -> None:
+    lifetimes = {"persist", "simple"}
+    said = tuple(
+        pair for pair in wish if pair[0].legacy is not None and pair[0].name not in lifetimes
+    )
+    for lifetime, query in both(said):
+        assert ((lifetime, *said),) == (parse_query(query) or ((lifetime,),))
+
+
+@given(st.integers(0, NEVER - 1))
+def test_every_second_is_written_and_read(second: int) -> None:
+    assert DATE.legacy is not None
+    assert DATE.read(DATE.write(second)) == second
+    assert DATE.legacy.read(DATE.legacy.write(second)) == second
+
+
+@given(st.binary(min_size=16, max_size=16).map(Guid))
+def test_every_guid_is_read_in_both_spellings(guid: Guid) -> None:
+    kind: Kind = BY_NAME["tid"].kind
+    assert kind.read(guid.base64) == kind.read(guid.text) == kind.read(f"{{{guid.text.upper()}}}")
+
+
+def test_there_are_samples_of_nearly_all_parameters() -> None:
+    sampled = {parameter.name for parameter, _ in SAMPLES}
+    missing = {parameter.name for parameter in PARAMETERS} - sampled
+    assert missing == {"rootid", "accountid", "errorcode", "revoked", "msg", "clientinfo"}
