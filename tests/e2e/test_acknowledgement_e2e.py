@@ -1,0 +1,115 @@
+"""A device acknowledges licences where the reply asks for it, by URL or by setting."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rightsmanager.crypto.random import system_random
+from rightsmanager.device import acknowledge, post
+from rightsmanager.errors import InvalidMessage, ServiceSpecific
+from rightsmanager.protocol.wire import Kid, TransactionId
+from rightsmanager.services.clients import device_id
+from rightsmanager.store.queries import open_store
+
+if TYPE_CHECKING:
+    from rightsmanager.device import Acknowledged, Acquired
+    from tests.e2e.conftest import Client, Enrol, HeaderOf, Server
+
+KIDS = ("4Rplb+TbNES8tGkNFWTEHA==", "AAAAAAAAAAAAAAAAAAAAAQ==")
+TID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+
+
+def told(
+    client: Client, url: str, acquired: Acquired, failures: dict[Kid, int] | None = None
+) -> Acknowledged | None:
+    return acknowledge(
+        url,
+        acquired,
+        client.opening,
+        client.server,
+        now=int(time.time()),
+        rng=system_random,
+        post=post,
+        failures=failures or {},
+    )
+
+
+def recorded(server: Server, transaction_id: str) -> list[tuple[str, str, int]]:
+    store = open_store(f"sqlite:///{server.data / 'rightsmanager.db'}")
+    try:
+        with store.reading() as found:
+            return [
+                (device, kid.base64, result)
+                for each, device, kid, result in found.find_acknowledgements()
+                if each.text == transaction_id
+            ]
+    finally:
+        store.close()
+
+
+def test_a_url_with_tid_asks_for_an_acknowledgement_under_it(
+    server: Server, client: Client, header_of: HeaderOf
+) -> None:
+    url = f"{server.url}?cfg=(persist:true,tid:{TID})"
+    acquired = client.acquire(url, header_of(KIDS[0]))
+    assert acquired.response.transaction_id == TransactionId.from_text(TID)
+    for _ in range(2):
+        acknowledged = told(client, url, acquired)
+        assert acknowledged is not None
+        assert [(each.kid.base64, each.result) for each in acknowledged.results] == [(KIDS[0], 0)]
+    device = device_id(client.device.chain.leaf)
+    assert recorded(server, TID) == [(device, KIDS[0], 0)]
+
+
+def test_one_id_in_the_urls_of_several_devices_is_each_ones_own(
+    server: Server, enrol: Enrol, header_of: HeaderOf
+) -> None:
+    tid = TransactionId(system_random(16)).text
+    url = f"{server.url}?cfg=(persist:true,tid:{tid})"
+    first, second = enrol(server.data), enrol(server.data)
+    acquired = [
+        (first, first.acquire(url, header_of(KIDS[0]))),
+        (second, second.acquire(url, header_of(KIDS[1]))),
+    ]
+    for client, each in acquired:
+        told(client, url, each)
+    assert sorted(kid for _, kid, _ in recorded(server, tid)) == sorted(KIDS)
+    with pytest.raises(InvalidMessage, match="has no licence under TransactionID"):
+        told(first, url, acquired[1][1])
+
+
+def test_a_failure_to_store_is_told(server: Server, client: Client, header_of: HeaderOf) -> None:
+    tid = TransactionId(system_random(16)).text
+    url = f"{server.url}?cfg=(kid:{KIDS[0]},persist:true,tid:{tid}),(kid:{KIDS[1]},persist:true)"
+    acquired = client.acquire(url, header_of(*KIDS, version="4.2.0.0"))
+    told(client, url, acquired, {Kid.from_base64(KIDS[1]): 0x8004B896})
+    assert [result for _, _, result in sorted(recorded(server, tid), key=lambda row: row[1])] == [
+        result for _, result in sorted(zip(KIDS, (0, 0x8004B896), strict=True))
+    ]
+    with pytest.raises(InvalidMessage, match="was acknowledged with 0x8004b896 before"):
+        told(client, url, acquired)
+
+
+def test_a_licence_that_is_not_stored_is_not_reported(
+    server: Server, client: Client, header_of: HeaderOf
+) -> None:
+    tid = TransactionId(system_random(16)).text
+    url = f"{server.url}?cfg=(tid:{tid})"
+    acquired = client.acquire(url, header_of(KIDS[0]))
+    assert acquired.response.transaction_id == TransactionId.from_text(tid)
+    assert told(client, url, acquired) is None
+    assert recorded(server, tid) == []
+
+
+def test_another_devices_transaction_is_unknown(
+    server: Server, client: Client, enrol: Enrol, header_of: HeaderOf
+) -> None:
+    tid = TransactionId(system_random(16)).text
+    url = f"{server.url}?cfg=(persist:true,tid:{tid})"
+    acquired = client.acquire(url, header_of(KIDS[0]))
+    with pytest.raises(ServiceSpecific, match=tid):
+        told(enrol(server.data), url, acquired)
+    assert recorded(server, tid) == []
