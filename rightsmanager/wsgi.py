@@ -77,6 +77,8 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "graceful_timeout": server.timeout,
         "keepalive": server.keepalive,
         "loglevel": "warning",
+        # A long cfg is refused by its own limits, with a fault; gunicorn would answer a page.
+        "limit_request_line": 0,
         # It would lie in the home directory of whoever runs the server.
         "control_socket_disable": True,
     }

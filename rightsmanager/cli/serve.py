@@ -2,12 +2,14 @@
 
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 
 import click
 
 from rightsmanager.cli.options import data_option, json_option, key_files, rng_for, settings_of
+from rightsmanager.errors import InternalError
 from rightsmanager.keyring import create
 from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import configure_logs
@@ -34,12 +36,23 @@ def serve(data: Path, bind: str | None, workers: int | None, *, as_json: bool) -
         data, server={name: value for name, value in given.items() if value is not None}
     )
     configure_logs(settings.log)
+    refuse_taken(settings.server.bind)
     prepare(settings)
 
     def ready(address: str) -> None:
         announce(settings, address, as_json=as_json)
 
     Gunicorn(settings, ready).run()
+
+
+def refuse_taken(bind: str) -> None:
+    """Refuse an address that cannot be listened on: gunicorn would try it for five seconds."""
+    host, _, port = bind.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host.strip("[]"), int(port)), family=family).close()
+    except OSError as error:
+        raise InternalError(f"the server cannot listen on {bind}: {error.strerror}") from None
 
 
 def prepare(settings: Settings) -> None:
