@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from rightsmanager.protocol.wire import Kid
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.conftest import Command, Enrol, HeaderOf, Server, Start
+    from tests.e2e.conftest import Client, Command, Enrol, HeaderOf, Server, Start
 
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 
@@ -113,3 +114,20 @@ def test_an_address_that_is_none_is_refused_in_one_line(tmp_path: Path, bind: st
     serve = ["serve", "--data", str(tmp_path / "data"), "--bind", bind]
     refusal = CliRunner().invoke(rightsmanager, serve).exception
     assert "server.bind" in str(refusal)
+
+
+def test_an_address_that_is_taken_is_refused_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        serve = ["serve", "--data", str(tmp_path / "data"), "--bind", bind]
+        refusal = CliRunner().invoke(rightsmanager, serve).exception
+    assert f"cannot listen on {bind}" in str(refusal)
+
+
+def test_a_query_of_many_groups_gets_a_fault_and_no_page(
+    server: Server, client: Client, header_of: HeaderOf
+) -> None:
+    groups = ",".join(["(kid:header)"] * 10_000)
+    body = client.challenge(header_of(KID))
+    answer = server.post(body, f"/rightsmanager.asmx?cfg={groups}")
+    assert (answer.status, answer.code) == (500, "0x8004c604")
