@@ -27,7 +27,7 @@ from rightsmanager.services.license import Clock, LicenseService
 from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.seam import Seam, heard, load_callables
 from rightsmanager.services.signing import Signing
-from rightsmanager.settings import KeyringSettings, PolicySettings, Settings
+from rightsmanager.settings import KeyringSettings, Settings
 from rightsmanager.soap import application, operations, samples, wsdl
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.queries import Store, open_store
@@ -80,7 +80,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         content_keys=content_keys(settings, keyring),
         store=store,
         revocations=revocations,
-        policy=_policy(settings.policy),
+        policy=default_policy(settings),
         backend=backend,
         clock=surroundings.clock,
         rng=surroundings.rng,
@@ -118,6 +118,24 @@ def content_keys(settings: Settings, keyring: Keyring) -> ContentKeys:
     return ContentKeys(keyring.storage_key, seed)
 
 
+def default_policy(settings: Settings) -> Policy:
+    """Return what a licence grants when its request asks for nothing else."""
+    policy = settings.policy
+    return Policy(
+        security_level=policy.security_level,
+        persistent=policy.persistent,
+        play=policy.play,
+        valid_for=policy.valid_for,
+        output_levels=OutputLevels(
+            policy.compressed_digital_video,
+            policy.uncompressed_digital_video,
+            policy.analog_video,
+            policy.compressed_digital_audio,
+            policy.uncompressed_digital_audio,
+        ),
+    )
+
+
 def _front(settings: Settings, services: dict[str, application.ServiceOperation]) -> Front:
     server = settings.server
     roles = frozenset(operations.Role(role) for role in server.roles)
@@ -148,20 +166,4 @@ def _sources(settings: KeyringSettings) -> KeyringSources:
         server_keys=tuple(Path(file) for file in settings.server_keys),
         signing_key=Path(settings.signing_key) if settings.signing_key else None,
         signing_chain=Path(settings.signing_chain) if settings.signing_chain else None,
-    )
-
-
-def _policy(settings: PolicySettings) -> Policy:
-    return Policy(
-        security_level=settings.security_level,
-        persistent=settings.persistent,
-        play=settings.play,
-        valid_for=settings.valid_for,
-        output_levels=OutputLevels(
-            settings.compressed_digital_video,
-            settings.uncompressed_digital_video,
-            settings.analog_video,
-            settings.compressed_digital_audio,
-            settings.uncompressed_digital_audio,
-        ),
     )

@@ -33,6 +33,7 @@ REFERENCE: Final = Path("config/rightsmanager.toml")
 FILE_VARIABLE: Final = "RIGHTSMANAGER_CONFIG"
 PASSPHRASE_VARIABLE: Final = "RIGHTSMANAGER_PASSPHRASE"  # noqa: S105 -- a name
 DATA_FILE: Final = "rightsmanager.toml"
+DATABASE_FILE: Final = "rightsmanager.db"
 
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _LAST_PORT: Final = 0xFFFF
@@ -145,7 +146,7 @@ class Settings(BaseSettings):
     @property
     def effective_database_url(self) -> str:
         """The database's URL: the one that is set, else SQLite in the data folder."""
-        return self.database_url or f"sqlite:///{(self.data / 'rightsmanager.db').absolute()}"
+        return self.database_url or f"sqlite:///{(self.data / DATABASE_FILE).absolute()}"
 
 
 def load(file: Path | None, **overrides: Any) -> Settings:  # noqa: ANN401 -- any field of Settings

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "store": "errors crypto protocol",
     "device": "errors crypto protocol",
     "show": "errors crypto protocol",
+    "explain": "errors protocol policy show",
     "services": "errors crypto protocol keyring policy store",
     "soap": "errors crypto protocol keyring policy store services",
     "http": "errors crypto protocol keyring policy store services",

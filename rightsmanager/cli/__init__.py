@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "unrevoke": "rightsmanager.cli.revocation:unrevoke",
     "revocations": "rightsmanager.cli.revocation:revocations",
     "show": "rightsmanager.cli.show:show",
+    "explain": "rightsmanager.cli.explain:explain_",
     "request-token": "rightsmanager.cli.request_token:request_token",
 }
 """Where each command is, in the order in which help lists them."""

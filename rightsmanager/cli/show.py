@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -21,16 +21,23 @@ from rightsmanager.device.identity import ROOT_FILE
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.keyring.files import KeyFiles, read_file
 from rightsmanager.keyring.identities import METERING, ROOT, WMRMSERVER
-from rightsmanager.protocol.wire import decode_base64
-from rightsmanager.settings import Settings
+from rightsmanager.protocol.wire import Kid, decode_base64
+from rightsmanager.settings import DATABASE_FILE, Settings
 from rightsmanager.show import Check, Context, Description, Outcome, as_json, describe
+from rightsmanager.store.queries import open_store
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 """How much is read; messages have some ten thousand bytes."""
 NOT_RECOGNISED: Final = 2
 CHECKS_FAILED: Final = 1
 
-_STYLES: Final = {Outcome.OK: "green", Outcome.FAILED: "bold red", Outcome.NOT_POSSIBLE: "yellow"}
+_STYLES: Final = {
+    Outcome.OK: "green",
+    Outcome.FAILED: "bold red",
+    Outcome.NOT_POSSIBLE: "yellow",
+    Outcome.WARNING: "bold yellow",
+}
+_ALWAYS_COUNTED: Final = frozenset(Outcome) - {Outcome.WARNING}
 
 
 @click.command()
@@ -96,8 +103,8 @@ def as_tree(description: Description) -> Tree:
 def summary(description: Description) -> str:
     """Return how many checks there were, and what became of them."""
     counts = Counter(check.outcome for check in description.all_checks())
-    parts = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome)
-    return f"checks: {parts}"
+    counted = [each for each in Outcome if each in _ALWAYS_COUNTED or counts[each]]
+    return "checks: " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in counted)
 
 
 def _grow(tree: Tree, description: Description) -> None:
@@ -148,8 +155,26 @@ def _context(data: Path, folder: Path | None, *, show_keys: bool) -> Context:
         device_keys=() if device is None else (device.encryption_key,),
         device_level=None if device is None else device.chain.leaf.security_level,
         seeds=_seeds(settings),
+        is_stored=_is_stored(settings),
         show_keys=show_keys,
     )
+
+
+def _is_stored(settings: Settings) -> Callable[[Kid], bool]:
+    """Return what tells whether the data folder's store has a content key for a KID."""
+    if not settings.database_url and not (settings.data / DATABASE_FILE).is_file():
+        return lambda _: False
+    store = open_store(settings.effective_database_url)
+
+    def is_stored(kid: Kid) -> bool:
+        try:
+            with store.reading() as transaction:
+                return transaction.find_content_key(kid) is not None
+        except InternalError:
+            # Without the store, all else can be shown.
+            return False
+
+    return is_stored
 
 
 def _anchors(files: KeyFiles, settings: Settings, folder: Path | None) -> Iterator[p256.PublicKey]:
@@ -179,5 +204,5 @@ def _server_keys(files: KeyFiles, settings: Settings) -> tuple[p256.PrivateKey, 
 
 def _seeds(settings: Settings) -> dict[str, bytes]:
     configured = decode_base64(settings.license.key_seed, "license.key_seed")
-    own = {} if configured == TEST_KEY_SEED else {"the configured key seed": configured}
+    own = {} if configured in {b"", TEST_KEY_SEED} else {"the configured key seed": configured}
     return {"the Test Key Seed": TEST_KEY_SEED} | own

@@ -77,6 +77,11 @@ class Guid:
         """The spelling of XML elements."""
         return encode_base64(self.raw)
 
+    @property
+    def swapped(self) -> Self:
+        """The one that is meant where the two orders of bytes were mistaken for each other."""
+        return type(self)(uuid.UUID(bytes=self.raw).bytes_le)
+
     def __str__(self) -> str:
         return self.text
 

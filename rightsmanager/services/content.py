@@ -1,4 +1,8 @@
-"""Content keys: stored ones, encrypted at rest, else those made from the key seed."""
+"""Content keys: stored ones, encrypted at rest, else those made from the key seed.
+
+Without a seed a KID that has no stored key is refused. A KID's bytes have two orders, Microsoft's
+and that of its text; who mistakes one for the other is told so where the other KID is stored.
+"""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -6,7 +10,7 @@ from typing import Final
 from rightsmanager.crypto import aes
 from rightsmanager.crypto.keyseed import content_key
 from rightsmanager.crypto.random import Rng
-from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xmr.objects import KeyType
 from rightsmanager.store.queries import StoredKey, Transaction
@@ -33,11 +37,17 @@ class ContentKeys:
     storage_key: bytes = field(repr=False)
     """The keyring's key for what lies in the store, 32 bytes."""
     seed: bytes = field(repr=False)
+    """Empty where only stored keys are given out."""
 
     def find(self, transaction: Transaction, kid: Kid) -> FoundKey:
-        """Return the stored content key of a KID, else the one that the seed gives."""
+        """Return the stored content key of a KID, else the one that the seed gives.
+
+        Raises ServiceSpecific where there is neither.
+        """
         stored = transaction.find_content_key(kid)
         if stored is None:
+            if not self.seed:
+                raise _unknown(transaction, kid)
             return FoundKey(content_key(self.seed, kid.raw), None)
         return FoundKey(self.open(stored), KEY_TYPES[stored.key_type])
 
@@ -53,3 +63,14 @@ class ContentKeys:
             raise InternalError(
                 f"the stored content key of KID {stored.kid.text} does not open: {error.text}"
             ) from error
+
+
+def _unknown(transaction: Transaction, kid: Kid) -> ServiceSpecific:
+    """Return the refusal of a KID without content key."""
+    text = f"KID {kid.text} ({kid.base64}) has no stored content key, and there is no key seed"
+    other = kid.swapped
+    if transaction.find_content_key(other) is None:
+        return ServiceSpecific(text)
+    return ServiceSpecific(
+        f"{text}; KID {other.text} ({other.base64}), its bytes in the other order, has one"
+    )

@@ -1,6 +1,6 @@
 """What is known beside the thing itself: each aid makes more checks possible."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rightsmanager.crypto import p256
@@ -29,5 +29,7 @@ class Context:
         default_factory=lambda: {"the Test Key Seed": TEST_KEY_SEED}, repr=False
     )
     """Key seeds by what they are called, at least 30 bytes each."""
+    is_stored: Callable[[Kid], bool] = lambda _: False
+    """Whether the server has a content key stored for a KID."""
     show_keys: bool = False
     """Whether content keys become part of the description."""

@@ -1,7 +1,7 @@
 """What a thing says, as a tree of facts, and the outcome of every check that was made on it.
 
     description   name, value, meaning of the value, checks, children
-    check         name, outcome (ok, failed, not possible), text
+    check         name, outcome (ok, failed, not possible, warning), text
 
 The JSON form has the same names; what is empty is left out.
 """
@@ -20,6 +20,8 @@ class Outcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
     NOT_POSSIBLE = "not possible"
+    WARNING = "warning"
+    """Nothing is wrong, and yet it is not what was meant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """WRMHEADERs, PlayReady Objects and PSSH boxes.
 
-    form       the strict parser takes it
-    checksum   a KID's is that of a content key that is known
-    KIDs       a version 1 box names the KIDs of the header in it
+    form         the strict parser takes it
+    checksum     a KID's is that of a content key that is known
+    byte order   the store knows the KID as it is, not with its bytes in the other order
+    KIDs         a version 1 box names the KIDs of the header in it
 
 Whether a header is written canonical is a fact and no check: published ones are not.
 """
@@ -19,6 +20,7 @@ from rightsmanager.protocol.xmlview import Xml
 from rightsmanager.show.checks import attempt, compared, not_possible, unless_refused, verified
 from rightsmanager.show.context import Context
 from rightsmanager.show.description import Check, Description, Outcome
+from rightsmanager.show.kids import order_checks
 from rightsmanager.show.licenses import MAGIC as LICENSE_MAGIC
 from rightsmanager.show.licenses import describe_license
 from rightsmanager.show.values import binary, guid, kids
@@ -69,7 +71,11 @@ def _describe_kid(key: HeaderKid, context: Context) -> Description:
     if key.checksum is not None:
         facts.append(binary("CHECKSUM", key.checksum))
     return Description(
-        "KID", key.kid.text, key.kid.base64, tuple(facts), (_checksum_check(key, context),)
+        "KID",
+        key.kid.text,
+        key.kid.base64,
+        tuple(facts),
+        (_checksum_check(key, context), *order_checks(key.kid, context)),
     )
 
 

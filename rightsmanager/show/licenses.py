@@ -7,6 +7,7 @@ CMAC             the integrity key beside the content key verifies the licence
 security level   the device has it
 uplink           the root's content key has the checksum of the root KID
 time             now is not after its end
+byte order       the store knows the KID as it is, not with its bytes in the other order
 """
 
 from dataclasses import replace
@@ -23,6 +24,7 @@ from rightsmanager.protocol.xmr.table import LAYOUTS, build_objects, parse_objec
 from rightsmanager.show.checks import attempt, compared, not_possible, unless_refused, verified
 from rightsmanager.show.context import Context
 from rightsmanager.show.description import Check, Description, Outcome
+from rightsmanager.show.kids import order_checks
 from rightsmanager.show.nodes import Grammar, Node, describe_node, find, find_all, read_nodes
 from rightsmanager.show.values import binary, time_text
 
@@ -66,6 +68,7 @@ def describe_license(data: bytes, context: Context, name: str = "XMR licence") -
             *_uplink_checks(nodes, context),
             *_level_checks(nodes, context),
             *_time_checks(nodes, context.now),
+            *_order_checks(nodes, context),
         ),
     )
 
@@ -259,3 +262,8 @@ def _time_checks(nodes: tuple[Node, ...], now: int) -> tuple[Check, ...]:
             "time", holds=now <= expiration.end, text=f"ends {when}", otherwise=f"ended {when}"
         ),
     )
+
+
+def _order_checks(nodes: tuple[Node, ...], context: Context) -> tuple[Check, ...]:
+    key = find(nodes, xmr.ContentKey)
+    return () if key is None else order_checks(key.kid, context)

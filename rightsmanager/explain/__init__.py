@@ -1,0 +1,22 @@
+"""Which licences would that URL give? What a request asks, told without a challenge.
+
+`questions` finds out what somebody has in hand, `explanation` answers, `warnings` says what the
+server gives and a client has no use for, `reference` is the documentation of all parameters.
+"""
+
+from rightsmanager.explain.explanation import Explanation, Translation, explain
+from rightsmanager.explain.forms import explain_form
+from rightsmanager.explain.questions import Question, find_question
+from rightsmanager.explain.reference import Row, parameter_rows, parameters_markdown
+
+__all__ = [
+    "Explanation",
+    "Question",
+    "Row",
+    "Translation",
+    "explain",
+    "explain_form",
+    "find_question",
+    "parameter_rows",
+    "parameters_markdown",
+]

@@ -1,0 +1,197 @@
+"""The answer: the licences that a request would get, what is wrong with it, and warnings.
+
+Nothing here knows the client. What depends on its certificate is a warning, and content that is not
+named is assumed to have the KIDs that are asked for.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from rightsmanager.errors import ServiceSpecific, StatusCode
+from rightsmanager.explain.questions import Question
+from rightsmanager.explain.warnings import FAULTS, find_warnings
+from rightsmanager.policy.decision import decide_grants
+from rightsmanager.policy.grants import Grant, Policy
+from rightsmanager.policy.kinds import HEADER
+from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.policy.query import (
+    Spelling,
+    find_wishes,
+    read_group,
+    split_custom_data,
+    split_query,
+    write,
+)
+from rightsmanager.policy.raw import Named
+from rightsmanager.policy.wishes import Wish
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wrmheader import Header, HeaderKid, Version
+from rightsmanager.show.description import Description
+from rightsmanager.show.licenses import describe_objects
+
+ASSUMED_KID: Final = Kid(bytes(16))
+"""Stands for the header's KID where nobody says which header."""
+PROBLEMS_MOST: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The same request in one of the spellings."""
+
+    spelling: Spelling
+    text: str
+    """The query or CustomData, or why there is none."""
+    is_possible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a request would get."""
+
+    problems: tuple[str, ...] = ()
+    """Why it is refused with 0x8004c604; none if it is not."""
+    fault: str | None = None
+    """The fault that it asks for."""
+    licenses: tuple[Description, ...] = ()
+    warnings: tuple[str, ...] = ()
+    translations: tuple[Translation, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the request gets no answer but a refusal."""
+        return bool(self.problems)
+
+
+def explain(question: Question, default: Policy, now: int) -> Explanation:
+    """Return what a request would get from a server with this default policy; now: Unix seconds."""
+    try:
+        wishes = find_wishes(question.query, question.custom_data)
+    except ServiceSpecific as refusal:
+        return Explanation(_problems(question, refusal))
+    translations = tuple(_translate(wishes, spelling) for spelling in Spelling if wishes)
+    fault = _fault(wishes)
+    header = question.header or _assumed_header(wishes)
+    try:
+        grants = () if fault else decide_grants(wishes, header, default).grants
+    except ServiceSpecific as refusal:
+        return Explanation((refusal.text,), translations=translations)
+    return Explanation(
+        fault=fault,
+        licenses=tuple(_describe(grant, number, now) for number, grant in enumerate(grants, 1)),
+        warnings=find_warnings(question, wishes, grants, now),
+        translations=translations,
+    )
+
+
+def _assumed_header(wishes: Sequence[Wish]) -> Header:
+    """Return a header with the KIDs that are asked for, root licences' aside."""
+    named: dict[Kid, None] = {}
+    for wish in wishes or ((),):
+        values: dict[str, Any] = {parameter.name: value for parameter, value in wish}
+        kid = values.get("kid", HEADER)
+        if kid == HEADER:
+            named[ASSUMED_KID] = None
+        elif not values.get("isroot"):
+            named[kid] = None
+    kids = tuple(HeaderKid(kid, None) for kid in named or (ASSUMED_KID,))
+    return Header(Version.V4_3, kids)
+
+
+# --- what is wrong --------------------------------------------------------------------------------
+
+
+def _problems(question: Question, first: ServiceSpecific) -> tuple[str, ...]:
+    """Return everything that is wrong with single values, or else what was found first."""
+    texts = dict.fromkeys(islice(_refused_items(question), PROBLEMS_MOST))
+    return tuple(texts) if first.text in texts else (first.text, *texts)
+
+
+def _refused_items(question: Question) -> Iterator[str]:
+    for spelling, group in _groups(question):
+        for item in group.items:
+            try:
+                read_group(spelling, Named((item,)))
+            except ServiceSpecific as refusal:
+                yield refusal.text
+
+
+def _groups(question: Question) -> list[tuple[Spelling, Named]]:
+    try:
+        spelling, groups = split_query(question.query)
+        if not groups:
+            spelling, groups = Spelling.JSON, split_custom_data(question.custom_data or "")
+    except ServiceSpecific:
+        return []
+    return [(spelling, group) for group in groups]
+
+
+# --- faults on request ----------------------------------------------------------------------------
+
+
+def _fault(wishes: Sequence[Wish]) -> str | None:
+    """Return the fault that a request asks for; the first licence that asks for one counts."""
+    for wish in wishes:
+        asked = {parameter.sets: (parameter.name, value) for parameter, value in wish if value}
+        place = next((place for place in FAULTS if place in asked), None)
+        if place is not None:
+            name, value = asked[place]
+            status = StatusCode(_STATUS.get(place, value))
+            words = status.name.replace("_", " ").lower()
+            return f"{name} answers with the fault {status.hex}, {words}"
+    return None
+
+
+_STATUS: Final[dict[str, StatusCode]] = {
+    "reply.client_info": StatusCode.SERVICE_SPECIFIC,
+    "reply.revoked": StatusCode.DEVICE_CERTIFICATE_REVOKED,
+}
+"""What parameters answer with, by what they set; others with their value."""
+
+
+# --- licences -------------------------------------------------------------------------------------
+
+
+def _describe(grant: Grant, number: int, now: int) -> Description:
+    kind = "root licence" if grant.is_root else "licence"
+    chained = () if grant.root_kid is None else (_kid("chained to root", grant.root_kid),)
+    key_type = grant.key_type
+    return Description(
+        f"{kind} {number}",
+        meaning="persistent" if grant.policy.persistent else "non-persistent",
+        children=(
+            _kid("KID", grant.kid),
+            Description("content key", _key_source(grant)),
+            Description("key type", _KEY_TYPE if key_type is None else key_type.name),
+            *chained,
+            *describe_objects(policy_objects(grant.policy, now)),
+        ),
+    )
+
+
+_KEY_TYPE: Final = "as stored for the KID, else AES_CTR"
+
+
+def _kid(name: str, kid: Kid) -> Description:
+    if kid == ASSUMED_KID:
+        return Description(name, HEADER, "one licence for each KID of the header")
+    return Description(name, kid.text, kid.base64)
+
+
+def _key_source(grant: Grant) -> str:
+    if grant.content_key is not None:
+        return "given in the request"
+    if grant.key_seed is not None:
+        return "made from the key seed in the request"
+    return "the one that the server has for the KID"
+
+
+# --- spellings ------------------------------------------------------------------------------------
+
+
+def _translate(wishes: tuple[Wish, ...], spelling: Spelling) -> Translation:
+    try:
+        return Translation(spelling, write(wishes, spelling))
+    except ServiceSpecific as refusal:
+        return Translation(spelling, refusal.text, is_possible=False)
