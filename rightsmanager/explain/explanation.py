@@ -137,7 +137,7 @@ def _fault(wishes: Sequence[Wish]) -> str | None:
         place = next((place for place in FAULTS if place in asked), None)
         if place is not None:
             name, value = asked[place]
-            status = StatusCode(_STATUS.get(place, value))
+            status = _STATUS.get(place) or value
             words = status.name.replace("_", " ").lower()
             return f"{name} answers with the fault {status.hex}, {words}"
     return None
