@@ -67,6 +67,8 @@ class Opening:
     backend: p256.Backend
     held: HeldLists = NO_LISTS
     """The revocation lists that the device was given."""
+    roots: Roots = field(default_factory=dict, repr=False)
+    """Of root licences that the device has."""
 
 
 def open_reply(
@@ -98,7 +100,8 @@ def open_licenses(raws: Sequence[bytes], opening: Opening) -> tuple[OpenedLicens
     Raises InvalidMessage.
     """
     bound = {raw: open_license(raw, opening) for raw in raws if not _is_chained(raw)}
-    roots = {license_.kid: license_.content_key for license_ in bound.values()}
+    here = {license_.kid: license_.content_key for license_ in bound.values()}
+    roots = {**opening.roots, **here}
     return tuple(bound.get(raw) or open_license(raw, opening, roots) for raw in raws)
 
 

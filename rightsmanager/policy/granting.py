@@ -64,7 +64,6 @@ def grants_of(wishes: Sequence[Wish], header: Header, default: Policy) -> tuple[
         return ()
     grants = [grant for wish in wishes for grant in _grants(wish, header, default)]
     _refuse_twice(grants)
-    _refuse_rootless(grants)
     return tuple(sorted(grants, key=lambda grant: not grant.is_root))
 
 
@@ -193,13 +192,3 @@ def _refuse_twice(grants: Sequence[Grant]) -> None:
                 f"kid {grant.kid.text} is asked for twice, expected one licence for each key"
             )
         seen.add(grant.kid)
-
-
-def _refuse_rootless(grants: Sequence[Grant]) -> None:
-    roots = {grant.kid for grant in grants if grant.is_root}
-    for grant in grants:
-        if grant.root_kid is not None and grant.root_kid not in roots:
-            raise ServiceSpecific(
-                f"rootid is {grant.root_kid.text}, expected the kid of a group with isroot:true in "
-                "the same request"
-            )

@@ -20,6 +20,10 @@ KEY_TYPES: Final = {"aesctr": KeyType.AES_CTR, "aescbc": KeyType.AES_CBC}
 """The spellings of a stored key's type."""
 
 
+_ROOT: Final = b"root"
+"""What tells the key of a root licence from a content key of the same KID."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundKey:
     """A content key in the clear, on its way into a licence."""
@@ -57,11 +61,22 @@ class ContentKeys:
 
     def open(self, stored: StoredKey) -> bytes:
         """Return the content key, 16 bytes; raises InternalError where it was altered."""
+        return self._open(stored.kid, stored.sealed, stored.kid.raw)
+
+    def seal_root(self, kid: Kid, key: bytes, rng: Rng) -> bytes:
+        """Return the content key of a root licence, 16 bytes, as the store keeps it: 44 bytes."""
+        return aes.gcm_seal(self.storage_key, key, _ROOT + kid.raw, rng)
+
+    def open_root(self, kid: Kid, sealed: bytes) -> bytes:
+        """Return the content key of a root licence, 16 bytes; raises InternalError as `open`."""
+        return self._open(kid, sealed, _ROOT + kid.raw)
+
+    def _open(self, kid: Kid, sealed: bytes, associated: bytes) -> bytes:
         try:
-            return aes.gcm_open(self.storage_key, stored.sealed, stored.kid.raw)
+            return aes.gcm_open(self.storage_key, sealed, associated)
         except InvalidMessage as error:
             raise InternalError(
-                f"the stored content key of KID {stored.kid.text} does not open: {error.text}"
+                f"the stored content key of KID {kid.text} does not open: {error.text}"
             ) from error
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from rightsmanager.crypto import p256
 from rightsmanager.crypto.keyseed import content_key
 from rightsmanager.crypto.random import Rng
-from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.errors import InvalidMessage, ServiceSpecific
 from rightsmanager.policy.decision import Asked, Decision, decide
 from rightsmanager.policy.grants import Grant, Policy, describe, refuse_security_level
 from rightsmanager.policy.licenses import policy_objects
@@ -81,6 +81,8 @@ class _Issued:
     """What stands recorded of a reply."""
 
     issues: tuple[_Issue, ...]
+    roots: Mapping[Kid, ClearKey] = field(default_factory=dict)
+    """What leaves are chained to: the root licences of this reply, or earlier ones."""
     transaction_id: TransactionId | None = None
     """What the device shall acknowledge the licences under."""
 
@@ -135,7 +137,6 @@ class LicenseService:
             raise decision.refusal
         if self.seam.is_used:
             decision = self._ask_operator(_facts(request, challenge), decision)
-        _refuse_rootless(decision.grants)
         return decision
 
     def _ask_operator(self, facts: Facts, decision: Decision) -> Decision:
@@ -168,6 +169,7 @@ class LicenseService:
             ]
             rows = _rows(request, challenge, issues, now)
             recorded = transaction.record_licenses(rows)
+            roots = self._roots(transaction, rows[0].device, issues)
             transaction_id = self._transaction_id(rows[0].request, decision)
             if transaction_id is not None:
                 transaction.record_transaction(transaction_id, rows[0].device, rows[0].request)
@@ -176,8 +178,32 @@ class LicenseService:
                 replace(issue, rights_id=rights_id)
                 for issue, rights_id in zip(issues, recorded, strict=True)
             ),
+            roots,
             transaction_id,
         )
+
+    def _roots(
+        self, transaction: Transaction, device: str, issues: Sequence[_Issue]
+    ) -> Mapping[Kid, ClearKey]:
+        """Return the roots that the leaves need, those of this reply kept for later leaves."""
+        roots = {issue.grant.kid: issue.clear for issue in issues if issue.grant.is_root}
+        for root in roots.values():
+            sealed = self.content_keys.seal_root(root.kid, root.key, self.rng)
+            transaction.record_root(device, root.kid, sealed)
+        for issue in issues:
+            kid = issue.grant.root_kid
+            if kid is not None and kid not in roots:
+                roots[kid] = self._earlier_root(transaction, device, kid)
+        return roots
+
+    def _earlier_root(self, transaction: Transaction, device: str, kid: Kid) -> ClearKey:
+        sealed = transaction.find_root(device, kid)
+        if sealed is None:
+            raise ServiceSpecific(
+                f"rootid is {kid.text}, expected the kid of a group with isroot:true in the same "
+                "request or of a root licence that the device got before"
+            )
+        return ClearKey(kid, KeyType.AES_CTR, self.content_keys.open_root(kid, sealed))
 
     def _find_key(self, transaction: Transaction, grant: Grant) -> FoundKey:
         if grant.content_key is not None:
@@ -211,10 +237,9 @@ class LicenseService:
     ) -> bytes:
         persistent = any(issue.grant.policy.persistent for issue in issued.issues)
         device_key = encryption_key(challenge.signer.leaf)
-        roots = {issue.grant.kid: issue.clear for issue in issued.issues if issue.grant.is_root}
         response = LicenseResponse(
             licenses=tuple(
-                _license(issue, self._seal_key(issue, roots, device_key), now)
+                _license(issue, self._seal_key(issue, issued.roots, device_key), now)
                 for issue in issued.issues
             ),
             response_id=self.rng(RESPONSE_ID_LENGTH),
@@ -259,14 +284,6 @@ def _license(issue: _Issue, sealed: SealedKey, now: int) -> bytes:
         (*policy_objects(issue.grant.policy, now), sealed.material),
         sealed.integrity_key,
     )
-
-
-def _refuse_rootless(grants: Sequence[Grant]) -> None:
-    """Refuse a leaf whose root is not among the grants: nothing could seal it."""
-    roots = {grant.kid for grant in grants if grant.is_root}
-    for grant in grants:
-        if grant.root_kid is not None and grant.root_kid not in roots:
-            raise InternalError(f"the root of the leaf licence for KID {grant.kid} is not granted")
 
 
 def encryption_key(leaf: Certificate) -> p256.PublicKey:

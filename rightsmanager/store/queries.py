@@ -26,6 +26,7 @@ from rightsmanager.store.acknowledgements import (
     AcknowledgementQueries,
 )
 from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQueries
+from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
 from rightsmanager.store.statements import (
     Clause,
     compile_statement,
@@ -67,7 +68,7 @@ class StoredKey:
     added_at: int
 
 
-class Transaction(RevocationQueries, AcknowledgementQueries):
+class Transaction(RevocationQueries, AcknowledgementQueries, RootQueries):
     """What can be found and recorded within one transaction."""
 
     def find_content_key(self, kid: Kid) -> StoredKey | None:
@@ -268,6 +269,7 @@ _BEGIN: Final = {"sqlite": "BEGIN IMMEDIATE", "postgresql": ""}
 _STATEMENTS: Final[Mapping[str, Clause]] = {
     **REVOCATION_STATEMENTS,
     **ACKNOWLEDGEMENT_STATEMENTS,
+    **ROOT_STATEMENTS,
     "find content key": lambda _: select(CONTENT_KEYS).where(
         CONTENT_KEYS.c.kid == bindparam("kid")
     ),

@@ -42,6 +42,17 @@ LICENSES: Final = Table(
 )
 """Each licence that was issued."""
 
+ROOT_LICENSES: Final = Table(
+    "root_licenses",
+    METADATA,
+    Column("device", String(44), primary_key=True),
+    Column("kid", LargeBinary(16), primary_key=True),
+    # As in content_keys: the request may have given a key that nothing else knows.
+    Column("sealed", LargeBinary(44), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The last root licence of each device and KID, so that a leaf may be asked for alone."""
+
 CONTENT_KEYS: Final = Table(
     "content_keys",
     METADATA,

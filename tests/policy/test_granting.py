@@ -131,17 +131,9 @@ def test_a_root_may_be_asked_for_alone() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        f"cfg=(rootid:{ROOT},kid:header)",
-        f"cfg=(rootid:{KIDS[0]},kid:header)",
-        f"cfg=(rootid:{ROOT},kid:{KIDS[0]}),(kid:{KIDS[1]})",
-    ],
-)
-def test_a_leaf_without_its_root_is_refused(query: str) -> None:
-    text = refusal(query, header(*KIDS[:2]) if "," in query[30:] else None)
-    assert "expected the kid of a group with isroot:true in the same request" in text
+def test_a_leaf_may_be_asked_for_alone() -> None:
+    (leaf,) = grants(f"cfg=(rootid:{ROOT},kid:header)")
+    assert (leaf.root_kid, leaf.is_root) == (ROOT, False)
 
 
 # --- combinations ---------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """The licence service issues what the URL or CustomData asks, as the second client reads it."""
 
 from base64 import b64decode
+from collections.abc import Mapping
+from types import MappingProxyType
 from xml.sax.saxutils import escape
 
 import pytest
@@ -9,7 +11,7 @@ from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.device import Device, OpenedLicense, Opening
 from rightsmanager.device.opening import open_reply
-from rightsmanager.errors import DeviceCertificateRevoked, Refusal, ServiceSpecific
+from rightsmanager.errors import DeviceCertificateRevoked, InvalidMessage, Refusal, ServiceSpecific
 from rightsmanager.policy.decision import SPECIAL_CHAINED, SPECIAL_ROOT
 from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.bcert import ChainVerifier, parse_chain
@@ -55,7 +57,10 @@ def asked(service: LicenseService, query: str, wish: second.Wish = ONE) -> Reply
 
 
 def opened(
-    service: LicenseService, query: str, wish: second.Wish = ONE
+    service: LicenseService,
+    query: str,
+    wish: second.Wish = ONE,
+    roots: Mapping[Kid, bytes] = MappingProxyType({}),
 ) -> tuple[LicenseResponse, tuple[OpenedLicense, ...]]:
     """Return the reply as the project's own device opens it, which knows leaf licences."""
     reply = ask(service, second.challenge(world.CLIENT, wish), query)
@@ -67,7 +72,7 @@ def opened(
     head = f'<s:Envelope xmlns:s="{second.SOAP11}"><s:Body>'.encode()
     return open_reply(
         parse_envelope(head + reply + b"</s:Body></s:Envelope>"),
-        Opening(device, ChainVerifier((public_key(world.ROOT),)), PORTABLE),
+        Opening(device, ChainVerifier((public_key(world.ROOT),)), PORTABLE, roots=roots),
         parse_header(wish.header),
         second.NONCE,
         world.NOW,
@@ -179,6 +184,31 @@ def test_root_and_leaf_are_opened_one_through_the_other(store: Store) -> None:
 def test_a_root_may_be_asked_for_alone(store: Store) -> None:
     _, (root,) = opened(make_service(store), f"cfg=(isroot:true,kid:{ROOT})")
     assert (root.kid, root.content_key) == (ROOT, content_key(TEST_KEY_SEED, ROOT.raw))
+
+
+def test_a_leaf_may_be_asked_for_once_the_device_has_its_root(store: Store) -> None:
+    service = make_service(store)
+    _, (root,) = opened(service, f"cfg=(isroot:true,kid:{ROOT},contentkey:{second.b64(KEY)})")
+    query = f"cfg=(rootid:{ROOT},kid:header)"
+    _, (leaf,) = opened(service, query, roots={ROOT: root.content_key})
+    assert (leaf.root_kid, leaf.content_key) == (ROOT, content_key(TEST_KEY_SEED, KIDS[0]))
+    with pytest.raises(InvalidMessage, match="needs the root licence"):
+        opened(service, query)
+
+
+def test_a_leaf_is_chained_to_the_root_that_the_device_got_last(store: Store) -> None:
+    service = make_service(store)
+    for key in (KEY, bytes(16)):
+        opened(service, f"cfg=(isroot:true,kid:{ROOT},contentkey:{second.b64(key)})")
+    _, (leaf,) = opened(service, f"cfg=(rootid:{ROOT})", roots={ROOT: bytes(16)})
+    assert leaf.content_key == content_key(TEST_KEY_SEED, KIDS[0])
+
+
+def test_a_leaf_without_a_root_is_refused_by_name(store: Store) -> None:
+    refusal = refused(store, f"cfg=(rootid:{ROOT})")
+    assert f"rootid is {ROOT}, expected the kid of a group with isroot:true" in refusal.text
+    assert "or of a root licence that the device got before" in refusal.text
+    assert issued(store) == []
 
 
 def test_a_key_of_old_test_content_gets_root_and_leaf_without_parameters(store: Store) -> None:
