@@ -20,6 +20,7 @@ from rightsmanager.crypto import p256
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.bcert import Chain
 from rightsmanager.protocol.challenge import server_keys
+from rightsmanager.protocol.elements import child, text_of
 from rightsmanager.protocol.envelope import Envelope
 from rightsmanager.protocol.exchange import (
     Answered,
@@ -32,7 +33,6 @@ from rightsmanager.protocol.exchange import (
     seal_asking,
 )
 from rightsmanager.protocol.wire import Kid, TransactionId
-from rightsmanager.protocol.xmlsec import child, text_of
 
 FORM: Final = Form("AcknowledgeLicense", "LicenseAcknowledgement", "LicenseAcknowledgementResponse")
 STORED: Final = 0

@@ -31,6 +31,15 @@ from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch
 from rightsmanager.protocol import wrmheader, xmlsec
 from rightsmanager.protocol.bcert import Chain, KeyUsage
 from rightsmanager.protocol.bcert.lru import Lru
+from rightsmanager.protocol.elements import (
+    Fields,
+    child,
+    number_of,
+    optional_child,
+    plain_text,
+    text_of,
+    written,
+)
 from rightsmanager.protocol.envelope import Envelope, SoapVersion, parse_xml
 from rightsmanager.protocol.wire import (
     HEADER,
@@ -41,7 +50,6 @@ from rightsmanager.protocol.wire import (
     decode_base64,
     encode_base64,
 )
-from rightsmanager.protocol.xmlsec import Fields, child, number_of, optional_child, text_of
 
 SERVER_KEY_NAME: Final = "WMRMServer"
 NONCE_LENGTH: Final = 16
@@ -137,7 +145,7 @@ class ChallengeReader:
 
     def header(self, element: etree._Element, plain: bytes) -> wrmheader.Header:
         """Return the header of a WRMHEADER element in a text; raises InvalidMessage."""
-        text = xmlsec.written(element, plain)
+        text = written(element, plain)
         known = self._headers.find(text) if text else None
         if known is None:
             known = wrmheader.parse_header_element(element)
@@ -233,8 +241,7 @@ def parse_chains(data: etree._Element, parse_chain: Callable[[bytes], Chain]) ->
     if not elements:
         raise InvalidMessage("CertificateChains is empty, expected a CertificateChain")
     return tuple(
-        parse_chain(decode_base64(xmlsec.plain_text(element), "CertificateChain"))
-        for element in elements
+        parse_chain(decode_base64(plain_text(element), "CertificateChain")) for element in elements
     )
 
 

@@ -33,10 +33,10 @@ from rightsmanager.protocol.challenge import (
     served_version,
     signer_of,
 )
+from rightsmanager.protocol.elements import Fields, child
 from rightsmanager.protocol.envelope import Envelope, parse_xml
 from rightsmanager.protocol.response import response_wrapper, seal_response
 from rightsmanager.protocol.wire import PROTOCOLS, XMLDSIG, decode_base64, encode_base64
-from rightsmanager.protocol.xmlsec import Fields, child
 
 VERSION: Final = 1
 _SERVED: Final = frozenset({VERSION})

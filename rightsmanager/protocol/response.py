@@ -29,6 +29,14 @@ from rightsmanager.crypto import p256
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol import xmlsec
 from rightsmanager.protocol.challenge import escape_text
+from rightsmanager.protocol.elements import (
+    child,
+    number_of,
+    optional_child,
+    optional_text,
+    plain_text,
+    text_of,
+)
 from rightsmanager.protocol.envelope import Envelope, SoapVersion
 from rightsmanager.protocol.wire import (
     MESSAGES,
@@ -39,7 +47,6 @@ from rightsmanager.protocol.wire import (
     decode_base64,
     encode_base64,
 )
-from rightsmanager.protocol.xmlsec import child, number_of, optional_child, optional_text, text_of
 
 RESPONSE_VERSION: Final = 1
 RESPONSE_ID_LENGTH: Final = 32
@@ -218,7 +225,7 @@ def response_wrapper(envelope: Envelope, operation: str) -> etree._Element:
 
 def _licenses(element: etree._Element) -> tuple[bytes, ...]:
     licenses = child(element, PROTOCOLS, "Licenses").findall(f"{{{PROTOCOLS}}}License")
-    return tuple(decode_base64(xmlsec.plain_text(text), "License") for text in licenses)
+    return tuple(decode_base64(plain_text(text), "License") for text in licenses)
 
 
 def _revocation_lists(element: etree._Element) -> tuple[RevocationList, ...]:

@@ -26,7 +26,7 @@ Source: published samples of messages; XML Encryption and XML Signature of the W
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,6 +35,18 @@ from lxml import etree
 from rightsmanager.crypto import aes, p256
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.elements import (
+    WHITE_SPACE,
+    canonical,
+    child,
+    local_name,
+    only_tag,
+    optional_child,
+    plain_text,
+    raw_slice,
+    text_of,
+    written,
+)
 from rightsmanager.protocol.envelope import Envelope, parse_xml
 from rightsmanager.protocol.wire import (
     PROTOCOLS,
@@ -57,135 +69,13 @@ _CIPHERTEXT_LENGTH: Final = 128
 _DIGEST_LENGTH: Final = 32
 _SIGNATURE_LENGTH: Final = 64
 _POINT_LENGTH: Final = 64
-_DIGITS: Final = len(str(2**64))
-_WHITE_SPACE: Final = " \t\r\n"
-"""XML's own; Python's would strip more."""
-_AFTER_NAME: Final = b" \t\r\n/>"
-"""What may follow the name in a start tag."""
-
-
-# --- reading an element -------------------------------------------------------------------------
-
-
-def child(parent: etree._Element, namespace: str, name: str) -> etree._Element:
-    """Return the one child of that name; raises InvalidMessage if there is none or several."""
-    found = optional_child(parent, namespace, name)
-    if found is None:
-        raise InvalidMessage(f"{_local(parent)} has no element {name} of namespace {namespace!r}")
-    return found
-
-
-def optional_child(parent: etree._Element, namespace: str, name: str) -> etree._Element | None:
-    """Return the child of that name or None; raises InvalidMessage if there are several."""
-    found = parent.iterchildren(f"{{{namespace}}}{name}" if namespace else name)
-    first = next(found, None)
-    if first is not None and next(found, None) is not None:
-        raise InvalidMessage(f"{_local(parent)} has several elements {name}, expected one")
-    return first
-
-
-class Fields:
-    """The children of an element by local name, found in one pass; each may stand there once.
-
-    Children of another namespace are not seen. Raises InvalidMessage for a name that is there
-    twice or, when it is asked for, not at all.
-    """
-
-    __slots__ = ("_found", "_parent")
-
-    def __init__(self, parent: etree._Element, namespace: str) -> None:
-        prefix = f"{{{namespace}}}" if namespace else ""
-        length = len(prefix)
-        self._parent = parent
-        self._found: dict[str, etree._Element] = {}
-        for element in parent:
-            tag = element.tag
-            # The tag of a comment or a processing instruction is no string.
-            if not (isinstance(tag, str) and tag.startswith(prefix)):
-                continue
-            if self._found.setdefault(tag[length:], element) is not element:
-                raise InvalidMessage(
-                    f"{_local(parent)} has several elements {tag[length:]}, expected one"
-                )
-
-    def element(self, name: str) -> etree._Element:
-        """Return the child of that name."""
-        found = self._found.get(name)
-        if found is None:
-            raise InvalidMessage(f"{_local(self._parent)} has no element {name}")
-        return found
-
-    def optional(self, name: str) -> etree._Element | None:
-        """Return the child of that name or None."""
-        return self._found.get(name)
-
-    def text(self, name: str) -> str:
-        """Return the text of the child of that name, without the white space around it."""
-        return plain_text(self.element(name))
-
-    def optional_text(self, name: str) -> str | None:
-        """Return the text of the child of that name, unchanged, or None."""
-        found = self._found.get(name)
-        return None if found is None else _text(found)
-
-    def number(self, name: str) -> int:
-        """Return the unsigned decimal number in the child of that name, below 2^64."""
-        return _number(self.text(name), name)
-
-
-def text_of(parent: etree._Element, namespace: str, name: str) -> str:
-    """Return the text of the one child of that name, without the white space around it."""
-    return plain_text(child(parent, namespace, name))
-
-
-def optional_text(parent: etree._Element, namespace: str, name: str) -> str | None:
-    """Return the text of the child of that name, unchanged, or None."""
-    found = optional_child(parent, namespace, name)
-    return None if found is None else _text(found)
-
-
-def number_of(parent: etree._Element, namespace: str, name: str) -> int:
-    """Return the unsigned decimal number in the one child of that name, below 2^64."""
-    return _number(text_of(parent, namespace, name), name)
-
-
-def _number(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) < 2**64):
-        raise InvalidMessage(f"{name} is {text[:32]!r}, expected a decimal number below 2^64")
-    return int(text)
-
-
-def plain_text(element: etree._Element) -> str:
-    """Return the text of an element that may hold nothing else, without white space around it."""
-    return _text(element).strip(_WHITE_SPACE)
-
-
-def canonical(element: etree._Element) -> bytes:
-    """Return exclusive C14N of the element: what a signature over it covers.
-
-    Raises InvalidMessage for what has none, such as a relative namespace.
-    """
-    try:
-        return etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
-    except etree.C14NError as error:
-        raise InvalidMessage(f"{_local(element)} has no canonical form: {error}") from None
-
-
-def _text(element: etree._Element) -> str:
-    if next(element.iterchildren(), None) is not None:
-        raise InvalidMessage(f"{_local(element)} has child nodes, expected text only")
-    return element.text or ""
-
-
-def _local(element: etree._Element) -> str:
-    return etree.QName(element).localname
 
 
 def _algorithm(parent: etree._Element, namespace: str, name: str, expected: str) -> None:
     actual = child(parent, namespace, name).get("Algorithm")
     if actual != expected:
         raise InvalidMessage(
-            f"{_local(parent)}/{name} has Algorithm {actual!r}, expected {expected!r}"
+            f"{local_name(parent)}/{name} has Algorithm {actual!r}, expected {expected!r}"
         )
 
 
@@ -213,7 +103,7 @@ def find_encrypted(element: etree._Element, plain: bytes) -> Encrypted:
     if values is None:
         return parse_encrypted(encrypted)
     key_name, wrapped_key, ciphertext = values
-    return _encrypted(key_name.decode().strip(_WHITE_SPACE), wrapped_key, ciphertext)
+    return _encrypted(key_name.decode().strip(WHITE_SPACE), wrapped_key, ciphertext)
 
 
 def build_encrypted(encrypted: Encrypted) -> str:
@@ -383,11 +273,11 @@ def verify_digest(
     text = canonical(element)
     if _has_digest(text, signature):
         return b""
-    raw = _raw_slice(element, document)
-    if _has_digest(raw, signature) and canonical(parse_xml(raw, _local(element))) == text:
+    raw = raw_slice(element, document)
+    if _has_digest(raw, signature) and canonical(parse_xml(raw, local_name(element))) == text:
         return b""
     raise InvalidMessage(
-        f"DigestValue is not the SHA-256 of {_local(element)}: it was altered after signing"
+        f"DigestValue is not the SHA-256 of {local_name(element)}: it was altered after signing"
     )
 
 
@@ -421,51 +311,6 @@ def _has_digest(text: bytes, signature: Signature) -> bool:
     return bool(text) and hmac.compare_digest(hashlib.sha256(text).digest(), signature.digest)
 
 
-def written(element: etree._Element, plain: bytes) -> bytes:
-    """Return the element as it stands in a plain text if it says the same alone, else nothing.
-
-    It does if it is the only one of its name, declares its own default namespace, and uses no
-    prefix that the elements around it declare.
-    """
-    name = _local(element).encode()
-    start, end = _only_tag(element, name, plain), b"</" + name + b">"
-    text = plain[start : plain.rfind(end) + len(end)] if start >= 0 else b""
-    if not text.startswith(b"<" + name + b' xmlns="'):
-        return b""
-    parent = element.getparent()
-    prefixes = () if parent is None else filter(None, parent.nsmap)
-    return b"" if any(prefix.encode() + b":" in text for prefix in prefixes) else text
-
-
-def _only_tag(element: etree._Element, name: bytes, plain: bytes) -> int:
-    """Return where in a plain text the element begins if no other has its name, else -1."""
-    tag = b"<" + name
-    found = [at for at in _places(tag, plain) if plain[at + len(tag)] in _AFTER_NAME]
-    return found[0] if len(found) == 1 and element.prefix is None else -1
-
-
-def _places(piece: bytes, text: bytes) -> Iterator[int]:
-    at = text.find(piece)
-    while at >= 0:
-        yield at
-        at = text.find(piece, at + 1)
-
-
-def _raw_slice(element: etree._Element, document: bytes) -> bytes:
-    """Return what may be the element as it was written; to be parsed before it is believed."""
-    name = _qualified_name(element).encode()
-    start = re.search(rb"<" + re.escape(name) + rb"[\s>]", document)
-    end = b"</" + name + b">"
-    stop = document.rfind(end)
-    if start is None or stop < start.start():
-        return b""
-    return document[start.start() : stop + len(end)]
-
-
-def _qualified_name(element: etree._Element) -> str:
-    return f"{element.prefix}:{_local(element)}" if element.prefix else _local(element)
-
-
 # --- the canonical forms ------------------------------------------------------------------------
 #
 # Nearly all clients write these elements alike, down to the byte. Their form is what is written,
@@ -483,7 +328,7 @@ def _recognised(
     pattern: re.Pattern[bytes], element: etree._Element, name: bytes, plain: bytes
 ) -> tuple[bytes, ...] | None:
     """Return the values of an element that has a form, None if it is to be walked."""
-    start = _only_tag(element, name, plain)
+    start = only_tag(element, name, plain)
     match = pattern.match(plain, start) if start >= 0 else None
     if match is None:
         return None

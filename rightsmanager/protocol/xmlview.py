@@ -12,6 +12,7 @@ from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol import xmlsec
+from rightsmanager.protocol.elements import canonical
 from rightsmanager.protocol.envelope import Envelope, parse_xml
 from rightsmanager.protocol.wire import XMLDSIG
 
@@ -66,7 +67,7 @@ class Xml:
         Raises InvalidMessage if it has none: a relative namespace is well-formed and forbids it.
         """
         try:
-            return xmlsec.canonical(self._element).decode()
+            return canonical(self._element).decode()
         except etree.C14NError as error:
             raise InvalidMessage(f"{self.name} has no canonical form: {error}") from None
 

@@ -11,24 +11,26 @@ from rightsmanager.crypto.p256 import Backend
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.envelope import parse_xml
-from rightsmanager.protocol.xmlsec import (
-    Encrypted,
+from rightsmanager.protocol.elements import (
     Fields,
-    Signature,
-    build_encrypted,
-    build_signature,
     canonical,
     child,
-    decrypt,
-    encrypt,
     number_of,
     optional_child,
     optional_text,
+    text_of,
+)
+from rightsmanager.protocol.envelope import parse_xml
+from rightsmanager.protocol.xmlsec import (
+    Encrypted,
+    Signature,
+    build_encrypted,
+    build_signature,
+    decrypt,
+    encrypt,
     parse_encrypted,
     parse_signature,
     sign,
-    text_of,
     verify_digest,
     verify_value,
 )
