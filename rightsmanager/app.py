@@ -10,8 +10,10 @@ from typing import Any
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.explain import Explanation, explain_form, parameter_rows
 from rightsmanager.http.address import Addressing
 from rightsmanager.http.cors import CrossOrigin
+from rightsmanager.http.explain import ExplainPages
 from rightsmanager.http.front import Front, FrontSettings
 from rightsmanager.http.help import HelpPages, Service
 from rightsmanager.keyring import Keyring, KeyringSources
@@ -101,7 +103,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         "AcknowledgeLicense": acknowledgement_service.acknowledge_license,
     }
     services = {name: heard(name, answer, seam) for name, answer in answers.items()}
-    return Server(_front(settings, services), store, keyring, services)
+    return Server(_front(settings, services, surroundings.clock), store, keyring, services)
 
 
 def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:
@@ -136,7 +138,9 @@ def default_policy(settings: Settings) -> Policy:
     )
 
 
-def _front(settings: Settings, services: dict[str, application.ServiceOperation]) -> Front:
+def _front(
+    settings: Settings, services: dict[str, application.ServiceOperation], clock: Clock
+) -> Front:
     server = settings.server
     roles = frozenset(operations.Role(role) for role in server.roles)
     pages = HelpPages(
@@ -149,6 +153,7 @@ def _front(settings: Settings, services: dict[str, application.ServiceOperation]
             samples=samples.exchanges,
             wsdl=wsdl.build_wsdl,
             home=HOME,
+            guides=_explain_pages(settings, clock).guides(),
         )
     )
     front = FrontSettings(
@@ -158,6 +163,22 @@ def _front(settings: Settings, services: dict[str, application.ServiceOperation]
         body_patience=float(server.timeout),
     )
     return Front(SoapServer(application.build(services, roles)), pages, front)
+
+
+def _explain_pages(settings: Settings, clock: Clock) -> ExplainPages:
+    policy = default_policy(settings)
+
+    def explain(*, asked: str, custom_data: str, kids: str, level: str) -> Explanation:
+        return explain_form(
+            asked=asked,
+            custom_data=custom_data,
+            kids=kids,
+            level=level,
+            default=policy,
+            now=clock(),
+        )
+
+    return ExplainPages(explain, parameter_rows(), HOME)
 
 
 def _sources(settings: KeyringSettings) -> KeyringSources:

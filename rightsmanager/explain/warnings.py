@@ -57,6 +57,7 @@ def find_warnings(
     found = chain(
         _of_request(question),
         chain.from_iterable(map(_of_wish, wishes)),
+        _of_leaves(grants),
         *(_of_policy(policy, question.device_level, now) for policy in policies),
     )
     return tuple(dict.fromkeys(found))
@@ -87,6 +88,16 @@ def _of_wish(wish: Wish) -> Iterator[str]:
     if faults and without_effect:
         names = " and ".join(without_effect)
         yield f"{names} without effect: {faults[0]} answers with a fault"
+
+
+def _of_leaves(grants: Sequence[Grant]) -> Iterator[str]:
+    roots = {grant.kid for grant in grants if grant.is_root}
+    for grant in grants:
+        if grant.root_kid is not None and grant.root_kid not in roots:
+            yield (
+                f"rootid is {grant.root_kid.text}, which is not asked for: the device must have "
+                "had that root licence before"
+            )
 
 
 # --- one policy -----------------------------------------------------------------------------------

@@ -92,7 +92,8 @@ class Front:
         is_asmx = environ.get("PATH_INFO", "").lower().endswith(_ASMX)
         if is_asmx and environ["REQUEST_METHOD"] == "POST":
             return self._post(environ, start)
-        if self._elsewhere is not None and not is_asmx and environ["PATH_INFO"] not in {"", "/"}:
+        is_ours = is_asmx or self._pages.find(environ.get("PATH_INFO", "")) is not None
+        if self._elsewhere is not None and not is_ours:
             return self._elsewhere(environ, start_response)
         return self._show(environ, start, self._page(environ, is_asmx=is_asmx))
 
@@ -112,15 +113,15 @@ class Front:
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
             return Page("204 No Content", "", b"", (("Allow", METHODS),))
-        if not is_asmx and environ.get("PATH_INFO", "") not in {"", "/"}:
+        page = None if is_asmx else self._pages.find(environ.get("PATH_INFO", ""))
+        if page is None and not is_asmx:
             return self._pages.not_found()
         if method not in {"GET", "HEAD"}:
             return self._pages.not_allowed(METHODS if is_asmx else "GET, HEAD, OPTIONS")
-        if not is_asmx:
-            return self._pages.root()
-        return self._pages.asmx(
-            environ.get("QUERY_STRING", ""), self._settings.addressing.url(environ)
-        )
+        query = environ.get("QUERY_STRING", "")
+        if page is not None:
+            return page(query)
+        return self._pages.asmx(query, self._settings.addressing.url(environ))
 
     def _show(self, environ: Environ, start: StartResponse, page: Page) -> Iterable[bytes]:
         start(page.status, page.headers())

@@ -16,6 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 OK: Final = "200 OK"
 
 _HTML: Final = "text/html; charset=utf-8"
+_ROOTS: Final = frozenset({"", "/"})
+_WITH_PARAMETERS: Final = "AcquireLicense"
+"""The operation whose URLs have parameters."""
 _WSDL_QUERIES: Final = frozenset({"wsdl", "singlewsdl"})
 
 
@@ -52,6 +55,16 @@ class Described(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Guide:
+    """A page that helps with requests."""
+
+    path: str
+    title: str
+    page: Callable[[str], Page]
+    """The page for a query."""
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """What the pages are about."""
 
@@ -64,19 +77,15 @@ class Service:
     """The WSDL for the URL of the service."""
     home: str
     """The path of the asmx that the root page links to."""
+    guides: tuple[Guide, ...] = ()
+    """Further pages that these ones link to."""
 
 
 class HelpPages:
     """Renders the pages; templates are read once, when it is made."""
 
     def __init__(self, service: Service) -> None:
-        templates = Environment(
-            loader=PackageLoader("rightsmanager.http"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        templates = load_templates()
         self._list, self._operation, self._notice = (
             templates.get_template(name) for name in ("list.html", "operation.html", "notice.html")
         )
@@ -89,6 +98,12 @@ class HelpPages:
             return Page(OK, "text/xml; charset=utf-8", self._service.wsdl(url))
         wanted = parse_qs(query).get("op")
         return self._one(wanted[0], url) if wanted else self._all(url)
+
+    def find(self, path: str) -> Callable[[str], Page] | None:
+        """Return what makes the page at a path of its own from the query, None if none is."""
+        if path in _ROOTS:
+            return lambda _: self.root()
+        return next((guide.page for guide in self._service.guides if guide.path == path), None)
 
     def root(self) -> Page:
         """Return what stands at /."""
@@ -104,10 +119,13 @@ class HelpPages:
         return Page(page.status, page.content_type, page.body, (("Allow", allow),))
 
     def _all(self, url: str) -> Page:
-        return _html(
+        return html(
             OK,
             self._list.render(
-                operations=self._operations.values(), why_not=self._service.why_not, url=url
+                operations=self._operations.values(),
+                why_not=self._service.why_not,
+                url=url,
+                guides=self._service.guides,
             ),
         )
 
@@ -115,7 +133,7 @@ class HelpPages:
         operation = self._operations.get(name.lower())
         if operation is None:
             return self._note("404 Not Found", "No such operation", "The nine are listed here:")
-        return _html(OK, self._operation.render(self._about(operation, url)))
+        return html(OK, self._operation.render(self._about(operation, url)))
 
     def _about(self, operation: Described, url: str) -> dict[str, Any]:
         return {
@@ -123,12 +141,34 @@ class HelpPages:
             "why_not": self._service.why_not.get(operation.name, ""),
             "exchanges": self._service.samples(operation.name, url),
             "url": url,
+            "guides": self._service.guides if operation.name == _WITH_PARAMETERS else (),
         }
 
     def _note(self, status: str, title: str, text: str) -> Page:
         home = self._service.home
-        return _html(status, self._notice.render(title=title, text=text, home=home))
+        return html(status, self._notice.render(title=title, text=text, home=home))
 
 
-def _html(status: str, text: str) -> Page:
-    return Page(status, _HTML, text.encode())
+def load_templates() -> Environment:
+    """Return the templates of all pages; whatever they are given is escaped."""
+    templates = Environment(
+        loader=PackageLoader("rightsmanager.http"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["spelled"] = _spelled
+    return templates
+
+
+def html(status: str, text: str, more: tuple[tuple[str, str], ...] = ()) -> Page:
+    """Return a page of a rendered template."""
+    return Page(status, _HTML, text.encode(errors="replace"), more)
+
+
+def _spelled(value: object) -> str:
+    """Return a fact's value as a page shows it."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
 from rightsmanager.crypto.random import seeded_random
-from rightsmanager.errors import InvalidMessage, Refusal
+from rightsmanager.errors import InvalidMessage, Refusal, ServiceSpecific
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xmr.objects import KeyType
 from rightsmanager.services.content import ContentKeys, FoundKey
@@ -90,3 +90,31 @@ def test_no_key_is_shown_when_printed() -> None:
 def test_a_seed_that_is_too_short_is_refused(store: Store) -> None:
     with store.transaction() as transaction, pytest.raises(InvalidMessage, match="key seed"):
         ContentKeys(STORAGE_KEY, bytes(29)).find(transaction, KID)
+
+
+WITHOUT_SEED = ContentKeys(STORAGE_KEY, b"")
+
+
+def test_without_a_seed_only_stored_keys_are_found(store: Store) -> None:
+    with store.transaction() as transaction:
+        transaction.record_content_key(WITHOUT_SEED.seal(KID, KEY, "aesctr", 7, RNG))
+        assert FoundKey(KEY, KeyType.AES_CTR) == WITHOUT_SEED.find(transaction, KID)
+        with pytest.raises(ServiceSpecific) as refused:
+            WITHOUT_SEED.find(transaction, Kid(bytes(16)))
+    assert refused.value.text == (
+        "KID 00000000-0000-0000-0000-000000000000 (AAAAAAAAAAAAAAAAAAAAAA==) has no stored content "
+        "key, and there is no key seed"
+    )
+
+
+def test_a_kid_in_the_other_order_of_bytes_is_told(store: Store) -> None:
+    with store.transaction() as transaction:
+        transaction.record_content_key(WITHOUT_SEED.seal(KID.swapped, KEY, "aesctr", 7, RNG))
+        with pytest.raises(ServiceSpecific) as refused:
+            WITHOUT_SEED.find(transaction, KID)
+        assert CONTENT_KEYS.find(transaction, KID).key == content_key(TEST_KEY_SEED, KID.raw)
+    assert refused.value.text == (
+        "KID 03020100-0504-0706-0809-0a0b0c0d0e0f (AAECAwQFBgcICQoLDA0ODw==) has no stored content "
+        "key, and there is no key seed; KID 00010203-0405-0607-0809-0a0b0c0d0e0f "
+        "(AwIBAAUEBwYICQoLDA0ODw==), its bytes in the other order, has one"
+    )
