@@ -38,7 +38,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
         *("--no-control-socket", f"--worker-class={worker}", f"--http-parser={parser}"),
         *("--keep-alive=5", "--graceful-timeout=1", f"--pythonpath={_HERE},{_HERE.parents[1]}"),
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as server:  # noqa: S603 -- the command stands above
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as server:
         assert server.stderr is not None
         try:
             yield _port(server.stderr)

@@ -129,7 +129,7 @@ def test_too_much_is_refused(tmp_path: Path) -> None:
 
 
 def test_it_runs_as_a_process(tmp_path: Path, things: dict[str, bytes]) -> None:
-    done = subprocess.run(  # noqa: S603 -- our own program
+    done = subprocess.run(
         [sys.executable, "-m", "rightsmanager", "show", "--data", str(tmp_path), "-"],
         input=b64encode(things["xmr_published"]),
         capture_output=True,
