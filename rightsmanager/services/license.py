@@ -160,7 +160,7 @@ class LicenseService:
         grants = decision.grants
         if not grants:
             return _Issued(())
-        with self.store.transaction() as transaction:
+        with self.store.transaction(single=self._is_single(decision)) as transaction:
             issues = [
                 _Issue(grant, self._find_key(transaction, grant), rights_id)
                 for grant, rights_id in zip(
@@ -180,6 +180,17 @@ class LicenseService:
             ),
             roots,
             transaction_id,
+        )
+
+    def _is_single(self, decision: Decision) -> bool:
+        """Return whether one licence is all that there is to record."""
+        grants = decision.grants
+        return (
+            len(grants) == 1
+            and not grants[0].is_root
+            and grants[0].root_kid is None
+            and decision.transaction_id is None
+            and not (self.acknowledge_persistent and grants[0].policy.persistent)
         )
 
     def _roots(

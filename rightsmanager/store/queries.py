@@ -123,15 +123,18 @@ class Store:
         self._thread = threading.local()
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, *, single: bool = False) -> Iterator[Transaction]:
         """Give a transaction that is committed at the end of the block, or undone by an exception.
 
+        `single`: the block's last statement is the only one that changes anything. SQLite makes
+        that a transaction by itself, without leaving its C code: a thread that waits for Python's
+        lock between two statements would have all other processes wait for it.
         Raises InternalError where the database does not do its part.
         """
         try:
             cursor = self._cursor()
             try:
-                if self._begin:
+                if self._begin and not single:
                     cursor.execute(self._begin)
                 yield Transaction(cursor, self._statements)
             except BaseException:
