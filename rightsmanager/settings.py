@@ -61,6 +61,7 @@ class ServerSettings(_Section):
     bind: Address = "127.0.0.1:8080"
     workers: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 4
+    pin_workers: bool = True
     timeout: Annotated[int, Field(ge=1)] = 30
     keepalive: Annotated[int, Field(ge=0)] = 15
     roles: tuple[Role, ...] = ALL_ROLES

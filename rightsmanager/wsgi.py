@@ -5,6 +5,7 @@
 """
 
 import gc
+import os
 import select
 import socket
 from collections.abc import Callable
@@ -65,6 +66,16 @@ def _is_readable(connection: socket.socket) -> bool:
     return bool(poller.poll(MOMENT))
 
 
+def pin(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
+    """Keep a new worker to one processor.
+
+    Its threads share Python's lock, so a second processor gives them nothing; to go from one to the
+    other, away from what the caches hold, costs a fifth of a licence.
+    """
+    processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {processors[worker.age % len(processors)]})
+
+
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
     """Return gunicorn's settings for ours."""
     server = settings.server
@@ -81,6 +92,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "limit_request_line": 0,
         # It would lie in the home directory of whoever runs the server.
         "control_socket_disable": True,
+        **({"post_fork": pin} if server.pin_workers and hasattr(os, "sched_setaffinity") else {}),
     }
 
 
