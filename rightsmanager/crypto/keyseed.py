@@ -8,6 +8,7 @@ Source: the published page on the PlayReady key seed.
 """
 
 from base64 import b64decode
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -22,6 +23,8 @@ TEST_KEY_SEED: Final = b64decode("XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I")
 """The published seed of test content, 30 bytes; whatever is encrypted under it is public."""
 
 
+# Many clients ask for the same content; whoever can read the keys here can read the seed.
+@lru_cache(maxsize=1024)
 def content_key(seed: bytes, kid: bytes) -> bytes:
     """Return the content key of a KID (16 bytes, binary order), 16 bytes.
 
