@@ -128,8 +128,8 @@ def _is_plain(text: bytes) -> bool:
     # A single byte is found many times faster than two, and most texts have none.
     if b"!" in text and b"<!" in text:
         return False
-    after_declaration = text.find(b"?>") + 1
-    return text.find(b"?", after_declaration + 1) < 0 or text.find(b"<?", 1) < 0
+    after_declaration = text.find(b"?>") + 2 if text.startswith(b"<?") else 0
+    return text.find(b"?", after_declaration) < 0 or text.find(b"<?", 1) < 0
 
 
 def _as_utf8(body: bytes) -> bytes:
