@@ -214,7 +214,10 @@ def open_store(url: str, busy_seconds: float = BUSY_SECONDS) -> Store:
     if parsed.get_backend_name() == "sqlite" and parsed.database in _IN_MEMORY:
         raise InternalError("database_url names SQLite in memory, expected a file to be shared")
     # Threads keep their connections, so there are as many of these as of those.
-    engine = create_engine(parsed, max_overflow=-1)
+    try:
+        engine = create_engine(parsed, max_overflow=-1)
+    except (ImportError, ArgumentError) as error:
+        raise InternalError(f"database_url names a driver that is not there: {error}") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", partial(_prepare_sqlite, busy_seconds))
     return Store(engine)

@@ -218,7 +218,7 @@ def assert_rows(file: Path, count: int) -> None:
     "url",
     [
         *("", "nonsense", "sqlite", "mysql://h/d", "oracle://h/d"),
-        *("sqlite://", "sqlite:///:memory:"),
+        *("sqlite://", "sqlite:///:memory:", "postgresql+nothing://h/d"),
     ],
 )
 def test_any_other_database_is_refused_by_the_settings_name(url: str) -> None:
