@@ -53,7 +53,7 @@ $(VENV)/.test: $(VENV)/.run $(LOCKS)/test.txt
 	@touch $@
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-    --no-emit-index-url --no-header --upgrade
+    --no-header --upgrade
 
 lock: $(VENV)/.venv
 	$(PIP) install uv

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "config" / "requirements").glob("*.txt"))
 SELF = Path(__file__).relative_to(ROOT)
 
+# An index is known by its paths and by the options that name one.
 REGISTRIES = re.compile(
-    r"pypi\.org|pythonhosted\.org|--(?:extra-)?index-url|--find-links|--trusted-host|"
-    r"registry\.npmjs|proxy\.golang\.org|crates\.io|artifactory|devpi",
+    r"https?://[^ ]*/(?:simple|packages)/|--(?:extra-)?index[-]url|--find[-]links|--trusted[-]host",
     re.IGNORECASE,
 )
 MACHINE = re.compile(r"(?<![\w./-])/(?:home|root|Users|work|mnt|private)/[\w.-]+|[A-Z]:\\Users")
