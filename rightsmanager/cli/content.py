@@ -14,6 +14,7 @@ from rightsmanager.cli.options import (
     KidParameter,
     data_option,
     json_option,
+    made_store_of,
     settings_of,
 )
 from rightsmanager.cli.printing import print_table
@@ -21,8 +22,7 @@ from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import InternalError, ServiceSpecific
 from rightsmanager.protocol.wire import Kid, decode_base64
 from rightsmanager.services.content import CONTENT_KEY_LENGTH, KEY_TYPES
-from rightsmanager.settings import Settings, passphrase
-from rightsmanager.store.queries import Store, open_store
+from rightsmanager.settings import passphrase
 
 _HEX_LENGTH = 2 * CONTENT_KEY_LENGTH
 
@@ -43,7 +43,7 @@ def add(data: Path, key_type: str, kid: Kid, key: str) -> None:
     keys = content_keys(settings, open_keyring(settings, passphrase()))
     clear = _content_key(sys.stdin.readline() if key == "-" else key)
     sealed = keys.seal(kid, clear, key_type, int(time.time()), system_random)
-    with _store(settings).transaction() as transaction:
+    with made_store_of(settings).transaction() as transaction:
         if not transaction.record_content_key(sealed):
             raise ServiceSpecific(f"KID {kid.text} has a content key already; remove it first")
     click.echo(f"{kid.text} added")
@@ -54,7 +54,7 @@ def add(data: Path, key_type: str, kid: Kid, key: str) -> None:
 @json_option
 def list_(data: Path, *, as_json: bool) -> None:
     """List the KIDs whose content keys are stored; the keys stay where they are."""
-    with _store(settings_of(data)).transaction() as transaction:
+    with made_store_of(settings_of(data)).transaction() as transaction:
         stored = transaction.find_content_keys()
     facts = [
         {
@@ -76,17 +76,10 @@ def list_(data: Path, *, as_json: bool) -> None:
 @click.argument("kid", type=KidParameter())
 def remove(data: Path, kid: Kid) -> None:
     """Remove the stored content key of a KID; the seed's takes its place."""
-    with _store(settings_of(data)).transaction() as transaction:
+    with made_store_of(settings_of(data)).transaction() as transaction:
         if not transaction.remove_content_key(kid):
             raise ServiceSpecific(f"KID {kid.text} has no stored content key")
     click.echo(f"{kid.text} removed")
-
-
-def _store(settings: Settings) -> Store:
-    settings.data.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.effective_database_url)
-    store.create_tables()
-    return store
 
 
 def _content_key(text: str) -> bytes:

@@ -11,6 +11,7 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.settings import Settings, default_settings, find_file, load, passphrase
+from rightsmanager.store.queries import Store, open_store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -38,6 +39,21 @@ def settings_of(data: Path, **overrides: Any) -> Settings:  # noqa: ANN401 -- fi
 def key_files(data: Path) -> KeyFiles:
     """Return the keyring's files, opened with the passphrase of the environment."""
     return KeyFiles(data, passphrase())
+
+
+def store_of(settings: Settings) -> Store:
+    """Return the store of the settings, which is closed when the command ends."""
+    store = open_store(settings.effective_database_url)
+    click.get_current_context().call_on_close(store.close)
+    return store
+
+
+def made_store_of(settings: Settings) -> Store:
+    """Return the store of the settings with all its tables, closed when the command ends."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    store = store_of(settings)
+    store.create_tables()
+    return store
 
 
 def rng_for(seed: str | None) -> Callable[[str], Rng]:

@@ -9,7 +9,13 @@ from typing import Any, Final
 
 import click
 
-from rightsmanager.cli.options import data_option, json_option, key_files, settings_of
+from rightsmanager.cli.options import (
+    data_option,
+    json_option,
+    key_files,
+    made_store_of,
+    settings_of,
+)
 from rightsmanager.cli.printing import print_table
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.keyring import load_list_signer
@@ -18,7 +24,6 @@ from rightsmanager.protocol.revocation import DIGEST_LENGTH, LISTS, NAMES, REVOC
 from rightsmanager.protocol.wire import decode_base64, encode_base64
 from rightsmanager.services.revocation import Changed, ListEditor
 from rightsmanager.settings import Settings
-from rightsmanager.store.queries import Store, open_store
 from rightsmanager.store.revocations import ListState, Revocation
 
 _HEX_LENGTH: Final = 2 * DIGEST_LENGTH
@@ -103,7 +108,7 @@ def unrevoke(data: Path, *, allow: bool, certificate: Named) -> None:
 @json_option
 def revocations(data: Path, *, as_json: bool) -> None:
     """Show the lists, their versions, and the certificates on them."""
-    with _store(settings_of(data)).reading() as found:
+    with made_store_of(settings_of(data)).reading() as found:
         lists = [_list_facts(state) for state in found.find_lists()]
         revoked = [_revocation_facts(entry) for entry in found.find_revocations()]
         allowed = [
@@ -140,14 +145,7 @@ def _leaf_of(file: Path) -> Named:
 
 def _editor(settings: Settings) -> ListEditor:
     signer = load_list_signer(key_files(settings.data))
-    return ListEditor(_store(settings), signer, lambda: int(time.time()))
-
-
-def _store(settings: Settings) -> Store:
-    settings.data.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.effective_database_url)
-    store.create_tables()
-    return store
+    return ListEditor(made_store_of(settings), signer, lambda: int(time.time()))
 
 
 def _tell(digest: bytes, told: str, changed: Changed) -> None:

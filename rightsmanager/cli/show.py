@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 from rich.tree import Tree
 
-from rightsmanager.cli.options import data_option, json_option, key_files, settings_of
+from rightsmanager.cli.options import data_option, json_option, key_files, settings_of, store_of
 from rightsmanager.cli.printing import print_tree
 from rightsmanager.crypto import p256, pem
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED
@@ -24,7 +24,6 @@ from rightsmanager.keyring.identities import METERING, ROOT, WMRMSERVER
 from rightsmanager.protocol.wire import Kid, decode_base64
 from rightsmanager.settings import DATABASE_FILE, Settings
 from rightsmanager.show import Check, Context, Description, Outcome, as_json, describe
-from rightsmanager.store.queries import open_store
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 """How much is read; messages have some ten thousand bytes."""
@@ -164,7 +163,7 @@ def _is_stored(settings: Settings) -> Callable[[Kid], bool]:
     """Return what tells whether the data folder's store has a content key for a KID."""
     if not settings.database_url and not (settings.data / DATABASE_FILE).is_file():
         return lambda _: False
-    store = open_store(settings.effective_database_url)
+    store = store_of(settings)
 
     def is_stored(kid: Kid) -> bool:
         try:
