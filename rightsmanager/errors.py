@@ -6,6 +6,7 @@ check failed, on what, and what was expected. Nothing is stored by a request tha
 Source of the codes: the published list of PlayReady service errors.
 """
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
@@ -31,18 +32,36 @@ class StatusCode(IntEnum):
         return f"0x{self.value:08x}"
 
 
+@dataclass(frozen=True, slots=True)
+class DomainFacts:
+    """Which domain a refusal is about, as a fault spells it; None for what it does not say."""
+
+    service_id: str | None = None
+    """Base64 of a GUID."""
+    account_id: str | None = None
+    """Base64 of a GUID."""
+    friendly_name: str | None = None
+    url: str | None = None
+
+
 class Refusal(Exception):  # noqa: N818 -- the project's word for it
     """A request that is answered with a fault instead of a reply."""
 
     status: ClassVar[StatusCode] = StatusCode.INTERNAL_ERROR
 
     def __init__(
-        self, text: str, *, custom_data: str | None = None, redirect_url: str | None = None
+        self,
+        text: str,
+        *,
+        custom_data: str | None = None,
+        redirect_url: str | None = None,
+        domain: DomainFacts | None = None,
     ) -> None:
         super().__init__(text)
         self.text = text
         self.custom_data = custom_data
         self.redirect_url = redirect_url
+        self.domain = domain
 
 
 class InternalError(Refusal):

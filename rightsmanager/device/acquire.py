@@ -94,4 +94,9 @@ def refusal_of(fault: Fault) -> Exception:
         refusal = REFUSALS[StatusCode(fault.status)]
     except ValueError:
         return InternalError(f"the server answered a fault without a known code: {fault.text}")
-    return refusal(fault.text, custom_data=fault.custom_data, redirect_url=fault.redirect_url)
+    return refusal(
+        fault.text,
+        custom_data=fault.custom_data,
+        redirect_url=fault.redirect_url,
+        domain=fault.domain,
+    )

@@ -309,6 +309,8 @@ class LicenseRequest:
     features: tuple[str, ...] = ("AESCBC",)
     ree_features: tuple[str, ...] = ("AESCBCS",)
     revocation_lists: tuple[RevocationListInfo, ...] = ()
+    domain_chains: tuple[bytes, ...] = field(default=(), repr=False)
+    """BCert chains of the domains that the device is a member of."""
 
 
 def seal_license_challenge(
@@ -354,11 +356,17 @@ def _build_data(request: LicenseRequest) -> str:
     features = "".join(f'<Feature Name="{name}"></Feature>' for name in request.features)
     ree = "".join(f"<{name}></{name}>" for name in request.ree_features)
     return (
-        "<Data><CertificateChains><CertificateChain>"
-        f" {encode_base64(request.chain)} "
-        "</CertificateChain></CertificateChains>"
+        f"<Data>{build_chains((request.chain, *request.domain_chains))}"
         f"<Features>{features}<REE>{ree}</REE></Features></Data>"
     )
+
+
+def build_chains(chains: Sequence[bytes]) -> str:
+    """Return the CertificateChains element."""
+    elements = "".join(
+        f"<CertificateChain> {encode_base64(chain)} </CertificateChain>" for chain in chains
+    )
+    return f"<CertificateChains>{elements}</CertificateChains>"
 
 
 def _build_revocation_lists(lists: tuple[RevocationListInfo, ...]) -> str:

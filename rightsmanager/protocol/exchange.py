@@ -26,6 +26,7 @@ from rightsmanager.protocol import xmlsec
 from rightsmanager.protocol.bcert import Chain
 from rightsmanager.protocol.challenge import (
     SERVER_KEY_NAME,
+    build_chains,
     build_custom_data,
     open_challenge,
     parse_chains,
@@ -124,7 +125,7 @@ def seal_asking(
 
     `elements` are the operation's own in E, `data_elements` those in Data, both canonical.
     """
-    plaintext = f"<Data>{_build_chains(asking.chains)}{data_elements}</Data>".encode()
+    plaintext = f"<Data>{build_chains(asking.chains)}{data_elements}</Data>".encode()
     encrypted = xmlsec.encrypt(
         plaintext, sealing.key_name, sealing.server_key, sealing.backend, sealing.rng
     )
@@ -137,13 +138,6 @@ def seal_asking(
         f"{xmlsec.build_encrypted(encrypted)}</{form.challenge}>"
     ).encode()
     return seal_challenge(form.operation, element, sealing.signing_key)
-
-
-def _build_chains(chains: Sequence[bytes]) -> str:
-    elements = "".join(
-        f"<CertificateChain> {encode_base64(chain)} </CertificateChain>" for chain in chains
-    )
-    return f"<CertificateChains>{elements}</CertificateChains>"
 
 
 # --- the reply ----------------------------------------------------------------------------------

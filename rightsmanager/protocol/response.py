@@ -15,7 +15,8 @@
 No prefix is used and every element is closed explicitly, so that the text as it is written is also
 its canonical form; it is serialised once and from then on only spliced.
 
-A fault is HTTP 500 with Fault/detail/Exception/{StatusCode,CustomData,RedirectUrl}.
+A fault is HTTP 500 with Fault/detail/Exception/{StatusCode,CustomData,RedirectUrl},
+and DomainServiceID, AccountID, FriendlyName and DomainURL where it is about a domain.
 
 Source: published samples of messages.
 """
@@ -26,7 +27,7 @@ from typing import Final
 from lxml import etree
 
 from rightsmanager.crypto import p256
-from rightsmanager.errors import InvalidMessage
+from rightsmanager.errors import DomainFacts, InvalidMessage
 from rightsmanager.protocol import xmlsec
 from rightsmanager.protocol.challenge import escape_text
 from rightsmanager.protocol.elements import (
@@ -104,6 +105,8 @@ class Fault:
     text: str
     custom_data: str | None
     redirect_url: str | None
+    domain: DomainFacts | None = None
+    """Which domain it is about."""
 
 
 # --- seal: the server's side --------------------------------------------------------------------
@@ -263,7 +266,14 @@ def parse_fault(envelope: Envelope) -> Fault | None:
         code = int(status, 16)
     except ValueError:
         raise InvalidMessage(f"StatusCode is {status[:32]!r}, expected 0x8004c…") from None
-    return Fault(code, text or "", fact("CustomData"), fact("RedirectUrl"))
+    domain = DomainFacts(*map(fact, _DOMAIN_FACTS))
+    return Fault(
+        code,
+        text or "",
+        fact("CustomData"),
+        fact("RedirectUrl"),
+        None if domain == DomainFacts() else domain,
+    )
 
 
 def _soap11_fault(fault: etree._Element) -> tuple[str | None, etree._Element | None]:
@@ -276,6 +286,7 @@ def _soap12_fault(fault: etree._Element) -> tuple[str | None, etree._Element | N
     return reason, fault.find(f"{namespace}Detail")
 
 
+_DOMAIN_FACTS: Final = ("DomainServiceID", "AccountID", "FriendlyName", "DomainURL")
 _FAULT_READERS: Final = {
     SoapVersion.SOAP11: _soap11_fault,
     SoapVersion.SOAP12: _soap12_fault,

@@ -25,12 +25,15 @@ _EXCEPTION_TYPE: Final = "System.Web.Services.Protocols.SoapException: "
 _DETAILS: Final = (
     ("CustomData", "custom_data"),
     ("RedirectUrl", "redirect_url"),
-    ("DomainServiceID", "domain_service_id"),
-    ("AccountID", "account_id"),
-    ("FriendlyName", "friendly_name"),
-    ("DomainURL", "domain_url"),
 )
 """Elements beside StatusCode, in their order, by the attribute of a refusal that may fill each."""
+_DOMAIN_DETAILS: Final = (
+    ("DomainServiceID", "service_id"),
+    ("AccountID", "account_id"),
+    ("FriendlyName", "friendly_name"),
+    ("DomainURL", "url"),
+)
+"""Elements after those, by the attribute of a refusal's domain."""
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -85,7 +88,9 @@ def _soap12(refusal: Refusal, reason: str, _actor: str) -> str:
 
 
 def _exception(refusal: Refusal) -> str:
-    values = ((name, getattr(refusal, attribute, None)) for name, attribute in _DETAILS)
+    values = [(name, getattr(refusal, attribute)) for name, attribute in _DETAILS]
+    if refusal.domain is not None:
+        values += [(name, getattr(refusal.domain, attr)) for name, attr in _DOMAIN_DETAILS]
     details = "".join(
         f"<{name}>{_text(value, DATA_LIMIT)}</{name}>"
         for name, value in values

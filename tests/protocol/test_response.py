@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from rightsmanager.errors import InvalidMessage
+from rightsmanager.errors import DomainFacts, InvalidMessage
 from rightsmanager.protocol.envelope import Envelope, SoapVersion, parse_envelope
 from rightsmanager.protocol.response import (
     Fault,
@@ -237,6 +237,17 @@ def test_a_fault_of_either_version_is_read(version: SoapVersion, fault: str) -> 
     assert expected == parse_fault(in_envelope(fault.encode(), version))
     bare = fault.replace(DETAIL, "")
     assert Fault(0, "text", None, None) == parse_fault(in_envelope(bare.encode(), version))
+
+
+@pytest.mark.parametrize("fault", [FAULT11, FAULT12])
+def test_a_fault_may_say_which_domain(fault: str) -> None:
+    version = SOAP11 if fault is FAULT11 else SOAP12
+    facts = "<AccountID>YWNjb3VudA==</AccountID><DomainURL>https://h/</DomainURL>"
+    read = parse_fault(
+        in_envelope(fault.replace("</Exception>", facts + "</Exception>").encode(), version)
+    )
+    assert read is not None
+    assert read.domain == DomainFacts(account_id="YWNjb3VudA==", url="https://h/")
 
 
 @pytest.mark.parametrize("status", ["x", "0x8004c60z", "\u0661x", "0x 1"])

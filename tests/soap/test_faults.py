@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from rightsmanager.errors import DomainRequired, InvalidMessage
+from rightsmanager.errors import DomainFacts, DomainRequired, InvalidMessage
 from rightsmanager.protocol.envelope import SoapVersion
 from rightsmanager.soap.faults import build_fault, clean
 from rightsmanager.soap.outgoing import build_envelope
@@ -37,10 +37,8 @@ def test_a_long_text_is_cut_with_a_mark() -> None:
 
 
 def test_a_refusal_may_say_which_domain() -> None:
-    refusal = DomainRequired("join first")
-    vars(refusal).update(
-        domain_service_id="c2VydmljZQ==", account_id="YWNjb3VudA==", friendly_name="a & b"
-    )
+    domain = DomainFacts("c2VydmljZQ==", "YWNjb3VudA==", "a & b")
+    refusal = DomainRequired("join first", domain=domain)
     exception = parsed(
         SoapVersion.SOAP11, build_fault(SoapVersion.SOAP11, refusal, "http://h/")
     ).find("detail/Exception")
