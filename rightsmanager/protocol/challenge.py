@@ -78,6 +78,8 @@ class Opened:
     plaintext: bytes = field(repr=False)
     """The Data element in UTF-8."""
     signature: xmlsec.Signature
+    key_name: str
+    """Whose key EncryptedData was encrypted to, as KeyName says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ def open_challenge(
     plain = xmlsec.verify_digest(element, signature, envelope.text, envelope.plain_text)
     encrypted = xmlsec.find_encrypted(element, plain)
     plaintext = xmlsec.decrypt(encrypted, keys(encrypted.key_name), backend)
-    return Opened(element, plain, plaintext, signature)
+    return Opened(element, plain, plaintext, signature, encrypted.key_name)
 
 
 def signed_element(envelope: Envelope, name: str) -> tuple[etree._Element, xmlsec.Signature]:

@@ -8,7 +8,7 @@ what looks like a tag in it is one.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from lxml import etree
@@ -45,12 +45,14 @@ class Fields:
     """The children of an element by local name, found in one pass; each may stand there once.
 
     Children of another namespace are not seen. Raises InvalidMessage for a name that is there
-    twice or, when it is asked for, not at all.
+    twice, unless it may be `repeated`, or, when it is asked for, not at all.
     """
 
     __slots__ = ("_found", "_parent")
 
-    def __init__(self, parent: etree._Element, namespace: str) -> None:
+    def __init__(
+        self, parent: etree._Element, namespace: str, repeated: Collection[str] = ()
+    ) -> None:
         prefix = f"{{{namespace}}}" if namespace else ""
         length = len(prefix)
         self._parent = parent
@@ -60,7 +62,8 @@ class Fields:
             # The tag of a comment or a processing instruction is no string.
             if not (isinstance(tag, str) and tag.startswith(prefix)):
                 continue
-            if self._found.setdefault(tag[length:], element) is not element:
+            first = self._found.setdefault(tag[length:], element)
+            if first is not element and tag[length:] not in repeated:
                 raise InvalidMessage(
                     f"{local_name(parent)} has several elements {tag[length:]}, expected one"
                 )

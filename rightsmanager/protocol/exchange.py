@@ -7,12 +7,13 @@
                                                  own elements
     R[P Id="SignedData"]                         Version (1), the operation's own elements,
                                                  CustomData (optional), SigningCertificateChain
+                                                 (in signed replies)
 
 Wrappers, encryption and signature are those of AcquireLicense. The elements and their order are a
 profile of this project.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from xml.sax.saxutils import escape
@@ -73,6 +74,8 @@ class Asked:
     """The chain whose leaf signed the challenge: the device's."""
     digest: bytes
     """SHA-256 of E as it was signed, 32 bytes."""
+    key_name: str
+    """Whose key the challenge was encrypted to, as KeyName says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def open_asked(
     data = parse_xml(opened.plaintext, "the plaintext of EncryptedData")
     chains = parse_chains(data, parse_chain)
     signer = signer_of(chains, opened.signature)
-    return Asked(fields, data, chains, signer, opened.signature.digest)
+    return Asked(fields, data, chains, signer, opened.signature.digest, opened.key_name)
 
 
 def seal_asking(
@@ -171,23 +174,31 @@ def seal_answer(
     custom_data: str | None = None,
 ) -> bytes:
     """Return the Body's child: a signed reply with the operation's own elements, canonical."""
-    element = (
+    chain = f"<SigningCertificateChain>{encode_base64(signing_chain)}</SigningCertificateChain>"
+    element = _build_reply(form, f"{elements}{build_custom_data(custom_data)}{chain}")
+    return seal_response(form.operation, element, key)
+
+
+def seal_unsigned_answer(form: Form, elements: str, *, custom_data: str | None = None) -> bytes:
+    """Return the Body's child: a reply that nobody signs, with the operation's own elements."""
+    element = _build_reply(form, f"{elements}{build_custom_data(custom_data)}")
+    return seal_response(form.operation, element, None)
+
+
+def _build_reply(form: Form, elements: str) -> bytes:
+    return (
         f'<{form.reply} xmlns="{PROTOCOLS}" Id="{xmlsec.SIGNED_ID}"><Version>{VERSION}</Version>'
-        f"{elements}{build_custom_data(custom_data)}"
-        f"<SigningCertificateChain>{encode_base64(signing_chain)}</SigningCertificateChain>"
-        f"</{form.reply}>"
-    )
-    return seal_response(form.operation, element.encode(), key)
+        f"{elements}</{form.reply}>"
+    ).encode()
 
 
-def open_answer(envelope: Envelope, form: Form) -> Answered:
-    """Return a signed reply, its signature not yet verified; raises InvalidMessage."""
+def open_answer(envelope: Envelope, form: Form, *, repeated: Collection[str] = ()) -> Answered:
+    """Return a signed reply, its signature not yet verified; raises InvalidMessage.
+
+    `repeated` names the elements of R that may stand there more than once.
+    """
     wrapper = response_wrapper(envelope, form.operation)
-    element = child(wrapper, PROTOCOLS, form.reply)
-    fields = Fields(element, PROTOCOLS)
-    version = fields.number("Version")
-    if version != VERSION:
-        raise InvalidMessage(f"{form.reply} has Version {version}, expected {VERSION}")
+    element, fields = _read_reply(wrapper, form, repeated)
     return Answered(
         fields=fields,
         signing_chain=decode_base64(
@@ -198,3 +209,20 @@ def open_answer(envelope: Envelope, form: Form) -> Answered:
         element=element,
         envelope=envelope,
     )
+
+
+def open_unsigned_answer(envelope: Envelope, form: Form) -> Fields:
+    """Return the children of R of a reply that nobody signs; raises InvalidMessage."""
+    _, fields = _read_reply(response_wrapper(envelope, form.operation), form)
+    return fields
+
+
+def _read_reply(
+    wrapper: etree._Element, form: Form, repeated: Collection[str] = ()
+) -> tuple[etree._Element, Fields]:
+    element = child(wrapper, PROTOCOLS, form.reply)
+    fields = Fields(element, PROTOCOLS, repeated)
+    version = fields.number("Version")
+    if version != VERSION:
+        raise InvalidMessage(f"{form.reply} has Version {version}, expected {VERSION}")
+    return element, fields

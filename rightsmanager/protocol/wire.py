@@ -121,6 +121,13 @@ class TransactionId(Guid):
     name: ClassVar[str] = "TransactionID"
 
 
+@dataclass(frozen=True, slots=True)
+class SessionId(Guid):
+    """Identifies a session of playback, or one of deleting licences."""
+
+    name: ClassVar[str] = "SessionID"
+
+
 def encode_base64(data: bytes) -> str:
     """Return canonical base64 without line breaks."""
     return binascii.b2a_base64(data, newline=False).decode("ascii")
