@@ -135,10 +135,25 @@ def read_metering_certificate(chain: Chain) -> MeteringCertificate:
 # --- challenges to a metering certificate ---------------------------------------------------------
 
 
+def metering_keys(find: KeysByMid) -> KeysByName:
+    """Return the keys that a KeyName means which is a metering id, and refuse any other KeyName."""
+
+    def by_name(name: str) -> Sequence[p256.PrivateKey]:
+        try:
+            mid = Mid.from_base64(name)
+        except InvalidMessage:
+            raise InvalidMessage(
+                f"KeyName is {name[:64]!r}, expected a metering id in base64"
+            ) from None
+        return find(mid)
+
+    return by_name
+
+
 def open_for_mid(
     envelope: Envelope,
     form: Form,
-    keys: KeysByMid,
+    keys: KeysByName,
     backend: p256.Backend,
     parse_chain: Callable[[bytes], Chain],
 ) -> tuple[Mid, Asked]:
@@ -147,7 +162,7 @@ def open_for_mid(
     Raises InvalidMessage, also where KeyName and MeteringID are not the same id, and
     ProtocolVersionMismatch for another Version than 1.
     """
-    asked = open_asked(envelope, form, _keys_by_name(keys), backend, parse_chain)
+    asked = open_asked(envelope, form, keys, backend, parse_chain)
     mid = Mid.from_base64(asked.fields.text("MeteringID"))
     if mid != Mid.from_base64(asked.key_name):
         raise InvalidMessage(
@@ -167,19 +182,6 @@ def seal_for_mid(  # noqa: PLR0913 -- what seal_asking takes, and whom it is for
     """
     named = replace(sealing, key_name=mid.base64)
     return seal_asking(form, _build_mid(mid) + elements, data_elements, asking, named)
-
-
-def _keys_by_name(keys: KeysByMid) -> KeysByName:
-    def by_name(name: str) -> Sequence[p256.PrivateKey]:
-        try:
-            mid = Mid.from_base64(name)
-        except InvalidMessage:
-            raise InvalidMessage(
-                f"KeyName is {name[:64]!r}, expected a metering id in base64"
-            ) from None
-        return keys(mid)
-
-    return by_name
 
 
 def _build_mid(mid: Mid) -> str:
@@ -234,7 +236,7 @@ def open_certificate_response(envelope: Envelope) -> tuple[Mid, bytes, Answered]
 
 def open_metering_data(
     envelope: Envelope,
-    keys: KeysByMid,
+    keys: KeysByName,
     backend: p256.Backend,
     parse_chain: Callable[[bytes], Chain],
     max_records: int = MAX_RECORDS,

@@ -30,6 +30,7 @@ from rightsmanager.protocol.metering import (
     MeteringChallenge,
     MeteringReport,
     Usage,
+    metering_keys,
     open_certificate_request,
     open_certificate_response,
     open_metering_data,
@@ -86,7 +87,7 @@ def sealed(report: MeteringReport = REPORT) -> bytes:
 
 
 def opened(body: bytes, most: int = 10_000) -> MeteringChallenge:
-    return open_metering_data(parse_envelope(body), keys, BACKEND, parse_chain, most)
+    return open_metering_data(parse_envelope(body), metering_keys(keys), BACKEND, parse_chain, most)
 
 
 def written(records: str, elements: str | None = None, *, key_name: str = MID.base64) -> bytes:
