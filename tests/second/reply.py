@@ -72,7 +72,7 @@ def read_reply(text: bytes, private: int, root: curve.Point) -> Reply:
     signature = response.find("d:Signature", NAMES)
     written = _written(text, "LicenseResponse")
     if signature is not None:
-        _check_signature(text, element, signature, root)
+        check_signature(text, element, signature, root)
     return Reply(
         text=written,
         names=tuple(etree.QName(child).localname for child in element),
@@ -98,9 +98,10 @@ def _text(element: etree._Element, path: str) -> str:
     return found.text
 
 
-def _check_signature(
+def check_signature(
     text: bytes, element: etree._Element, signature: etree._Element, root: curve.Point
 ) -> None:
+    """Fail unless a reply's R, as it is written, is signed by whom it says, under the root."""
     chain = read_chain(base64.b64decode(_text(element, "p:SigningCertificateChain")))
     check_chain(chain, root, ISSUE_LICENSE_SIGNER)
     assert chain[0].type == LICENSE_SIGNER
@@ -119,7 +120,9 @@ def _check_signature(
     ]
     digest = base64.b64decode(_text(signature, f"{info}/d:Reference/d:DigestValue"))
     value = base64.b64decode(_text(signature, "d:SignatureValue"))
-    assert digest == hashlib.sha256(_written(text, "LicenseResponse").encode()).digest()
+    assert (
+        digest == hashlib.sha256(_written(text, etree.QName(element).localname).encode()).digest()
+    )
     signed = re.findall(rb"<SignedInfo .*</SignedInfo>", text)[0]
     assert curve.signed_by(chain[0].key(SIGN_RESPONSE), value, signed)
 

@@ -10,7 +10,14 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from lxml import etree
 
 from tests.second import curve
-from tests.second.certificates import ENCRYPT, ISSUE_DEVICE, SIGN, check_chain, read_chain
+from tests.second.certificates import (
+    ENCRYPT,
+    ISSUE_DEVICE,
+    SIGN,
+    Certificate,
+    check_chain,
+    read_chain,
+)
 from tests.second.challenge import C14N, D, H, M, P, X
 
 NAMES = {"p": P, "m": M, "d": D, "x": X, "h": H}
@@ -37,28 +44,50 @@ class Challenge:
     encryption_key: curve.Point
 
 
-def read_challenge(body: bytes, server: int, root: curve.Point) -> Challenge:
-    """Return what a challenge says, each check of it passed."""
+@dataclass(frozen=True)
+class Element:
+    """E of a challenge whose every check passed."""
+
+    text: bytes
+    """As it is written."""
+    data: etree._Element
+    """What was encrypted."""
+    leaf: Certificate
+
+
+def read_element(
+    body: bytes, name: str, server: int, root: curve.Point, key_name: str = "WMRMServer"
+) -> Element:
+    """Return E by its name, encrypted to `server` under a KeyName, each check of it passed."""
     document = etree.fromstring(body)
-    (element,) = document.findall(".//p:challenge/m:Challenge/p:LA", NAMES)
+    (element,) = document.findall(f".//p:challenge/m:Challenge/p:{name}", NAMES)
     (signature,) = document.findall(".//p:challenge/m:Challenge/d:Signature", NAMES)
     for path, expected in ALGORITHMS.items():
         (found,) = document.findall(path, NAMES)
         assert found.get("Algorithm") == expected
-    text = _alone(body, "LA")
+    text = _alone(body, name)
     _check_signature(body, text, signature)
-    data = etree.fromstring(_decrypt(element, server))
+    data = etree.fromstring(_decrypt(element, server, key_name))
     chain = read_chain(base64.b64decode(data.findtext("CertificateChains/CertificateChain", "")))
     check_chain(chain, root, ISSUE_DEVICE)
     named = signature.findtext("d:KeyInfo/d:KeyValue/d:ECCKeyValue/d:PublicKey", "", NAMES)
     assert curve.point_from(base64.b64decode(named, validate=True)) == chain[0].key(SIGN)
+    return Element(text, data, chain[0])
+
+
+def read_challenge(body: bytes, server: int, root: curve.Point) -> Challenge:
+    """Return what a challenge says, each check of it passed."""
+    read = read_element(body, "LA", server, root)
+    element = etree.fromstring(read.text)
     return Challenge(
         names=tuple(etree.QName(child).localname for child in element),
         texts={etree.QName(child).localname: child.text or "" for child in element},
-        header=_alone(text, "WRMHEADER").decode(),
-        features=tuple(feature.get("Name", "") for feature in data.iterfind("Features/Feature")),
-        ree=tuple(str(child.tag) for child in data.iterfind("Features/REE/*")),
-        encryption_key=chain[0].key(ENCRYPT),
+        header=_alone(read.text, "WRMHEADER").decode(),
+        features=tuple(
+            feature.get("Name", "") for feature in read.data.iterfind("Features/Feature")
+        ),
+        ree=tuple(str(child.tag) for child in read.data.iterfind("Features/REE/*")),
+        encryption_key=read.leaf.key(ENCRYPT),
     )
 
 
@@ -82,11 +111,11 @@ def _check_signature(body: bytes, signed: bytes, signature: etree._Element) -> N
     )
 
 
-def _decrypt(element: etree._Element, server: int) -> bytes:
+def _decrypt(element: etree._Element, server: int, key_name: str) -> bytes:
     (encrypted,) = element.findall("x:EncryptedData", NAMES)
     assert encrypted.get("Type") == X + "Element"
     (key,) = encrypted.findall("d:KeyInfo/x:EncryptedKey", NAMES)
-    assert key.findtext("d:KeyInfo/d:KeyName", "", NAMES) == "WMRMServer"
+    assert key.findtext("d:KeyInfo/d:KeyName", "", NAMES) == key_name
     wrapped, ciphertext = (
         base64.b64decode(each.findtext("x:CipherData/x:CipherValue", "", NAMES), validate=True)
         for each in (key, encrypted)
