@@ -31,6 +31,7 @@ EVERYTHING = {"__init__", "__main__", "app", "cli", "wsgi"}
 DOORS = {
     "spyne": "soap",
     "sqlalchemy": "store",
+    "sqlite3": "device",
     "lxml": "soap protocol",
     "cryptography": "crypto",
     "gmpy2": "crypto",

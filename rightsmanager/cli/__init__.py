@@ -5,12 +5,12 @@ A command is imported when it is asked for: what `serve` needs takes a second to
 """
 
 import sys
-from importlib import import_module
 from typing import Final
 
 import click
 
 from rightsmanager import __version__
+from rightsmanager.cli.lazy import LazyGroup
 from rightsmanager.errors import Refusal
 
 COMMANDS: Final = {
@@ -29,26 +29,9 @@ COMMANDS: Final = {
 """Where each command is, in the order in which help lists them."""
 
 
-class Commands(click.Group):
-    """The table above as a group."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, imported now, or None."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(import_module(module), name)
-        return command
-
-
 @click.group(
-    cls=Commands,
+    cls=LazyGroup,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__)

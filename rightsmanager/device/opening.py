@@ -2,8 +2,9 @@
 
 reply     the signature verifies under the leaf of its chain, which ends in the known root and
           whose leaf may sign licences and responses
-licence   it is bound to the device's key, or chained to a root licence whose content key has the
-          checksum of the root KID; its CMAC verifies under the integrity key, its rights id follows
+licence   it is bound to the device's key, or to the key of a domain that the device is in, at the
+          licence's revision, or chained to a root licence whose content key has the checksum of the
+          root KID; its CMAC verifies under the integrity key, its rights id follows
           the nonce rule, its security level is not above the device's, its content key has the
           checksum of the header
 """
@@ -15,17 +16,18 @@ from typing import Final, TypeVar
 from rightsmanager.crypto import aes, p256
 from rightsmanager.device.identity import Device
 from rightsmanager.device.revocation import NO_LISTS, HeldLists
+from rightsmanager.device.terms import Terms, terms_of
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol import wrmheader, xmr
 from rightsmanager.protocol.bcert import Chain, ChainVerifier, KeyUsage, parse_chain
 from rightsmanager.protocol.envelope import Envelope
 from rightsmanager.protocol.response import LicenseResponse, open_license_response
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import AccountId, Kid
 from rightsmanager.protocol.xmr.objects import (
     Cipher,
     ContentKey,
     DeviceKey,
-    RightsSettings,
+    Domain,
     SecurityLevel,
     UplinkKid,
 )
@@ -33,7 +35,6 @@ from rightsmanager.protocol.xmr.objects import (
 _KEY_LENGTH: Final = 16
 _CHAINED_LENGTH: Final = 32
 _CMAC_CHECKSUM: Final = 1
-_CANNOT_PERSIST: Final = 1
 
 T = TypeVar("T")
 
@@ -45,16 +46,27 @@ class OpenedLicense:
     license: xmr.License
     kid: Kid
     key_type: int
-    persistent: bool
+    terms: Terms
     content_key: bytes = field(repr=False)
     """16 bytes."""
     raw: bytes = field(repr=False)
-    root_kid: Kid | None = None
-    """The root licence that it was opened through."""
+
+    @property
+    def persistent(self) -> bool:
+        """Whether a device may keep it."""
+        return self.terms.persistent
+
+    @property
+    def root_kid(self) -> Kid | None:
+        """The root licence that it was opened through."""
+        return self.terms.root_kid
 
 
 Roots = Mapping[Kid, bytes]
 """The content keys of root licences, 16 bytes each."""
+
+DomainKeys = Mapping[tuple[AccountId, int], p256.PrivateKey]
+"""The private keys of domains by account id and revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,8 @@ class Opening:
     """The revocation lists that the device was given."""
     roots: Roots = field(default_factory=dict, repr=False)
     """Of root licences that the device has."""
+    domains: DomainKeys = field(default_factory=dict, repr=False)
+    """Of the domains that the device is in."""
 
 
 def open_reply(
@@ -101,12 +115,16 @@ def open_licenses(raws: Sequence[bytes], opening: Opening) -> tuple[OpenedLicens
     """
     bound = {raw: open_license(raw, opening) for raw in raws if not _is_chained(raw)}
     here = {license_.kid: license_.content_key for license_ in bound.values()}
-    roots = {**opening.roots, **here}
-    return tuple(bound.get(raw) or open_license(raw, opening, roots) for raw in raws)
+    return tuple(bound.get(raw) or open_license(raw, opening, here) for raw in raws)
 
 
-def open_license(raw: bytes, opening: Opening, roots: Roots | None = None) -> OpenedLicense:
-    """Return a licence that is bound to the device or chained to a root, with its content key.
+_NO_ROOTS: Roots = {}
+
+
+def open_license(raw: bytes, opening: Opening, here: Roots = _NO_ROOTS) -> OpenedLicense:
+    """Return a licence that the device can open, with its content key.
+
+    here: roots that came with the licence; they go before those that the device has.
 
     Raises InvalidMessage.
     """
@@ -114,19 +132,16 @@ def open_license(raw: bytes, opening: Opening, roots: Roots | None = None) -> Op
     content_key = _only(license_.find_all(ContentKey), "content key")
     if content_key.cipher not in _OPENERS:
         raise InvalidMessage(f"the content key has cipher {content_key.cipher}, expected 2 or 3")
-    secret = _OPENERS[content_key.cipher](license_, content_key, opening, roots or {})
+    secret = _OPENERS[content_key.cipher](license_, content_key, opening, here)
     xmr.verify_signature(license_, secret[:_KEY_LENGTH])
     _check_level(license_, opening.device.chain)
-    settings = license_.find(RightsSettings)
-    uplink = license_.find(UplinkKid)
     return OpenedLicense(
         license=license_,
         kid=content_key.kid,
         key_type=content_key.key_type,
-        persistent=settings is None or not settings.settings & _CANNOT_PERSIST,
+        terms=terms_of(license_),
         content_key=secret[_KEY_LENGTH:],
         raw=raw,
-        root_kid=None if uplink is None else uplink.root_kid,
     )
 
 
@@ -138,19 +153,34 @@ def _is_chained(raw: bytes) -> bool:
 def _open_bound(
     license_: xmr.License, content_key: ContentKey, opening: Opening, _: Roots
 ) -> bytes:
-    """Return integrity key(16), content key(16) of a licence that is bound to the device."""
+    """Return integrity key(16), content key(16) of a licence that is bound to a certificate."""
     device_key = _only(license_.find_all(DeviceKey), "device key")
-    if device_key.key != opening.device.encryption_key.public.raw:
-        raise InvalidMessage("the licence is bound to another device's key")
-    return opening.backend.decrypt(opening.device.encryption_key, content_key.value)
+    key, whose = _bound_key(license_, opening)
+    if device_key.key != key.public.raw:
+        raise InvalidMessage(f"the licence is bound to another {whose} key")
+    return opening.backend.decrypt(key, content_key.value)
+
+
+def _bound_key(license_: xmr.License, opening: Opening) -> tuple[p256.PrivateKey, str]:
+    """Return the key that the licence should be bound to, and whose it is."""
+    domain = license_.find(Domain)
+    if domain is None:
+        return opening.device.encryption_key, "device's"
+    key = opening.domains.get((domain.account_id, domain.revision))
+    if key is None:
+        raise InvalidMessage(
+            f"the licence is bound to the domain of account {domain.account_id.text} at revision "
+            f"{domain.revision}, whose key the device does not have"
+        )
+    return key, "domain's"
 
 
 def _open_chained(
-    license_: xmr.License, content_key: ContentKey, _: Opening, roots: Roots
+    license_: xmr.License, content_key: ContentKey, opening: Opening, here: Roots
 ) -> bytes:
     """Return integrity key(16), content key(16) of a leaf licence."""
     uplink = _only(license_.find_all(UplinkKid), "uplink KID")
-    root = roots.get(uplink.root_kid)
+    root = here.get(uplink.root_kid) or opening.roots.get(uplink.root_kid)
     if root is None:
         raise InvalidMessage(
             f"the leaf licence for KID {content_key.kid.text} needs the root licence for KID "

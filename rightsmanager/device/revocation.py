@@ -4,12 +4,12 @@ revocation-NAME.bin     the newest version of a list that it was given, NAME bei
                         application, pc or device
 """
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from rightsmanager.device.files import read_whole, write_whole
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.protocol import xmr
 from rightsmanager.protocol.bcert import ChainVerifier
@@ -102,7 +102,7 @@ def save_lists(folder: Path, held: HeldLists) -> None:
     for name, list_id in _FILES.items():
         for each in held.lists:
             if each.list_id == list_id:
-                _save(_file(folder, name), each.raw)
+                write_whole(_file(folder, name), each.raw)
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -110,20 +110,10 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _load(file: Path) -> SignedList | None:
-    try:
-        return parse_list(file.read_bytes())
-    except FileNotFoundError:
+    data = read_whole(file)
+    if data is None:
         return None
-    except OSError as error:
-        raise InternalError(f"{file} cannot be read: {error.strerror}") from None
+    try:
+        return parse_list(data)
     except InvalidMessage as error:
         raise InternalError(f"{file}: {error.text}") from None
-
-
-def _save(file: Path, data: bytes) -> None:
-    draft = file.with_suffix(f".{os.getpid()}")
-    try:
-        draft.write_bytes(data)
-        draft.replace(file)
-    except OSError as error:
-        raise InternalError(f"{file} cannot be written: {error.strerror}") from None

@@ -152,5 +152,6 @@ def test_a_folder_that_cannot_be_written_is_named(
     signer: ListSigner, verifier: ChainVerifier, tmp_path: Path
 ) -> None:
     held: HeldLists = take_lists(NO_LISTS, [given(signer, PC_LIST, 1)], verifier, NOW)
+    (tmp_path / "nowhere").write_bytes(b"")
     with pytest.raises(InternalError, match=r"revocation-pc\.bin cannot be written"):
         save_lists(tmp_path / "nowhere", held)

@@ -1,0 +1,90 @@
+"""What the commands of a device share: its folder, opened, and the options that name it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar
+
+import click
+
+from rightsmanager.crypto.p256_backends import choose_backend
+from rightsmanager.crypto.random import Rng, system_random
+from rightsmanager.device.http import Post, post
+from rightsmanager.device.identity import ServerKeys, load_device, load_server_keys
+from rightsmanager.device.journal import Journal, open_journal
+from rightsmanager.device.licenses import LicenseStore, Shelf
+from rightsmanager.device.opening import Opening
+from rightsmanager.device.revocation import load_lists
+from rightsmanager.protocol.bcert import ChainVerifier
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Surroundings(TypedDict):
+    """What a device needs beside itself."""
+
+    now: int
+    rng: Rng
+    post: Post
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """A device in its folder, its journal open until the command ends."""
+
+    folder: Path
+    opening: Opening
+    server: ServerKeys
+    journal: Journal
+    now: int
+    """Unix seconds."""
+
+    @property
+    def licenses(self) -> LicenseStore:
+        """The licences that it keeps."""
+        return LicenseStore(self.folder)
+
+    @property
+    def shelf(self) -> Shelf:
+        """Its licences, ready to be opened."""
+        return Shelf(self.licenses, self.opening, self.now, self.journal.first_played)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """The clock, the system's randomness and the network."""
+        return {"now": self.now, "rng": system_random, "post": post}
+
+
+def player_of(folder: Path) -> Player:
+    """Return the device of a folder, whose journal is closed when the command ends."""
+    server = load_server_keys(folder)
+    opening = Opening(
+        load_device(folder), ChainVerifier((server.root,)), choose_backend(), load_lists(folder)
+    )
+    journal = open_journal(folder)
+    click.get_current_context().call_on_close(journal.close)
+    return Player(folder, opening, server, journal, int(time.time()))
+
+
+def device_option(command: Command) -> Command:
+    """Add `--device`, the device's folder."""
+    return click.option(
+        "--device",
+        "folder",
+        required=True,
+        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        help="The device's folder.",
+    )(command)
+
+
+def url_option(command: Command) -> Command:
+    """Add `--url`, the server's."""
+    return click.option("--url", required=True, help="The server's URL, with whatever query.")(
+        command
+    )
+
+
+def counted(number: int, name: str = "licence") -> str:
+    """Return how many there are, in words."""
+    return f"1 {name}" if number == 1 else f"{number} {name}s"

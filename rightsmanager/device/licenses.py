@@ -1,0 +1,190 @@
+"""The licences that a device keeps: its persistent ones, each in a file of its own.
+
+licenses/KID/RIGHTSID.xmr     an XMR licence; KID as GUID, its rights id in hexadecimal digits
+
+The folders are the index: what is there for a KID is found without reading anything else. The best
+licence for a KID is the newest that may be used now and opens.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from rightsmanager.device.files import read_whole, remove_whole, write_whole
+from rightsmanager.device.opening import OpenedLicense, Opening, open_license
+from rightsmanager.device.terms import State, Terms, refuse_unusable, terms_of
+from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.protocol import xmr
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.xmr.objects import ContentKey
+
+FOLDER: Final = "licenses"
+NOT_STORED: Final = 0x80004005
+"""What a device acknowledges of a licence that it could not keep: E_FAIL, an unspecified error."""
+_ENDING: Final = ".xmr"
+
+FirstPlayed = Callable[[bytes], int | None]
+"""Gives when the licence of a rights id was first played, in Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLicense:
+    """A licence in the store, read and not opened."""
+
+    file: Path
+    kid: Kid
+    license: xmr.License
+    terms: Terms
+    raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseStore:
+    """The licences in a device's folder."""
+
+    folder: Path
+    """The device's."""
+
+    def record(self, license_: OpenedLicense) -> None:
+        """Keep a licence that was opened; raises InternalError if it cannot be written."""
+        write_whole(self._file(license_.kid, license_.license.rights_id), license_.raw)
+
+    def record_all(self, licenses: Iterable[OpenedLicense]) -> dict[Kid, int]:
+        """Keep those that are persistent; returns an HRESULT for each that could not be kept."""
+        failures = {}
+        for license_ in licenses:
+            try:
+                if license_.persistent:
+                    self.record(license_)
+            except InternalError:
+                failures[license_.kid] = NOT_STORED
+        return failures
+
+    def find(self, kid: Kid) -> tuple[StoredLicense, ...]:
+        """Return the licences for a KID, the newest first; raises InternalError for a bad file."""
+        found = (_load(file) for file in sorted(self._folder(kid).glob(f"*{_ENDING}")))
+        there = (each for each in found if each is not None)
+        return tuple(sorted(there, key=_issued, reverse=True))
+
+    def kids(self) -> tuple[Kid, ...]:
+        """Return the KIDs that there are licences for."""
+        folders = sorted((self.folder / FOLDER).glob("*"))
+        return tuple(Kid.from_text(each.name) for each in folders if any(each.glob("*.xmr")))
+
+    def find_all(self) -> tuple[StoredLicense, ...]:
+        """Return every licence; raises InternalError for a bad file."""
+        return tuple(each for kid in self.kids() for each in self.find(kid))
+
+    def remove(self, kid: Kid, rights_id: bytes) -> None:
+        """Keep the licence no longer."""
+        remove_whole(self._file(kid, rights_id))
+
+    def drop_removed(self, now: int) -> tuple[StoredLicense, ...]:
+        """Keep no licence whose removal date was reached; returns them."""
+        dropped = tuple(
+            each for each in self.find_all() if each.terms.state(now, None) is State.REMOVED
+        )
+        for each in dropped:
+            remove_whole(each.file)
+        return dropped
+
+    def _folder(self, kid: Kid) -> Path:
+        return self.folder / FOLDER / kid.text
+
+    def _file(self, kid: Kid, rights_id: bytes) -> Path:
+        return self._folder(kid) / f"{rights_id.hex()}{_ENDING}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A device's licences and what it needs to open them at one moment."""
+
+    store: LicenseStore
+    opening: Opening
+    now: int
+    """Unix seconds."""
+    first_played: FirstPlayed = lambda _: None
+
+    def open(self, kid: Kid) -> OpenedLicense:
+        """Return the best licence for a KID, opened.
+
+        Raises InternalError where there is none, and for one that may not be used or does not
+        open what is wrong with the newest.
+        """
+        stored = self.store.find(kid)
+        if not stored:
+            raise InternalError(f"the device has no licence for KID {kid.text}")
+        return self._best(stored, self.with_roots())
+
+    def open_file(self, raw: bytes) -> OpenedLicense:
+        """Return a licence that is not in the store, opened; raises InvalidMessage."""
+        return self._open_one(raw, self.with_roots())
+
+    def with_roots(self) -> Opening:
+        """Return the opening that knows the content keys of the stored licences as roots."""
+        return replace(self.opening, roots=_StoredRoots(self))
+
+    def open_root(self, kid: Kid) -> bytes | None:
+        """Return the content key of the best root licence for a KID, 16 bytes, None without one."""
+        bound = [each for each in self.store.find(kid) if each.terms.root_kid is None]
+        return self._best(bound, self.opening).content_key if bound else None
+
+    def _best(self, stored: Sequence[StoredLicense], opening: Opening) -> OpenedLicense:
+        reason: InvalidMessage | None = None
+        for each in stored:
+            try:
+                return self._open_one(each.raw, opening)
+            except InvalidMessage as error:
+                reason = reason or error
+        assert reason is not None  # noqa: S101 -- there is at least one
+        raise reason
+
+    def _open_one(self, raw: bytes, opening: Opening) -> OpenedLicense:
+        license_ = xmr.parse_license(raw)
+        first_played = self.first_played(license_.rights_id)
+        refuse_unusable(kid_of(license_), terms_of(license_), self.now, first_played)
+        return open_license(raw, opening)
+
+
+class _StoredRoots(Mapping[Kid, bytes]):
+    """The content keys of the stored licences, each opened when it is asked for."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def __getitem__(self, kid: Kid) -> bytes:
+        key = self._shelf.open_root(kid)
+        if key is None:
+            raise KeyError(kid)
+        return key
+
+    def __iter__(self) -> Iterator[Kid]:
+        return iter(self._shelf.store.kids())
+
+    def __len__(self) -> int:
+        return len(self._shelf.store.kids())
+
+
+def kid_of(license_: xmr.License) -> Kid:
+    """Return the KID that a licence is for; raises InvalidMessage if it has no content key."""
+    content_key = license_.find(ContentKey)
+    if content_key is None:
+        raise InvalidMessage("the licence has no content key")
+    return content_key.kid
+
+
+def _load(file: Path) -> StoredLicense | None:
+    """Return a licence; None for one that another process dropped meanwhile."""
+    raw = read_whole(file)
+    if raw is None:
+        return None
+    try:
+        license_ = xmr.parse_license(raw)
+        return StoredLicense(file, kid_of(license_), license_, terms_of(license_), raw)
+    except InvalidMessage as error:
+        raise InternalError(f"{file}: {error.text}") from None
+
+
+def _issued(stored: StoredLicense) -> int:
+    return stored.terms.issued or 0

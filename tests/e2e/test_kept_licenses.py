@@ -1,0 +1,154 @@
+"""A device keeps persistent licences and opens them without the server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from rightsmanager.cli import rightsmanager
+from rightsmanager.errors import Refusal
+from rightsmanager.protocol.wire import Kid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Server
+
+FIRST, SECOND = "4Rplb+TbNES8tGkNFWTEHA==", "7987aj+eE0uBlXi0N73AQw=="
+ROOT = "AAAAAAAAAAAAAAAAAAAAAQ=="
+Run = Callable[..., str]
+"""Runs a command of a device within this process, which is quicker; returns what it printed."""
+
+
+@pytest.fixture
+def device(server: Server, tmp_path: Path) -> Path:
+    folder = tmp_path / "device"
+    made = ["device", "new", "--data", str(server.data), str(folder)]
+    assert CliRunner().invoke(rightsmanager, made).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def run(device: Path) -> Run:
+    def one(name: str, *arguments: str) -> str:
+        command = ["device", name, "--device", str(device), *arguments]
+        ran = CliRunner().invoke(rightsmanager, command)
+        if ran.exception is not None:
+            raise ran.exception
+        return ran.stdout
+
+    return one
+
+
+def text(kid: str) -> str:
+    return Kid.from_base64(kid).text
+
+
+def listed(run: Run) -> list[dict[str, Any]]:
+    found = json.loads(run("licenses", "--json"))
+    assert isinstance(found, list)
+    return found
+
+
+def test_a_persistent_licence_opens_without_the_server(
+    server: Server, run: Run, test_keys: dict[str, str]
+) -> None:
+    url = f"{server.url}?cfg=(persist:true)"
+    run("acquire", "--url", url, "--kid", FIRST, "--kid", SECOND)
+    assert sorted(each["kid"] for each in listed(run)) == sorted(map(text, (FIRST, SECOND)))
+    for kid in (FIRST, SECOND):
+        opened = json.loads(run("open", kid, "--json"))
+        assert (opened["kid"], opened["content_key"]) == (text(kid), test_keys[kid])
+        assert opened["persistent"] is True
+    assert test_keys[FIRST] in run("open", text(FIRST))
+
+
+def test_a_licence_that_cannot_persist_is_not_kept(server: Server, run: Run) -> None:
+    run("acquire", "--url", server.url, "--kid", FIRST)
+    assert listed(run) == []
+    with pytest.raises(Refusal, match="no licence for KID"):
+        run("open", FIRST)
+
+
+def test_what_is_listed_is_what_was_granted(server: Server, run: Run) -> None:
+    now = int(time.time())
+    mid = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+    granted = f"(persist:true,begindate:20300101000000,enddate:20310101000000,mid:{mid})"
+    run("acquire", "--url", f"{server.url}?cfg={granted}", "--kid", FIRST)
+    (fact,) = listed(run)
+    assert now <= fact["issued"] <= time.time()
+    assert (fact["state"], fact["bound_to"]) == ("not yet", {"kind": "device"})
+    assert (fact["begin"], fact["end"], fact["metering_id"]) == (1893456000, 1924992000, mid)
+    head, row, end = (line.rstrip() for line in run("licenses").splitlines())
+    assert head.split("  ")[0] == "KID"
+    assert row.split()[:4] == [text(FIRST), "device", "not", "yet"]
+    assert "2030-01-01T00:00:00Z  2031-01-01T00:00:00Z  -" in row
+    assert end == "1 licence"
+    with pytest.raises(Refusal, match="is good from 2030-01-01T00:00:00Z on"):
+        run("open", FIRST)
+
+
+def test_a_removal_date_in_the_past_is_reported_once(server: Server, run: Run) -> None:
+    url = f"{server.url}?cfg=(persist:true,removaldate:20200101000000)"
+    run("acquire", "--url", url, "--kid", FIRST)
+    with pytest.raises(Refusal, match="was to be removed at 2020-01-01T00:00:00Z"):
+        run("open", FIRST)
+    assert [each["state"] for each in listed(run)] == ["removed"]
+    assert listed(run) == []
+
+
+def test_a_leaf_that_comes_alone_opens_through_the_root_that_is_kept(
+    server: Server, run: Run, test_keys: dict[str, str]
+) -> None:
+    root = f"(persist:true,kid:{ROOT},isroot:true)"
+    leaf = f"(persist:true,kid:{FIRST},rootid:{ROOT})"
+    run("acquire", "--url", f"{server.url}?cfg={root}", "--kid", ROOT)
+    run("acquire", "--url", f"{server.url}?cfg={leaf}", "--kid", FIRST)
+    bound = {each["kid"]: each["bound_to"] for each in listed(run)}
+    assert bound == {
+        text(ROOT): {"kind": "device"},
+        text(FIRST): {"kind": "root", "root_kid": text(ROOT)},
+    }
+    assert json.loads(run("open", FIRST, "--json"))["content_key"] == test_keys[FIRST]
+
+
+def test_an_exported_licence_is_of_use_to_its_own_device_only(
+    server: Server, run: Run, device: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "shared" / "license.xmr"
+    run("acquire", "--url", f"{server.url}?cfg=(persist:true)", "--kid", FIRST)
+    assert run("export", FIRST, str(file)) == (f"The licence for KID {text(FIRST)} is in {file}.\n")
+    opened = run("open", FIRST)
+    assert run("open", str(file)) == opened
+    (stored,) = (device / "licenses").rglob("*.xmr")
+    assert stored.read_bytes() == file.read_bytes()
+    stored.unlink()
+    assert run("import", str(file)) == f"The device keeps the licence for KID {text(FIRST)}.\n"
+    assert run("open", FIRST) == opened
+    other = tmp_path / "other"
+    made = ["device", "new", "--data", str(server.data), str(other)]
+    assert CliRunner().invoke(rightsmanager, made).exit_code == 0
+    for name in ("open", "import"):
+        ran = CliRunner().invoke(rightsmanager, ["device", name, "--device", str(other), str(file)])
+        assert "bound to another device's key" in str(ran.exception)
+    assert not (other / "licenses").exists()
+
+
+def test_a_licence_that_could_not_be_kept_is_acknowledged_so(
+    server: Server, run: Run, device: Path
+) -> None:
+    (device / "licenses").write_bytes(b"")
+    url = f"{server.url}?cfg=(persist:true,tid:3f2504e0-4f89-11d3-9a0c-0305e82c3302)"
+    told = json.loads(run("acquire", "--url", url, "--kid", FIRST, "--json"))
+    assert told["acknowledged"] == [{"kid": text(FIRST), "result": "0x80004005"}]
+
+
+@pytest.mark.parametrize("what", ["nonsense", "/nowhere/license.xmr"])
+def test_what_is_neither_a_kid_nor_a_file_is_told(run: Run, what: str) -> None:
+    with pytest.raises(Refusal, match="is neither a KID nor a file"):
+        run("open", what)
