@@ -23,9 +23,12 @@ from rightsmanager.logs import note_failure
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.challenge import ChallengeReader
+from rightsmanager.protocol.wrmheader import Version
+from rightsmanager.services.access import Access, Kind
 from rightsmanager.services.acknowledgement import AcknowledgementService
 from rightsmanager.services.content import ContentKeys
 from rightsmanager.services.license import Clock, LicenseService
+from rightsmanager.services.packaging import PackagingService, Packing
 from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.seam import Seam, heard, load_callables
 from rightsmanager.services.signing import Signing
@@ -98,9 +101,19 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         backend=backend,
         clock=surroundings.clock,
     )
+    packaging_service = PackagingService(
+        access=packaging_access(settings),
+        content_keys=content_keys(settings, keyring),
+        packing=packing(settings),
+        store=store,
+        clock=surroundings.clock,
+        rng=surroundings.rng,
+        seam=seam,
+    )
     answers: dict[str, application.ServiceOperation] = {
         "AcquireLicense": license_service.acquire_license,
         "AcknowledgeLicense": acknowledgement_service.acknowledge_license,
+        "AcquirePackagingData": packaging_service.acquire_packaging_data,
     }
     services = {name: heard(name, answer, seam) for name, answer in answers.items()}
     return Server(_front(settings, services, surroundings.clock), store, keyring, services)
@@ -118,6 +131,27 @@ def content_keys(settings: Settings, keyring: Keyring) -> ContentKeys:
     except ValueError:
         raise InvalidMessage("license.key_seed is not base64") from None
     return ContentKeys(keyring.storage_key, seed)
+
+
+def packaging_access(settings: Settings) -> Access:
+    """Return who gets keys in the clear."""
+    packaging = settings.packaging
+    return Access(
+        Kind(packaging.access),
+        packaging.token.get_secret_value(),
+        settings.server.trust_forwarded,
+    )
+
+
+def packing(settings: Settings) -> Packing:
+    """Return how keys for packagers are made."""
+    packaging = settings.packaging
+    return Packing(
+        packaging.key_period,
+        Version(packaging.header_version),
+        packaging.algid.lower(),
+        packaging.checksum,
+    )
 
 
 def default_policy(settings: Settings) -> Policy:

@@ -7,9 +7,17 @@ underscores, such as `RIGHTSMANAGER_SERVER__WORKERS`), else from the file, else 
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -37,6 +45,7 @@ DATABASE_FILE: Final = "rightsmanager.db"
 
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _LAST_PORT: Final = 0xFFFF
+_TOKEN: Final = re.compile(r"[!-~]{1,256}")
 
 
 def _refuse_address(bind: str) -> str:
@@ -102,6 +111,26 @@ class PolicySettings(_Section):
     uncompressed_digital_audio: Level = 0
 
 
+class PackagingSettings(_Section):
+    """Who gets keys by AcquirePackagingData, and what kind."""
+
+    access: Literal["off", "loopback", "token", "open"] = "loopback"
+    token: SecretStr = SecretStr("")
+    key_period: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
+    header_version: Literal["4.0.0.0", "4.1.0.0", "4.2.0.0", "4.3.0.0"] = "4.0.0.0"
+    algid: Literal["AESCTR", "AESCBC"] = "AESCTR"
+    checksum: bool = True
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        token = self.token.get_secret_value()
+        if self.access == "token" and not _TOKEN.fullmatch(token):
+            raise ValueError("token: expected 1 to 256 visible ASCII characters")
+        if self.algid == "AESCBC" and self.header_version != "4.3.0.0":
+            raise ValueError('header_version: expected "4.3.0.0", which alone can say AESCBC')
+        return self
+
+
 class SeamSettings(_Section):
     """The operator's own logic."""
 
@@ -140,6 +169,7 @@ class Settings(BaseSettings):
     keyring: KeyringSettings = KeyringSettings()
     license: LicenseSettings = LicenseSettings()
     policy: PolicySettings = PolicySettings()
+    packaging: PackagingSettings = PackagingSettings()
     seam: SeamSettings = SeamSettings()
     crypto: CryptoSettings = CryptoSettings()
     log: LogSettings = LogSettings()

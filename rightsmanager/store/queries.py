@@ -27,6 +27,7 @@ from rightsmanager.store.acknowledgements import (
 )
 from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQueries
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
+from rightsmanager.store.sources import SOURCE_STATEMENTS, SourceQueries
 from rightsmanager.store.statements import (
     Clause,
     compile_statement,
@@ -68,7 +69,7 @@ class StoredKey:
     added_at: int
 
 
-class Transaction(RevocationQueries, AcknowledgementQueries, RootQueries):
+class Transaction(RevocationQueries, AcknowledgementQueries, RootQueries, SourceQueries):
     """What can be found and recorded within one transaction."""
 
     def find_content_key(self, kid: Kid) -> StoredKey | None:
@@ -276,6 +277,7 @@ _STATEMENTS: Final[Mapping[str, Clause]] = {
     **REVOCATION_STATEMENTS,
     **ACKNOWLEDGEMENT_STATEMENTS,
     **ROOT_STATEMENTS,
+    **SOURCE_STATEMENTS,
     "find content key": lambda _: select(CONTENT_KEYS).where(
         CONTENT_KEYS.c.kid == bindparam("kid")
     ),

@@ -11,6 +11,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 METADATA: Final = MetaData(
@@ -64,7 +65,23 @@ CONTENT_KEYS: Final = Table(
     # Unix seconds.
     Column("added_at", BigInteger, nullable=False),
 )
-"""Content keys that were added by the operator."""
+"""Content keys that were added or made here; where each came from is beside it."""
+
+CONTENT_SOURCES: Final = Table(
+    "content_sources",
+    METADATA,
+    Column("kid", LargeBinary(16), primary_key=True),
+    # "operator", "packager" or "import".
+    Column("origin", String(8), nullable=False),
+    # SHA-256 of the program in UTF-8, since an index cannot hold every program; or nothing.
+    Column("program_digest", LargeBinary(32)),
+    # The key period of the program, from 0; or nothing.
+    Column("period", BigInteger),
+    Column("program", Text),
+    UniqueConstraint("program_digest", "period"),
+    sqlite_with_rowid=False,
+)
+"""Where each content key came from, and for which part of which program it is."""
 
 REVOCATION_LISTS: Final = Table(
     "revocation_lists",
