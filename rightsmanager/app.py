@@ -10,7 +10,7 @@ from typing import Any
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.explain import Explanation, explain_form, parameter_rows
+from rightsmanager.explain import Defaults, Explanation, explain_form, parameter_rows
 from rightsmanager.http.address import Addressing
 from rightsmanager.http.cors import CrossOrigin
 from rightsmanager.http.explain import ExplainPages
@@ -23,11 +23,14 @@ from rightsmanager.logs import note_failure
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.challenge import ChallengeReader
+from rightsmanager.protocol.wire import Mid
 from rightsmanager.protocol.wrmheader import Version
 from rightsmanager.services.access import Access, Kind
 from rightsmanager.services.acknowledgement import AcknowledgementService
 from rightsmanager.services.content import ContentKeys
 from rightsmanager.services.license import Clock, LicenseService
+from rightsmanager.services.metering import MeteringService
+from rightsmanager.services.metering_keys import MeteringKeys
 from rightsmanager.services.packaging import PackagingService, Packing
 from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.seam import Seam, heard, load_callables
@@ -86,6 +89,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         store=store,
         revocations=revocations,
         policy=default_policy(settings),
+        own_mid=keyring.metering.mid,
         backend=backend,
         clock=surroundings.clock,
         rng=surroundings.rng,
@@ -110,13 +114,24 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         rng=surroundings.rng,
         seam=seam,
     )
+    metering_service = MeteringService(
+        server_keys=keyring.server_keys,
+        metering_keys=MeteringKeys(keyring.metering, keyring.storage_key, store),
+        signing=signing,
+        verifier=verifier,
+        revocations=revocations,
+        backend=backend,
+        clock=surroundings.clock,
+    )
     answers: dict[str, application.ServiceOperation] = {
         "AcquireLicense": license_service.acquire_license,
         "AcknowledgeLicense": acknowledgement_service.acknowledge_license,
         "AcquirePackagingData": packaging_service.acquire_packaging_data,
+        "GetMeteringCertificate": metering_service.get_metering_certificate,
     }
     services = {name: heard(name, answer, seam) for name, answer in answers.items()}
-    return Server(_front(settings, services, surroundings.clock), store, keyring, services)
+    front = _front(settings, services, surroundings.clock, keyring.metering.mid)
+    return Server(front, store, keyring, services)
 
 
 def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:
@@ -173,7 +188,10 @@ def default_policy(settings: Settings) -> Policy:
 
 
 def _front(
-    settings: Settings, services: dict[str, application.ServiceOperation], clock: Clock
+    settings: Settings,
+    services: dict[str, application.ServiceOperation],
+    clock: Clock,
+    own_mid: Mid,
 ) -> Front:
     server = settings.server
     roles = frozenset(operations.Role(role) for role in server.roles)
@@ -187,7 +205,7 @@ def _front(
             samples=samples.exchanges,
             wsdl=wsdl.build_wsdl,
             home=HOME,
-            guides=_explain_pages(settings, clock).guides(),
+            guides=_explain_pages(settings, clock, own_mid).guides(),
         )
     )
     front = FrontSettings(
@@ -199,8 +217,8 @@ def _front(
     return Front(SoapServer(application.build(services, roles)), pages, front)
 
 
-def _explain_pages(settings: Settings, clock: Clock) -> ExplainPages:
-    policy = default_policy(settings)
+def _explain_pages(settings: Settings, clock: Clock, own_mid: Mid) -> ExplainPages:
+    defaults = Defaults(default_policy(settings), own_mid)
 
     def explain(*, asked: str, custom_data: str, kids: str, level: str) -> Explanation:
         return explain_form(
@@ -208,7 +226,7 @@ def _explain_pages(settings: Settings, clock: Clock) -> ExplainPages:
             custom_data=custom_data,
             kids=kids,
             level=level,
-            default=policy,
+            defaults=defaults,
             now=clock(),
         )
 

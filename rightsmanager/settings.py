@@ -77,7 +77,7 @@ class ServerSettings(_Section):
     public_url: str = ""
     trust_forwarded: bool = False
     cors_origins: tuple[str, ...] = ("*",)
-    max_body: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    max_body: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
 
 
 class KeyringSettings(_Section):
@@ -131,6 +131,14 @@ class PackagingSettings(_Section):
         return self
 
 
+class MeteringSettings(_Section):
+    """How reports of what was played are taken and kept."""
+
+    url: str = ""
+    max_records: Annotated[int, Field(ge=1)] = 10_000
+    keep_reports: Annotated[int, Field(ge=0)] = 90
+
+
 class SeamSettings(_Section):
     """The operator's own logic."""
 
@@ -170,6 +178,7 @@ class Settings(BaseSettings):
     license: LicenseSettings = LicenseSettings()
     policy: PolicySettings = PolicySettings()
     packaging: PackagingSettings = PackagingSettings()
+    metering: MeteringSettings = MeteringSettings()
     seam: SeamSettings = SeamSettings()
     crypto: CryptoSettings = CryptoSettings()
     log: LogSettings = LogSettings()
@@ -178,6 +187,11 @@ class Settings(BaseSettings):
     def effective_database_url(self) -> str:
         """The database's URL: the one that is set, else SQLite in the data folder."""
         return self.database_url or f"sqlite:///{(self.data / DATABASE_FILE).absolute()}"
+
+    @property
+    def effective_metering_url(self) -> str:
+        """Where new metering certificates say that reports are taken; empty: nobody says where."""
+        return self.metering.url or self.server.public_url
 
 
 def load(file: Path | None, **overrides: Any) -> Settings:  # noqa: ANN401 -- any field of Settings

@@ -10,13 +10,15 @@ from typing import Any, BinaryIO, Final
 import click
 
 from rightsmanager.app import default_policy
-from rightsmanager.cli.options import KidParameter, data_option, json_option, settings_of
+from rightsmanager.cli.options import KidParameter, data_option, json_option, key_files, settings_of
 from rightsmanager.cli.printing import print_tree
 from rightsmanager.cli.show import MOST_BYTES, as_tree
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.explain import Explanation, explain, find_question
+from rightsmanager.explain import Defaults, Explanation, explain, find_question
 from rightsmanager.explain.forms import header_of
+from rightsmanager.keyring.identities import METERING
 from rightsmanager.policy.query import Spelling
+from rightsmanager.protocol.metering import read_metering_certificate
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.wrmheader import Header
 from rightsmanager.show import as_json
@@ -73,7 +75,7 @@ def explain_(  # noqa: PLR0913 -- one parameter for each option
         header=_header(kids, header_file) or found.header,
         device_level=security_level,
     )
-    explanation = explain(question, default_policy(settings_of(data)), int(time.time()))
+    explanation = explain(question, _defaults(data), int(time.time()))
     if spelling is not None:
         _translate(ctx, explanation, Spelling(spelling))
     elif as_json:
@@ -81,6 +83,13 @@ def explain_(  # noqa: PLR0913 -- one parameter for each option
     else:
         _print(explanation)
     ctx.exit(REFUSED if explanation.refused else 0)
+
+
+def _defaults(data: Path) -> Defaults:
+    policy, chain = default_policy(settings_of(data)), key_files(data).find_chain(METERING.name)
+    if chain is None:
+        return Defaults(policy)
+    return Defaults(policy, read_metering_certificate(chain).mid)
 
 
 def _read(asked: str) -> bytes:

@@ -24,8 +24,9 @@ from rightsmanager.store.queries import create_tables
 def init(data: Path, seed: str | None) -> None:
     """Make the test PKI and the database's tables; what is there stays as it is."""
     files = key_files(data)
-    create(files, rng_for(seed))
-    create_tables(settings_of(data).effective_database_url)
+    settings = settings_of(data)
+    create(files, rng_for(seed), settings.effective_metering_url)
+    create_tables(settings.effective_database_url)
     click.echo(f"The keyring is in {files.private}; what clients must know is in {files.public}.")
 
 

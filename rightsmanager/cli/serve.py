@@ -57,7 +57,7 @@ def refuse_taken(bind: str) -> None:
 
 def prepare(settings: Settings) -> None:
     """Make the keys, certificates and tables that the data folder lacks."""
-    create(key_files(settings.data), rng_for(None))
+    create(key_files(settings.data), rng_for(None), settings.effective_metering_url)
     create_tables(settings.effective_database_url)
 
 

@@ -4,12 +4,13 @@
 server gives and a client has no use for, `reference` is the documentation of all parameters.
 """
 
-from rightsmanager.explain.explanation import Explanation, Translation, explain
+from rightsmanager.explain.explanation import Defaults, Explanation, Translation, explain
 from rightsmanager.explain.forms import explain_form
 from rightsmanager.explain.questions import Question, find_question
 from rightsmanager.explain.reference import Row, parameter_rows, parameters_markdown
 
 __all__ = [
+    "Defaults",
     "Explanation",
     "Question",
     "Row",

@@ -5,7 +5,7 @@ named is assumed to have the KIDs that are asked for.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
@@ -26,13 +26,15 @@ from rightsmanager.policy.query import (
 )
 from rightsmanager.policy.raw import Named
 from rightsmanager.policy.wishes import Wish
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import Kid, Mid
 from rightsmanager.protocol.wrmheader import Header, HeaderKid, Version
 from rightsmanager.show.description import Description
 from rightsmanager.show.licenses import describe_objects
 
 ASSUMED_KID: Final = Kid(bytes(16))
 """Stands for the header's KID where nobody says which header."""
+UNKNOWN_MID: Final = Mid(bytes(16))
+"""Stands for the server's own metering id where nobody knows it."""
 PROBLEMS_MOST: Final = 20
 
 
@@ -64,8 +66,17 @@ class Explanation:
         return bool(self.problems)
 
 
-def explain(question: Question, default: Policy, now: int) -> Explanation:
-    """Return what a request would get from a server with this default policy; now: Unix seconds."""
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a server grants and names where a request does not say it."""
+
+    policy: Policy = field(default_factory=Policy)
+    own_mid: Mid = UNKNOWN_MID
+    """Its own metering id."""
+
+
+def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
+    """Return what a request would get from a server with these defaults; now: Unix seconds."""
     try:
         wishes = find_wishes(question.query, question.custom_data)
     except ServiceSpecific as refusal:
@@ -74,12 +85,15 @@ def explain(question: Question, default: Policy, now: int) -> Explanation:
     fault = _fault(wishes)
     header = question.header or _assumed_header(wishes)
     try:
-        grants = () if fault else decide_grants(wishes, header, default).grants
+        grants = () if fault else decide_grants(wishes, header, defaults.policy).grants
     except ServiceSpecific as refusal:
         return Explanation((refusal.text,), translations=translations)
     return Explanation(
         fault=fault,
-        licenses=tuple(_describe(grant, number, now) for number, grant in enumerate(grants, 1)),
+        licenses=tuple(
+            _describe(grant, number, now, defaults.own_mid)
+            for number, grant in enumerate(grants, 1)
+        ),
         warnings=find_warnings(question, wishes, grants, now),
         translations=translations,
     )
@@ -153,7 +167,7 @@ _STATUS: Final[dict[str, StatusCode]] = {
 # --- licences -------------------------------------------------------------------------------------
 
 
-def _describe(grant: Grant, number: int, now: int) -> Description:
+def _describe(grant: Grant, number: int, now: int, own_mid: Mid) -> Description:
     kind = "root licence" if grant.is_root else "licence"
     chained = () if grant.root_kid is None else (_kid("chained to root", grant.root_kid),)
     key_type = grant.key_type
@@ -165,7 +179,7 @@ def _describe(grant: Grant, number: int, now: int) -> Description:
             Description("content key", _key_source(grant)),
             Description("key type", _KEY_TYPE if key_type is None else key_type.name),
             *chained,
-            *describe_objects(policy_objects(grant.policy, now)),
+            *describe_objects(policy_objects(grant.policy, now, own_mid)),
         ),
     )
 

@@ -4,9 +4,8 @@ from dataclasses import replace
 from typing import Final
 
 from rightsmanager.errors import Refusal, ServiceSpecific
-from rightsmanager.explain.explanation import Explanation, explain
+from rightsmanager.explain.explanation import Defaults, Explanation, explain
 from rightsmanager.explain.questions import Question, find_question
-from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.kinds import U16, Unfit, read_number
 from rightsmanager.policy.raw import TEXT_MOST, quote
 from rightsmanager.protocol.wire import Kid
@@ -16,7 +15,7 @@ KIDS_MOST: Final = 100
 
 
 def explain_form(  # noqa: PLR0913 -- the form's four fields and the server's two
-    *, asked: str, custom_data: str, kids: str, level: str, default: Policy, now: int
+    *, asked: str, custom_data: str, kids: str, level: str, defaults: Defaults, now: int
 ) -> Explanation:
     """Return what a request would get; what is wrong with a field is one of the problems.
 
@@ -27,7 +26,7 @@ def explain_form(  # noqa: PLR0913 -- the form's four fields and the server's tw
         question = _question(asked, custom_data, kids, level)
     except Refusal as refusal:
         return Explanation((refusal.text,))
-    return explain(question, default, now)
+    return explain(question, defaults, now)
 
 
 def _question(asked: str, custom_data: str, kids: str, level: str) -> Question:

@@ -4,12 +4,17 @@
 makes what is missing, and `loading` reads the whole into one frozen Keyring.
 """
 
-from rightsmanager.keyring.certification import CertifiedKeys, certify_device
+from rightsmanager.keyring.certification import (
+    CertifiedKeys,
+    certify_device,
+    certify_metering,
+)
 from rightsmanager.keyring.creation import create
 from rightsmanager.keyring.loading import (
     Keyring,
     KeyringSources,
     ListSigner,
+    MeteringIdentity,
     load,
     load_list_signer,
 )
@@ -19,7 +24,9 @@ __all__ = [
     "Keyring",
     "KeyringSources",
     "ListSigner",
+    "MeteringIdentity",
     "certify_device",
+    "certify_metering",
     "create",
     "load",
     "load_list_signer",

@@ -1,4 +1,4 @@
-"""Certifies simulated devices under the keyring's device issuer."""
+"""Certifies what comes and goes: simulated devices, and metering services beside the keyring's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,14 @@ from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError
 from rightsmanager.keyring.creation import MANUFACTURER
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.keyring.identities import DEVICE_ISSUER
+from rightsmanager.keyring.identities import (
+    DEVICE_ISSUER,
+    METERING,
+    METERING_ISSUER,
+    SIGNER_LEVEL,
+    Identity,
+)
+from rightsmanager.keyring.loading import MeteringIdentity
 from rightsmanager.protocol.bcert import (
     CertificateType,
     Chain,
@@ -20,8 +27,9 @@ from rightsmanager.protocol.bcert import (
     chain_under,
     issue,
 )
-from rightsmanager.protocol.bcert.objects import Device, Manufacturer
-from rightsmanager.protocol.wire import GUID_LENGTH, NEVER
+from rightsmanager.protocol.bcert.objects import Device, Manufacturer, Metering
+from rightsmanager.protocol.metering import read_metering_certificate
+from rightsmanager.protocol.wire import GUID_LENGTH, NEVER, Mid
 
 DEFAULT_LEVEL: Final = 2000
 DEFAULT_FEATURES: Final = (
@@ -52,9 +60,7 @@ def certify_device(
 
     Raises InternalError where the keyring has no device issuer.
     """
-    issuer = files.find_key(DEVICE_ISSUER.name)
-    if issuer is None:
-        raise InternalError(f"{files.private} has no {DEVICE_ISSUER.name}; run rightsmanager init")
+    issuer = _issuer_key(files, DEVICE_ISSUER)
     signing, encryption = p256.PrivateKey.generate(rng), p256.PrivateKey.generate(rng)
     template = Template(
         type=CertificateType.DEVICE,
@@ -72,3 +78,31 @@ def certify_device(
     )
     chain = chain_under(issue(template, issuer), files.find_chain(DEVICE_ISSUER.name))
     return CertifiedKeys(chain, signing, encryption)
+
+
+def certify_metering(files: KeyFiles, rng: Rng, mid: Mid, url: str) -> MeteringIdentity:
+    """Return a new metering service under the metering issuer, which takes reports at `url`.
+
+    Raises InternalError where the keyring has no metering issuer, and InvalidMessage for a URL that
+    a certificate cannot hold.
+    """
+    issuer = _issuer_key(files, METERING_ISSUER)
+    key = p256.PrivateKey.generate(rng)
+    template = Template(
+        type=CertificateType.METERING,
+        security_level=SIGNER_LEVEL,
+        certificate_id=rng(GUID_LENGTH),
+        client_id=rng(GUID_LENGTH),
+        keys=(Key(key.public, (KeyUsage.ENCRYPT_KEY,)),),
+        manufacturer=Manufacturer(MANUFACTURER, METERING.name, "1"),
+        objects=(Metering(mid, url),),
+    )
+    chain = chain_under(issue(template, issuer), files.find_chain(METERING_ISSUER.name))
+    return MeteringIdentity(key, read_metering_certificate(chain))
+
+
+def _issuer_key(files: KeyFiles, issuer: Identity) -> p256.PrivateKey:
+    key = files.find_key(issuer.name)
+    if key is None:
+        raise InternalError(f"{files.private} has no {issuer.name}; run rightsmanager init")
+    return key

@@ -21,22 +21,23 @@ from rightsmanager.protocol.wire import GUID_LENGTH, Mid
 
 MANUFACTURER: Final = "RightsManager test PKI"
 METERING_URL: Final = "http://127.0.0.1:8080/rightsmanager.asmx"
-
+"""Where reports are taken if nobody says where."""
 RngFor = Callable[[str], Rng]
 """Gives each identity a source of its own, so that a seed gives each the same keys anew."""
 
 
-def create(files: KeyFiles, rng_for: RngFor) -> None:
+def create(files: KeyFiles, rng_for: RngFor, metering_url: str = "") -> None:
     """Make every identity that the data folder lacks, and its public files.
 
-    Raises InternalError where an issuer's key is needed and is not there.
+    metering_url: where the metering certificate says that reports are taken; empty for
+    METERING_URL. Raises InternalError where an issuer's key is needed and is not there.
     """
     for identity in IDENTITIES:
-        _create_identity(files, identity, rng_for(identity.name))
+        _create_identity(files, identity, rng_for(identity.name), metering_url)
     _publish(files)
 
 
-def _create_identity(files: KeyFiles, identity: Identity, rng: Rng) -> None:
+def _create_identity(files: KeyFiles, identity: Identity, rng: Rng, metering_url: str) -> None:
     certified = identity.certified
     if files.find_chain(identity.name) is None or certified is None:
         if identity is ROOT and _root_is_kept_elsewhere(files):
@@ -46,7 +47,10 @@ def _create_identity(files: KeyFiles, identity: Identity, rng: Rng) -> None:
         key = files.keep_key(identity.name, lambda: p256.PrivateKey.generate(rng))
         if certified is not None:
             files.keep_chain(
-                identity.name, lambda: _certify(files, identity, certified, key.public, rng)
+                identity.name,
+                lambda: _certify(
+                    files, identity, certified, key.public, rng=rng, metering_url=metering_url
+                ),
             )
 
 
@@ -55,8 +59,14 @@ def _root_is_kept_elsewhere(files: KeyFiles) -> bool:
     return files.find_key(ROOT.name) is None and (files.public / "root.pub").exists()
 
 
-def _certify(
-    files: KeyFiles, identity: Identity, certified: Certified, public: p256.PublicKey, rng: Rng
+def _certify(  # noqa: PLR0913 -- who certifies whom, and what the certificate says
+    files: KeyFiles,
+    identity: Identity,
+    certified: Certified,
+    public: p256.PublicKey,
+    *,
+    rng: Rng,
+    metering_url: str,
 ) -> Chain:
     issuer_key = files.find_key(certified.issuer)
     if issuer_key is None:
@@ -71,15 +81,15 @@ def _certify(
         client_id=rng(GUID_LENGTH),
         keys=(Key(public, certified.usages),),
         manufacturer=Manufacturer(MANUFACTURER, identity.name, "1"),
-        objects=_objects(identity, rng),
+        objects=_objects(identity, rng, metering_url),
     )
     return chain_under(issue(template, issuer_key), files.find_chain(certified.issuer))
 
 
-def _objects(identity: Identity, rng: Rng) -> tuple[CertificateObject, ...]:
+def _objects(identity: Identity, rng: Rng, metering_url: str) -> tuple[CertificateObject, ...]:
     if identity is not METERING:
         return ()
-    return (Metering(Mid(rng(GUID_LENGTH)), METERING_URL),)
+    return (Metering(Mid(rng(GUID_LENGTH)), metering_url or METERING_URL),)
 
 
 def _publish(files: KeyFiles) -> None:

@@ -11,11 +11,14 @@ from rightsmanager.keyring.files import KeyFiles, read_file
 from rightsmanager.keyring.identities import (
     CRL_SIGNER,
     LICENSE_SIGNER,
+    METERING,
     ROOT,
     STORAGE,
     WMRMSERVER,
 )
 from rightsmanager.protocol.bcert import Chain, KeyUsage, parse_chain
+from rightsmanager.protocol.metering import MeteringCertificate, read_metering_certificate
+from rightsmanager.protocol.wire import Mid
 
 STORAGE_KEY_LENGTH: Final = 32
 _SIGNER_USAGES: Final = (KeyUsage.SIGN_LICENSE, KeyUsage.SIGN_RESPONSE)
@@ -32,6 +35,20 @@ class KeyringSources:
 
 
 @dataclass(frozen=True, slots=True)
+class MeteringIdentity:
+    """A metering service: its private key, and its certificate as clients get it."""
+
+    key: p256.PrivateKey = field(repr=False)
+    certificate: MeteringCertificate
+    """Of `key`."""
+
+    @property
+    def mid(self) -> Mid:
+        """Its metering id."""
+        return self.certificate.mid
+
+
+@dataclass(frozen=True, slots=True)
 class Keyring:
     """Everything a server must know of itself."""
 
@@ -44,6 +61,8 @@ class Keyring:
     """Roots whose chains are believed, our own first."""
     storage_key: bytes = field(repr=False)
     """What content keys in the store are encrypted under, 32 bytes."""
+    metering: MeteringIdentity
+    """The metering service that is always there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +104,21 @@ def load(files: KeyFiles, sources: KeyringSources) -> Keyring:
         storage_key=hkdf_sha256(
             _own_key(files, STORAGE.name).raw, b"content keys", STORAGE_KEY_LENGTH
         ),
+        metering=_metering(files),
     )
+
+
+def _metering(files: KeyFiles) -> MeteringIdentity:
+    key, chain = _own_key(files, METERING.name), files.find_chain(METERING.name)
+    if chain is None:
+        raise InternalError(f"{files.private} has no {METERING.name}.chain; run rightsmanager init")
+    try:
+        certificate = read_metering_certificate(chain)
+    except InvalidMessage as error:
+        raise InternalError(f"{METERING.name}.chain: {error.text}") from None
+    if certificate.key != key.public:
+        raise InternalError(f"{METERING.name}.chain is not of the key {METERING.name}.key")
+    return MeteringIdentity(key, certificate)
 
 
 def _signer(files: KeyFiles, sources: KeyringSources) -> tuple[p256.PrivateKey, Chain]:

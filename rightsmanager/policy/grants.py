@@ -12,9 +12,6 @@ from rightsmanager.protocol.wire import NEVER, Guid, Kid, Mid, encode_base64
 from rightsmanager.protocol.wrmheader import Header, HeaderKid
 from rightsmanager.protocol.xmr.objects import KeyType
 
-DEFAULT_MID: Final = Mid.from_text("b6ab4f67-0c5e-4d6b-8a0b-6e5d3c9f1a42")
-"""The metering id of a licence with secure stop whose request names none; the project's own."""
-
 
 @dataclass(frozen=True, slots=True)
 class OutputLevels:
@@ -96,10 +93,12 @@ class Policy:
             return self.expiration
         return min(now + self.valid_for, NEVER - 1) if self.valid_for else None
 
-    @property
-    def secure_stop_mid(self) -> Mid | None:
-        """The service that is told when playback has stopped."""
-        return (self.metering or DEFAULT_MID) if self.secure_stop else None
+    def secure_stop_mid(self, own: Mid) -> Mid | None:
+        """Return the service that is told when playback has stopped, None for nobody.
+
+        own: the server's own metering id, which is told where the request names none.
+        """
+        return (self.metering or own) if self.secure_stop else None
 
 
 @dataclass(frozen=True, slots=True)

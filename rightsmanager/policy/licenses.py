@@ -25,7 +25,7 @@ from rightsmanager.policy.grants import (
     Policy,
     Protection,
 )
-from rightsmanager.protocol.wire import NEVER
+from rightsmanager.protocol.wire import NEVER, Mid
 from rightsmanager.protocol.xmr import objects as xmr
 from rightsmanager.protocol.xmr.table import build_objects
 
@@ -39,12 +39,15 @@ Objects = Iterator[xmr.XmrObject]
 
 # Most licences of the same second say the same.
 @lru_cache(maxsize=256)
-def policy_objects(policy: Policy, now: int) -> tuple[xmr.XmrObject, ...]:
-    """Return the objects of a policy for a licence issued now (Unix seconds)."""
-    return xmr.GlobalPolicy(tuple(_global_objects(policy, now))), *_rights(policy)
+def policy_objects(policy: Policy, now: int, own_mid: Mid) -> tuple[xmr.XmrObject, ...]:
+    """Return the objects of a policy for a licence issued now (Unix seconds).
+
+    own_mid: the server's own metering id, which is told of stops where the request names none.
+    """
+    return xmr.GlobalPolicy(tuple(_global_objects(policy, now, own_mid))), *_rights(policy)
 
 
-def _global_objects(policy: Policy, now: int) -> Objects:
+def _global_objects(policy: Policy, now: int, own_mid: Mid) -> Objects:
     yield xmr.SecurityLevel(policy.security_level)
     yield xmr.EmbeddingBehavior(policy.embedding)
     if policy.revocation_info_version is not None:
@@ -53,7 +56,7 @@ def _global_objects(policy: Policy, now: int) -> Objects:
         yield xmr.RightsSettings()
     yield xmr.IssueDate(now)
     yield from _times(policy, now)
-    yield from _services(policy)
+    yield from _services(policy, own_mid)
     yield from _ends(policy)
     yield from _sources(policy)
 
@@ -66,11 +69,12 @@ def _times(policy: Policy, now: int) -> Objects:
         yield xmr.ExpireAfterFirstPlay(policy.first_play_expiration)
 
 
-def _services(policy: Policy) -> Objects:
+def _services(policy: Policy, own_mid: Mid) -> Objects:
     if policy.metering is not None:
         yield xmr.Metering(policy.metering)
-    if policy.secure_stop_mid is not None:
-        yield xmr.SecureStop(policy.secure_stop_mid)
+    told_of_stops = policy.secure_stop_mid(own_mid)
+    if told_of_stops is not None:
+        yield xmr.SecureStop(told_of_stops)
 
 
 def _ends(policy: Policy) -> Objects:

@@ -32,7 +32,7 @@ from rightsmanager.protocol.response import (
     RevocationList,
     seal_license_response,
 )
-from rightsmanager.protocol.wire import Kid, TransactionId
+from rightsmanager.protocol.wire import Kid, Mid, TransactionId
 from rightsmanager.protocol.xmr.license import RIGHTS_ID_LENGTH
 from rightsmanager.protocol.xmr.objects import KeyType
 from rightsmanager.services.acknowledgement import transaction_id_of
@@ -102,6 +102,8 @@ class LicenseService:
     backend: p256.Backend
     clock: Clock
     rng: Rng
+    own_mid: Mid
+    """The server's own metering id, which is told of stops where the request names none."""
     seam: Seam = field(default_factory=lambda: Seam(Callables(), 0))
     acknowledge_persistent: bool = False
     """Whether replies with a persistent licence ask for an acknowledgement."""
@@ -250,7 +252,7 @@ class LicenseService:
         device_key = encryption_key(challenge.signer.leaf)
         response = LicenseResponse(
             licenses=tuple(
-                _license(issue, self._seal_key(issue, issued.roots, device_key), now)
+                _license(issue, self._seal_key(issue, issued.roots, device_key), now, self.own_mid)
                 for issue in issued.issues
             ),
             response_id=self.rng(RESPONSE_ID_LENGTH),
@@ -289,10 +291,10 @@ def _event(challenge: LicenseChallenge, issued: _Issued) -> Event:
     return Event("AcquireLicense", device_id(challenge.signer.leaf), kids)
 
 
-def _license(issue: _Issue, sealed: SealedKey, now: int) -> bytes:
+def _license(issue: _Issue, sealed: SealedKey, now: int, own_mid: Mid) -> bytes:
     return xmr.build_signed(
         issue.rights_id,
-        (*policy_objects(issue.grant.policy, now), sealed.material),
+        (*policy_objects(issue.grant.policy, now, own_mid), sealed.material),
         sealed.integrity_key,
     )
 

@@ -25,6 +25,7 @@ from rightsmanager.store.acknowledgements import (
     ACKNOWLEDGEMENT_STATEMENTS,
     AcknowledgementQueries,
 )
+from rightsmanager.store.metering_ids import METERING_ID_STATEMENTS, MeteringIdQueries
 from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQueries
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
 from rightsmanager.store.sources import SOURCE_STATEMENTS, SourceQueries
@@ -69,7 +70,13 @@ class StoredKey:
     added_at: int
 
 
-class Transaction(RevocationQueries, AcknowledgementQueries, RootQueries, SourceQueries):
+class Transaction(
+    RevocationQueries,
+    AcknowledgementQueries,
+    RootQueries,
+    SourceQueries,
+    MeteringIdQueries,
+):
     """What can be found and recorded within one transaction."""
 
     def find_content_key(self, kid: Kid) -> StoredKey | None:
@@ -278,6 +285,7 @@ _STATEMENTS: Final[Mapping[str, Clause]] = {
     **ACKNOWLEDGEMENT_STATEMENTS,
     **ROOT_STATEMENTS,
     **SOURCE_STATEMENTS,
+    **METERING_ID_STATEMENTS,
     "find content key": lambda _: select(CONTENT_KEYS).where(
         CONTENT_KEYS.c.kid == bindparam("kid")
     ),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rightsmanager.explain import Explanation, Question, explain
+from rightsmanager.explain import Defaults, Explanation, Question, explain
 from rightsmanager.policy.grants import Policy
 from rightsmanager.show import Description
 
@@ -16,7 +16,7 @@ Explaining = Callable[..., Explanation]
 
 
 def explained(query: str = "", default: Policy | None = None, **more: Any) -> Explanation:  # noqa: ANN401 -- fields of Question
-    return explain(Question(query=query, **more), default or Policy(), NOW)
+    return explain(Question(query=query, **more), Defaults(default or Policy()), NOW)
 
 
 @pytest.fixture(name="explained")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rightsmanager.explain import Question, explain
+from rightsmanager.explain import Defaults, Question, explain
 from rightsmanager.explain.explanation import PROBLEMS_MOST
 from rightsmanager.explain.forms import header_of
 from rightsmanager.explain.reference import EXAMPLES
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.query import Spelling, parse_custom_data, parse_query
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import Kid, Mid
 from rightsmanager.show import as_json
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ DECODED = [test for test in VECTORS["tests"] if "extended:(" not in test["query"
 
 @pytest.mark.parametrize("test", DECODED, ids=lambda test: test["query"][:60])
 def test_the_objects_of_a_licence_are_those_of_the_vectors(test: dict[str, list[str]]) -> None:
-    explanation = explain(Question(query=str(test["query"])), Policy(), int(VECTORS["issued_at"]))
+    explanation = explain(
+        Question(query=str(test["query"])),
+        Defaults(own_mid=Mid.from_text(VECTORS["default_mid"])),
+        int(VECTORS["issued_at"]),
+    )
     (license_,) = explanation.licenses
     expected = [f"object 0x{line.split()[1]}" for line in test["objects"]]
     assert expected == objects(license_)

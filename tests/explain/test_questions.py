@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.explain import Question, find_question
+from rightsmanager.explain import Defaults, Question, find_question
 from rightsmanager.explain.forms import KIDS_MOST, explain_form, header_of
-from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.pssh import Pssh, build_object, build_pssh, object_of
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.wrmheader import build_header
@@ -107,7 +106,7 @@ def form(asked: str = "", custom_data: str = "", kids: str = "", level: str = ""
         custom_data=custom_data,
         kids=kids,
         level=level,
-        default=Policy(),
+        defaults=Defaults(),
         now=1790000000,
     )
     shown = [str(license_.children[0].value) for license_ in answer.licenses]

@@ -8,11 +8,10 @@ from urllib.parse import urlencode
 import pytest
 from lxml import html
 
-from rightsmanager.explain import explain_form, parameter_rows
+from rightsmanager.explain import Defaults, explain_form, parameter_rows
 from rightsmanager.http.explain import ExplainPages
 from rightsmanager.http.front import Front, FrontSettings
 from rightsmanager.http.help import HelpPages, Service
-from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.parameters import PARAMETERS
 from rightsmanager.soap.application import build
 from rightsmanager.soap.operations import OPERATIONS
@@ -33,7 +32,7 @@ def explained(*, asked: str, custom_data: str, kids: str, level: str) -> object:
         custom_data=custom_data,
         kids=kids,
         level=level,
-        default=Policy(),
+        defaults=Defaults(),
         now=1790000000,
     )
 

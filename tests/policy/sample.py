@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import Kid, Mid
 from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "policy.json").read_text("utf-8"))
+OWN_MID = Mid.from_text(VECTORS["default_mid"])
+"""The server's, where a request names none."""
 KIDS = tuple(Kid(bytes([number]) * 16) for number in range(1, 4))
 
 

@@ -21,6 +21,7 @@ from rightsmanager.protocol.wire import NEVER, Kid
 from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version
 from rightsmanager.protocol.xmr import objects as xmr
 from rightsmanager.protocol.xmr.objects import KeyType
+from tests.policy.sample import OWN_MID
 
 NOW = 1790000000
 KIDS = tuple(Kid(bytes([number]) * 16) for number in range(3))
@@ -74,7 +75,7 @@ def test_a_licence_that_expires_does_so_before_never(valid_for: int, end: int | 
 
 
 def kinds(policy: Policy) -> list[type[xmr.XmrObject]]:
-    outer = xmr.Outer(policy_objects(policy, NOW))
+    outer = xmr.Outer(policy_objects(policy, NOW, OWN_MID))
     return [type(item) for part in outer.objects for item in (part, *getattr(part, "objects", ()))]
 
 
@@ -91,14 +92,14 @@ def test_a_persistent_licence_does_not_say_that_it_cannot_persist() -> None:
 
 
 def test_a_licence_that_ends_says_when() -> None:
-    (global_policy, _) = policy_objects(Policy(valid_for=60), NOW)
+    (global_policy, _) = policy_objects(Policy(valid_for=60), NOW, OWN_MID)
     assert isinstance(global_policy, xmr.GlobalPolicy)
     assert xmr.Expiration(0, NOW + 60) in global_policy.objects
 
 
 def test_output_levels_are_written_where_one_is_set() -> None:
     levels = OutputLevels(uncompressed_digital_video=270)
-    (_, playback) = policy_objects(Policy(output_levels=levels), NOW)
+    (_, playback) = policy_objects(Policy(output_levels=levels), NOW, OWN_MID)
     assert playback == xmr.PlaybackPolicy((xmr.OutputProtectionLevels(0, 270, 0, 0, 0),))
 
 

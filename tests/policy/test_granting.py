@@ -7,7 +7,6 @@ import pytest
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.granting import grants_of, refuse_rights
 from rightsmanager.policy.grants import (
-    DEFAULT_MID,
     ExtendedRestriction,
     Grant,
     Policy,
@@ -228,9 +227,10 @@ def test_shorthands_and_long_forms_are_granted_once() -> None:
 
 
 def test_secure_stop_has_the_servers_metering_id_where_none_is_named() -> None:
-    assert Policy(secure_stop=True).secure_stop_mid == DEFAULT_MID
-    assert Policy(secure_stop=True, metering=Mid(bytes(16))).secure_stop_mid == Mid(bytes(16))
-    assert Policy(metering=Mid(bytes(16))).secure_stop_mid is None
+    own, other = Mid(bytes(15) + b"\1"), Mid(bytes(16))
+    assert Policy(secure_stop=True).secure_stop_mid(own) == own
+    assert Policy(secure_stop=True, metering=other).secure_stop_mid(own) == other
+    assert Policy(metering=other).secure_stop_mid(own) is None
 
 
 def test_the_record_says_what_few_licences_have_only_where_it_was_granted() -> None:

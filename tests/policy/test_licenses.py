@@ -10,7 +10,7 @@ from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.policy.parameters import PARAMETERS
 from rightsmanager.policy.query import Spelling, find_wishes, parse_custom_data, parse_query, write
 from rightsmanager.protocol.xmr.table import build_objects
-from tests.policy.sample import VECTORS, header
+from tests.policy.sample import OWN_MID, VECTORS, header
 
 TESTS = VECTORS["tests"]
 NO_OBJECT = {"accountid", "rootid", "errorcode", "revoked", "msg", "clientinfo"}
@@ -24,7 +24,7 @@ def expected(test: dict[str, Any]) -> bytes:
 def objects(query: str, custom_data: str | None = None, default: Policy | None = None) -> bytes:
     wishes = find_wishes(query, custom_data) or ((),)
     (grant,) = grants_of(wishes, header(), default or Policy())
-    return build_objects(policy_objects(grant.policy, VECTORS["issued_at"]))
+    return build_objects(policy_objects(grant.policy, VECTORS["issued_at"], OWN_MID))
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test["query"][:60])

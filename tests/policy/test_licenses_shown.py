@@ -15,7 +15,7 @@ from rightsmanager.protocol.xmr import build_license, parse_license
 from rightsmanager.protocol.xmr.objects import KeyType
 from rightsmanager.services.key_material import ClearKey, bind
 from rightsmanager.show import Context, Description, describe
-from tests.policy.sample import KIDS, VECTORS, header
+from tests.policy.sample import KIDS, OWN_MID, VECTORS, header
 from tests.second import world
 from tests.services.subject import PORTABLE, private_key, public_key
 
@@ -32,7 +32,7 @@ def licence(query: str) -> bytes:
     (grant,) = grants_of(wishes, header(), Policy())
     clear = ClearKey(KIDS[0], KeyType.AES_CTR, bytes(16))
     sealed = bind(clear, public_key(world.DEVICE_ENCRYPTION), PORTABLE, seeded_random(b"shown"))
-    objects = (*policy_objects(grant.policy, VECTORS["issued_at"]), sealed.material)
+    objects = (*policy_objects(grant.policy, VECTORS["issued_at"], OWN_MID), sealed.material)
     return xmr.build_signed(bytes(16), objects, sealed.integrity_key)
 
 

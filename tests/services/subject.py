@@ -22,6 +22,7 @@ from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.queries import IssuedLicense, Store, open_store
+from tests.policy.sample import OWN_MID
 from tests.second import curve, world
 
 STORAGE_KEY = bytes(range(32))
@@ -91,6 +92,7 @@ def make_service(
         store=store,
         revocations=Revocations(store),
         policy=policy or Policy(),
+        own_mid=OWN_MID,
         backend=backend,
         clock=lambda: world.NOW,
         rng=rng or seeded_random(b"licence service"),

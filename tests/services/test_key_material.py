@@ -26,6 +26,7 @@ from rightsmanager.protocol.xmr.objects import (
     UplinkKid,
 )
 from rightsmanager.services.key_material import ClearKey, SealedKey, bind, chain
+from tests.policy.sample import OWN_MID
 from tests.second import curve, world
 from tests.services.subject import PORTABLE, private_key, public_key
 
@@ -35,7 +36,7 @@ RNG = seeded_random(b"key material")
 
 
 def license_of(sealed: SealedKey) -> bytes:
-    objects = (*policy_objects(Policy(), world.NOW), sealed.material)
+    objects = (*policy_objects(Policy(), world.NOW, OWN_MID), sealed.material)
     return xmr.build_signed(bytes(16), objects, sealed.integrity_key)
 
 
