@@ -32,8 +32,10 @@ from rightsmanager.protocol import wrmheader, xmlsec
 from rightsmanager.protocol.bcert import Chain, KeyUsage
 from rightsmanager.protocol.bcert.lru import Lru
 from rightsmanager.protocol.elements import (
+    WHITE_SPACE,
     Fields,
     child,
+    number_in,
     number_of,
     optional_child,
     plain_text,
@@ -41,6 +43,7 @@ from rightsmanager.protocol.elements import (
     written,
 )
 from rightsmanager.protocol.envelope import Envelope, SoapVersion, parse_xml
+from rightsmanager.protocol.forms import REVOCATION_LIST, LicenseForm
 from rightsmanager.protocol.wire import (
     HEADER,
     MESSAGES,
@@ -155,6 +158,10 @@ class ChallengeReader:
                 self._headers.record(text, known)
         return known
 
+    def header_alone(self, text: bytes) -> wrmheader.Header:
+        """Return the header of a text that is a WRMHEADER element; raises InvalidMessage."""
+        return self._headers.find(text) or self.header(parse_xml(text, "WRMHEADER"), text)
+
 
 def open_challenge(
     envelope: Envelope,
@@ -194,6 +201,11 @@ def open_license_challenge(
 
     Raises InvalidMessage, and ProtocolVersionMismatch for a Version that is not served.
     """
+    form = envelope.license_form
+    if form is not None:
+        signature = xmlsec.signature_of(form)
+        if xmlsec.has_digest(form.la, signature):
+            return _open_form(form, signature, server_keys(keys), backend, reader)
     opened = open_challenge(envelope, "LA", server_keys(keys), backend)
     client = reader.client_data(opened.plaintext)
     fields = Fields(opened.element, PROTOCOLS)
@@ -210,6 +222,45 @@ def open_license_challenge(
         client=client,
         signer=signer_of(client.chains, opened.signature),
         digest=opened.signature.digest,
+    )
+
+
+def _open_form(
+    form: LicenseForm,
+    signature: xmlsec.Signature,
+    keys: Callable[[str], Sequence[p256.PrivateKey]],
+    backend: p256.Backend,
+    reader: ChallengeReader,
+) -> LicenseChallenge:
+    """Return what a challenge in the usual form asks, whose LA has the promised digest."""
+    encrypted = xmlsec.encrypted_of(form)
+    client = reader.client_data(xmlsec.decrypt(encrypted, keys(encrypted.key_name), backend))
+    return LicenseChallenge(
+        version=served_version(_number(form.version, "Version"), "LA", _LICENSE_VERSIONS_SERVED),
+        header=reader.header_alone(form.header),
+        client_version=_stripped(form.client_version),
+        revocation_lists=_written_lists(form.revocation_lists),
+        custom_data=None if form.custom_data is None else form.custom_data.decode(),
+        nonce=decode_base64(form.nonce, "LicenseNonce", NONCE_LENGTH),
+        client_time=_number(form.client_time, "ClientTime"),
+        client=client,
+        signer=signer_of(client.chains, signature),
+        digest=signature.digest,
+    )
+
+
+def _number(value: bytes, name: str) -> int:
+    return number_in(_stripped(value), name)
+
+
+def _stripped(value: bytes) -> str:
+    return value.decode().strip(WHITE_SPACE)
+
+
+def _written_lists(lists: bytes | None) -> tuple[RevocationListInfo, ...]:
+    return tuple(
+        RevocationListInfo(Guid.from_base64(_stripped(list_id)), _number(version, "Version"))
+        for list_id, version in REVOCATION_LIST.findall(lists or b"")
     )
 
 

@@ -90,7 +90,7 @@ class Fields:
 
     def number(self, name: str) -> int:
         """Return the unsigned decimal number in the child of that name, below 2^64."""
-        return _number(self.text(name), name)
+        return number_in(self.text(name), name)
 
 
 def text_of(parent: etree._Element, namespace: str, name: str) -> str:
@@ -106,10 +106,11 @@ def optional_text(parent: etree._Element, namespace: str, name: str) -> str | No
 
 def number_of(parent: etree._Element, namespace: str, name: str) -> int:
     """Return the unsigned decimal number in the one child of that name, below 2^64."""
-    return _number(text_of(parent, namespace, name), name)
+    return number_in(text_of(parent, namespace, name), name)
 
 
-def _number(text: str, name: str) -> int:
+def number_in(text: str, name: str) -> int:
+    """Return the unsigned decimal number that a text is, below 2^64; `name` is whose text."""
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) < 2**64):
         raise InvalidMessage(f"{name} is {text[:32]!r}, expected a decimal number below 2^64")
     return int(text)

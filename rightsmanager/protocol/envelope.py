@@ -12,13 +12,18 @@ says. A document type declaration is refused, and with it every entity.
 
 import codecs
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
+from itertools import permutations
 from typing import Final
 
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.forms import LicenseForm, find_license_form
+from rightsmanager.protocol.wire import PROTOCOLS
 
 
 class SoapVersion(Enum):
@@ -31,6 +36,15 @@ class SoapVersion(Enum):
     def namespace(self) -> str:
         """The envelope's namespace."""
         return self.value
+
+
+def _namespaces(version: SoapVersion) -> Iterator[tuple[str, ...]]:
+    """Yield the declarations that clients write in the envelope's start tag, in each order."""
+    soap = f' xmlns:soap="{version.namespace}"'
+    xsi = ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+    xsd = ' xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
+    yield (soap,)
+    yield from permutations((soap, xsi, xsd))
 
 
 _VERSIONS: Final = {version.value: version for version in SoapVersion}
@@ -59,11 +73,26 @@ _PARSER: Final = etree.XMLParser(
     collect_ids=False,
 )
 _BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_BODY_TAG: Final = b"<soap:Body>"
+_DECLARATIONS: Final = (
+    "",
+    '<?xml version="1.0" encoding="utf-8"?>',
+    '<?xml version="1.0" encoding="UTF-8"?>',
+)
+_HEADS: Final = {
+    (declaration + f"<soap:Envelope{''.join(names)}>").encode() + _BODY_TAG: version
+    for version in SoapVersion
+    for declaration in _DECLARATIONS
+    for names in _namespaces(version)
+}
+"""How nearly all clients begin an envelope."""
+_LONGEST_HEAD: Final = max(map(len, _HEADS))
 _PROLOG_WITH_DTD: Final = re.compile(rb"(?>\s+|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
 """A declaration is well-formed in the prolog only, so nowhere else need be searched."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# No slots: `cached_property` keeps what it made in the instance's dictionary.
+@dataclass(frozen=True, eq=False)
 class Envelope:
     """One parsed request: the version, the operation's name, and the bytes both were read from."""
 
@@ -74,14 +103,19 @@ class Envelope:
     """Header blocks that the sender demands to be understood, in Clark notation."""
     text: bytes = field(repr=False)
     """The whole document in UTF-8 without byte order mark."""
-    element: etree._Element = field(repr=False)
-    """The operation's element; only `rightsmanager.protocol` looks into it."""
     plain_text: bytes = field(repr=False)
     """The text if it holds nothing but tags and text, else nothing.
 
     Without comments, CDATA sections and processing instructions, what looks like a tag is one,
     and an element can be told in the text.
     """
+    license_form: LicenseForm | None = field(default=None, repr=False)
+    """What an AcquireLicense challenge says whose whole text has the usual form."""
+
+    @cached_property
+    def element(self) -> etree._Element:
+        """The operation's element; only `rightsmanager.protocol` looks into it."""
+        return _operation(parse_xml(self.text, "the request"), _BODY[self.version])
 
 
 def parse_xml(text: bytes, name: str) -> etree._Element:
@@ -103,6 +137,20 @@ def parse_envelope(body: bytes) -> Envelope:
     text = _as_utf8(body)
     if not text or text.isspace():
         raise InvalidMessage("the request has an empty body, expected a SOAP envelope")
+    return _recognise(text) or _parse(text)
+
+
+def _recognise(text: bytes) -> Envelope | None:
+    """Return the envelope of a challenge in the usual form, None for any other text."""
+    start = text.find(_BODY_TAG, 0, _LONGEST_HEAD) + len(_BODY_TAG)
+    version = _HEADS.get(text[:start])
+    form = None if version is None else find_license_form(text, start)
+    if version is None or form is None:
+        return None
+    return Envelope(version, "AcquireLicense", PROTOCOLS, (), text, text, form)
+
+
+def _parse(text: bytes) -> Envelope:
     root = parse_xml(text, "the request")
     namespace, name = _split(str(root.tag))
     version = _VERSIONS.get(namespace)
@@ -113,15 +161,17 @@ def parse_envelope(body: bytes) -> Envelope:
     operation = _operation(root, _BODY[version])
     namespace, name = _split(str(operation.tag))
     header = root.find(_HEADER[version])
-    return Envelope(
+    envelope = Envelope(
         version=version,
         operation=name,
         namespace=namespace,
         must_understand=() if header is None else _must_understand(header, version),
         text=text,
-        element=operation,
         plain_text=text if _is_plain(text) else b"",
     )
+    # Parsed once is enough.
+    envelope.__dict__["element"] = operation
+    return envelope
 
 
 def _is_plain(text: bytes) -> bool:

@@ -35,6 +35,7 @@ from lxml import etree
 from rightsmanager.crypto import aes, p256
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol import forms
 from rightsmanager.protocol.elements import (
     WHITE_SPACE,
     canonical,
@@ -48,21 +49,10 @@ from rightsmanager.protocol.elements import (
     written,
 )
 from rightsmanager.protocol.envelope import Envelope, parse_xml
-from rightsmanager.protocol.wire import (
-    PROTOCOLS,
-    XMLDSIG,
-    XMLENC,
-    decode_base64,
-    encode_base64,
-)
+from rightsmanager.protocol.forms import LicenseForm
+from rightsmanager.protocol.wire import XMLDSIG, XMLENC, decode_base64, encode_base64
 
-SIGNED_ID: Final = "SignedData"
-C14N: Final = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
-ECDSA_SHA256: Final = PROTOCOLS + "#ecdsa-sha256"
-SHA256: Final = PROTOCOLS + "#sha256"
-ECC256: Final = PROTOCOLS + "#ecc256"
-AES128_CBC: Final = XMLENC + "aes128-cbc"
-ELEMENT_TYPE: Final = XMLENC + "Element"
+SIGNED_ID: Final = forms.SIGNED_ID
 
 _IV_LENGTH: Final = 16
 _CIPHERTEXT_LENGTH: Final = 128
@@ -99,7 +89,7 @@ def find_encrypted(element: etree._Element, plain: bytes) -> Encrypted:
     `plain` is E's text if it has only tags and text.
     """
     encrypted = child(element, XMLENC, "EncryptedData")
-    values = _recognised(_ENCRYPTED, encrypted, b"EncryptedData", plain)
+    values = _recognised(forms.ENCRYPTED, encrypted, b"EncryptedData", plain)
     if values is None:
         return parse_encrypted(encrypted)
     key_name, wrapped_key, ciphertext = values
@@ -108,18 +98,24 @@ def find_encrypted(element: etree._Element, plain: bytes) -> Encrypted:
 
 def build_encrypted(encrypted: Encrypted) -> str:
     """Return the EncryptedData element, canonical."""
-    return _ENCRYPTED_FORM % (
+    return forms.ENCRYPTED_FORM % (
         encrypted.key_name,
         encode_base64(encrypted.wrapped_key),
         encode_base64(encrypted.ciphertext),
     )
 
 
+def encrypted_of(form: LicenseForm) -> Encrypted:
+    """Return the EncryptedData of a challenge in the usual form; raises InvalidMessage."""
+    name = form.key_name.decode().strip(WHITE_SPACE)
+    return _encrypted(name, form.wrapped_key, form.ciphertext)
+
+
 def parse_encrypted(element: etree._Element) -> Encrypted:
     """Return what an EncryptedData element says, however it is spelt; raises InvalidMessage."""
-    _algorithm(element, XMLENC, "EncryptionMethod", AES128_CBC)
+    _algorithm(element, XMLENC, "EncryptionMethod", forms.AES128_CBC)
     key = child(child(element, XMLDSIG, "KeyInfo"), XMLENC, "EncryptedKey")
-    _algorithm(key, XMLENC, "EncryptionMethod", ECC256)
+    _algorithm(key, XMLENC, "EncryptionMethod", forms.ECC256)
     key_name = text_of(child(key, XMLDSIG, "KeyInfo"), XMLDSIG, "KeyName")
     return _encrypted(key_name, _cipher_value(key), _cipher_value(element))
 
@@ -189,33 +185,39 @@ def parse_signature(element: etree._Element, plain: bytes = b"") -> Signature:
 
     `plain` is the document's text if it has only tags and text: see `Envelope.plain_text`.
     """
-    values = _recognised(_SIGNATURE, element, b"Signature", plain)
+    values = _recognised(forms.SIGNATURE, element, b"Signature", plain)
     if values is None:
         return _walk_signature(element)
     digest, value, public_key = values
-    return _signature(digest, _SIGNED_INFO % digest, value, public_key)
+    return _signature(digest, forms.SIGNED_INFO % digest, value, public_key)
+
+
+def signature_of(form: LicenseForm) -> Signature:
+    """Return the Signature of a challenge in the usual form; raises InvalidMessage."""
+    info = forms.SIGNED_INFO % form.digest
+    return _signature(form.digest, info, form.signature, form.public_key)
 
 
 def build_signature(signature: Signature) -> str:
     """Return the Signature element around a SignedInfo that is already serialised."""
     key = signature.public_key
-    return _SIGNATURE_FORM % (
+    return forms.SIGNATURE_FORM % (
         signature.signed_info.decode(),
         encode_base64(signature.value),
-        "" if key is None else _KEY_INFO_FORM % encode_base64(key),
+        "" if key is None else forms.KEY_INFO_FORM % encode_base64(key),
     )
 
 
 def _walk_signature(element: etree._Element) -> Signature:
     info = child(element, XMLDSIG, "SignedInfo")
-    _algorithm(info, XMLDSIG, "CanonicalizationMethod", C14N)
-    _algorithm(info, XMLDSIG, "SignatureMethod", ECDSA_SHA256)
+    _algorithm(info, XMLDSIG, "CanonicalizationMethod", forms.C14N)
+    _algorithm(info, XMLDSIG, "SignatureMethod", forms.ECDSA_SHA256)
     reference = child(info, XMLDSIG, "Reference")
     if reference.get("URI") != f"#{SIGNED_ID}":
         raise InvalidMessage(
             f"Signature/Reference has URI {reference.get('URI')!r}, expected '#{SIGNED_ID}'"
         )
-    _algorithm(reference, XMLDSIG, "DigestMethod", SHA256)
+    _algorithm(reference, XMLDSIG, "DigestMethod", forms.SHA256)
     return _signature(
         text_of(reference, XMLDSIG, "DigestValue"),
         canonical(info),
@@ -268,13 +270,13 @@ def verify_digest(
     Raises InvalidMessage.
     """
     alone = written(element, plain)
-    if _has_digest(alone, signature):
+    if has_digest(alone, signature):
         return alone
     text = canonical(element)
-    if _has_digest(text, signature):
+    if has_digest(text, signature):
         return b""
     raw = raw_slice(element, document)
-    if _has_digest(raw, signature) and canonical(parse_xml(raw, local_name(element))) == text:
+    if has_digest(raw, signature) and canonical(parse_xml(raw, local_name(element))) == text:
         return b""
     raise InvalidMessage(
         f"DigestValue is not the SHA-256 of {local_name(element)}: it was altered after signing"
@@ -297,7 +299,7 @@ def sign(element: bytes, key: p256.PrivateKey, *, name_key: bool) -> Signature:
     `name_key`: whether the message says its public key, as challenges do.
     """
     digest = hashlib.sha256(element).digest()
-    signed_info = _SIGNED_INFO % encode_base64(digest).encode()
+    signed_info = forms.SIGNED_INFO % encode_base64(digest).encode()
     return Signature(
         digest=digest,
         signed_info=signed_info,
@@ -306,22 +308,13 @@ def sign(element: bytes, key: p256.PrivateKey, *, name_key: bool) -> Signature:
     )
 
 
-def _has_digest(text: bytes, signature: Signature) -> bool:
+def has_digest(text: bytes, signature: Signature) -> bool:
+    """Return whether a text has the promised digest."""
     # Nothing has a digest too, and is no element.
     return bool(text) and hmac.compare_digest(hashlib.sha256(text).digest(), signature.digest)
 
 
-# --- the canonical forms ------------------------------------------------------------------------
-#
-# Nearly all clients write these elements alike, down to the byte. Their form is what is written,
-# and what is recognised at once in a text; any other spelling is walked, element by
-# element, to the same result.
-
-
-def _recognise(form: str, *values: str) -> str:
-    """Return the pattern of a form, each `%s` of which is what the values say."""
-    first, *others = map(re.escape, form.split("%s"))
-    return first + "".join(map(str.__add__, values, others))
+# --- the usual forms ------------------------------------------------------------------------------
 
 
 def _recognised(
@@ -335,39 +328,3 @@ def _recognised(
     # Whatever a parser would alter, references and carriage returns, is left to the walk.
     text = match[0]
     return None if b"&" in text or b"\r" in text else match.groups()
-
-
-_VALUE: Final = "([^<]*)"
-_ENCRYPTED_FORM: Final = (
-    f'<EncryptedData xmlns="{XMLENC}" Type="{ELEMENT_TYPE}">'
-    f'<EncryptionMethod Algorithm="{AES128_CBC}"></EncryptionMethod>'
-    f'<KeyInfo xmlns="{XMLDSIG}"><EncryptedKey xmlns="{XMLENC}">'
-    f'<EncryptionMethod Algorithm="{ECC256}"></EncryptionMethod>'
-    f'<KeyInfo xmlns="{XMLDSIG}"><KeyName>%s</KeyName></KeyInfo>'
-    "<CipherData><CipherValue>%s</CipherValue></CipherData></EncryptedKey></KeyInfo>"
-    "<CipherData><CipherValue>%s</CipherValue></CipherData></EncryptedData>"
-)
-_ENCRYPTED: Final = re.compile(_recognise(_ENCRYPTED_FORM, _VALUE, _VALUE, _VALUE).encode())
-
-_SIGNED_INFO: Final = (
-    f'<SignedInfo xmlns="{XMLDSIG}">'
-    f'<CanonicalizationMethod Algorithm="{C14N}"></CanonicalizationMethod>'
-    f'<SignatureMethod Algorithm="{ECDSA_SHA256}"></SignatureMethod>'
-    f'<Reference URI="#{SIGNED_ID}"><DigestMethod Algorithm="{SHA256}"></DigestMethod>'
-    "<DigestValue>%s</DigestValue></Reference></SignedInfo>"
-).encode()
-_KEY_INFO_FORM: Final = (
-    f'<KeyInfo xmlns="{XMLDSIG}"><KeyValue><ECCKeyValue><PublicKey>%s</PublicKey>'
-    "</ECCKeyValue></KeyValue></KeyInfo>"
-)
-_SIGNATURE_FORM: Final = (
-    f'<Signature xmlns="{XMLDSIG}">%s<SignatureValue>%s</SignatureValue>%s</Signature>'
-)
-_SIGNATURE: Final = re.compile(
-    _recognise(
-        _SIGNATURE_FORM,
-        _recognise(_SIGNED_INFO.decode(), _VALUE),
-        _VALUE,
-        f"(?:{_recognise(_KEY_INFO_FORM, _VALUE)})?",
-    ).encode()
-)
