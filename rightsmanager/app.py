@@ -20,14 +20,18 @@ from rightsmanager.keyring import Keyring, KeyringSources
 from rightsmanager.keyring import load as load_keyring
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.logs import note_failure
+from rightsmanager.policy.decision import DefaultDomain
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.challenge import ChallengeReader
-from rightsmanager.protocol.wire import Mid
+from rightsmanager.protocol.wire import AccountId, Mid, ServiceId
 from rightsmanager.protocol.wrmheader import Version
 from rightsmanager.services.access import Access, Kind
 from rightsmanager.services.acknowledgement import AcknowledgementService
 from rightsmanager.services.content import ContentKeys
+from rightsmanager.services.domain import DomainService
+from rightsmanager.services.domain_authority import DomainAuthority, DomainTerms
+from rightsmanager.services.domain_binding import DomainBinder
 from rightsmanager.services.license import Clock, LicenseService
 from rightsmanager.services.metering import MeteringService
 from rightsmanager.services.metering_keys import MeteringKeys
@@ -71,6 +75,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
     keyring = open_keyring(settings, surroundings.passphrase)
     store = open_store(settings.effective_database_url)
     revocations = Revocations(store)
+    authority = domain_authority(settings, keyring, surroundings.rng)
     verifier = ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache)
     signing = Signing(
         keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
@@ -88,6 +93,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         content_keys=content_keys(settings, keyring),
         store=store,
         revocations=revocations,
+        domains=DomainBinder(authority.terms, verifier.parse),
         policy=default_policy(settings),
         own_mid=keyring.metering.mid,
         backend=backend,
@@ -95,6 +101,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         rng=surroundings.rng,
         seam=seam,
         acknowledge_persistent=settings.license.acknowledge == "persistent",
+        default_domain=default_domain(authority.terms),
     )
     acknowledgement_service = AcknowledgementService(
         server_keys=keyring.server_keys,
@@ -123,11 +130,24 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         backend=backend,
         clock=surroundings.clock,
     )
+    domain_service = DomainService(
+        server_keys=keyring.server_keys,
+        signing=signing,
+        verifier=verifier,
+        store=store,
+        revocations=revocations,
+        authority=authority,
+        backend=backend,
+        clock=surroundings.clock,
+        rng=surroundings.rng,
+    )
     answers: dict[str, application.ServiceOperation] = {
         "AcquireLicense": license_service.acquire_license,
         "AcknowledgeLicense": acknowledgement_service.acknowledge_license,
         "AcquirePackagingData": packaging_service.acquire_packaging_data,
         "GetMeteringCertificate": metering_service.get_metering_certificate,
+        "JoinDomain": domain_service.join_domain,
+        "LeaveDomain": domain_service.leave_domain,
     }
     services = {name: heard(name, answer, seam) for name, answer in answers.items()}
     front = _front(settings, services, surroundings.clock, keyring.metering.mid)
@@ -167,6 +187,31 @@ def packing(settings: Settings) -> Packing:
         packaging.algid.lower(),
         packaging.checksum,
     )
+
+
+def domain_terms(settings: Settings) -> DomainTerms:
+    """Return what the settings say of domains; raises InvalidMessage for an id that is none."""
+    domain = settings.domain
+    account = domain.default_account
+    return DomainTerms(
+        service_id=ServiceId.parse(domain.service_id),
+        first_use=domain.accounts == "first-use",
+        limit=domain.limit,
+        friendly_name=domain.friendly_name,
+        url=domain.url or settings.server.public_url,
+        help_url=domain.help_url,
+        default_account=AccountId.parse(account) if account else None,
+    )
+
+
+def domain_authority(settings: Settings, keyring: Keyring, rng: Rng) -> DomainAuthority:
+    """Return what makes domains; raises InvalidMessage for an id that is none."""
+    return DomainAuthority(keyring.domain_issuer, domain_terms(settings), keyring.storage_key, rng)
+
+
+def default_domain(terms: DomainTerms) -> DefaultDomain:
+    """Return what licences are bound to whose request names no account."""
+    return DefaultDomain(terms.service_id, terms.default_account)
 
 
 def default_policy(settings: Settings) -> Policy:

@@ -139,6 +139,18 @@ class MeteringSettings(_Section):
     keep_reports: Annotated[int, Field(ge=0)] = 90
 
 
+class DomainSettings(_Section):
+    """How domains come to be, and what is said of them."""
+
+    accounts: Literal["first-use", "operator"] = "first-use"
+    limit: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 5
+    service_id: str = "0345be98-f987-40e5-a4dd-0aa21a7f6897"
+    default_account: str = "84b94dcb-9b16-468e-8ca4-a189ad253f6a"
+    friendly_name: str = "Test domain"
+    url: str = ""
+    help_url: str = ""
+
+
 class SeamSettings(_Section):
     """The operator's own logic."""
 
@@ -179,6 +191,7 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     packaging: PackagingSettings = PackagingSettings()
     metering: MeteringSettings = MeteringSettings()
+    domain: DomainSettings = DomainSettings()
     seam: SeamSettings = SeamSettings()
     crypto: CryptoSettings = CryptoSettings()
     log: LogSettings = LogSettings()

@@ -5,12 +5,15 @@ makes what is missing, and `loading` reads the whole into one frozen Keyring.
 """
 
 from rightsmanager.keyring.certification import (
+    CertifiedDomain,
     CertifiedKeys,
     certify_device,
+    certify_domain,
     certify_metering,
 )
 from rightsmanager.keyring.creation import create
 from rightsmanager.keyring.loading import (
+    DomainIssuer,
     Keyring,
     KeyringSources,
     ListSigner,
@@ -20,12 +23,15 @@ from rightsmanager.keyring.loading import (
 )
 
 __all__ = [
+    "CertifiedDomain",
     "CertifiedKeys",
+    "DomainIssuer",
     "Keyring",
     "KeyringSources",
     "ListSigner",
     "MeteringIdentity",
     "certify_device",
+    "certify_domain",
     "certify_metering",
     "create",
     "load",

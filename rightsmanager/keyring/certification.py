@@ -1,4 +1,4 @@
-"""Certifies what comes and goes: simulated devices, and metering services beside the keyring's."""
+"""Certifies what comes and goes: simulated devices, domains, and metering services."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from rightsmanager.keyring.identities import (
     SIGNER_LEVEL,
     Identity,
 )
-from rightsmanager.keyring.loading import MeteringIdentity
+from rightsmanager.keyring.loading import DomainIssuer, MeteringIdentity
 from rightsmanager.protocol.bcert import (
     CertificateType,
     Chain,
@@ -27,11 +27,13 @@ from rightsmanager.protocol.bcert import (
     chain_under,
     issue,
 )
-from rightsmanager.protocol.bcert.objects import Device, Manufacturer, Metering
+from rightsmanager.protocol.bcert.objects import Device, Domain, Manufacturer, Metering
 from rightsmanager.protocol.metering import read_metering_certificate
 from rightsmanager.protocol.wire import GUID_LENGTH, NEVER, Mid
 
 DEFAULT_LEVEL: Final = 2000
+DOMAIN_LEVEL: Final = 3000
+"""No less than any device's: what a device may use is held against its own certificate."""
 DEFAULT_FEATURES: Final = (
     Feature.SECURE_CLOCK,
     Feature.REVOCATION_LISTS,
@@ -106,3 +108,28 @@ def _issuer_key(files: KeyFiles, issuer: Identity) -> p256.PrivateKey:
     if key is None:
         raise InternalError(f"{files.private} has no {issuer.name}; run rightsmanager init")
     return key
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedDomain:
+    """One revision of a domain: its chain and the private key of the leaf."""
+
+    chain: Chain
+    key: p256.PrivateKey = field(repr=False)
+
+
+def certify_domain(issuer: DomainIssuer, domain: Domain, rng: Rng) -> CertifiedDomain:
+    """Return a revision of a domain, with a key pair of its own, under the domain issuer.
+
+    Its key only encrypts keys: what members send is signed by each with its own, so that one
+    member cannot speak for another.
+    """
+    key = p256.PrivateKey.generate(rng)
+    template = Template(
+        type=CertificateType.DOMAIN,
+        security_level=DOMAIN_LEVEL,
+        certificate_id=rng(GUID_LENGTH),
+        keys=(Key(key.public, (KeyUsage.ENCRYPT_KEY,)),),
+        objects=(domain,),
+    )
+    return CertifiedDomain(chain_under(issue(template, issuer.key), issuer.chain), key)

@@ -10,6 +10,7 @@ from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.keyring.files import KeyFiles, read_file
 from rightsmanager.keyring.identities import (
     CRL_SIGNER,
+    DOMAIN_ISSUER,
     LICENSE_SIGNER,
     METERING,
     ROOT,
@@ -49,6 +50,15 @@ class MeteringIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class DomainIssuer:
+    """Who certifies domains."""
+
+    key: p256.PrivateKey = field(repr=False)
+    chain: Chain
+    """The leaf gives `key` the usage to issue domains."""
+
+
+@dataclass(frozen=True, slots=True)
 class Keyring:
     """Everything a server must know of itself."""
 
@@ -60,9 +70,11 @@ class Keyring:
     trust_anchors: tuple[p256.PublicKey, ...]
     """Roots whose chains are believed, our own first."""
     storage_key: bytes = field(repr=False)
-    """What content keys in the store are encrypted under, 32 bytes."""
+    """What keys in the store are encrypted under, 32 bytes."""
     metering: MeteringIdentity
     """The metering service that is always there."""
+    domain_issuer: DomainIssuer | None = None
+    """None where its key was taken away: no domain can be made or renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +117,7 @@ def load(files: KeyFiles, sources: KeyringSources) -> Keyring:
             _own_key(files, STORAGE.name).raw, b"content keys", STORAGE_KEY_LENGTH
         ),
         metering=_metering(files),
+        domain_issuer=_domain_issuer(files),
     )
 
 
@@ -119,6 +132,17 @@ def _metering(files: KeyFiles) -> MeteringIdentity:
     if certificate.key != key.public:
         raise InternalError(f"{METERING.name}.chain is not of the key {METERING.name}.key")
     return MeteringIdentity(key, certificate)
+
+
+def _domain_issuer(files: KeyFiles) -> DomainIssuer | None:
+    key, chain = files.find_key(DOMAIN_ISSUER.name), files.find_chain(DOMAIN_ISSUER.name)
+    if key is None or chain is None:
+        return None
+    if chain.leaf.key_with_usage(KeyUsage.ISSUE_DOMAIN) != key.public:
+        raise InternalError(
+            f"{DOMAIN_ISSUER.name}.chain does not give its key the usage ISSUE_DOMAIN"
+        )
+    return DomainIssuer(key, chain)
 
 
 def _signer(files: KeyFiles, sources: KeyringSources) -> tuple[p256.PrivateKey, Chain]:

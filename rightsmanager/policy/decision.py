@@ -15,7 +15,7 @@ from rightsmanager.policy.query import find_wishes
 from rightsmanager.policy.reflection import Client, asked_refusal, client_info_refusal
 from rightsmanager.policy.wishes import Wish
 from rightsmanager.protocol.bcert import Feature
-from rightsmanager.protocol.wire import Kid, TransactionId
+from rightsmanager.protocol.wire import AccountId, Kid, ServiceId, TransactionId
 from rightsmanager.protocol.wrmheader import Header
 
 SPECIAL_CHAINED: Final = Kid.from_base64("uPeXHrR3K0icGCpYMBGsZw==")
@@ -44,6 +44,25 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class DefaultDomain:
+    """Which domain licences are bound to where the request names no account."""
+
+    service_id: ServiceId | None = None
+    """The domains of headers with this DS_ID are ours."""
+    account_id: AccountId | None = None
+    """The account of such content; None where there is no such account."""
+
+    def account_of(self, header: Header) -> AccountId | None:
+        """Return the account that a header's licences are bound to, None where it is of none."""
+        if header.ds_id is None or header.ds_id != self.service_id:
+            return None
+        return self.account_id
+
+
+NO_DOMAIN: Final = DefaultDomain()
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What a request gets: licences, or a fault that it asked for."""
 
@@ -53,7 +72,7 @@ class Decision:
     """What the device shall acknowledge the licences under."""
 
 
-def decide(asked: Asked, default: Policy) -> Decision:
+def decide(asked: Asked, default: Policy, domain: DefaultDomain = NO_DOMAIN) -> Decision:
     """Return what a request gets, root licences first.
 
     Raises ServiceSpecific for what cannot be granted, by name, value and expectation.
@@ -65,19 +84,33 @@ def decide(asked: Asked, default: Policy) -> Decision:
     leaf = asked.client.chain.leaf
     if wishes and Feature.PLAYREADY_3 in leaf.features:
         refuse_rights(wishes)
-    decision = decide_grants(wishes, asked.header, default)
+    decision = decide_grants(wishes, asked.header, default, domain)
     refuse_security_level(decision.grants, leaf.security_level)
     return decision
 
 
-def decide_grants(wishes: Sequence[Wish], header: Header, default: Policy) -> Decision:
+def decide_grants(
+    wishes: Sequence[Wish], header: Header, default: Policy, domain: DefaultDomain = NO_DOMAIN
+) -> Decision:
     """Return the licences that wishes give, whoever asks; without wishes, those of the default.
 
     Raises ServiceSpecific.
     """
+    account_id = domain.account_of(header)
     if not wishes:
-        return _unasked(header, default)
-    return Decision(grants_of(wishes, header, default), transaction_id=_transaction_id(wishes))
+        return Decision(_bound(_unasked(header, default, domain), account_id))
+    grants = _bound(grants_of(wishes, header, default), account_id)
+    return Decision(grants, transaction_id=_transaction_id(wishes))
+
+
+def _bound(grants: tuple[Grant, ...], account_id: AccountId | None) -> tuple[Grant, ...]:
+    """Return the grants, bound to the account's domain where they are bound to none."""
+    if account_id is None:
+        return grants
+    return tuple(
+        replace(grant, account_id=account_id) if grant.account_id is None else grant
+        for grant in grants
+    )
 
 
 def _find_refusal(wishes: Sequence[Wish], asked: Asked) -> Refusal | None:
@@ -105,24 +138,22 @@ def _transaction_id(wishes: Sequence[Wish]) -> TransactionId | None:
     return next(iter(found), None)
 
 
-def _unasked(header: Header, default: Policy) -> Decision:
+def _unasked(header: Header, default: Policy, domain: DefaultDomain) -> tuple[Grant, ...]:
     grants = default_grants(header, default)
     for grant in grants:
         if grant.kid.raw in _SPECIAL:
-            return Decision(_with_special(grants))
-    return Decision(grants)
+            return _with_special(grants, domain)
+    return grants
 
 
-def _with_special(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
+def _with_special(grants: tuple[Grant, ...], domain: DefaultDomain) -> tuple[Grant, ...]:
     """Return the grants with those for keys of old test content as it was used to get them."""
     leaves = []
     roots = []
     for grant in grants:
         if grant.kid == SPECIAL_DOMAIN:
-            raise ServiceSpecific(
-                f"the licence for KID {grant.kid.text} is bound to a domain, and domains are not "
-                "built yet"
-            )
+            leaves.append(_of_default_account(grant, domain))
+            continue
         if grant.kid != SPECIAL_CHAINED:
             leaves.append(grant)
             continue
@@ -130,3 +161,12 @@ def _with_special(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
         roots.append(Grant(SPECIAL_ROOT, grant.key_type, soon, is_root=True))
         leaves.append(replace(grant, policy=soon, root_kid=SPECIAL_ROOT))
     return *roots, *leaves
+
+
+def _of_default_account(grant: Grant, domain: DefaultDomain) -> Grant:
+    if domain.account_id is None:
+        raise ServiceSpecific(
+            f"the licence for KID {grant.kid.text} is bound to a domain, expected accountid or a "
+            "default account in the settings"
+        )
+    return replace(grant, account_id=domain.account_id)

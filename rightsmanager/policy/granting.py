@@ -64,6 +64,7 @@ def grants_of(wishes: Sequence[Wish], header: Header, default: Policy) -> tuple[
         return ()
     grants = [grant for wish in wishes for grant in _grants(wish, header, default)]
     _refuse_twice(grants)
+    _refuse_other_account(grants)
     return tuple(sorted(grants, key=lambda grant: not grant.is_root))
 
 
@@ -93,6 +94,7 @@ def _grants(wish: Wish, header: Header, default: Policy) -> Iterator[Grant]:
             key_seed=asked.get("key_seed"),
             is_root=asked.get("is_root", False),
             root_kid=asked.get("root_kid"),
+            account_id=asked.get("account_id"),
         )
 
 
@@ -132,10 +134,6 @@ def _kids(asked: Mapping[str, Any], header: Header) -> list[tuple[Kid, Any]]:
 
 def _refuse_combinations(wish: Wish) -> None:
     given = {parameter.name: value for parameter, value in wish if value is not False}
-    if "accountid" in given:
-        raise ServiceSpecific(
-            f"accountid is {given['accountid'].text}, expected none: domains are not built yet"
-        )
     for forbidden in FORBIDDEN:
         other = next((other for other in forbidden.others if other in given), None)
         if forbidden.name in given and other is not None:
@@ -192,3 +190,17 @@ def _refuse_twice(grants: Sequence[Grant]) -> None:
                 f"kid {grant.kid.text} is asked for twice, expected one licence for each key"
             )
         seen.add(grant.kid)
+
+
+def _refuse_other_account(grants: Sequence[Grant]) -> None:
+    """Refuse a leaf of one domain under a root of another one, or of the device alone."""
+    roots = {grant.kid: grant for grant in grants if grant.is_root}
+    for grant in grants:
+        root = None if grant.root_kid is None else roots.get(grant.root_kid)
+        if root is None or grant.account_id in (None, root.account_id):
+            continue
+        of_root = "none" if root.account_id is None else root.account_id.text
+        raise ServiceSpecific(
+            f"accountid is {grant.account_id}, expected that of the root licence "
+            f"{root.kid.text}: {of_root}"
+        )

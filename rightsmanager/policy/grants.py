@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.protocol.wire import NEVER, Guid, Kid, Mid, encode_base64
+from rightsmanager.protocol.wire import NEVER, AccountId, Guid, Kid, Mid, encode_base64
 from rightsmanager.protocol.wrmheader import Header, HeaderKid
 from rightsmanager.protocol.xmr.objects import KeyType
 
@@ -117,6 +117,8 @@ class Grant:
     """Whether leaf licences may be chained to this one."""
     root_kid: Kid | None = None
     """The root licence that this leaf licence is chained to."""
+    account_id: AccountId | None = None
+    """The account whose domain the licence is bound to, instead of to the device."""
 
 
 _KEY_TYPES: Final = {
@@ -166,7 +168,12 @@ _ALWAYS_DESCRIBED: Final = frozenset(
 
 @lru_cache(maxsize=256)
 def describe(
-    policy: Policy, key_type: KeyType, *, is_root: bool = False, root_kid: Kid | None = None
+    policy: Policy,
+    key_type: KeyType,
+    *,
+    is_root: bool = False,
+    root_kid: Kid | None = None,
+    account_id: AccountId | None = None,
 ) -> str:
     """Return what was granted as JSON, for the record; it holds no key.
 
@@ -181,6 +188,8 @@ def describe(
         facts["is_root"] = True
     if root_kid is not None:
         facts["root_kid"] = root_kid.text
+    if account_id is not None:
+        facts["account_id"] = account_id.text
     return json.dumps(facts, separators=(",", ":"))
 
 

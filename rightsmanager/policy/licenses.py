@@ -1,8 +1,8 @@
 """What a policy says, as the objects of a licence in the order of the format.
 
     global policy      security level, embedding, revocation-info version, rights settings, issue
-                       date, expiration, first play, metering, secure stop, real time, removal date,
-                       source ids, grace period, metadata
+                       date, expiration, first play, domain, metering, secure stop, real time,
+                       removal date, source ids, grace period, metadata
     playback policy    output levels, protections of analog video, digital audio and digital video,
                        play enablers, extended restrictions
     other rights       copy, execute, read, extended rights
@@ -39,15 +39,18 @@ Objects = Iterator[xmr.XmrObject]
 
 # Most licences of the same second say the same.
 @lru_cache(maxsize=256)
-def policy_objects(policy: Policy, now: int, own_mid: Mid) -> tuple[xmr.XmrObject, ...]:
+def policy_objects(
+    policy: Policy, now: int, own_mid: Mid, domain: xmr.Domain | None = None
+) -> tuple[xmr.XmrObject, ...]:
     """Return the objects of a policy for a licence issued now (Unix seconds).
 
     own_mid: the server's own metering id, which is told of stops where the request names none.
+    domain: what the licence is bound to, None for the device alone.
     """
-    return xmr.GlobalPolicy(tuple(_global_objects(policy, now, own_mid))), *_rights(policy)
+    return xmr.GlobalPolicy(tuple(_global_objects(policy, now, own_mid, domain))), *_rights(policy)
 
 
-def _global_objects(policy: Policy, now: int, own_mid: Mid) -> Objects:
+def _global_objects(policy: Policy, now: int, own_mid: Mid, domain: xmr.Domain | None) -> Objects:
     yield xmr.SecurityLevel(policy.security_level)
     yield xmr.EmbeddingBehavior(policy.embedding)
     if policy.revocation_info_version is not None:
@@ -56,6 +59,8 @@ def _global_objects(policy: Policy, now: int, own_mid: Mid) -> Objects:
         yield xmr.RightsSettings()
     yield xmr.IssueDate(now)
     yield from _times(policy, now)
+    if domain is not None:
+        yield domain
     yield from _services(policy, own_mid)
     yield from _ends(policy)
     yield from _sources(policy)

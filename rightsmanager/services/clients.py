@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
+from rightsmanager.crypto import p256
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.bcert import (
     Certificate,
@@ -51,3 +52,11 @@ def device_id(leaf: Certificate) -> str:
     if key is None:
         raise InvalidMessage("the leaf certificate has no key with the usage to sign")
     return base64.b64encode(hashlib.sha256(key.raw).digest()).decode()
+
+
+def encryption_key(leaf: Certificate) -> p256.PublicKey:
+    """Return the key that licences for a certificate are bound to; raises InvalidMessage."""
+    key = leaf.key_with_usage(KeyUsage.ENCRYPT_KEY)
+    if key is None:
+        raise InvalidMessage("the leaf certificate has no key with the usage to encrypt keys")
+    return key

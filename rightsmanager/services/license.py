@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from rightsmanager.crypto import p256
 from rightsmanager.crypto.keyseed import content_key
 from rightsmanager.crypto.random import Rng
-from rightsmanager.errors import InvalidMessage, ServiceSpecific
-from rightsmanager.policy.decision import Asked, Decision, decide
+from rightsmanager.errors import ServiceSpecific
+from rightsmanager.policy.decision import NO_DOMAIN, Asked, Decision, DefaultDomain, decide
 from rightsmanager.policy.grants import Grant, Policy, describe, refuse_security_level
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.policy.reflection import Client
 from rightsmanager.protocol import xmr
-from rightsmanager.protocol.bcert import Certificate, ChainVerifier, KeyUsage
+from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.challenge import (
     ChallengeReader,
     LicenseChallenge,
@@ -32,12 +32,13 @@ from rightsmanager.protocol.response import (
     RevocationList,
     seal_license_response,
 )
-from rightsmanager.protocol.wire import Kid, Mid, TransactionId
+from rightsmanager.protocol.wire import AccountId, Kid, Mid, TransactionId
 from rightsmanager.protocol.xmr.license import RIGHTS_ID_LENGTH
-from rightsmanager.protocol.xmr.objects import KeyType
+from rightsmanager.protocol.xmr.objects import KeyType, XmrObject
 from rightsmanager.services.acknowledgement import transaction_id_of
-from rightsmanager.services.clients import device_id, refuse_client
+from rightsmanager.services.clients import device_id, encryption_key, refuse_client
 from rightsmanager.services.content import ContentKeys, FoundKey
+from rightsmanager.services.domain_binding import Asker, Binding, DomainBinder
 from rightsmanager.services.key_material import ClearKey, SealedKey, bind, chain
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations, Revoked
@@ -56,6 +57,8 @@ class _Issue:
     grant: Grant
     key: FoundKey
     rights_id: bytes
+    binding: Binding | None = None
+    """What binds it to a domain; None for a licence of the device's own."""
 
     @property
     def key_type(self) -> KeyType:
@@ -71,9 +74,15 @@ class _Issue:
     def description(self) -> str:
         """What was granted, for the record."""
         grant = self.grant
-        if not grant.is_root and grant.root_kid is None:
+        if not grant.is_root and grant.root_kid is None and grant.account_id is None:
             return describe(grant.policy, self.key_type)
-        return describe(grant.policy, self.key_type, is_root=grant.is_root, root_kid=grant.root_kid)
+        return describe(
+            grant.policy,
+            self.key_type,
+            is_root=grant.is_root,
+            root_kid=grant.root_kid,
+            account_id=grant.account_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class LicenseService:
     content_keys: ContentKeys
     store: Store
     revocations: Revocations
+    domains: DomainBinder
     policy: Policy
     backend: p256.Backend
     clock: Clock
@@ -107,6 +117,8 @@ class LicenseService:
     seam: Seam = field(default_factory=lambda: Seam(Callables(), 0))
     acknowledge_persistent: bool = False
     """Whether replies with a persistent licence ask for an acknowledgement."""
+    default_domain: DefaultDomain = NO_DOMAIN
+    """What licences are bound to whose request names no account."""
 
     def acquire_license(self, request: Request) -> bytes:
         """Return the reply to an AcquireLicense challenge, its licences recorded.
@@ -134,7 +146,7 @@ class LicenseService:
     def _decide(self, request: Request, challenge: LicenseChallenge) -> Decision:
         client = Client(challenge.signer, challenge.client_version, challenge.client_time)
         asked = Asked(challenge.header, request.query, challenge.custom_data, client, request.url)
-        decision = decide(asked, self.policy)
+        decision = decide(asked, self.policy, self.default_domain)
         if decision.refusal is not None:
             raise decision.refusal
         if self.seam.is_used:
@@ -163,8 +175,14 @@ class LicenseService:
         if not grants:
             return _Issued(())
         with self.store.transaction(single=self._is_single(decision)) as transaction:
+            bindings = self._bind(transaction, request, challenge, grants)
             issues = [
-                _Issue(grant, self._find_key(transaction, grant), rights_id)
+                _Issue(
+                    grant,
+                    self._find_key(transaction, grant),
+                    rights_id,
+                    bindings.get(grant.account_id),
+                )
                 for grant, rights_id in zip(
                     grants, self._rights_ids(challenge.nonce, grants), strict=True
                 )
@@ -184,6 +202,24 @@ class LicenseService:
             transaction_id,
         )
 
+    def _bind(
+        self,
+        transaction: Transaction,
+        request: Request,
+        challenge: LicenseChallenge,
+        grants: Sequence[Grant],
+    ) -> Mapping[AccountId | None, Binding]:
+        """Return what binds licences to each account's domain that grants name."""
+        accounts = {grant.account_id for grant in grants if grant.account_id is not None}
+        if not accounts:
+            return {}
+        device = device_id(challenge.signer.leaf)
+        asker = Asker(device, challenge.client.chains, request.url)
+        return {
+            account_id: self.domains.bind(transaction, account_id, asker)
+            for account_id in sorted(accounts, key=lambda each: each.raw)
+        }
+
     def _is_single(self, decision: Decision) -> bool:
         """Return whether one licence is all that there is to record."""
         grants = decision.grants
@@ -191,6 +227,7 @@ class LicenseService:
             len(grants) == 1
             and not grants[0].is_root
             and grants[0].root_kid is None
+            and grants[0].account_id is None
             and decision.transaction_id is None
             and not (self.acknowledge_persistent and grants[0].policy.persistent)
         )
@@ -267,7 +304,8 @@ class LicenseService:
         self, issue: _Issue, roots: Mapping[Kid, ClearKey], device_key: p256.PublicKey
     ) -> SealedKey:
         if issue.grant.root_kid is None:
-            return bind(issue.clear, device_key, self.backend, self.rng)
+            key = device_key if issue.binding is None else issue.binding.key
+            return bind(issue.clear, key, self.backend, self.rng)
         return chain(issue.clear, roots[issue.grant.root_kid], self.rng)
 
 
@@ -294,17 +332,15 @@ def _event(challenge: LicenseChallenge, issued: _Issued) -> Event:
 def _license(issue: _Issue, sealed: SealedKey, now: int, own_mid: Mid) -> bytes:
     return xmr.build_signed(
         issue.rights_id,
-        (*policy_objects(issue.grant.policy, now, own_mid), sealed.material),
+        (*_policy_objects(issue, now, own_mid), sealed.material),
         sealed.integrity_key,
     )
 
 
-def encryption_key(leaf: Certificate) -> p256.PublicKey:
-    """Return the key that licences for a certificate are bound to; raises InvalidMessage."""
-    key = leaf.key_with_usage(KeyUsage.ENCRYPT_KEY)
-    if key is None:
-        raise InvalidMessage("the leaf certificate has no key with the usage to encrypt keys")
-    return key
+def _policy_objects(issue: _Issue, now: int, own_mid: Mid) -> tuple[XmrObject, ...]:
+    if issue.binding is None:
+        return policy_objects(issue.grant.policy, now, own_mid)
+    return policy_objects(issue.grant.policy, now, own_mid, issue.binding.domain)
 
 
 def _rows(

@@ -25,6 +25,7 @@ from rightsmanager.store.acknowledgements import (
     ACKNOWLEDGEMENT_STATEMENTS,
     AcknowledgementQueries,
 )
+from rightsmanager.store.domains import DOMAIN_STATEMENTS, DomainQueries
 from rightsmanager.store.metering_ids import METERING_ID_STATEMENTS, MeteringIdQueries
 from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQueries
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
@@ -76,6 +77,7 @@ class Transaction(
     RootQueries,
     SourceQueries,
     MeteringIdQueries,
+    DomainQueries,
 ):
     """What can be found and recorded within one transaction."""
 
@@ -286,6 +288,7 @@ _STATEMENTS: Final[Mapping[str, Clause]] = {
     **ROOT_STATEMENTS,
     **SOURCE_STATEMENTS,
     **METERING_ID_STATEMENTS,
+    **DOMAIN_STATEMENTS,
     "find content key": lambda _: select(CONTENT_KEYS).where(
         CONTENT_KEYS.c.kid == bindparam("kid")
     ),

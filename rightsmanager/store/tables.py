@@ -145,3 +145,67 @@ ACKNOWLEDGEMENTS: Final = Table(
     sqlite_with_rowid=False,
 )
 """What clients said of the licences of a transaction."""
+
+DOMAIN_ACCOUNTS: Final = Table(
+    "domain_accounts",
+    METADATA,
+    Column("account_id", LargeBinary(16), primary_key=True),
+    Column("service_id", LargeBinary(16), nullable=False),
+    Column("friendly_name", Text, nullable=False),
+    # Empty: as the settings say.
+    Column("url", Text, nullable=False),
+    Column("member_limit", Integer, nullable=False),
+    # How many there are: one statement adds one where the limit allows it.
+    Column("members", Integer, nullable=False),
+    # The newest one.
+    Column("revision", BigInteger, nullable=False),
+    # Unix seconds.
+    Column("created_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+)
+"""The accounts, each of which has one domain."""
+
+DOMAIN_REVISIONS: Final = Table(
+    "domain_revisions",
+    METADATA,
+    Column("account_id", LargeBinary(16), primary_key=True),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    # BCert chain of the domain's certificate.
+    Column("chain", LargeBinary, nullable=False),
+    # nonce(12), AES-256-GCM ciphertext(32) of the private key, tag(16) under the storage key.
+    Column("sealed", LargeBinary(60), nullable=False),
+    # Unix seconds.
+    Column("made_at", BigInteger, nullable=False),
+)
+"""Certificate and private key of each revision of a domain."""
+
+DOMAIN_MEMBERS: Final = Table(
+    "domain_members",
+    METADATA,
+    Column("account_id", LargeBinary(16), primary_key=True),
+    # Base64 of the SHA-256 of the device's signing key.
+    Column("device", String(44), primary_key=True),
+    # What the device calls itself.
+    Column("name", Text, nullable=False),
+    # Unix seconds.
+    Column("joined_at", BigInteger, nullable=False),
+    # The newest one that the device was given.
+    Column("revision", BigInteger, nullable=False),
+    # Unix seconds; of a device that is no member any more one of the two is set.
+    Column("left_at", BigInteger),
+    Column("removed_at", BigInteger),
+    sqlite_with_rowid=False,
+)
+"""The devices that are or were members."""
+
+DOMAIN_REQUESTS: Final = Table(
+    "domain_requests",
+    METADATA,
+    # SHA-256 of what was signed: a request that is sent again has the same.
+    Column("request", LargeBinary(32), primary_key=True),
+    Column("device", String(44), primary_key=True),
+    # Unix seconds.
+    Column("made_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The joins and leaves that were answered, so that none counts twice."""

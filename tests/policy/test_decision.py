@@ -11,23 +11,28 @@ from rightsmanager.errors import (
     StatusCode,
 )
 from rightsmanager.policy.decision import (
+    NO_DOMAIN,
     SPECIAL_CHAINED,
     SPECIAL_DOMAIN,
     SPECIAL_ROOT,
     Asked,
     Decision,
+    DefaultDomain,
     decide,
 )
 from rightsmanager.policy.grants import Policy, default_grants
 from rightsmanager.policy.reflection import Client, client_info
 from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.wire import TransactionId
+from rightsmanager.protocol.wire import AccountId, ServiceId, TransactionId
 from tests.policy.sample import KIDS, header
 from tests.second import certificates as cert
 from tests.second import world
 
 CLIENT = Client(parse_chain(world.DEVICE_CHAIN), "10.0.16384.10011", 1506866400)
 ASKED = Asked(header(*KIDS), "", None, CLIENT, "http://drm.example/rightsmanager.asmx")
+SERVICE, ACCOUNT = ServiceId(b"our service id 1"), AccountId(b"account id 00001")
+OTHER = AccountId(b"account id 00002")
+DOMAIN = DefaultDomain(SERVICE, ACCOUNT)
 TID = "3033E8F0-FB1B-4170-AD5C-60549AAB2C79"
 
 
@@ -139,6 +144,25 @@ def test_one_key_of_old_test_content_gets_root_and_leaf_for_five_minutes() -> No
     assert plain.root_kid is None
 
 
-def test_another_key_of_old_test_content_needs_a_domain() -> None:
-    with pytest.raises(ServiceSpecific, match="domains are not built yet"):
+def test_another_key_of_old_test_content_is_of_the_default_account() -> None:
+    asked = replace(ASKED, header=header(KIDS[0], SPECIAL_DOMAIN))
+    found = decide(asked, Policy(), DOMAIN).grants
+    assert [(each.kid, each.account_id) for each in found] == [
+        (KIDS[0], None),
+        (SPECIAL_DOMAIN, ACCOUNT),
+    ]
+    (plain,) = decide(replace(asked, query=f"cfg=(kid:{KIDS[0]})"), Policy(), DOMAIN).grants
+    assert plain.account_id is None
+    with pytest.raises(ServiceSpecific, match="expected accountid or a default account"):
         decided(of=replace(ASKED, header=header(SPECIAL_DOMAIN)))
+
+
+@pytest.mark.parametrize("query", ["", "cfg=(sl:150)"])
+def test_content_of_our_domains_is_of_the_default_account(query: str) -> None:
+    ours = replace(ASKED.header, ds_id=SERVICE)
+    asked = replace(ASKED, header=ours, query=query)
+    assert {each.account_id for each in decide(asked, Policy(), DOMAIN).grants} == {ACCOUNT}
+    named = replace(asked, query=f"cfg=(accountid:{OTHER.text})")
+    assert {each.account_id for each in decide(named, Policy(), DOMAIN).grants} == {OTHER}
+    for domain in (NO_DOMAIN, DefaultDomain(SERVICE, None), DefaultDomain(ServiceId(bytes(16)))):
+        assert {each.account_id for each in decide(asked, Policy(), domain).grants} == {None}

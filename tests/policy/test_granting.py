@@ -14,12 +14,13 @@ from rightsmanager.policy.grants import (
     describe,
 )
 from rightsmanager.policy.query import parse_query
-from rightsmanager.protocol.wire import Guid, Kid, Mid
+from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid
 from rightsmanager.protocol.wrmheader import Algid, Header
 from rightsmanager.protocol.xmr.objects import KeyType
 from tests.policy.sample import KIDS, header
 
 KEY = bytes.fromhex("12341234123412341234123412341237")
+ACCOUNT = AccountId(b"account id 00001")
 ROOT = Kid.from_text("3C6F3C13-6207-4916-867C-8252B3993638")
 
 
@@ -198,7 +199,6 @@ def test_other_combinations_are_granted(asked: str) -> None:
             Policy(),
             "extendedrestrictions is given, expected beside playright",
         ),
-        (f"accountid:{ROOT}", Policy(), f"accountid is {ROOT}, expected none: domains are not"),
     ],
 )
 def test_what_would_say_nothing_or_the_opposite_is_refused(
@@ -250,3 +250,27 @@ def test_the_record_says_what_few_licences_have_only_where_it_was_granted() -> N
         '"best_effort":false}],"is_root":true}'
     )
     assert describe(Policy(), KeyType.AES_CTR, root_kid=ROOT).endswith(f'"root_kid":"{ROOT}"}}')
+    bound = describe(Policy(), KeyType.AES_CTR, account_id=ACCOUNT)
+    assert bound.endswith(f'"account_id":"{ACCOUNT}"}}')
+
+
+def test_a_licence_is_bound_to_the_account_that_is_named() -> None:
+    query = f"cfg=(kid:{KIDS[0]},accountid:{ACCOUNT}),(kid:{KIDS[1]})"
+    found = grants(query, header(*KIDS[:2]))
+    assert [grant.account_id for grant in found] == [ACCOUNT, None]
+
+
+@pytest.mark.parametrize("root", [f",accountid:{ROOT}", ""])
+def test_a_leaf_is_of_the_domain_of_its_root(root: str) -> None:
+    text = refusal(
+        f"cfg=(kid:{ROOT},isroot:true{root}),(kid:{KIDS[0]},rootid:{ROOT},accountid:{ACCOUNT})"
+    )
+    assert f"accountid is {ACCOUNT}, expected that of the root licence {ROOT}" in text
+
+
+@pytest.mark.parametrize("leaf", ["", f",accountid:{ACCOUNT}"])
+def test_a_leaf_may_say_its_roots_domain_or_none(leaf: str) -> None:
+    found = grants(
+        f"cfg=(kid:{ROOT},isroot:true,accountid:{ACCOUNT}),(kid:{KIDS[0]},rootid:{ROOT}{leaf})"
+    )
+    assert len(found) == 2

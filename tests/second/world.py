@@ -6,6 +6,7 @@ from tests.second.challenge import Client
 
 ROOT, DEVICE_ISSUER, SIGNER_ISSUER, SIGNER = 1001, 1002, 1003, 1004
 SERVER, DEVICE_SIGNING, DEVICE_ENCRYPTION, OTHER = 1005, 1006, 1007, 1008
+DOMAIN_ISSUER = 1009
 NOW = 1790000000
 
 DEVICE_KEYS = ((DEVICE_SIGNING, (cert.SIGN,)), (DEVICE_ENCRYPTION, (cert.ENCRYPT,)))
@@ -33,3 +34,12 @@ SIGNER_CHAIN = cert.chain(
     issuer(SIGNER_ISSUER, cert.ISSUE_LICENSE_SIGNER),
 )
 CLIENT = Client(DEVICE_CHAIN, DEVICE_SIGNING, DEVICE_ENCRYPTION, curve.public(SERVER))
+DOMAIN_ISSUER_CHAIN = cert.chain(issuer(DOMAIN_ISSUER, cert.ISSUE_DOMAIN))
+
+
+def client(number: int) -> Client:
+    """Return one of many devices of the PKI; `number` is small and not 0."""
+    signing, encryption = 2000 + 2 * number, 2001 + 2 * number
+    keys = ((signing, (cert.SIGN,)), (encryption, (cert.ENCRYPT,)))
+    chain = device_chain(cert.Subject(cert.DEVICE, keys))
+    return Client(chain, signing, encryption, curve.public(SERVER))

@@ -16,7 +16,10 @@ from rightsmanager.protocol.challenge import (
     open_license_challenge,
 )
 from rightsmanager.protocol.envelope import parse_envelope
+from rightsmanager.protocol.wire import ServiceId
 from rightsmanager.services.content import ContentKeys
+from rightsmanager.services.domain_authority import DomainTerms
+from rightsmanager.services.domain_binding import DomainBinder
 from rightsmanager.services.license import LicenseService
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
@@ -26,6 +29,16 @@ from tests.policy.sample import OWN_MID
 from tests.second import curve, world
 
 STORAGE_KEY = bytes(range(32))
+URL = "http://127.0.0.1/rightsmanager.asmx"
+TERMS = DomainTerms(
+    service_id=ServiceId(b"our service id 1"),
+    first_use=True,
+    limit=2,
+    friendly_name="family & friends",
+    url="",
+    help_url="",
+    default_account=None,
+)
 PORTABLE = choose_backend("portable")
 
 
@@ -91,6 +104,7 @@ def make_service(
         content_keys=ContentKeys(STORAGE_KEY, TEST_KEY_SEED),
         store=store,
         revocations=Revocations(store),
+        domains=DomainBinder(TERMS, verifier.parse),
         policy=policy or Policy(),
         own_mid=OWN_MID,
         backend=backend,
@@ -104,7 +118,7 @@ def ask(service: LicenseService, body: bytes, query: str = "") -> bytes:
     return service.acquire_license(
         Request(
             envelope=parse_envelope(body),
-            url="http://127.0.0.1/rightsmanager.asmx",
+            url=URL,
             query=query,
             headers={},
             remote="127.0.0.1",

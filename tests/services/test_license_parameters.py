@@ -229,7 +229,6 @@ def test_a_key_of_old_test_content_gets_root_and_leaf_without_parameters(store: 
         (f"cfg=(rootid:{ROOT})", "rootid"),
         ("cfg=(sl:150", "brackets"),
         ("cfg=(sl:150)&SecurityLevel=150", "contradict"),
-        (f"cfg=(accountid:{ROOT})", "domains are not built yet"),
     ],
 )
 def test_nothing_is_recorded_by_what_is_refused(store: Store, query: str, text: str) -> None:

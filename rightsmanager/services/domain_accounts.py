@@ -1,0 +1,220 @@
+"""What the operator does with accounts, from whatever side it is asked: one transaction each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import (
+    InvalidMessage,
+    NotADomainMember,
+    ServiceSpecific,
+    UnknownAccountId,
+)
+from rightsmanager.protocol.bcert import parse_chain
+from rightsmanager.protocol.fingerprints import fingerprint
+from rightsmanager.protocol.wire import GUID_LENGTH, AccountId, decode_base64, encode_base64
+from rightsmanager.services.clients import encryption_key
+from rightsmanager.services.domain_authority import DomainAuthority
+from rightsmanager.store.domains import Account, Member, StoredRevision
+from rightsmanager.store.queries import Store, Transaction
+
+DEVICE_LENGTH: Final = 32
+LIMIT_MOST: Final = 2**31 - 1
+NAME_MOST: Final = 256
+"""Characters of a friendly name."""
+URL_MOST: Final = 2048
+"""Characters of a URL."""
+
+
+class Conflict(ServiceSpecific):
+    """An account is not as it has to be for what is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionFacts:
+    """What may be told of a revision."""
+
+    revision: int
+    key_fingerprint: str
+    """Of the domain's public key."""
+    certificate_digest: bytes
+    """How the certificate can be revoked, 32 bytes."""
+    made_at: int
+    """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDetails:
+    """An account with all that belongs to it, and no private key."""
+
+    account: Account
+    revisions: tuple[RevisionFacts, ...]
+    """Newest first."""
+    members: tuple[Member, ...]
+    """Those that were members too, the first to join first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainAdministration:
+    """Lists and changes accounts; raises UnknownAccountId for one that is not there."""
+
+    store: Store
+    authority: DomainAuthority
+    clock: Callable[[], int]
+
+    def find_accounts(self) -> list[Account]:
+        """Return every account, oldest first."""
+        with self.store.reading() as found:
+            return found.find_accounts()
+
+    def find_account(self, account_id: AccountId) -> AccountDetails:
+        """Return an account with its revisions and members."""
+        with self.store.reading() as found:
+            account = _expect(found.find_account(account_id), account_id)
+            revisions = found.find_revisions(account_id)
+            members = found.find_members(account_id)
+        return AccountDetails(account, tuple(map(_facts, revisions)), tuple(members))
+
+    def create(
+        self,
+        account_id: AccountId | None = None,
+        *,
+        friendly_name: str | None = None,
+        url: str = "",
+        limit: int | None = None,
+    ) -> Account:
+        """Return a new account, with a random id where none is given.
+
+        Raises Conflict if it is there, and ServiceSpecific for a value that is none.
+        """
+        terms = self.authority.terms
+        account_id = account_id or _new_account_id(self.authority.rng)
+        account = replace(
+            terms.new_account(account_id, self.clock()),
+            friendly_name=terms.friendly_name if friendly_name is None else friendly_name,
+            url=url,
+            limit=terms.limit if limit is None else limit,
+        )
+        refuse_values(account.friendly_name, account.url, account.limit)
+        with self.store.transaction() as transaction:
+            if not self.authority.open_account(transaction, account):
+                raise Conflict(f"account {account_id.text} is there, expected a new one")
+            return _expect(transaction.find_account(account_id), account_id)
+
+    def change_limit(self, account_id: AccountId, limit: int) -> Account:
+        """Set how many members an account may have; those that there are stay."""
+        _refuse_limit(limit)
+        with self.store.transaction() as transaction:
+            account = _take(transaction, account_id)
+            transaction.change_limit(account_id, limit)
+            return replace(account, limit=limit)
+
+    def close(self, account_id: AccountId) -> Account:
+        """Close an account: no joins and no licences until it is open again; Conflict if it is."""
+        return self._set_closed(account_id, self.clock())
+
+    def reopen(self, account_id: AccountId) -> Account:
+        """Open a closed account again with the members that it had; Conflict if it is open."""
+        return self._set_closed(account_id, None)
+
+    def renew(self, account_id: AccountId) -> Account:
+        """Make the next revision of an account's domain: new licences need it."""
+        with self.store.transaction() as transaction:
+            account = _take(transaction, account_id)
+            return self.authority.renew(transaction, account, self.clock())
+
+    def remove(self, account_id: AccountId, device: str) -> Account:
+        """Make a member none, until it is allowed again, and renew the domain.
+
+        Raises NotADomainMember for a device that is no member.
+        """
+        with self.store.transaction() as transaction:
+            account = _take(transaction, account_id)
+            member = transaction.find_member(account_id, device)
+            if member is None or not member.is_member:
+                raise NotADomainMember(f"device {device} is no member of account {account_id.text}")
+            transaction.record_member(account_id, replace(member, removed_at=self.clock()))
+            transaction.free_place(account_id)
+            renewed = self.authority.renew(transaction, account, self.clock())
+            return replace(renewed, members=account.members - 1)
+
+    def allow(self, account_id: AccountId, device: str) -> Account:
+        """Let a device that was removed join again; Conflict for one that was not."""
+        with self.store.transaction() as transaction:
+            account = _take(transaction, account_id)
+            member = transaction.find_member(account_id, device)
+            if member is None or member.removed_at is None:
+                raise Conflict(f"device {device} was not removed from account {account_id.text}")
+            left = replace(member, removed_at=None, left_at=member.removed_at)
+            transaction.record_member(account_id, left)
+            return account
+
+    def _set_closed(self, account_id: AccountId, closed_at: int | None) -> Account:
+        with self.store.transaction() as transaction:
+            account = _take(transaction, account_id)
+            if (account.closed_at is None) == (closed_at is None):
+                state = "open" if closed_at is None else "closed"
+                raise Conflict(f"account {account_id.text} is {state}")
+            transaction.close_account(account_id, closed_at)
+            return replace(account, closed_at=closed_at)
+
+
+def parse_device(text: str) -> str:
+    """Return a device by its SHA-256 in hexadecimal, base64, or base64 for URLs, in base64.
+
+    Raises InvalidMessage.
+    """
+    text = text.strip()
+    try:
+        if len(text) == 2 * DEVICE_LENGTH:
+            return encode_base64(bytes.fromhex(text))
+        ordinary = text.replace("-", "+").replace("_", "/").rstrip("=")
+        padded = ordinary + "=" * (-len(ordinary) % 4)
+        return encode_base64(decode_base64(padded, "the device", DEVICE_LENGTH))
+    except (InvalidMessage, ValueError):
+        raise InvalidMessage(
+            f"device is {text[: 2 * DEVICE_LENGTH]!r}, expected {DEVICE_LENGTH} bytes in "
+            "hexadecimal digits or base64"
+        ) from None
+
+
+def refuse_values(friendly_name: str, url: str, limit: int) -> None:
+    """Refuse what certificates and messages cannot say of an account; raises ServiceSpecific."""
+    if len(friendly_name) > NAME_MOST or not friendly_name.isprintable():
+        raise ServiceSpecific(
+            f"friendly_name has {len(friendly_name)} characters, expected at most {NAME_MOST}, "
+            "all printable"
+        )
+    is_address = url.startswith(("http://", "https://")) and url.isascii() and url.isprintable()
+    if url and not (is_address and len(url) <= URL_MOST):
+        raise ServiceSpecific(
+            f"url is {url[:64]!r}, expected http:// or https:// and at most {URL_MOST} characters"
+        )
+    _refuse_limit(limit)
+
+
+def _refuse_limit(limit: int) -> None:
+    if not 0 <= limit <= LIMIT_MOST:
+        raise ServiceSpecific(f"limit is {limit}, expected 0 to {LIMIT_MOST}")
+
+
+def _new_account_id(rng: Rng) -> AccountId:
+    return AccountId(rng(GUID_LENGTH))
+
+
+def _take(transaction: Transaction, account_id: AccountId) -> Account:
+    return _expect(transaction.take_account(account_id), account_id)
+
+
+def _expect(account: Account | None, account_id: AccountId) -> Account:
+    if account is None:
+        raise UnknownAccountId(f"there is no account {account_id.text}")
+    return account
+
+
+def _facts(stored: StoredRevision) -> RevisionFacts:
+    leaf = parse_chain(stored.chain).leaf
+    return RevisionFacts(
+        stored.revision, fingerprint(encryption_key(leaf).raw), leaf.digest, stored.made_at
+    )
