@@ -126,9 +126,12 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         metering_keys=MeteringKeys(keyring.metering, keyring.storage_key, store),
         signing=signing,
         verifier=verifier,
+        store=store,
         revocations=revocations,
         backend=backend,
         clock=surroundings.clock,
+        max_records=settings.metering.max_records,
+        keep_reports=settings.metering.keep_reports > 0,
     )
     domain_service = DomainService(
         server_keys=keyring.server_keys,
@@ -148,6 +151,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         "GetMeteringCertificate": metering_service.get_metering_certificate,
         "JoinDomain": domain_service.join_domain,
         "LeaveDomain": domain_service.leave_domain,
+        "ProcessMeteringData": metering_service.process_metering_data,
     }
     services = {name: heard(name, answer, seam) for name, answer in answers.items()}
     front = _front(settings, services, surroundings.clock, keyring.metering.mid)

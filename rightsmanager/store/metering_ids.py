@@ -7,8 +7,8 @@ from typing import Any, Final
 from sqlalchemy import bindparam, select, update
 
 from rightsmanager.protocol.wire import Mid
-from rightsmanager.store.metering_tables import METERING_IDS
 from rightsmanager.store.statements import Clause, Queries, insert_once
+from rightsmanager.store.tables import METERING_IDS
 
 
 @dataclass(frozen=True, slots=True)

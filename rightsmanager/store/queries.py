@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rightsmanager.errors import InternalError
 from rightsmanager.protocol.wire import Kid
@@ -26,6 +26,7 @@ from rightsmanager.store.acknowledgements import (
     AcknowledgementQueries,
 )
 from rightsmanager.store.domains import DOMAIN_STATEMENTS, DomainQueries
+from rightsmanager.store.metering import METERING_STATEMENTS, MeteringQueries
 from rightsmanager.store.metering_ids import METERING_ID_STATEMENTS, MeteringIdQueries
 from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQueries
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
@@ -78,6 +79,7 @@ class Transaction(
     SourceQueries,
     MeteringIdQueries,
     DomainQueries,
+    MeteringQueries,
 ):
     """What can be found and recorded within one transaction."""
 
@@ -130,19 +132,24 @@ class Store:
         }
         self._failures = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
         self._begin = _BEGIN[engine.dialect.name]
+        self._durable, self._usual = _DURABLE[engine.dialect.name]
         self._thread = threading.local()
 
     @contextmanager
-    def transaction(self, *, single: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, single: bool = False, durable: bool = False) -> Iterator[Transaction]:
         """Give a transaction that is committed at the end of the block, or undone by an exception.
 
         `single`: the block's last statement is the only one that changes anything. SQLite makes
         that a transaction by itself, without leaving its C code: a thread that waits for Python's
         lock between two statements would have all other processes wait for it.
+        `durable`: what is committed outlives a power failure too; SQLite otherwise leaves that to
+        its next checkpoint.
         Raises InternalError where the database does not do its part.
         """
         try:
             cursor = self._cursor()
+            if durable and self._durable:
+                cursor.execute(self._durable)
             try:
                 if self._begin and not single:
                     cursor.execute(self._begin)
@@ -151,6 +158,8 @@ class Store:
                 cursor.connection.rollback()
                 raise
             cursor.connection.commit()
+            if durable and self._usual:
+                cursor.execute(self._usual)
         except self._failures as error:
             self._forget()
             raise InternalError(f"the store failed: {type(error).__name__}") from error
@@ -181,6 +190,8 @@ class Store:
                 for table in METADATA.sorted_tables:
                     # Asking first would let two processes that start at once find none.
                     connection.execute(CreateTable(table, if_not_exists=True))
+                    for index in table.indexes:
+                        connection.execute(CreateIndex(index, if_not_exists=True))
         except SQLAlchemyError as error:
             raise InternalError(f"the store has no tables: {type(error).__name__}") from error
 
@@ -282,6 +293,12 @@ def _stored_key(row: Sequence[Any]) -> StoredKey:
 
 _BEGIN: Final = {"sqlite": "BEGIN IMMEDIATE", "postgresql": ""}
 """What begins a transaction: SQLite's would fail if it had to become a writing one halfway."""
+_DURABLE: Final = {
+    "sqlite": ("PRAGMA synchronous=FULL", "PRAGMA synchronous=NORMAL"),
+    # It is durable unless its own settings say otherwise.
+    "postgresql": ("", ""),
+}
+"""What makes a connection wait for the disk at each commit, and what has it wait no more."""
 _STATEMENTS: Final[Mapping[str, Clause]] = {
     **REVOCATION_STATEMENTS,
     **ACKNOWLEDGEMENT_STATEMENTS,
@@ -289,6 +306,7 @@ _STATEMENTS: Final[Mapping[str, Clause]] = {
     **SOURCE_STATEMENTS,
     **METERING_ID_STATEMENTS,
     **DOMAIN_STATEMENTS,
+    **METERING_STATEMENTS,
     "find content key": lambda _: select(CONTENT_KEYS).where(
         CONTENT_KEYS.c.kid == bindparam("kid")
     ),

@@ -4,7 +4,7 @@ SQLAlchemy writes the SQL and keeps the connections; going through its execution
 two or three statements of a licence would cost as much as the licence's signature.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,8 @@ from rightsmanager.errors import InternalError
 Clause = Callable[[Dialect], ClauseElement]
 """Makes a statement for a dialect."""
 
-_INSERTS: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+INSERTS: Final = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""Each database's own INSERT, which knows what to do about a key that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ class Queries:
         self._cursor.execute(statement.sql, statement.arguments(values))
         return self._cursor
 
+    def _run_many(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+        statement = self._statements[name]
+        self._cursor.executemany(statement.sql, list(map(statement.arguments, rows)))
+
     def _count(self, name: str, values: Mapping[str, object]) -> int:
         count: int = self._run(name, values).rowcount
         return count
@@ -62,12 +67,12 @@ def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
 def insert_once(table: Table, dialect: Dialect) -> ClauseElement:
     """Return the insert of a row that leaves a row alone whose key is there."""
     values: dict[str, Any] = {column.name: bindparam(column.name) for column in table.c}
-    insert: Any = _INSERTS[dialect.name](table).values(values)
+    insert: Any = INSERTS[dialect.name](table).values(values)
     statement: ClauseElement = insert.on_conflict_do_nothing().inline()
     return statement
 
 
 def refuse_dialect(name: str) -> None:
     """Refuse a database that the store is not written for; raises InternalError."""
-    if name not in _INSERTS:
-        raise InternalError(f"database_url names {name!r}, expected {' or '.join(_INSERTS)}")
+    if name not in INSERTS:
+        raise InternalError(f"database_url names {name!r}, expected {' or '.join(INSERTS)}")

@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -209,3 +210,65 @@ DOMAIN_REQUESTS: Final = Table(
     sqlite_with_rowid=False,
 )
 """The joins and leaves that were answered, so that none counts twice."""
+
+METERING_IDS: Final = Table(
+    "metering_ids",
+    METADATA,
+    Column("mid", LargeBinary(16), primary_key=True),
+    # What the operator calls it.
+    Column("name", String(64), nullable=False),
+    # BCert chain: the metering certificate under its issuer.
+    Column("chain", LargeBinary, nullable=False),
+    # nonce(12), AES-256-GCM ciphertext(32) of the private key, tag(16) under the keyring's storage
+    # key.
+    Column("sealed", LargeBinary(60), nullable=False),
+    # Unix seconds.
+    Column("created_at", BigInteger, nullable=False),
+    # Unix seconds; null while its certificate is given out.
+    Column("retired_at", BigInteger),
+    sqlite_with_rowid=False,
+)
+"""The metering services beside the keyring's own."""
+
+METERING_REPORTS: Final = Table(
+    "metering_reports",
+    METADATA,
+    # Counts up, so that what belongs to it is written where the last was.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    # Base64 of the SHA-256 of the device's signing key.
+    Column("device", String(44), nullable=False),
+    Column("mid", LargeBinary(16), nullable=False),
+    Column("transaction_id", LargeBinary(16), nullable=False),
+    # SHA-256 of what it says, in whatever order and encryption.
+    Column("digest", LargeBinary(32), nullable=False),
+    # Unix seconds.
+    Column("received_at", BigInteger, nullable=False),
+    UniqueConstraint("device", "mid", "transaction_id"),
+    Index("ix_metering_reports_mid_received_at", "mid", "received_at"),
+)
+"""Each report that was counted. It outlives what it said, so that no repeat counts again."""
+
+METERING_USAGE: Final = Table(
+    "metering_usage",
+    METADATA,
+    Column("report", BigInteger, primary_key=True, autoincrement=False),
+    Column("kid", LargeBinary(16), primary_key=True),
+    Column("action", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What the reports said, for as long as they are kept."""
+
+METERING_TOTALS: Final = Table(
+    "metering_totals",
+    METADATA,
+    Column("mid", LargeBinary(16), primary_key=True),
+    # Days since 1970-01-01, UTC, of the reports' arrival. Before the KID: what is counted today
+    # lies together.
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("kid", LargeBinary(16), primary_key=True),
+    Column("action", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What all reports add up to; it stays for good."""

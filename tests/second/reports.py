@@ -71,7 +71,7 @@ class SecureStop:
     def body(self, client: second.Client, alter: second.Alter = str) -> bytes:
         """Return the message to the key of `client.server`, its Data altered by `alter`."""
         mid = second.b64(self.mid)
-        return _body(
+        return report_body(
             client,
             "ProcessSecureStopData",
             "SecureStopData",
@@ -87,7 +87,7 @@ def delete_license(
     """Return a message about deleted licences, its Data altered by `alter`."""
     elements = "".join(f"<KID>{second.b64(kid)}</KID>" for kid in kids)
     data = f"<SessionID>{second.b64(session_id)}</SessionID><KIDs>{elements}</KIDs>"
-    return _body(
+    return report_body(
         client,
         "ProcessDeleteLicenseData",
         "DeleteLicenseData",
@@ -97,9 +97,10 @@ def delete_license(
     )
 
 
-def _body(  # noqa: PLR0917 -- the names and the parts of a message
+def report_body(  # noqa: PLR0917 -- the names and the parts of a message
     client: second.Client, operation: str, name: str, elements: str, data: str, key_name: str
 ) -> bytes:
+    """Return a message: E of `elements`, and of `data` encrypted to the key of `client.server`."""
     plaintext = second.data(client.chain).replace("</Data>", f"{data}</Data>").encode()
     encrypted = second.encrypted_data(*second.cipher_values(plaintext, client.server), key_name)
     element = (
@@ -158,7 +159,7 @@ def read_secure_stop_reply(
     text: bytes, root: curve.Point
 ) -> tuple[bytes, tuple[bytes, ...], bytes]:
     """Return MID, accepted sessions and proven session of a reply, each check of it passed."""
-    element, response = _reply(text, "ProcessSecureStopData", "SecureStopResponse")
+    element, response = reply_element(text, "ProcessSecureStopData", "SecureStopResponse")
     (signature,) = response.findall("d:Signature", NAMES)
     check_signature(text, element, signature, root)
     sessions = element.findall("p:SessionID", NAMES)
@@ -176,13 +177,14 @@ def read_secure_stop_reply(
 
 def read_delete_license_reply(text: bytes) -> bytes:
     """Return the session id of a reply that is neither signed nor encrypted."""
-    element, response = _reply(text, "ProcessDeleteLicenseData", "DeleteLicenseResponse")
+    element, response = reply_element(text, "ProcessDeleteLicenseData", "DeleteLicenseResponse")
     assert len(response) == 1
     assert [etree.QName(child).localname for child in element] == ["Version", "SessionID"]
     return base64.b64decode(element.findtext("p:SessionID", "", NAMES), validate=True)
 
 
-def _reply(text: bytes, operation: str, name: str) -> tuple[etree._Element, etree._Element]:
+def reply_element(text: bytes, operation: str, name: str) -> tuple[etree._Element, etree._Element]:
+    """Return R of a reply, and what its signature stands in."""
     document = etree.fromstring(text)
     assert document.tag == f"{{{P}}}{operation}Response"
     (response,) = document.findall(f"p:{operation}Result/m:Response", NAMES)

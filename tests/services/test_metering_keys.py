@@ -28,7 +28,8 @@ ISSUER = private_key(2001)
 URL = "http://127.0.0.1/reports"
 OWN_MID = Mid(bytes(15) + b"\1")
 NOW = 1790000000
-_keys = count(3000)
+OWN_KEY = 3000
+_keys = count(OWN_KEY)
 
 
 def certify(mid: Mid, url: str) -> MeteringIdentity:

@@ -1,0 +1,83 @@
+"""Metering as a client writes it, each part as text that a test may alter."""
+
+import uuid
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from tests.second import challenge as second
+from tests.second import curve
+from tests.second.reply import NAMES, check_signature
+from tests.second.reports import reply_element, report_body
+
+Played = tuple[bytes, str, int]
+"""KID of 16 bytes, action, how often."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report of what was played."""
+
+    mid: bytes
+    transaction: bytes
+    played: tuple[Played, ...]
+    version: str = "1"
+    partial: str = ""
+    said_mid: bytes | None = None
+    """Said in E instead of the MID that KeyName names."""
+
+    def data(self) -> str:
+        """Return what is added to the chains in Data: each action in a Record of its own."""
+        records = "".join(
+            f"<Record><KID>{second.b64(kid)}</KID><Action><Name>{name}</Name>"
+            f"<Value>{value}</Value></Action></Record>"
+            for kid, name, value in self.played
+        )
+        return f"<MeteringRecords>{records}</MeteringRecords>"
+
+    def body(self, client: second.Client, alter: second.Alter = str) -> bytes:
+        """Return the message to the key of `client.server`, its Data altered by `alter`."""
+        elements = (
+            f"<Version>{self.version}</Version>"
+            f"<MeteringID>{second.b64(self.said_mid or self.mid)}</MeteringID>"
+            f"<TransactionID>{uuid.UUID(bytes_le=self.transaction)}</TransactionID>{self.partial}"
+        )
+        return report_body(
+            client,
+            "ProcessMeteringData",
+            "MeteringData",
+            elements,
+            alter(self.data()),
+            second.b64(self.mid),
+        )
+
+
+@dataclass(frozen=True)
+class CertificateQuestion:
+    """A question for a metering certificate."""
+
+    mid: bytes
+    alter: second.Alter = field(default=str)
+
+    def body(self, client: second.Client) -> bytes:
+        """Return the message to the key of `client.server`."""
+        elements = f"<Version>1</Version><MeteringID>{second.b64(self.mid)}</MeteringID>"
+        return report_body(
+            client,
+            "GetMeteringCertificate",
+            "MeteringCertificateRequest",
+            self.alter(elements),
+            "",
+            "WMRMServer",
+        )
+
+
+def read_reply(text: bytes, operation: str, name: str, root: curve.Point) -> dict[str, str]:
+    """Return the texts of a reply's R by name, each check of it passed."""
+    element, response = reply_element(text, operation, name)
+    (signature,) = response.findall("d:Signature", NAMES)
+    check_signature(text, element, signature, root)
+    names = [etree.QName(child).localname for child in element]
+    assert (names[0], names[-1]) == ("Version", "SigningCertificateChain")
+    assert len(set(names)) == len(names)
+    return {name: child.text or "" for name, child in zip(names, element, strict=True)}
