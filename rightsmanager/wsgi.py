@@ -17,6 +17,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from rightsmanager.app import Surroundings, Wsgi, build
 from rightsmanager.logs import configure_logs
 from rightsmanager.settings import Settings, default_settings, passphrase
+from rightsmanager.store.schema import refuse_outdated
 
 MOMENT: Final = 2
 """For how many milliseconds a worker's thread waits for a client's next request."""
@@ -26,9 +27,14 @@ Ready = Callable[[str], None]
 
 
 def create() -> Wsgi:
-    """Return the application of the settings in the environment and its settings file."""
+    """Return the application of the settings in the environment and its settings file.
+
+    Raises InternalError where the database needs to be upgraded first. One that is away is none of
+    that: a worker that starts meanwhile must not end the server.
+    """
     settings = default_settings()
     configure_logs(settings.log)
+    refuse_outdated(settings.effective_database_url)
     return create_from(settings)
 
 

@@ -1,4 +1,4 @@
-"""What tests of several areas share: the vectors, and an environment without anybody's settings."""
+"""What tests of several areas share: vectors, databases, an environment without settings."""
 
 import json
 import os
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.databases import KINDS, Emptied, Files, NewDatabase
+from tests.postgresql import PostgreSQL
 
 VECTORS = Path(__file__).parent / "vectors"
 
@@ -30,3 +33,57 @@ def vectors() -> Callable[[str], Any]:
 def test_keys(vectors: Callable[[str], Any]) -> dict[str, str]:
     """Content keys of the Test Key Seed in hexadecimal, by KID in base64."""
     return {test["kid"]: test["content_key_hex"] for test in vectors("keyseed")["tests"]}
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Give a PostgreSQL server that runs until the last test has ended."""
+    server = PostgreSQL()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def _postgresql_databases(postgresql: PostgreSQL) -> Emptied:
+    return Emptied(postgresql)
+
+
+@pytest.fixture(params=KINDS)
+def _databases(request: pytest.FixtureRequest) -> Files | Emptied:
+    """Give the databases of one kind; whoever asks for it runs once on each."""
+    given: Files | Emptied = request.getfixturevalue(f"_{request.param}_databases")
+    return given
+
+
+@pytest.fixture
+def new_database(_databases: Files | Emptied) -> Iterator[NewDatabase]:
+    """Give what makes a database at the newest revision in which nothing is recorded."""
+    taken: list[str] = []
+
+    def take() -> str:
+        taken.append(_databases.take())
+        return taken[-1]
+
+    yield take
+    for url in taken:
+        _databases.give_back(url)
+
+
+@pytest.fixture
+def database_url(new_database: NewDatabase) -> str:
+    """Give the URL of a database at the newest revision in which nothing is recorded."""
+    return new_database()
+
+
+@pytest.fixture
+def empty_database_url(_databases: Files | Emptied) -> str:
+    """Give the URL of a database that has nothing at all."""
+    return _databases.make_empty()

@@ -31,6 +31,8 @@ EVERYTHING = {"__init__", "__main__", "app", "cli", "wsgi"}
 DOORS = {
     "spyne": "soap",
     "sqlalchemy": "store",
+    "alembic": "store",
+    "psycopg": "store",
     "sqlite3": "device",
     "lxml": "soap protocol",
     "cryptography": "crypto",

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "serve": "rightsmanager.cli.serve:serve",
     "init": "rightsmanager.cli.keys:init",
     "keys": "rightsmanager.cli.keys:keys",
+    "database": "rightsmanager.cli.database:database",
     "content": "rightsmanager.cli.content:content",
     "device": "rightsmanager.cli.device:device",
     "revoke": "rightsmanager.cli.revocation:revoke",

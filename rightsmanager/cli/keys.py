@@ -15,18 +15,18 @@ from rightsmanager.keyring.identities import IDENTITIES, Identity
 from rightsmanager.protocol.bcert import Certificate
 from rightsmanager.protocol.fingerprints import fingerprint
 from rightsmanager.protocol.wire import NEVER, encode_base64
-from rightsmanager.store.queries import create_tables
+from rightsmanager.store.schema import upgrade
 
 
 @click.command()
 @data_option
 @click.option("--seed", help="Make the same keys each time. For tests: whoever knows it has them.")
 def init(data: Path, seed: str | None) -> None:
-    """Make the test PKI and the database's tables; what is there stays as it is."""
+    """Make the test PKI and the database's tables; what is there is kept."""
     files = key_files(data)
     settings = settings_of(data)
     create(files, rng_for(seed), settings.effective_metering_url)
-    create_tables(settings.effective_database_url)
+    upgrade(settings.effective_database_url)
     click.echo(f"The keyring is in {files.private}; what clients must know is in {files.public}.")
 
 

@@ -12,6 +12,7 @@ from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.settings import Settings, default_settings, find_file, load, passphrase
 from rightsmanager.store.queries import Store, open_store
+from rightsmanager.store.schema import upgrade
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -51,9 +52,8 @@ def store_of(settings: Settings) -> Store:
 def made_store_of(settings: Settings) -> Store:
     """Return the store of the settings with all its tables, closed when the command ends."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    store = store_of(settings)
-    store.create_tables()
-    return store
+    upgrade(settings.effective_database_url)
+    return store_of(settings)
 
 
 def rng_for(seed: str | None) -> Callable[[str], Rng]:

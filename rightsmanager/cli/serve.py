@@ -15,7 +15,7 @@ from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import configure_logs
 from rightsmanager.protocol.fingerprints import fingerprint
 from rightsmanager.settings import Settings
-from rightsmanager.store.queries import create_tables
+from rightsmanager.store.schema import upgrade
 
 TEST_KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 """The KID of published test content, made with the Test Key Seed."""
@@ -56,9 +56,9 @@ def refuse_taken(bind: str) -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """Make the keys, certificates and tables that the data folder lacks."""
+    """Make the keys, certificates and tables that are missing."""
     create(key_files(settings.data), rng_for(None), settings.effective_metering_url)
-    create_tables(settings.effective_database_url)
+    upgrade(settings.effective_database_url)
 
 
 def announce(settings: Settings, address: str, *, as_json: bool) -> None:

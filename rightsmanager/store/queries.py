@@ -4,20 +4,15 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import (
     Engine,
     bindparam,
-    create_engine,
     delete,
-    event,
     select,
 )
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.exc import SQLAlchemyError
 
 from rightsmanager.errors import InternalError
 from rightsmanager.protocol.wire import Kid
@@ -27,6 +22,7 @@ from rightsmanager.store.acknowledgements import (
 )
 from rightsmanager.store.domains import DOMAIN_STATEMENTS, DomainQueries
 from rightsmanager.store.metering import METERING_STATEMENTS, MeteringQueries
+from rightsmanager.store.engines import BUSY_SECONDS, make_engine
 from rightsmanager.store.metering_ids import METERING_ID_STATEMENTS, MeteringIdQueries
 from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQueries
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
@@ -35,13 +31,8 @@ from rightsmanager.store.statements import (
     Clause,
     compile_statement,
     insert_once,
-    refuse_dialect,
 )
-from rightsmanager.store.tables import CONTENT_KEYS, LICENSES, METADATA
-
-BUSY_SECONDS: Final = 5
-"""How long a writer waits for another one before it gives up."""
-_IN_MEMORY: Final = frozenset({None, "", ":memory:"})
+from rightsmanager.store.tables import CONTENT_KEYS, LICENSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +130,10 @@ class Store:
     def transaction(self, *, single: bool = False, durable: bool = False) -> Iterator[Transaction]:
         """Give a transaction that is committed at the end of the block, or undone by an exception.
 
-        `single`: the block's last statement is the only one that changes anything. SQLite makes
-        that a transaction by itself, without leaving its C code: a thread that waits for Python's
-        lock between two statements would have all other processes wait for it.
+        `single`: the block's last statement is the only one that changes anything. The database
+        makes that a transaction by itself. SQLite does so without leaving its C code: a thread that
+        waits for Python's lock between two statements would have all other processes wait for it.
+        PostgreSQL is spared two journeys.
         `durable`: what is committed outlives a power failure too; SQLite otherwise leaves that to
         its next checkpoint.
         Raises InternalError where the database does not do its part.
@@ -151,7 +143,7 @@ class Store:
             if durable and self._durable:
                 cursor.execute(self._durable)
             try:
-                if self._begin and not single:
+                if not single:
                     cursor.execute(self._begin)
                 yield Transaction(cursor, self._statements)
             except BaseException:
@@ -173,27 +165,10 @@ class Store:
         """
         try:
             cursor = self._cursor()
-            try:
-                yield Transaction(cursor, self._statements)
-            finally:
-                # PostgreSQL's driver began a transaction; SQLite has none to end.
-                if not self._begin:
-                    cursor.connection.rollback()
+            yield Transaction(cursor, self._statements)
         except self._failures as error:
             self._forget()
             raise InternalError(f"the store failed: {type(error).__name__}") from error
-
-    def create_tables(self) -> None:
-        """Make the tables that are missing; raises InternalError where that cannot be done."""
-        try:
-            with self._engine.begin() as connection:
-                for table in METADATA.sorted_tables:
-                    # Asking first would let two processes that start at once find none.
-                    connection.execute(CreateTable(table, if_not_exists=True))
-                    for index in table.indexes:
-                        connection.execute(CreateIndex(index, if_not_exists=True))
-        except SQLAlchemyError as error:
-            raise InternalError(f"the store has no tables: {type(error).__name__}") from error
 
     def close(self) -> None:
         """Close this thread's connection and those that no thread has."""
@@ -214,48 +189,13 @@ class Store:
             del self._thread.pooled, self._thread.cursor
 
 
-def create_tables(url: str) -> None:
-    """Make the tables that a database lacks."""
-    store = open_store(url)
-    store.create_tables()
-    store.close()
-
-
 def open_store(url: str, busy_seconds: float = BUSY_SECONDS) -> Store:
     """Return the store at a database URL; no connection is made until it is used.
 
-    `busy_seconds` is how long a writer to SQLite waits for another one. Raises InternalError for a
-    URL that is none, or of a database that the store is not written for.
+    `busy_seconds` is how long a writer waits for another one. Raises InternalError for a URL that
+    is none, or of a database that the store is not written for.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise InternalError("database_url is not the URL of a database") from None
-    refuse_dialect(parsed.get_backend_name())
-    if parsed.get_backend_name() == "sqlite" and parsed.database in _IN_MEMORY:
-        raise InternalError("database_url names SQLite in memory, expected a file to be shared")
-    # Threads keep their connections, so there are as many of these as of those.
-    try:
-        engine = create_engine(parsed, max_overflow=-1)
-    except (ImportError, ArgumentError) as error:
-        raise InternalError(f"database_url names a driver that is not there: {error}") from None
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", partial(_prepare_sqlite, busy_seconds))
-    return Store(engine)
-
-
-def _prepare_sqlite(busy_seconds: float, connection: Any, _record: object) -> None:  # noqa: ANN401 -- DBAPI
-    # Transactions begin where the store begins them, and not before the first write.
-    connection.isolation_level = None
-    # WAL lets several processes read while one writes. With it, NORMAL loses nothing when a
-    # process dies; it only defers to the next checkpoint what a power failure may take.
-    for pragma in (
-        f"busy_timeout={int(busy_seconds * 1000)}",
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    return Store(make_engine(url, busy_seconds))
 
 
 def _license_row(license_: IssuedLicense) -> Mapping[str, object]:
@@ -291,8 +231,13 @@ def _stored_key(row: Sequence[Any]) -> StoredKey:
     return StoredKey(Kid(bytes(kid)), bytes(sealed), key_type, added_at)
 
 
-_BEGIN: Final = {"sqlite": "BEGIN IMMEDIATE", "postgresql": ""}
-"""What begins a transaction: SQLite's would fail if it had to become a writing one halfway."""
+_BEGIN: Final = {
+    # It would fail if it had to become a writing one halfway.
+    "sqlite": "BEGIN IMMEDIATE",
+    # Each statement sees what is committed by then; a key that another one records is waited for.
+    "postgresql": "BEGIN ISOLATION LEVEL READ COMMITTED",
+}
+"""What begins a transaction."""
 _DURABLE: Final = {
     "sqlite": ("PRAGMA synchronous=FULL", "PRAGMA synchronous=NORMAL"),
     # It is durable unless its own settings say otherwise.

@@ -11,8 +11,6 @@ from typing import Any, Final
 from sqlalchemy import ClauseElement, Dialect, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 
-from rightsmanager.errors import InternalError
-
 Clause = Callable[[Dialect], ClauseElement]
 """Makes a statement for a dialect."""
 
@@ -70,9 +68,3 @@ def insert_once(table: Table, dialect: Dialect) -> ClauseElement:
     insert: Any = INSERTS[dialect.name](table).values(values)
     statement: ClauseElement = insert.on_conflict_do_nothing().inline()
     return statement
-
-
-def refuse_dialect(name: str) -> None:
-    """Refuse a database that the store is not written for; raises InternalError."""
-    if name not in INSERTS:
-        raise InternalError(f"database_url names {name!r}, expected {' or '.join(INSERTS)}")

@@ -46,8 +46,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def data(run: Run, tmp_path: Path) -> Path:
-    """A data folder with a keyring."""
+def data(run: Run, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with a keyring, and each kind of database in turn."""
+    monkeypatch.setenv("RIGHTSMANAGER_DATABASE_URL", database_url)
     folder = tmp_path / "data"
     assert run("init", "--data", str(folder), "--seed", "cli").status == 0
     return folder

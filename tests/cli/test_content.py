@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.protocol.wire import Kid
+from tests.databases import stored_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ def test_what_is_added_is_listed_and_what_is_removed_is_not(run: Run, data: Path
 @pytest.mark.parametrize("key", [KEY.hex(), KEY.hex().upper(), b64encode(KEY).decode()])
 @pytest.mark.parametrize("through_stdin", [True, False])
 def test_a_key_may_be_spelt_and_given_in_several_ways_and_is_never_shown(
-    run: Run, data: Path, key: str, *, through_stdin: bool
+    run: Run, data: Path, database_url: str, key: str, *, through_stdin: bool
 ) -> None:
     folder = ("--data", str(data))
     given = ("-", f"{key}\n") if through_stdin else (key, "")
@@ -47,8 +48,8 @@ def test_a_key_may_be_spelt_and_given_in_several_ways_and_is_never_shown(
     spellings = {KEY.hex(), KEY.hex().upper(), b64encode(KEY).decode()}
     for ran in told:
         assert [text for text in spellings if text in ran.output + ran.errors] == []
-    for file in data.glob("rightsmanager.db*"):
-        assert KEY not in file.read_bytes()
+    assert KID.raw in stored_bytes(database_url)
+    assert KEY not in stored_bytes(database_url)
 
 
 def test_a_key_is_not_overwritten(run: Run, data: Path) -> None:

@@ -176,7 +176,7 @@ def test_the_proxys_limits_are_wider_than_the_servers() -> None:
 
 
 def _name(requirement: str) -> str:
-    return re.split("[<>=]", requirement)[0]
+    return re.split(r"[<>=\[]", requirement)[0]
 
 
 def _number(pattern: str, text: str) -> int:

@@ -42,6 +42,8 @@ from rightsmanager.protocol.challenge import (
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version, canonical_header
 from rightsmanager.store.queries import IssuedLicense, open_store
+from tests.databases import KINDS
+from tests.postgresql import PostgreSQL
 
 PATIENCE = 60
 """Seconds after which a process that should have answered or ended is given up."""
@@ -67,6 +69,7 @@ class Server:
     process: subprocess.Popen[str]
     log: Path
     announced: dict[str, Any]
+    database_url: str
 
     @property
     def url(self) -> str:
@@ -75,6 +78,11 @@ class Server:
     @property
     def port(self) -> int:
         return urlsplit(self.url).port or 0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a command on the server's database."""
+        return {"RIGHTSMANAGER_DATABASE_URL": self.database_url}
 
     def workers(self) -> list[int]:
         """Return the ids of its worker processes."""
@@ -97,7 +105,12 @@ class Server:
 
     def issued(self) -> list[IssuedLicense]:
         """Return what its database has recorded."""
-        return issued_licenses(self.data)
+        store = open_store(self.database_url)
+        try:
+            with store.reading() as found:
+                return found.find_licenses()
+        finally:
+            store.close()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Return the exit status after a signal to the server's own process."""
@@ -120,16 +133,33 @@ Start = Callable[..., Server]
 """Starts a server over a data folder with more arguments and, by keyword, environment."""
 
 
-def issued_licenses(data: Path) -> list[IssuedLicense]:
-    store = open_store(f"sqlite:///{data / 'rightsmanager.db'}")
-    try:
-        with store.transaction() as transaction:
-            return transaction.find_licenses()
-    finally:
-        store.close()
+@dataclass
+class Databases:
+    """Which database each data folder has: SQLite's in it, or an empty one of PostgreSQL."""
+
+    postgresql: PostgreSQL | None
+    urls: dict[Path, str] = field(default_factory=dict)
+
+    def url(self, data: Path) -> str:
+        if self.postgresql is None:
+            return f"sqlite:///{data / 'rightsmanager.db'}"
+        if data not in self.urls:
+            self.urls[data] = self.postgresql.url(self.postgresql.create_database())
+        return self.urls[data]
+
+    def environment(self, data: Path) -> dict[str, str]:
+        """Return the environment of a process over a data folder."""
+        return {} if self.postgresql is None else {"RIGHTSMANAGER_DATABASE_URL": self.url(data)}
 
 
-def _start(data: Path, *arguments: str, **environment: str) -> Server:
+@pytest.fixture(scope="session", params=KINDS)
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Give the databases of servers; whoever starts one runs once on each kind."""
+    is_sqlite = request.param == "sqlite"
+    return Databases(None if is_sqlite else request.getfixturevalue("postgresql"))
+
+
+def _start(url: str, data: Path, *arguments: str, **environment: str) -> Server:
     log = data.with_name(f"{data.name}.{time.monotonic_ns()}.log")
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -140,7 +170,7 @@ def _start(data: Path, *arguments: str, **environment: str) -> Server:
             text=True,
             start_new_session=True,
         )
-    server = Server(data, process, log, {})
+    server = Server(data, process, log, {}, url)
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -154,12 +184,13 @@ def _start(data: Path, *arguments: str, **environment: str) -> Server:
 
 
 @pytest.fixture(scope="session")
-def start() -> Iterator[Start]:
+def start(databases: Databases) -> Iterator[Start]:
     """Give the start of servers; each that is left running is stopped and must end well."""
     started: list[Server] = []
 
     def one(data: Path, *arguments: str, **environment: str) -> Server:
-        started.append(_start(data, *arguments, **environment))
+        with_database = {**databases.environment(data), **environment}
+        started.append(_start(databases.url(data), data, *arguments, **with_database))
         return started[-1]
 
     yield one
@@ -268,8 +299,11 @@ Command = Callable[..., Ran]
 
 
 @pytest.fixture(scope="session")
-def command() -> Command:
+def command(databases: Databases) -> Command:
     def run(*arguments: str, **environment: str) -> Ran:
+        if "--data" in arguments:
+            data = Path(arguments[arguments.index("--data") + 1])
+            environment = {**databases.environment(data), **environment}
         done = subprocess.run(
             [*PROGRAM, *arguments],
             capture_output=True,

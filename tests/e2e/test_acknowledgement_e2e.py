@@ -38,7 +38,7 @@ def told(
 
 
 def recorded(server: Server, transaction_id: str) -> list[tuple[str, str, int]]:
-    store = open_store(f"sqlite:///{server.data / 'rightsmanager.db'}")
+    store = open_store(server.database_url)
     try:
         with store.reading() as found:
             return [

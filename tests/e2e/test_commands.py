@@ -142,7 +142,11 @@ def test_a_stored_content_key_is_effective_at_once_in_every_worker(
         return {(license_.content_key.hex(), license_.key_type) for (license_,) in found}
 
     def content(*arguments: str) -> str:
-        ran = CliRunner().invoke(rightsmanager, ["content", *arguments, "--data", str(server.data)])
+        ran = CliRunner().invoke(
+            rightsmanager,
+            ["content", *arguments, "--data", str(server.data)],
+            env=server.environment,
+        )
         assert (ran.exit_code, ran.stderr) == (0, "")
         return ran.stdout
 
@@ -164,6 +168,7 @@ def test_the_type_of_a_stored_key_counts_where_the_header_has_none(
     added = run(
         rightsmanager,
         ["content", "add", "--data", str(server.data), "--type", "aescbc", kid.text, "A" * 32],
+        env=server.environment,
     )
     assert added.exit_code == 0
     file = tmp_path / "header.xml"

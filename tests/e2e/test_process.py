@@ -49,7 +49,7 @@ def test_started_again_it_has_its_keys_content_and_record(
     kid = Kid(bytes(15) + b"\x01")
     body = client.challenge(header_of(kid.base64))
     add = ["content", "add", "--data", str(data), kid.text, "00112233445566778899aabbccddeeff"]
-    assert CliRunner().invoke(rightsmanager, add).exit_code == 0
+    assert CliRunner().invoke(rightsmanager, add, env=first.environment).exit_code == 0
     assert first.post(body).status == 200
     recorded = first.issued()
     assert first.stop(signal.SIGTERM) == 0

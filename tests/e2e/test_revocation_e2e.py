@@ -72,7 +72,9 @@ def lost(four: Server, enrol: Enrol, tmp_path: Path) -> tuple[Client, str]:
 
 def change(server: Server, *arguments: str) -> None:
     """Run a command of the operator's, beside the server."""
-    ran = CliRunner().invoke(rightsmanager, [*arguments, "--data", str(server.data)])
+    ran = CliRunner().invoke(
+        rightsmanager, [*arguments, "--data", str(server.data)], env=server.environment
+    )
     assert ran.exit_code == 0, ran.output
 
 

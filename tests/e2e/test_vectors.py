@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from base64 import b64decode
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,11 @@ from rightsmanager.protocol.wrmheader import Header, HeaderKid, Version
 from rightsmanager.settings import Settings, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from rightsmanager.store.queries import IssuedLicense
-    from tests.e2e.conftest import Start
+    from tests.e2e.conftest import Databases, Start
 
 NOW = 1790000000
 VALID, INVALID = (1, 2, 3, 4), (5, 6, 7, 8, 9, 10, 11)
@@ -61,12 +62,16 @@ def by_id(challenges: dict[str, Any]) -> dict[int, dict[str, Any]]:
 def target(
     request: pytest.FixtureRequest,
     start: Start,
+    databases: Databases,
     challenges: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Target:
+) -> Iterator[Target]:
     way, name = request.param
     folder = tmp_path_factory.mktemp("vectors")
-    environment = _environment(folder, challenges, name)
+    environment = {
+        **databases.environment(folder / "data"),
+        **_environment(folder, challenges, name),
+    }
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment.items():
             patch.setenv(variable, value)
@@ -80,9 +85,11 @@ def target(
     root = load_server_keys(settings.data / "public").root
     opening = Opening(device, ChainVerifier((root,)), choose_backend(name))
     if way == "in process":
-        return _in_process(settings, opening)
-    server = start(settings.data, **environment)
-    return Target(lambda body: server.post(body).body, server.issued, opening)
+        with _in_process(settings, opening) as here:
+            yield here
+    else:
+        server = start(settings.data, **environment)
+        yield Target(lambda body: server.post(body).body, server.issued, opening)
 
 
 def _environment(folder: Path, challenges: dict[str, Any], backend: str) -> dict[str, str]:
@@ -96,7 +103,8 @@ def _environment(folder: Path, challenges: dict[str, Any], backend: str) -> dict
     }
 
 
-def _in_process(settings: Settings, opening: Opening) -> Target:
+@contextmanager
+def _in_process(settings: Settings, opening: Opening) -> Iterator[Target]:
     server = build(settings, Surroundings(clock=lambda: NOW))
 
     def post(body: bytes) -> bytes:
@@ -116,7 +124,8 @@ def _in_process(settings: Settings, opening: Opening) -> Target:
         with server.store.transaction() as transaction:
             return transaction.find_licenses()
 
-    return Target(post, issued, opening)
+    yield Target(post, issued, opening)
+    server.store.close()
 
 
 def test_every_vector_is_here(by_id: dict[int, dict[str, Any]]) -> None:
@@ -157,9 +166,9 @@ def test_a_server_without_their_key_and_root_refuses_even_the_valid_ones(
 ) -> None:
     settings = load(None, data=tmp_path / "data")
     prepare(settings)
-    stranger = _in_process(settings, target.opening)
-    for name in VALID:
-        fault = parse_fault(parse_envelope(stranger.post(by_id[name]["challenge"].encode())))
-        assert fault is not None
-        assert "EncryptedData does not open" in fault.text
-    assert stranger.issued() == []
+    with _in_process(settings, target.opening) as stranger:
+        for name in VALID:
+            fault = parse_fault(parse_envelope(stranger.post(by_id[name]["challenge"].encode())))
+            assert fault is not None
+            assert "EncryptedData does not open" in fault.text
+        assert stranger.issued() == []

@@ -21,14 +21,13 @@ from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.bcert import ChainVerifier, parse_chain
 from rightsmanager.protocol.envelope import parse_envelope
 from rightsmanager.protocol.wrmheader import parse_header
-from rightsmanager.store.queries import Store
+from rightsmanager.store.queries import Store, open_store
 from tests.second import certificates, challenge, curve, reply, server, world
 from tests.second import challenge as second
 from tests.second.reply import Reply, read_reply
 from tests.services.subject import (
     ask,
     make_service,
-    open_tables,
     private_key,
     public_key,
 )
@@ -59,8 +58,8 @@ def seeded_key(kid: bytes) -> bytes:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_tables(tmp_path)
+def store(database_url: str) -> Iterator[Store]:
+    store = open_store(database_url)
     yield store
     store.close()
 

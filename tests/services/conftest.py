@@ -1,16 +1,14 @@
-"""A store for each test, in a file of its own."""
+"""A store for each test, on each kind of database."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from rightsmanager.store.queries import Store
-from tests.services.subject import open_tables
+from rightsmanager.store.queries import Store, open_store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_tables(tmp_path)
+def store(database_url: str) -> Iterator[Store]:
+    store = open_store(database_url)
     yield store
     store.close()

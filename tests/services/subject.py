@@ -1,8 +1,6 @@
 """What is tested, put together around the second client's PKI: readers and the licence service."""
 
 from dataclasses import dataclass, field
-from itertools import count
-from pathlib import Path
 
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED
 from rightsmanager.crypto.p256 import Backend, PrivateKey, PublicKey
@@ -24,7 +22,7 @@ from rightsmanager.services.license import LicenseService
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.signing import Signing
-from rightsmanager.store.queries import IssuedLicense, Store, open_store
+from rightsmanager.store.queries import IssuedLicense, Store
 from tests.policy.sample import OWN_MID
 from tests.second import curve, world
 
@@ -77,14 +75,6 @@ class Opener:
 
 def opener(backend: Backend = PORTABLE) -> Opener:
     return Opener(backend, public_key(world.ROOT), (private_key(world.SERVER),))
-
-
-def open_tables(folder: Path) -> Store:
-    """Return a store of its own with its tables made."""
-    file = next(f for n in count() if not (f := folder / f"{n}.db").exists())
-    store = open_store(f"sqlite:///{file}")
-    store.create_tables()
-    return store
 
 
 def make_service(

@@ -1,7 +1,5 @@
 """Content keys lie in the store sealed, each under its own KID."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +11,7 @@ from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xmr.objects import KeyType
 from rightsmanager.services.content import ContentKeys, FoundKey
 from rightsmanager.store.queries import Store, StoredKey
+from tests.databases import stored_bytes
 from tests.services.subject import STORAGE_KEY
 
 CONTENT_KEYS = ContentKeys(STORAGE_KEY, TEST_KEY_SEED)
@@ -70,11 +69,10 @@ def test_a_sealed_key_that_is_too_short_does_not_open(length: int) -> None:
         CONTENT_KEYS.open(StoredKey(KID, bytes(length), "aesctr", 0))
 
 
-def test_no_key_lies_in_the_database_in_the_clear(store: Store, tmp_path: Path) -> None:
+def test_no_key_lies_in_the_database_in_the_clear(store: Store, database_url: str) -> None:
     with store.transaction() as transaction:
         transaction.record_content_key(CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG))
-    files = list(tmp_path.iterdir())
-    written = b"".join(file.read_bytes() for file in files)
+    written = stored_bytes(database_url)
     assert KID.raw in written
     for secret in (KEY, STORAGE_KEY, KEY.hex().encode()):
         assert secret not in written

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
@@ -13,12 +12,13 @@ from rightsmanager.crypto.random import seeded_random
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.services.license import LicenseService
-from rightsmanager.store.queries import Store
+from rightsmanager.store.queries import Store, open_store
+from tests.databases import NewDatabase
 from tests.second import certificates as cert
 from tests.second import challenge as second
 from tests.second import curve, world
 from tests.second.reply import License, Reply, read_reply
-from tests.services.subject import ask, issued, make_service, open_tables
+from tests.services.subject import ask, issued, make_service
 
 KIDS = tuple(bytes([number]) * 16 for number in range(1, 6))
 ONE = second.Wish(second.header_40(KIDS[0]))
@@ -220,11 +220,11 @@ def test_what_differs_in_anything_is_another_request(store: Store) -> None:
 
 @pytest.mark.parametrize("policy", [Policy(), PERSISTENT], ids=["transient", "persistent"])
 def test_a_seed_and_a_fixed_clock_give_the_same_bytes_on_every_back_end(
-    tmp_path: Path, policy: Policy
+    new_database: NewDatabase, policy: Policy
 ) -> None:
     replies = set()
     for backend in (*available_backends(), *available_backends()):
-        store = open_tables(tmp_path)
+        store = open_store(new_database())
         service = make_service(store, policy=policy, backend=backend)
         for wish in (ONE, SEVERAL, ONE):
             replies.add((wish.version, ask(service, second.challenge(world.CLIENT, wish))))
@@ -233,7 +233,9 @@ def test_a_seed_and_a_fixed_clock_give_the_same_bytes_on_every_back_end(
     assert len(replies) == 3
 
 
-def test_every_spelling_of_a_wish_is_answered_with_the_same_bytes(tmp_path: Path) -> None:
+def test_every_spelling_of_a_wish_is_answered_with_the_same_bytes(
+    new_database: NewDatabase,
+) -> None:
     la = second.element(world.CLIENT, ONE)
     body = second.sealed(world.CLIENT, la)
     replies = set()
@@ -243,7 +245,7 @@ def test_every_spelling_of_a_wish_is_answered_with_the_same_bytes(tmp_path: Path
         body.replace(b"<soap:Body>", b"<soap:Body><!-- c -->"),
         body.replace(la.encode(), la.replace('"', "'").encode()),
     ):
-        store = open_tables(tmp_path)
+        store = open_store(new_database())
         replies.add(ask(make_service(store), spelling))
         store.close()
     assert len(replies) == 1

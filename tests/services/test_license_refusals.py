@@ -1,10 +1,8 @@
 """A request that is refused leaves nothing in the store, whatever it was refused for."""
 
-import sqlite3
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.challenge import ChallengeReader
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.queries import Store
+from tests.databases import execute
 from tests.second import certificates as cert
 from tests.second import challenge as second
 from tests.second import world
@@ -171,7 +170,7 @@ def test_cocktail_is_refused_even_beside_what_could_be_issued(
 
 
 def test_a_stored_key_that_was_moved_to_another_kid_is_refused(
-    store: Store, tmp_path: Path
+    store: Store, database_url: str
 ) -> None:
     service = make_service(store)
     with store.transaction() as transaction:
@@ -179,22 +178,19 @@ def test_a_stored_key_that_was_moved_to_another_kid_is_refused(
             key = bytes([number]) * 16
             sealed = service.content_keys.seal(Kid(kid), key, "aesctr", 0, seeded_random(kid))
             transaction.record_content_key(sealed)
-    with sqlite3.connect(tmp_path / "0.db") as connection:
-        first, other = (row[0] for row in connection.execute("SELECT sealed FROM content_keys"))
-        for kid, sealed in zip(KIDS, (other, first), strict=True):
-            connection.execute("UPDATE content_keys SET sealed = ? WHERE kid = ?", (sealed, kid))
-    connection.close()
+    rows = execute(database_url, "SELECT sealed FROM content_keys")
+    for kid, moved in zip(KIDS, reversed(rows), strict=True):
+        change = "UPDATE content_keys SET sealed = :sealed WHERE kid = :kid"
+        execute(database_url, change, sealed=moved[0], kid=kid)
     refusal = refusal_of(store, second.challenge(world.CLIENT, WISH))
     assert "does not open" in refusal.text
 
 
-def test_a_store_that_fails_is_the_servers_fault(store: Store, tmp_path: Path) -> None:
+def test_a_store_that_fails_is_the_servers_fault(store: Store, database_url: str) -> None:
     service = make_service(store)
-    with sqlite3.connect(tmp_path / "0.db") as connection:
-        connection.execute("DROP TABLE licenses")
-    connection.close()
+    execute(database_url, "ALTER TABLE licenses RENAME TO away")
     with pytest.raises(InternalError, match="the store failed"):
         ask(service, second.challenge(world.CLIENT, WISH))
-    store.create_tables()
+    execute(database_url, "ALTER TABLE away RENAME TO licenses")
     ask(service, second.challenge(world.CLIENT, WISH))
     assert len(issued(store)) == 1

@@ -1,7 +1,6 @@
-"""A store for each test, in a file of its own."""
+"""A store for each test, on each kind of database."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -9,13 +8,7 @@ from rightsmanager.store.queries import Store, open_store
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "rightsmanager.db"
-
-
-@pytest.fixture
-def store(file: Path) -> Iterator[Store]:
-    store = open_store(f"sqlite:///{file}", busy_seconds=0.05)
-    store.create_tables()
+def store(database_url: str) -> Iterator[Store]:
+    store = open_store(database_url, busy_seconds=0.05)
     yield store
     store.close()

