@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import text
 
+import rightsmanager.store.queries  # noqa: F401 -- every table is registered with METADATA
 from rightsmanager.store.engines import make_engine
 from rightsmanager.store.schema import upgrade
 from rightsmanager.store.tables import METADATA

@@ -17,7 +17,7 @@ from rightsmanager.store.schema import (
     refuse_outdated,
     upgrade,
 )
-from rightsmanager.store.queries import METADATA
+from rightsmanager.store.tables import METADATA
 from tests.databases import execute
 
 FIRST_TABLES = (
