@@ -9,7 +9,7 @@ import click
 from rightsmanager.crypto.random import Rng, seeded_random, system_random
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.settings import Settings, default_settings, find_file, load, passphrase
 from rightsmanager.store.queries import Store, open_store
 from rightsmanager.store.schema import upgrade
@@ -63,21 +63,33 @@ def rng_for(seed: str | None) -> Callable[[str], Rng]:
     return lambda name: seeded_random(f"{seed}\0{name}".encode())
 
 
-class KidParameter(click.ParamType[Kid]):
-    """A KID as GUID or base64."""
+AnyGuid = TypeVar("AnyGuid", bound=Guid)
 
-    name = "kid"
+
+class GuidParameter(click.ParamType[AnyGuid]):
+    """An id of a kind, as GUID or base64."""
+
+    def __init__(self, kind: type[AnyGuid]) -> None:
+        self._kind = kind
+        self.name = kind.name
 
     def convert(
         self,
         value: object,
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> Kid:
-        """Return the KID; click shows what is wrong with it."""
-        if isinstance(value, Kid):
+    ) -> AnyGuid:
+        """Return the id; click shows what is wrong with it."""
+        if isinstance(value, self._kind):
             return value
         try:
-            return Kid.parse(str(value))
+            return self._kind.parse(str(value))
         except InvalidMessage as error:
             self.fail(error.text, param, ctx)
+
+
+class KidParameter(GuidParameter[Kid]):
+    """A KID as GUID or base64."""
+
+    def __init__(self) -> None:
+        super().__init__(Kid)

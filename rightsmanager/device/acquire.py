@@ -1,6 +1,6 @@
 """AcquireLicense from the client's side: a header in, content keys out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from rightsmanager.crypto.random import Rng
@@ -30,6 +30,8 @@ class Wanted:
     header: Header
     custom_data: str | None = None
     client_version: str = CLIENT_VERSION
+    domain_chains: tuple[bytes, ...] = field(default=(), repr=False)
+    """BCert chains of the domain that the licences are to be bound to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ def acquire(  # noqa: PLR0913 -- a device, a server, a wish, and its surrounding
         chain=opening.device.chain.raw,
         custom_data=wanted.custom_data,
         revocation_lists=opening.held.infos(),
+        domain_chains=wanted.domain_chains,
     )
     body = seal_license_challenge(
         request, opening.device.signing_key, server.wmrmserver, opening.backend, rng

@@ -37,6 +37,8 @@ class StoredLicense:
     license: xmr.License
     terms: Terms
     raw: bytes = field(repr=False)
+    kept_at: int
+    """Nanoseconds, by the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class LicenseStore:
         """Return the licences for a KID, the newest first; raises InternalError for a bad file."""
         found = (_load(file) for file in sorted(self._folder(kid).glob(f"*{_ENDING}")))
         there = (each for each in found if each is not None)
-        return tuple(sorted(there, key=_issued, reverse=True))
+        return tuple(sorted(there, key=_age, reverse=True))
 
     def kids(self) -> tuple[Kid, ...]:
         """Return the KIDs that there are licences for."""
@@ -116,6 +118,11 @@ class Shelf:
         if not stored:
             raise InternalError(f"the device has no licence for KID {kid.text}")
         return self._best(stored, self.with_roots())
+
+    def open_shared(self, kid: Kid) -> OpenedLicense:
+        """Return what `open` returns, but one of a domain rather than the device's own."""
+        of_domains = [each for each in self.store.find(kid) if each.terms.domain is not None]
+        return self._best(of_domains, self.with_roots()) if of_domains else self.open(kid)
 
     def open_file(self, raw: bytes) -> OpenedLicense:
         """Return a licence that is not in the store, opened; raises InvalidMessage."""
@@ -181,10 +188,20 @@ def _load(file: Path) -> StoredLicense | None:
         return None
     try:
         license_ = xmr.parse_license(raw)
-        return StoredLicense(file, kid_of(license_), license_, terms_of(license_), raw)
+        return StoredLicense(
+            file, kid_of(license_), license_, terms_of(license_), raw, _kept_at(file)
+        )
     except InvalidMessage as error:
         raise InternalError(f"{file}: {error.text}") from None
 
 
-def _issued(stored: StoredLicense) -> int:
-    return stored.terms.issued or 0
+def _kept_at(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _age(stored: StoredLicense) -> tuple[int, int]:
+    """Return what tells the newer of two: when they were issued, else when they were kept."""
+    return stored.terms.issued or 0, stored.kept_at

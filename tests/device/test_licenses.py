@@ -149,6 +149,22 @@ def test_a_domains_licence_opens_with_the_key_of_its_revision(shelf: Shelf, issu
         replace(shelf, opening=wrong).open_file(raw)
 
 
+def test_what_is_shared_is_a_licence_of_a_domain(shelf: Shelf, issuer: Issuer) -> None:
+    key = private_key(4001)
+    member = replace(shelf.opening, domains={(ACCOUNT, 1): key})
+    shelf = replace(shelf, opening=member)
+    (own,) = put(shelf, issuer.bound(KID))
+    assert shelf.open_shared(KID) == own
+    (shared,) = put(shelf, issuer.bound(KID, Domain(ACCOUNT, 1), to=key.public, issued=NOW - 9))
+    assert (shelf.open_shared(KID), shelf.open(KID)) == (shared, own)
+
+
+def test_of_two_of_the_same_second_the_later_is_the_best(shelf: Shelf, issuer: Issuer) -> None:
+    for _ in range(4):
+        (later,) = put(shelf, issuer.bound(KID))
+        assert shelf.open(KID) == later
+
+
 def test_a_domains_licence_does_not_open_with_the_devices_own_key(
     shelf: Shelf, issuer: Issuer
 ) -> None:

@@ -8,11 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
 
-from rightsmanager.cli import rightsmanager
 from rightsmanager.errors import Refusal
-from rightsmanager.protocol.wire import Kid
+from tests.e2e.devices import CommandedDevice, make_device, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,31 +20,17 @@ if TYPE_CHECKING:
 FIRST, SECOND = "4Rplb+TbNES8tGkNFWTEHA==", "7987aj+eE0uBlXi0N73AQw=="
 ROOT = "AAAAAAAAAAAAAAAAAAAAAQ=="
 Run = Callable[..., str]
-"""Runs a command of a device within this process, which is quicker; returns what it printed."""
+"""Runs a command of the device; returns what it printed."""
 
 
 @pytest.fixture
 def device(server: Server, tmp_path: Path) -> Path:
-    folder = tmp_path / "device"
-    made = ["device", "new", "--data", str(server.data), str(folder)]
-    assert CliRunner().invoke(rightsmanager, made).exit_code == 0
-    return folder
+    return make_device(server.data, tmp_path / "device").folder
 
 
 @pytest.fixture
 def run(device: Path) -> Run:
-    def one(name: str, *arguments: str) -> str:
-        command = ["device", name, "--device", str(device), *arguments]
-        ran = CliRunner().invoke(rightsmanager, command)
-        if ran.exception is not None:
-            raise ran.exception
-        return ran.stdout
-
-    return one
-
-
-def text(kid: str) -> str:
-    return Kid.from_base64(kid).text
+    return CommandedDevice(device).run
 
 
 def listed(run: Run) -> list[dict[str, Any]]:
@@ -130,13 +114,10 @@ def test_an_exported_licence_is_of_use_to_its_own_device_only(
     stored.unlink()
     assert run("import", str(file)) == f"The device keeps the licence for KID {text(FIRST)}.\n"
     assert run("open", FIRST) == opened
-    other = tmp_path / "other"
-    made = ["device", "new", "--data", str(server.data), str(other)]
-    assert CliRunner().invoke(rightsmanager, made).exit_code == 0
+    other = make_device(server.data, tmp_path / "other")
     for name in ("open", "import"):
-        ran = CliRunner().invoke(rightsmanager, ["device", name, "--device", str(other), str(file)])
-        assert "bound to another device's key" in str(ran.exception)
-    assert not (other / "licenses").exists()
+        assert "bound to another device's key" in str(other.invoke(name, str(file)).exception)
+    assert not (other.folder / "licenses").exists()
 
 
 def test_a_licence_that_could_not_be_kept_is_acknowledged_so(

@@ -16,6 +16,9 @@ COMMANDS: Final = {
     "open": "rightsmanager.cli.device.licenses:open_",
     "export": "rightsmanager.cli.device.licenses:export",
     "import": "rightsmanager.cli.device.licenses:import_",
+    "join": "rightsmanager.cli.device.domains:join_",
+    "leave": "rightsmanager.cli.device.domains:leave_",
+    "domains": "rightsmanager.cli.device.domains:domains",
 }
 """Where each command is, in the order in which help lists them."""
 

@@ -7,16 +7,25 @@ from typing import Any
 import click
 
 from rightsmanager.cli.device.content import Content, content_options, kid_option
-from rightsmanager.cli.device.player import counted, device_option, player_of, url_option
+from rightsmanager.cli.device.player import (
+    Player,
+    account_option,
+    counted,
+    device_option,
+    player_of,
+    url_option,
+)
 from rightsmanager.cli.options import json_option
 from rightsmanager.cli.printing import print_table
 from rightsmanager.device.acknowledge import Acknowledged, acknowledge
-from rightsmanager.device.acquire import Acquired, Wanted, acquire
+from rightsmanager.device.acquire import Acquired, Wanted
+from rightsmanager.device.calling import Caller
+from rightsmanager.device.membership import Membership
 from rightsmanager.device.opening import OpenedLicense
 from rightsmanager.device.revocation import save_lists
 from rightsmanager.protocol.acknowledgement import STORED
 from rightsmanager.protocol.revocation import NAMES
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import AccountId, Kid
 from rightsmanager.protocol.xmr.objects import KeyType, SecurityLevel
 
 
@@ -25,6 +34,10 @@ from rightsmanager.protocol.xmr.objects import KeyType, SecurityLevel
 @url_option
 @kid_option
 @content_options
+@account_option
+@click.option(
+    "--join", "joins", is_flag=True, help="Join the domain that the server says is needed, first."
+)
 @click.option("--custom-data", help="CustomData of the challenge.")
 @click.option(
     "--no-acknowledge",
@@ -38,6 +51,8 @@ def acquire_(  # noqa: PLR0913 -- one parameter for each option
     *,
     url: str,
     kids: tuple[Kid, ...],
+    account_id: AccountId | None,
+    joins: bool,
     custom_data: str | None,
     keep_quiet: bool,
     as_json: bool,
@@ -45,29 +60,47 @@ def acquire_(  # noqa: PLR0913 -- one parameter for each option
 ) -> None:
     """Acquire licences and print them with their content keys, if every check passes.
 
-    The device keeps those that are persistent: see `licenses`, `open` and `play`.
+    The device keeps those that are persistent: see `licenses` and `open`. With --account it asks
+    as a member of that account's domain, and joins again by itself once the domain was renewed.
     """
-    header = Content(**content).header(kids)
+    wanted = Wanted(Content(**content).header(kids), custom_data)
     player = player_of(folder)
-    opening = player.shelf.with_roots()
-    wanted = Wanted(header, custom_data)
-    acquired = acquire(url, wanted, opening, player.server, **player.surroundings)
-    save_lists(folder, acquired.held)
-    failures = player.licenses.record_all(acquired.licenses)
-    acknowledged = (
-        None
-        if keep_quiet
-        else acknowledge(
-            url, acquired, opening, player.server, **player.surroundings, failures=failures
-        )
-    )
+    membership = Membership(player.domains, account_id, joins)
+    acquired, acknowledged = obtain(player, url, wanted, membership, keep_quiet=keep_quiet)
     if as_json:
         click.echo(json.dumps(_facts(acquired, acknowledged), indent=2))
     else:
         _print(acquired)
         _print_acknowledgement(acquired, acknowledged, keep_quiet=keep_quiet)
+
+
+def obtain(
+    player: Player, url: str, wanted: Wanted, membership: Membership, *, keep_quiet: bool = False
+) -> tuple[Acquired, Acknowledged | None]:
+    """Return what a server gave, kept where it is persistent, and acknowledged where it asks."""
+    caller = player.caller
+    acquired = membership.acquire(url, wanted, caller)
+    save_lists(player.folder, acquired.held)
+    failures = player.licenses.record_all(acquired.licenses)
     for kid in failures:
         click.echo(f"the licence for KID {kid.text} could not be kept", err=True)
+    acknowledged = None if keep_quiet else _acknowledge(url, acquired, caller, failures)
+    return acquired, acknowledged
+
+
+def _acknowledge(
+    url: str, acquired: Acquired, caller: Caller, failures: dict[Kid, int]
+) -> Acknowledged | None:
+    return acknowledge(
+        url,
+        acquired,
+        caller.opening,
+        caller.server,
+        now=caller.now,
+        rng=caller.rng,
+        post=caller.post,
+        failures=failures,
+    )
 
 
 def _facts(acquired: Acquired, acknowledged: Acknowledged | None) -> dict[str, Any]:

@@ -34,6 +34,10 @@ class Content:
             return _header_in(decode_base64(self.pssh, "--pssh"))
         return self._header_of(kids)
 
+    def header_for(self, kid: Kid) -> Header:
+        """Return the header of the content of a KID: what the options say, else the KID's own."""
+        return self.header(() if self.header_file or self.pssh else (kid,))
+
     def _header_of(self, kids: tuple[Kid, ...]) -> Header:
         entries = tuple(HeaderKid(kid, Algid(self.algid)) for kid in kids)
         if self.header_version is not None:

@@ -73,9 +73,10 @@ def open_(folder: Path, *, what: str, as_json: bool) -> None:
 def export(folder: Path, *, kid: Kid, file: Path) -> None:
     """Write the best licence for KID into FILE, for another member of its domain.
 
-    To any other device it is of no use. A leaf licence needs its root's licence beside it.
+    One of a domain is better than one of the device alone, which is of no use to others. A leaf
+    licence needs its root's licence beside it.
     """
-    opened = player_of(folder).shelf.open(kid)
+    opened = player_of(folder).shelf.open_shared(kid)
     write_whole(file, opened.raw)
     click.echo(f"The licence for KID {kid.text} is in {file}{_and_root(opened)}.")
 

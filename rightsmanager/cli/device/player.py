@@ -4,29 +4,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from rightsmanager.cli.options import GuidParameter
 from rightsmanager.crypto.p256_backends import choose_backend
-from rightsmanager.crypto.random import Rng, system_random
-from rightsmanager.device.http import Post, post
+from rightsmanager.crypto.random import system_random
+from rightsmanager.device.calling import Caller
+from rightsmanager.device.domains import DomainStore
+from rightsmanager.device.http import post
 from rightsmanager.device.identity import ServerKeys, load_device, load_server_keys
 from rightsmanager.device.journal import Journal, open_journal
 from rightsmanager.device.licenses import LicenseStore, Shelf
 from rightsmanager.device.opening import Opening
 from rightsmanager.device.revocation import load_lists
 from rightsmanager.protocol.bcert import ChainVerifier
+from rightsmanager.protocol.wire import AccountId
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class Surroundings(TypedDict):
-    """What a device needs beside itself."""
-
-    now: int
-    rng: Rng
-    post: Post
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +47,26 @@ class Player:
         return Shelf(self.licenses, self.opening, self.now, self.journal.first_played)
 
     @property
-    def surroundings(self) -> Surroundings:
-        """The clock, the system's randomness and the network."""
-        return {"now": self.now, "rng": system_random, "post": post}
+    def domains(self) -> DomainStore:
+        """The domains that it is in."""
+        return DomainStore(self.folder)
+
+    @property
+    def caller(self) -> Caller:
+        """Asks its server, over the network and with the system's randomness."""
+        opening = self.shelf.with_roots()
+        return Caller(opening, self.server, self.now, system_random, post)
 
 
 def player_of(folder: Path) -> Player:
     """Return the device of a folder, whose journal is closed when the command ends."""
     server = load_server_keys(folder)
     opening = Opening(
-        load_device(folder), ChainVerifier((server.root,)), choose_backend(), load_lists(folder)
+        load_device(folder),
+        ChainVerifier((server.root,)),
+        choose_backend(),
+        load_lists(folder),
+        domains=DomainStore(folder).private_keys(),
     )
     journal = open_journal(folder)
     click.get_current_context().call_on_close(journal.close)
@@ -83,6 +89,16 @@ def url_option(command: Command) -> Command:
     return click.option("--url", required=True, help="The server's URL, with whatever query.")(
         command
     )
+
+
+def account_option(command: Command) -> Command:
+    """Add `--account`, whose domain is meant."""
+    return click.option(
+        "--account",
+        "account_id",
+        type=GuidParameter(AccountId),
+        help="The account of a domain, GUID or base64.",
+    )(command)
 
 
 def counted(number: int, name: str = "licence") -> str:

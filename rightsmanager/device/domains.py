@@ -1,0 +1,143 @@
+"""The domains that a device is in, or was: what it opens their licences with.
+
+domains/ACCOUNT/REVISION.key      the revision's private key, PKCS#8 PEM
+domains/ACCOUNT/REVISION.chain    its certificate, a BCert chain
+domains/ACCOUNT/domain.json       service id, friendly name and URL
+
+ACCOUNT is the account id as GUID. Every revision that was ever given stays until the device leaves:
+licences of old revisions are opened with old keys. domain.json is written last, and without it
+there is no domain.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from rightsmanager.crypto import p256, pem
+from rightsmanager.device.files import read_whole, remove_whole, write_whole
+from rightsmanager.device.opening import DomainKeys
+from rightsmanager.errors import InternalError, Refusal
+from rightsmanager.protocol.bcert import Chain, parse_chain
+from rightsmanager.protocol.wire import AccountId, ServiceId
+
+FOLDER: Final = "domains"
+_ABOUT: Final = "domain.json"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRevision:
+    """One revision of a domain as a member has it."""
+
+    revision: int
+    chain: Chain
+    """Its leaf is the domain's certificate."""
+    key: p256.PrivateKey = field(repr=False)
+    """The private key of the certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDomain:
+    """A domain as a member has it."""
+
+    account_id: AccountId
+    service_id: ServiceId
+    friendly_name: str
+    url: str
+    """Where it is joined."""
+    revisions: tuple[HeldRevision, ...]
+    """Newest first, at least one."""
+
+    @property
+    def newest(self) -> HeldRevision:
+        """The revision that licences are asked for with."""
+        return self.revisions[0]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainStore:
+    """The domains in a device's folder."""
+
+    folder: Path
+    """The device's."""
+
+    def record(self, domain: HeldDomain) -> None:
+        """Keep a domain and its revisions beside those kept before; raises InternalError."""
+        folder = self._folder(domain.account_id)
+        for each in domain.revisions:
+            write_whole(folder / f"{each.revision}.key", pem.build_private_key(each.key))
+            write_whole(folder / f"{each.revision}.chain", each.chain.raw)
+        about = {
+            "service_id": domain.service_id.text,
+            "friendly_name": domain.friendly_name,
+            "url": domain.url,
+        }
+        write_whole(folder / _ABOUT, json.dumps(about, indent=2).encode())
+
+    def find(self, account_id: AccountId) -> HeldDomain | None:
+        """Return the domain of an account, or None; raises InternalError for a bad file."""
+        folder = self._folder(account_id)
+        about = _read(folder / _ABOUT, _parse_about)
+        if about is None:
+            return None
+        service_id, friendly_name, url = about
+        revisions = _revisions(folder)
+        if not revisions:
+            raise InternalError(f"{folder} has no revision of its domain")
+        return HeldDomain(account_id, service_id, friendly_name, url, revisions)
+
+    def find_all(self) -> tuple[HeldDomain, ...]:
+        """Return every domain by its account id; raises InternalError for a bad file."""
+        names = sorted(file.parent.name for file in (self.folder / FOLDER).glob(f"*/{_ABOUT}"))
+        found = (self.find(AccountId.from_text(name)) for name in names)
+        return tuple(domain for domain in found if domain is not None)
+
+    def private_keys(self) -> DomainKeys:
+        """Return the private keys of all revisions."""
+        return {
+            (domain.account_id, each.revision): each.key
+            for domain in self.find_all()
+            for each in domain.revisions
+        }
+
+    def remove(self, account_id: AccountId) -> None:
+        """Keep nothing of a domain any longer: its licences do not open after this."""
+        folder = self._folder(account_id)
+        remove_whole(folder / _ABOUT)
+        for file in folder.glob("*"):
+            remove_whole(file)
+
+    def _folder(self, account_id: AccountId) -> Path:
+        return self.folder / FOLDER / account_id.text
+
+
+def _revisions(folder: Path) -> tuple[HeldRevision, ...]:
+    numbers = (int(file.stem) for file in folder.glob("*.chain") if file.stem.isdigit())
+    found = (_revision(folder, number) for number in sorted(numbers, reverse=True))
+    return tuple(revision for revision in found if revision is not None)
+
+
+def _revision(folder: Path, number: int) -> HeldRevision | None:
+    chain = _read(folder / f"{number}.chain", parse_chain)
+    key = _read(folder / f"{number}.key", pem.parse_private_key)
+    return None if chain is None or key is None else HeldRevision(number, chain, key)
+
+
+def _parse_about(data: bytes) -> tuple[ServiceId, str, str]:
+    try:
+        about = json.loads(data)
+        service_id = ServiceId.from_text(about["service_id"])
+        return service_id, str(about["friendly_name"]), str(about["url"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InternalError(f"it does not describe a domain: {error!r}") from None
+
+
+def _read(file: Path, parse: Callable[[bytes], T]) -> T | None:
+    data = read_whole(file)
+    try:
+        return None if data is None else parse(data)
+    except Refusal as refusal:
+        raise InternalError(f"{file}: {refusal.text}") from None

@@ -1,0 +1,193 @@
+"""JoinDomain and LeaveDomain from the client's side, and licences of a domain that is joined.
+
+join      the reply is signed by the server and about what was asked; each certificate is the
+          domain's of its revision under the known root, and each private key is the certificate's
+leave     the domain's keys are deleted once the server knows, or says that it knew
+acquire   0x8004c606 has the device join again and ask again, once; 0x8004c605 does so only for a
+          device that was told to join; 0x8004c60a ends it, and the keys that it has stay
+"""
+
+from dataclasses import dataclass, replace
+
+from rightsmanager.device.acquire import Acquired, Wanted, acquire
+from rightsmanager.device.calling import Caller
+from rightsmanager.device.domains import DomainStore, HeldDomain, HeldRevision
+from rightsmanager.errors import (
+    DomainFacts,
+    DomainRequired,
+    InvalidMessage,
+    NotADomainMember,
+    Refusal,
+    RenewDomain,
+)
+from rightsmanager.protocol.bcert import CertificateType, KeyUsage
+from rightsmanager.protocol.domain import (
+    JOIN,
+    LEAVE,
+    DomainRevision,
+    JoinResponse,
+    open_join_response,
+    open_leave_response,
+    seal_join,
+    seal_leave,
+    unwrap_domain_key,
+)
+from rightsmanager.protocol.wire import AccountId, ServiceId
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """Which domain a device wants to join."""
+
+    service_id: ServiceId
+    account_id: AccountId | None
+    """None: the server takes it from the URL or CustomData."""
+    friendly_name: str | None = None
+    """How the device is called in the domain."""
+    custom_data: str | None = None
+
+
+def join(url: str, joining: Joining, caller: Caller) -> HeldDomain:
+    """Return the domain that the device is a member of now; it is not stored yet.
+
+    Raises the Refusal that a fault says, and InvalidMessage for a reply that does not pass every
+    check.
+    """
+    body = seal_join(
+        joining.service_id,
+        joining.account_id,
+        joining.friendly_name,
+        caller.asking(joining.custom_data),
+        caller.sealing(),
+    )
+    response, answered = open_join_response(caller.call(url, JOIN, body))
+    caller.verify(answered)
+    _refuse_other(response.service_id, response.account_id, joining)
+    return HeldDomain(
+        response.account_id,
+        response.service_id,
+        response.friendly_name,
+        response.domain_url,
+        tuple(_open_revision(each, response, caller) for each in response.revisions),
+    )
+
+
+def leave(url: str, domain: HeldDomain, caller: Caller) -> bool:
+    """Have the server know that the device left; returns whether it was a member until now.
+
+    Raises the Refusal that a fault says, and InvalidMessage for a reply that does not pass every
+    check.
+    """
+    body = seal_leave(domain.service_id, domain.account_id, caller.asking(), caller.sealing())
+    try:
+        envelope = caller.call(url, LEAVE, body)
+    except NotADomainMember:
+        # The reply to an earlier message got lost, or the operator was quicker.
+        return False
+    response, answered = open_leave_response(envelope)
+    caller.verify(answered)
+    left = Joining(domain.service_id, domain.account_id)
+    _refuse_other(response.service_id, response.account_id, left)
+    return True
+
+
+def _refuse_other(service_id: ServiceId, account_id: AccountId, joining: Joining) -> None:
+    if service_id != joining.service_id:
+        raise InvalidMessage(
+            f"the reply is of DomainServiceID {service_id.text}, expected {joining.service_id.text}"
+        )
+    if joining.account_id is not None and account_id != joining.account_id:
+        raise InvalidMessage(
+            f"the reply is of AccountID {account_id.text}, expected {joining.account_id.text}"
+        )
+
+
+def _open_revision(given: DomainRevision, response: JoinResponse, caller: Caller) -> HeldRevision:
+    opening = caller.opening
+    name = f"the domain certificate of revision {given.revision}"
+    chain = opening.verifier.parse(given.chain)
+    opening.verifier.verify(chain, caller.now, opening.held.digests)
+    leaf, expected = chain.leaf, (response.service_id, response.account_id, given.revision)
+    if leaf.type != CertificateType.DOMAIN or leaf.domain is None:
+        raise InvalidMessage(f"{name} is of type {leaf.type.name}, expected a domain")
+    if (leaf.domain.service_id, leaf.domain.account_id, leaf.domain.revision) != expected:
+        raise InvalidMessage(
+            f"{name} is of account {leaf.domain.account_id.text}, revision "
+            f"{leaf.domain.revision}, expected account {response.account_id.text} of this service"
+        )
+    key = unwrap_domain_key(given.wrapped_key, opening.device.encryption_key, opening.backend)
+    if leaf.key_with_usage(KeyUsage.ENCRYPT_KEY) != key.public:
+        raise InvalidMessage(f"the private key of revision {given.revision} is not of {name}")
+    return HeldRevision(given.revision, chain, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How a device asks for the licences of a domain."""
+
+    store: DomainStore
+    account_id: AccountId | None
+    """Whose domain it names beside itself; None for none."""
+    joins: bool = False
+    """Whether it joins the domain that a fault says is needed."""
+
+    def acquire(self, url: str, wanted: Wanted, caller: Caller) -> Acquired:
+        """Return what `acquire` returns, the domain joined before if need be.
+
+        Raises what `acquire` raises.
+        """
+        try:
+            return self._acquire(url, wanted, caller)
+        except NotADomainMember as refusal:
+            raise _given_up(refusal, self._domain()) from None
+
+    def _acquire(self, url: str, wanted: Wanted, caller: Caller) -> Acquired:
+        try:
+            return self._ask(url, wanted, caller, self._domain())
+        except RenewDomain as refusal:
+            domain = self._join(url, refusal, caller)
+        except DomainRequired as refusal:
+            if not self.joins:
+                raise
+            domain = self._join(url, refusal, caller)
+        self.store.record(domain)
+        # What was given with the new revision opens what is given now.
+        opening = replace(caller.opening, domains=self.store.private_keys())
+        return self._ask(url, wanted, replace(caller, opening=opening), domain)
+
+    def _domain(self) -> HeldDomain | None:
+        return None if self.account_id is None else self.store.find(self.account_id)
+
+    def _ask(self, url: str, wanted: Wanted, caller: Caller, domain: HeldDomain | None) -> Acquired:
+        return acquire(
+            url,
+            replace(wanted, domain_chains=() if domain is None else (domain.newest.chain.raw,)),
+            caller.opening,
+            caller.server,
+            now=caller.now,
+            rng=caller.rng,
+            post=caller.post,
+        )
+
+    def _join(self, url: str, refusal: Refusal, caller: Caller) -> HeldDomain:
+        """Join the domain that a fault is about."""
+        facts, held = refusal.domain or DomainFacts(), self._domain()
+        service_id = held.service_id if held is not None else None
+        if facts.service_id is not None:
+            service_id = ServiceId.from_base64(facts.service_id)
+        account_id = self.account_id
+        if facts.account_id is not None:
+            account_id = AccountId.from_base64(facts.account_id)
+        if service_id is None or account_id is None:
+            raise refusal
+        return join(facts.url or url, Joining(service_id, account_id), caller)
+
+
+def _given_up(refusal: NotADomainMember, domain: HeldDomain | None) -> NotADomainMember:
+    kept = (
+        ""
+        if domain is None
+        else f"; the device keeps its keys of the domain of account {domain.account_id.text}, and "
+        "the licences that it has still open"
+    )
+    return NotADomainMember(refusal.text + kept, domain=refusal.domain)
