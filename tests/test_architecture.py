@@ -46,6 +46,7 @@ DOORS = {
     "pydantic_settings": "settings",
     "structlog": "logs soap http",
     "jwt": "examples",
+    "cpix": "protocol",
 }
 """Which parts may import each library; show's own lxml is behind protocol."""
 

@@ -2,9 +2,12 @@
 
 import re
 import subprocess
+from importlib.metadata import distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "config" / "requirements").glob("*.txt"))
@@ -63,6 +66,19 @@ def test_what_runs_is_a_part_of_what_is_tested() -> None:
         for lock in (ROOT / "config/requirements" / name for name in ("run.txt", "test.txt"))
     )
     assert run <= test
+
+
+def test_what_the_packages_that_run_require_is_locked_but_for_cpix() -> None:
+    text = (ROOT / "config/requirements/run.txt").read_text("utf-8")
+    locked = {canonicalize_name(name) for name in re.findall(r"^([^#\s]+)==", text, re.MULTILINE)}
+    for name in sorted(locked & {canonicalize_name(each.name) for each in distributions()}):
+        requirements = map(Requirement, requires(name) or ())
+        wanted = {
+            canonicalize_name(each.name)
+            for each in requirements
+            if each.marker is None or each.marker.evaluate({"extra": ""})
+        }
+        assert wanted <= locked or name == "cpix", name
 
 
 def test_vectors_have_a_source(texts: dict[Path, str]) -> None:

@@ -1,15 +1,16 @@
-"""`rightsmanager content`: content keys that the operator brings, in place of those of the seed."""
+"""`rightsmanager content`: content keys of the operator, of imports and of packagers."""
 
-import binascii
 import json
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rightsmanager.app import content_keys, open_keyring
+from rightsmanager.cli.content_files import export, import_
 from rightsmanager.cli.options import (
     KidParameter,
     data_option,
@@ -17,35 +18,57 @@ from rightsmanager.cli.options import (
     made_store_of,
     settings_of,
 )
-from rightsmanager.cli.printing import print_table
+from rightsmanager.cli.printing import print_table, printable
 from rightsmanager.crypto.random import system_random
-from rightsmanager.errors import InternalError, ServiceSpecific
-from rightsmanager.protocol.wire import Kid, decode_base64
-from rightsmanager.services.content import CONTENT_KEY_LENGTH, KEY_TYPES
+from rightsmanager.errors import ServiceSpecific
+from rightsmanager.protocol.keylists import KEY_TYPES, KeyEntry, parse_content_key
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.services.registry import (
+    Registered,
+    Registration,
+    find_registered,
+    register_keys,
+    remove_key,
+)
 from rightsmanager.settings import passphrase
-
-_HEX_LENGTH = 2 * CONTENT_KEY_LENGTH
+from rightsmanager.store.sources import OPERATOR
 
 
 @click.group()
 def content() -> None:
-    """Add, list and remove content keys."""
+    """Add, list, remove, import and export content keys."""
+
+
+content.add_command(import_)
+content.add_command(export)
 
 
 @content.command()
 @data_option
 @click.option("--type", "key_type", type=click.Choice(list(KEY_TYPES)), default="aesctr")
+@click.option("--program", help="What the key is for: packagers that ask for this program get it.")
+@click.option(
+    "--period",
+    type=click.IntRange(min=0),
+    help="Which key period of the program.  [default: 0]",
+)
 @click.argument("kid", type=KidParameter())
 @click.argument("key", type=str)
-def add(data: Path, key_type: str, kid: Kid, key: str) -> None:
+def add(  # noqa: PLR0913 -- one parameter for each option
+    data: Path, *, key_type: str, program: str | None, period: int | None, kid: Kid, key: str
+) -> None:
     """Store the content KEY (32 hexadecimal digits or base64; - reads it) of a KID."""
     settings = settings_of(data)
     keys = content_keys(settings, open_keyring(settings, passphrase()))
-    clear = _content_key(sys.stdin.readline() if key == "-" else key)
-    sealed = keys.seal(kid, clear, key_type, int(time.time()), system_random)
+    clear = parse_content_key(sys.stdin.readline() if key == "-" else key, "the content key")
+    if program is not None and period is None:
+        period = 0
+    entry = KeyEntry(kid, clear, key_type, program, period)
+    registration = Registration(keys, OPERATOR, int(time.time()), system_random)
     with made_store_of(settings).transaction() as transaction:
-        if not transaction.record_content_key(sealed):
+        if transaction.find_content_key(kid) is not None:
             raise ServiceSpecific(f"KID {kid.text} has a content key already; remove it first")
+        register_keys(transaction, [entry], registration)
     click.echo(f"{kid.text} added")
 
 
@@ -55,20 +78,13 @@ def add(data: Path, key_type: str, kid: Kid, key: str) -> None:
 def list_(data: Path, *, as_json: bool) -> None:
     """List the KIDs whose content keys are stored; the keys stay where they are."""
     with made_store_of(settings_of(data)).transaction() as transaction:
-        stored = transaction.find_content_keys()
-    facts = [
-        {
-            "kid": key.kid.text,
-            "kid_base64": key.kid.base64,
-            "type": key.key_type,
-            "added_at": datetime.fromtimestamp(key.added_at, UTC).isoformat(),
-        }
-        for key in stored
-    ]
+        facts = [_facts(each) for each in find_registered(transaction)]
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    print_table(("KID", "base64", "type", "added"), [list(fact.values()) for fact in facts])
+    columns = ("KID", "base64", "type", "added", "origin", "program", "period")
+    rows = [["" if value is None else str(value) for value in fact.values()] for fact in facts]
+    print_table(columns, [list(map(printable, row)) for row in rows])
 
 
 @content.command()
@@ -77,16 +93,19 @@ def list_(data: Path, *, as_json: bool) -> None:
 def remove(data: Path, kid: Kid) -> None:
     """Remove the stored content key of a KID; the seed's takes its place."""
     with made_store_of(settings_of(data)).transaction() as transaction:
-        if not transaction.remove_content_key(kid):
+        if not remove_key(transaction, kid):
             raise ServiceSpecific(f"KID {kid.text} has no stored content key")
     click.echo(f"{kid.text} removed")
 
 
-def _content_key(text: str) -> bytes:
-    text = text.strip()
-    if len(text) == _HEX_LENGTH:
-        try:
-            return binascii.unhexlify(text)
-        except ValueError:
-            raise InternalError("the content key is not 32 hexadecimal digits") from None
-    return decode_base64(text, "the content key", CONTENT_KEY_LENGTH)
+def _facts(registered: Registered) -> dict[str, Any]:
+    key, source = registered.key, registered.source
+    return {
+        "kid": key.kid.text,
+        "kid_base64": key.kid.base64,
+        "type": key.key_type,
+        "added_at": datetime.fromtimestamp(key.added_at, UTC).isoformat(),
+        "origin": source.origin,
+        "program": source.program,
+        "period": source.period,
+    }

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they stand for."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,8 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from rightsmanager.crypto.random import Rng, seeded_random, system_random
-from rightsmanager.errors import InvalidMessage
-from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.keyring.files import PRIVATE_MODE, KeyFiles
 from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.settings import Settings, default_settings, find_file, load, passphrase
 from rightsmanager.store.queries import Store, open_store
@@ -54,6 +55,18 @@ def made_store_of(settings: Settings) -> Store:
     settings.data.mkdir(parents=True, exist_ok=True)
     upgrade(settings.effective_database_url)
     return store_of(settings)
+
+
+def write_private(file: Path, data: bytes) -> None:
+    """Write a file that was not there, readable by its owner alone; raises InternalError."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+    except FileExistsError:
+        raise InternalError(f"{file} is there already, expected a new file") from None
+    except OSError as error:
+        raise InternalError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def rng_for(seed: str | None) -> Callable[[str], Rng]:

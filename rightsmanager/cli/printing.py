@@ -12,6 +12,13 @@ _WIDTH: Final = 4096
 """Wider than anything printed: the terminal wraps, rich does not cut."""
 
 
+def printable(text: str) -> str:
+    """Return a received text without what would move the terminal's cursor or colours."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under their columns."""
     table = Table(*columns, box=None, pad_edge=False)

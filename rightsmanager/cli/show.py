@@ -12,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from rightsmanager.cli.options import data_option, json_option, key_files, settings_of, store_of
-from rightsmanager.cli.printing import print_tree
+from rightsmanager.cli.printing import print_tree, printable
 from rightsmanager.crypto import p256, pem
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED
 from rightsmanager.crypto.p256_backends import choose_backend
@@ -116,9 +116,9 @@ def _grow(tree: Tree, description: Description) -> None:
 def _label(description: Description) -> Text:
     label = Text(description.name, style="bold" if description.children else "")
     if description.value is not None:
-        label.append(f": {_printable(_spelled(description.value))}", style="not bold")
+        label.append(f": {printable(_spelled(description.value))}", style="not bold")
     if description.meaning is not None:
-        label.append(f" ({_printable(description.meaning)})", style="not bold")
+        label.append(f" ({printable(description.meaning)})", style="not bold")
     return label
 
 
@@ -130,14 +130,7 @@ def _spelled(value: str | int | tuple[int, ...]) -> str:
 
 def _check_label(check: Check) -> Text:
     style = _STYLES[check.outcome]
-    return Text(f"check {check.name}: {check.outcome}: {_printable(check.text)}", style=style)
-
-
-def _printable(text: str) -> str:
-    """Return a received text without what would move the terminal's cursor or colours."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
+    return Text(f"check {check.name}: {check.outcome}: {printable(check.text)}", style=style)
 
 
 # --- what is known beside the thing ---------------------------------------------------------------

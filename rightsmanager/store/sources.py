@@ -5,7 +5,7 @@ constraint lets the first one stand.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +28,10 @@ class Source:
     program: str | None = None
     period: int | None = None
     """A number where there is a program, else None."""
+    scheme: str | None = None
+    """The protection scheme of ISO/IEC 23001-7, if it is known."""
+    iv: bytes | None = None
+    """The explicit IV, if there is one."""
 
 
 class SourceQueries(Queries):
@@ -41,6 +45,8 @@ class SourceQueries(Queries):
             "program_digest": None if source.program is None else _digest(source.program),
             "period": source.period,
             "program": source.program,
+            "scheme": source.scheme,
+            "iv": source.iv,
         }
         return self._count("record source", row) == 1
 
@@ -52,14 +58,21 @@ class SourceQueries(Queries):
 
     def find_sources(self) -> dict[Kid, Source]:
         """Return the source of each key that has one; a key without is the operator's."""
-        return {
-            Kid(bytes(kid)): Source(origin, program, period)
-            for kid, origin, program, period in self._run("find sources")
-        }
+        return {Kid(bytes(kid)): _source(row) for kid, *row in self._run("find sources")}
+
+    def find_source(self, kid: Kid) -> Source:
+        """Return the source of a key; the operator's where none is recorded."""
+        row = self._run("find source", {"kid": kid.raw}).fetchone()
+        return Source() if row is None else _source(row[1:])
 
     def remove_source(self, kid: Kid) -> None:
         """Forget a key's source."""
         self._run("remove source", {"kid": kid.raw})
+
+
+def _source(row: Sequence[Any]) -> Source:
+    origin, program, period, scheme, iv = row
+    return Source(origin, program, period, scheme, None if iv is None else bytes(iv))
 
 
 def _digest(program: str) -> bytes:
@@ -68,6 +81,14 @@ def _digest(program: str) -> bytes:
 
 _SOURCE: Final = CONTENT_SOURCES.c
 _OF_KID: Final[Any] = _SOURCE.kid == bindparam("kid")
+_COLUMNS: Final = (
+    _SOURCE.kid,
+    _SOURCE.origin,
+    _SOURCE.program,
+    _SOURCE.period,
+    _SOURCE.scheme,
+    _SOURCE.iv,
+)
 
 SOURCE_STATEMENTS: Final[Mapping[str, Clause]] = {
     "record source": lambda dialect: insert_once(CONTENT_SOURCES, dialect),
@@ -75,7 +96,8 @@ SOURCE_STATEMENTS: Final[Mapping[str, Clause]] = {
         _SOURCE.program_digest == bindparam("program_digest"),
         _SOURCE.period == bindparam("period"),
     ),
-    "find sources": lambda _: select(_SOURCE.kid, _SOURCE.origin, _SOURCE.program, _SOURCE.period),
+    "find sources": lambda _: select(*_COLUMNS),
+    "find source": lambda _: select(*_COLUMNS).where(_OF_KID),
     "remove source": lambda _: delete(CONTENT_SOURCES).where(_OF_KID),
 }
 """Every statement about sources, by what it does."""

@@ -79,6 +79,9 @@ CONTENT_SOURCES: Final = Table(
     # The key period of the program, from 0; or nothing.
     Column("period", BigInteger),
     Column("program", Text),
+    # The protection scheme of ISO/IEC 23001-7 and the explicit IV that an import had; or nothing.
+    Column("scheme", String(4)),
+    Column("iv", LargeBinary(16)),
     UniqueConstraint("program_digest", "period"),
     sqlite_with_rowid=False,
 )

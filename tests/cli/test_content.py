@@ -24,7 +24,7 @@ def test_what_is_added_is_listed_and_what_is_removed_is_not(run: Run, data: Path
     added = run("content", "add", *folder, KID.text, KEY.hex())
     assert (added.status, added.output, added.errors) == (0, f"{KID.text} added\n", "")
     (fact,) = run("content", "list", *folder, "--json").json
-    assert set(fact) == {"kid", "kid_base64", "type", "added_at"}
+    assert (fact["origin"], fact["program"], fact["period"]) == ("operator", None, None)
     assert (fact["kid"], fact["kid_base64"], fact["type"]) == (KID.text, KID.base64, "aesctr")
     assert fact["added_at"].endswith("+00:00")
     table = run("content", "list", *folder).output
