@@ -21,8 +21,8 @@ from rightsmanager.store.acknowledgements import (
     AcknowledgementQueries,
 )
 from rightsmanager.store.domains import DOMAIN_STATEMENTS, DomainQueries
-from rightsmanager.store.metering import METERING_STATEMENTS, MeteringQueries
 from rightsmanager.store.engines import BUSY_SECONDS, make_engine
+from rightsmanager.store.metering import METERING_STATEMENTS, MeteringQueries
 from rightsmanager.store.metering_ids import METERING_ID_STATEMENTS, MeteringIdQueries
 from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQueries
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
