@@ -5,9 +5,11 @@
 """
 
 import gc
+import mmap
 import os
 import select
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,6 +23,11 @@ from rightsmanager.store.schema import refuse_outdated
 
 MOMENT: Final = 2
 """For how many milliseconds a worker's thread waits for a client's next request."""
+
+PATIENCE: Final = 0.01
+"""For how many seconds a worker leaves a new connection to one that has fewer."""
+GLANCE: Final = 0.0002
+"""After how many seconds it looks again."""
 
 Ready = Callable[[str], None]
 """Is told the address that is listened on, such as `127.0.0.1:8080`."""
@@ -45,13 +52,68 @@ def create_from(settings: Settings) -> Wsgi:
     return application
 
 
+class Connections:
+    """How many connections each worker has that takes new ones, in memory that all of them share.
+
+    It is made before the workers are forked. Each writes in a place of its own, which is 0 for a
+    worker that takes none and for one that is gone.
+    """
+
+    PLACES: Final = 256
+
+    def __init__(self) -> None:
+        self._counts = memoryview(mmap.mmap(-1, 4 * self.PLACES)).cast("I")
+
+    def record(self, age: int, count: int | None) -> None:
+        """Keep how many connections the age-th worker has, None if it takes no new ones."""
+        self._counts[age % self.PLACES] = 0 if count is None else count + 1
+
+    def fewest(self) -> int:
+        """Return the least that a worker has which takes new connections, 0 if none does."""
+        return min(filter(None, self._counts), default=1) - 1
+
+
+CONNECTIONS: Final = Connections()
+
+
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
     """Gunicorn's threaded worker that stays a moment with a connection it has just answered.
 
     A client that has the next request ready is served by the same thread, without the way through
     the main thread and its poller, which costs as much as a signature. While other requests wait
     for a thread, none stays.
+
+    A client may stay with its worker for long, so that the worker with the fewest connections is to
+    have the next one: whoever has more leaves it a moment, lest one works while another idles.
     """
+
+    _count = 0
+
+    @property
+    def nr_conns(self) -> int:
+        """How many connections are open."""
+        return self._count
+
+    @nr_conns.setter
+    def nr_conns(self, count: int) -> None:
+        self._count = count
+        self._say()
+
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 -- gunicorn's own
+        """Take new connections from now on, or none."""
+        super().set_accept_enabled(enabled)
+        self._say()
+
+    def accept(self, listener: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
+        """Take a new connection, unless a worker that has fewer took it meanwhile."""
+        until = time.monotonic() + PATIENCE
+        while CONNECTIONS.fewest() < self._count and time.monotonic() < until:
+            time.sleep(GLANCE)
+        super().accept(listener)
+
+    def _say(self) -> None:
+        takes = getattr(self, "_accepting", False)
+        CONNECTIONS.record(self.age, self._count if takes else None)
 
     def handle(self, conn: Any) -> Any:  # noqa: ANN401 -- gunicorn ships no types
         """Serve a connection's request, and those that follow at once."""
@@ -72,6 +134,11 @@ def _is_readable(connection: socket.socket) -> bool:
     return bool(poller.poll(MOMENT))
 
 
+def forget(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
+    """Leave no connection to a worker that is gone."""
+    CONNECTIONS.record(worker.age, None)
+
+
 def pin(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
     """Keep a new worker to one processor.
 
@@ -90,6 +157,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "workers": server.workers,
         "threads": server.threads,
         "worker_class": Worker,
+        "child_exit": forget,
         "timeout": server.timeout,
         "graceful_timeout": server.timeout,
         "keepalive": server.keepalive,

@@ -1,0 +1,114 @@
+"""The worker that has the fewest connections is to have the next one."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from gunicorn.workers.gthread import ThreadWorker
+
+from rightsmanager import wsgi
+from rightsmanager.wsgi import PATIENCE, Connections, Worker, forget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OURS, THEIRS = 1, 2
+
+
+class Passing:
+    """A clock that only sleeping moves, and what happens meanwhile."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.meanwhile()
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> Connections:
+    connections = Connections()
+    monkeypatch.setattr(wsgi, "CONNECTIONS", connections)
+    return connections
+
+
+@pytest.fixture
+def passing(monkeypatch: pytest.MonkeyPatch) -> Passing:
+    passing = Passing()
+    monkeypatch.setattr(time, "monotonic", lambda: passing.now)
+    monkeypatch.setattr(time, "sleep", passing.sleep)
+    return passing
+
+
+@pytest.fixture
+def worker(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """A worker that takes connections and has none."""
+
+    def accept(worker: Worker, _listener: object) -> None:
+        worker.nr_conns += 1
+
+    monkeypatch.setattr(ThreadWorker, "accept", accept)
+    worker = Worker.__new__(Worker)
+    worker.age = OURS
+    worker._accepting = True
+    worker.nr_conns = 0
+    assert connections.fewest() == 0
+    return worker
+
+
+def test_the_fewest_are_those_of_a_worker_that_takes_connections(connections: Connections) -> None:
+    assert connections.fewest() == 0
+    connections.record(OURS, 3)
+    connections.record(THEIRS, 5)
+    assert connections.fewest() == 3
+    connections.record(OURS, None)
+    assert connections.fewest() == 5
+
+
+def test_a_worker_takes_the_place_of_one_long_gone(connections: Connections) -> None:
+    connections.record(OURS, 3)
+    connections.record(OURS + Connections.PLACES, 4)
+    assert connections.fewest() == 4
+
+
+def test_a_worker_that_is_gone_is_waited_for_no_more(
+    worker: Worker, connections: Connections
+) -> None:
+    worker.nr_conns = 7
+    connections.record(THEIRS, 0)
+    gone = Worker.__new__(Worker)
+    gone.age = THEIRS
+    forget(object(), gone)
+    assert connections.fewest() == 7
+
+
+def test_a_worker_with_as_few_as_any_takes_a_connection_at_once(
+    worker: Worker, connections: Connections, passing: Passing
+) -> None:
+    connections.record(THEIRS, 0)
+    worker.accept(None)
+    assert (worker.nr_conns, passing.now) == (1, 0)
+
+
+def test_a_worker_leaves_a_connection_to_one_that_has_fewer(
+    worker: Worker, connections: Connections, passing: Passing
+) -> None:
+    worker.nr_conns = 1
+    connections.record(THEIRS, 0)
+    passing.meanwhile = lambda: connections.record(THEIRS, 1)
+    worker.accept(None)
+    assert 0 < passing.now < PATIENCE
+
+
+def test_a_worker_does_not_leave_a_connection_to_one_that_is_stuck(
+    worker: Worker, connections: Connections, passing: Passing
+) -> None:
+    worker.nr_conns = 1
+    connections.record(THEIRS, 0)
+    worker.accept(None)
+    assert worker.nr_conns == 2
+    assert passing.now >= PATIENCE
