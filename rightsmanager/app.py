@@ -267,7 +267,8 @@ def _front(
 
 
 def _explain_pages(settings: Settings, clock: Clock, own_mid: Mid) -> ExplainPages:
-    defaults = Defaults(default_policy(settings), own_mid)
+    domain = default_domain(domain_terms(settings))
+    defaults = Defaults(default_policy(settings), own_mid, domain)
 
     def explain(*, asked: str, custom_data: str, kids: str, level: str) -> Explanation:
         return explain_form(

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "database": "rightsmanager.cli.database:database",
     "content": "rightsmanager.cli.content:content",
     "device": "rightsmanager.cli.device:device",
+    "domain": "rightsmanager.cli.domain:domain",
     "revoke": "rightsmanager.cli.revocation:revoke",
     "unrevoke": "rightsmanager.cli.revocation:unrevoke",
     "revocations": "rightsmanager.cli.revocation:revocations",

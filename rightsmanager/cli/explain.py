@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from rightsmanager.app import default_policy
+from rightsmanager.app import default_domain, default_policy, domain_terms
 from rightsmanager.cli.options import KidParameter, data_option, json_option, key_files, settings_of
 from rightsmanager.cli.printing import print_tree
 from rightsmanager.cli.show import MOST_BYTES, as_tree
@@ -86,10 +86,11 @@ def explain_(  # noqa: PLR0913 -- one parameter for each option
 
 
 def _defaults(data: Path) -> Defaults:
-    policy, chain = default_policy(settings_of(data)), key_files(data).find_chain(METERING.name)
+    settings, chain = settings_of(data), key_files(data).find_chain(METERING.name)
+    defaults = Defaults(default_policy(settings), domain=default_domain(domain_terms(settings)))
     if chain is None:
-        return Defaults(policy)
-    return Defaults(policy, read_metering_certificate(chain).mid)
+        return defaults
+    return replace(defaults, own_mid=read_metering_certificate(chain).mid)
 
 
 def _read(asked: str) -> bytes:

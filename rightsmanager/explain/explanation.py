@@ -12,7 +12,7 @@ from typing import Any, Final
 from rightsmanager.errors import ServiceSpecific, StatusCode
 from rightsmanager.explain.questions import Question
 from rightsmanager.explain.warnings import FAULTS, find_warnings
-from rightsmanager.policy.decision import decide_grants
+from rightsmanager.policy.decision import NO_DOMAIN, DefaultDomain, decide_grants
 from rightsmanager.policy.grants import Grant, Policy
 from rightsmanager.policy.kinds import HEADER
 from rightsmanager.policy.licenses import policy_objects
@@ -26,7 +26,7 @@ from rightsmanager.policy.query import (
 )
 from rightsmanager.policy.raw import Named
 from rightsmanager.policy.wishes import Wish
-from rightsmanager.protocol.wire import Kid, Mid
+from rightsmanager.protocol.wire import AccountId, Kid, Mid
 from rightsmanager.protocol.wrmheader import Header, HeaderKid, Version
 from rightsmanager.show.description import Description
 from rightsmanager.show.licenses import describe_objects
@@ -73,6 +73,8 @@ class Defaults:
     policy: Policy = field(default_factory=Policy)
     own_mid: Mid = UNKNOWN_MID
     """Its own metering id."""
+    domain: DefaultDomain = NO_DOMAIN
+    """What licences are bound to whose request names no account."""
 
 
 def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
@@ -85,7 +87,7 @@ def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
     fault = _fault(wishes)
     header = question.header or _assumed_header(wishes)
     try:
-        grants = () if fault else decide_grants(wishes, header, defaults.policy).grants
+        grants = () if fault else _decide(wishes, header, defaults)
     except ServiceSpecific as refusal:
         return Explanation((refusal.text,), translations=translations)
     return Explanation(
@@ -97,6 +99,10 @@ def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
         warnings=find_warnings(question, wishes, grants, now),
         translations=translations,
     )
+
+
+def _decide(wishes: Sequence[Wish], header: Header, defaults: Defaults) -> tuple[Grant, ...]:
+    return decide_grants(wishes, header, defaults.policy, defaults.domain).grants
 
 
 def _assumed_header(wishes: Sequence[Wish]) -> Header:
@@ -170,6 +176,8 @@ _STATUS: Final[dict[str, StatusCode]] = {
 def _describe(grant: Grant, number: int, now: int, own_mid: Mid) -> Description:
     kind = "root licence" if grant.is_root else "licence"
     chained = () if grant.root_kid is None else (_kid("chained to root", grant.root_kid),)
+    account_id = grant.account_id
+    bound = () if account_id is None else (_domain(account_id),)
     key_type = grant.key_type
     return Description(
         f"{kind} {number}",
@@ -179,6 +187,7 @@ def _describe(grant: Grant, number: int, now: int, own_mid: Mid) -> Description:
             Description("content key", _key_source(grant)),
             Description("key type", _KEY_TYPE if key_type is None else key_type.name),
             *chained,
+            *bound,
             *describe_objects(policy_objects(grant.policy, now, own_mid)),
         ),
     )
@@ -191,6 +200,14 @@ def _kid(name: str, kid: Kid) -> Description:
     if kid == ASSUMED_KID:
         return Description(name, HEADER, "one licence for each KID of the header")
     return Description(name, kid.text, kid.base64)
+
+
+def _domain(account_id: AccountId) -> Description:
+    return Description(
+        "bound to domain",
+        f"account {account_id.text}, at its newest revision",
+        account_id.base64,
+    )
 
 
 def _key_source(grant: Grant) -> str:

@@ -58,6 +58,7 @@ def find_warnings(
         _of_request(question),
         chain.from_iterable(map(_of_wish, wishes)),
         _of_leaves(grants),
+        _of_domains(grants),
         *(_of_policy(policy, question.device_level, now) for policy in policies),
     )
     return tuple(dict.fromkeys(found))
@@ -97,6 +98,16 @@ def _of_leaves(grants: Sequence[Grant]) -> Iterator[str]:
             yield (
                 f"rootid is {grant.root_kid.text}, which is not asked for: the device must have "
                 "had that root licence before"
+            )
+
+
+def _of_domains(grants: Sequence[Grant]) -> Iterator[str]:
+    for account_id in dict.fromkeys(grant.account_id for grant in grants):
+        if account_id is not None:
+            yield (
+                f"accountid is {account_id.text}: the device must be a member and send the "
+                "certificate of the domain's newest revision, else it is refused with 0x8004c605, "
+                "0x8004c606 or 0x8004c60a"
             )
 
 

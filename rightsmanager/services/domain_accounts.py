@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import (
@@ -25,6 +26,10 @@ NAME_MOST: Final = 256
 """Characters of a friendly name."""
 URL_MOST: Final = 2048
 """Characters of a URL."""
+
+
+Facts = dict[str, Any]
+"""What may be told of something, ready for JSON."""
 
 
 class Conflict(ServiceSpecific):
@@ -158,6 +163,55 @@ class DomainAdministration:
                 raise Conflict(f"account {account_id.text} is {state}")
             transaction.close_account(account_id, closed_at)
             return replace(account, closed_at=closed_at)
+
+
+def account_facts(account: Account) -> Facts:
+    """Return what may be told of an account; dates are ISO 8601 in UTC."""
+    return {
+        "account_id": account.account_id.text,
+        "service_id": account.service_id.text,
+        "friendly_name": account.friendly_name,
+        "url": account.url,
+        "limit": account.limit,
+        "members": account.members,
+        "revision": account.revision,
+        "created_at": _date(account.created_at),
+        "closed_at": _date(account.closed_at),
+    }
+
+
+def details_facts(details: AccountDetails) -> Facts:
+    """Return what may be told of an account and all that belongs to it."""
+    return {
+        **account_facts(details.account),
+        "revisions": [
+            {
+                "revision": each.revision,
+                "key_fingerprint": each.key_fingerprint,
+                "certificate_digest": encode_base64(each.certificate_digest),
+                "made_at": _date(each.made_at),
+            }
+            for each in details.revisions
+        ],
+        "members": [_member_facts(member) for member in details.members],
+    }
+
+
+def _member_facts(member: Member) -> Facts:
+    ended_at = member.left_at if member.removed_at is None else member.removed_at
+    left = "left" if member.removed_at is None else "removed"
+    return {
+        "device": member.device,
+        "name": member.name,
+        "state": "member" if member.is_member else left,
+        "joined_at": _date(member.joined_at),
+        "revision": member.revision,
+        "ended_at": _date(ended_at),
+    }
+
+
+def _date(seconds: int | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def parse_device(text: str) -> str:

@@ -12,9 +12,10 @@ from rightsmanager.explain import Defaults, Question, explain
 from rightsmanager.explain.explanation import PROBLEMS_MOST
 from rightsmanager.explain.forms import header_of
 from rightsmanager.explain.reference import EXAMPLES
+from rightsmanager.policy.decision import SPECIAL_DOMAIN, DefaultDomain
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.query import Spelling, parse_custom_data, parse_query
-from rightsmanager.protocol.wire import Kid, Mid
+from rightsmanager.protocol.wire import AccountId, Kid, Mid
 from rightsmanager.show import as_json
 
 if TYPE_CHECKING:
@@ -187,3 +188,20 @@ def test_what_a_spelling_cannot_say_is_told(explained: Explaining) -> None:
     assert all(translation.is_possible for translation in possible)
     assert not legacy.is_possible
     assert legacy.text == "the legacy spelling has no name for realtime"
+
+
+def test_it_is_told_which_domain_a_licence_is_bound_to(explained: Explaining) -> None:
+    account = AccountId(b"account id 00001")
+    (license_,) = explained(f"cfg=(accountid:{account.text})").licenses
+    bound = next(each for each in license_.children if each.name == "bound to domain")
+    assert bound.value == f"account {account.text}, at its newest revision"
+    assert bound.meaning == account.base64
+
+
+def test_old_test_content_is_explained_as_that_of_the_default_account() -> None:
+    account = AccountId(b"account id 00001")
+    question = Question(header=header_of((SPECIAL_DOMAIN,)))
+    told = explain(question, Defaults(domain=DefaultDomain(account_id=account)), 0)
+    assert [each.name for each in told.licenses[0].children][3] == "bound to domain"
+    (problem,) = explain(question, Defaults(), 0).problems
+    assert "expected accountid or a default account" in problem

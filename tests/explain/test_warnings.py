@@ -53,6 +53,9 @@ WARNED = {
     "it in playenablers",
     f"cfg=(playenablers:({ACP}))": f"playenablers {ACP} is automatic gain control and color "
     "stripe, clients look for it in avop",
+    f"cfg=(accountid:{STRANGE})": f"accountid is {STRANGE}: the device must be a member and send "
+    "the certificate of the domain's newest revision, else it is refused with 0x8004c605, "
+    "0x8004c606 or 0x8004c60a",
     f"cfg=(rootid:{STRANGE})": f"rootid is {STRANGE}, which is not asked for: the device must have "
     "had that root licence before",
     f"cfg=(avop:(guid:{ACP},data:AA==))": f"avop {ACP} has 1 bytes of data, clients expect 4: "
@@ -60,7 +63,7 @@ WARNED = {
     f"cfg=(dvop:(guid:{MAXIMUM}))": f"dvop {MAXIMUM} has 0 bytes of data, clients expect 8: "
     "maximum resolution",
 }
-QUIET = set(EXAMPLES) - {"begindate", "copyright", "executeright", "readright"}
+QUIET = set(EXAMPLES) - {"accountid", "begindate", "copyright", "executeright", "readright"}
 
 
 @pytest.mark.parametrize("query", WARNED)
