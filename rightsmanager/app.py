@@ -29,6 +29,7 @@ from rightsmanager.protocol.wrmheader import Version
 from rightsmanager.services.access import Access, Kind
 from rightsmanager.services.acknowledgement import AcknowledgementService
 from rightsmanager.services.content import ContentKeys
+from rightsmanager.services.delete_license import DeleteLicenseService
 from rightsmanager.services.domain import DomainService
 from rightsmanager.services.domain_authority import DomainAuthority, DomainTerms
 from rightsmanager.services.domain_binding import DomainBinder
@@ -38,7 +39,10 @@ from rightsmanager.services.metering_keys import MeteringKeys
 from rightsmanager.services.packaging import PackagingService, Packing
 from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.seam import Seam, heard, load_callables
+from rightsmanager.services.secure_stop import SecureStopService
+from rightsmanager.services.secure_stop_keys import SecureStopKeys
 from rightsmanager.services.signing import Signing
+from rightsmanager.services.streams import StreamSettings
 from rightsmanager.settings import KeyringSettings, Settings
 from rightsmanager.soap import application, operations, samples, wsdl
 from rightsmanager.soap.server import SoapServer
@@ -85,6 +89,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         settings.seam.seconds,
         note_failure,
     )
+    secure_stop_keys = SecureStopKeys(keyring.secure_stop_secret)
     license_service = LicenseService(
         server_keys=keyring.server_keys,
         signing=signing,
@@ -99,6 +104,8 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         backend=backend,
         clock=surroundings.clock,
         rng=surroundings.rng,
+        secure_stop_keys=secure_stop_keys,
+        streams=StreamSettings(**settings.streams.model_dump()),
         seam=seam,
         acknowledge_persistent=settings.license.acknowledge == "persistent",
         default_domain=default_domain(authority.terms),
@@ -121,9 +128,10 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         rng=surroundings.rng,
         seam=seam,
     )
+    metering_keys = MeteringKeys(keyring.metering, keyring.storage_key, store)
     metering_service = MeteringService(
         server_keys=keyring.server_keys,
-        metering_keys=MeteringKeys(keyring.metering, keyring.storage_key, store),
+        metering_keys=metering_keys,
         signing=signing,
         verifier=verifier,
         store=store,
@@ -144,6 +152,26 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         clock=surroundings.clock,
         rng=surroundings.rng,
     )
+    secure_stop_service = SecureStopService(
+        keys=metering_keys.by_name,
+        secure_stop_keys=secure_stop_keys,
+        signing=signing,
+        verifier=verifier,
+        store=store,
+        revocations=revocations,
+        backend=backend,
+        clock=surroundings.clock,
+        max_sessions=settings.secure_stop.max_sessions,
+    )
+    delete_license_service = DeleteLicenseService(
+        server_keys=keyring.server_keys,
+        verifier=verifier,
+        store=store,
+        revocations=revocations,
+        backend=backend,
+        clock=surroundings.clock,
+        max_kids=settings.secure_delete.max_kids,
+    )
     answers: dict[str, application.ServiceOperation] = {
         "AcquireLicense": license_service.acquire_license,
         "AcknowledgeLicense": acknowledgement_service.acknowledge_license,
@@ -152,6 +180,8 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         "JoinDomain": domain_service.join_domain,
         "LeaveDomain": domain_service.leave_domain,
         "ProcessMeteringData": metering_service.process_metering_data,
+        "ProcessSecureStopData": secure_stop_service.process_secure_stop_data,
+        "ProcessDeleteLicenseData": delete_license_service.process_delete_license_data,
     }
     services = {name: heard(name, answer, seam) for name, answer in answers.items()}
     front = _front(settings, services, surroundings.clock, keyring.metering.mid)

@@ -151,6 +151,26 @@ class DomainSettings(_Section):
     help_url: str = ""
 
 
+class SecureStopSettings(_Section):
+    """How reports of stopped playback are taken."""
+
+    max_sessions: Annotated[int, Field(ge=1)] = 1000
+
+
+class SecureDeleteSettings(_Section):
+    """How reports of deleted licences are taken."""
+
+    max_kids: Annotated[int, Field(ge=1)] = 1000
+
+
+class StreamsSettings(_Section):
+    """How many licences with secure stop may be in use at once."""
+
+    per_account: Annotated[int, Field(ge=0)] = 0
+    per_device: Annotated[int, Field(ge=0)] = 0
+    lifetime: Annotated[int, Field(ge=1, le=0xFFFFFFFF)] = 12 * 60 * 60
+
+
 class SeamSettings(_Section):
     """The operator's own logic."""
 
@@ -192,6 +212,9 @@ class Settings(BaseSettings):
     packaging: PackagingSettings = PackagingSettings()
     metering: MeteringSettings = MeteringSettings()
     domain: DomainSettings = DomainSettings()
+    secure_stop: SecureStopSettings = SecureStopSettings()
+    secure_delete: SecureDeleteSettings = SecureDeleteSettings()
+    streams: StreamsSettings = StreamsSettings()
     seam: SeamSettings = SeamSettings()
     crypto: CryptoSettings = CryptoSettings()
     log: LogSettings = LogSettings()

@@ -10,7 +10,8 @@ crl-issuer              certifies what signs revocation lists
 crl-signer              signs revocation lists
 metering                decrypts metering reports
 wmrmserver              decrypts challenges; it has no certificate, clients know its public key
-storage                 encrypts content keys in the store; it has no certificate
+storage                 encrypts content keys in the store, and gives the secret of secure stop 2;
+                        it has no certificate
 """
 
 from dataclasses import dataclass, replace

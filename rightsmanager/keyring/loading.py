@@ -73,6 +73,8 @@ class Keyring:
     """What keys in the store are encrypted under, 32 bytes."""
     metering: MeteringIdentity
     """The metering service that is always there."""
+    secure_stop_secret: bytes = field(repr=False)
+    """What the secure-stop-2 keys of all KIDs are derived from, 32 bytes."""
     domain_issuer: DomainIssuer | None = None
     """None where its key was taken away: no domain can be made or renewed."""
 
@@ -117,6 +119,9 @@ def load(files: KeyFiles, sources: KeyringSources) -> Keyring:
             _own_key(files, STORAGE.name).raw, b"content keys", STORAGE_KEY_LENGTH
         ),
         metering=_metering(files),
+        secure_stop_secret=hkdf_sha256(
+            _own_key(files, STORAGE.name).raw, b"secure stop 2", STORAGE_KEY_LENGTH
+        ),
         domain_issuer=_domain_issuer(files),
     )
 

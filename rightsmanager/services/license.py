@@ -10,6 +10,7 @@ else the stored one, else the one derived from the server's key seed.
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from rightsmanager.crypto import p256
 from rightsmanager.crypto.keyseed import content_key
@@ -40,10 +41,13 @@ from rightsmanager.services.clients import device_id, encryption_key, refuse_cli
 from rightsmanager.services.content import ContentKeys, FoundKey
 from rightsmanager.services.domain_binding import Asker, Binding, DomainBinder
 from rightsmanager.services.key_material import ClearKey, SealedKey, bind, chain
+from rightsmanager.services.ledger import record_persistent
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations, Revoked
 from rightsmanager.services.seam import Callables, Event, Facts, Seam
+from rightsmanager.services.secure_stop_keys import SecureStopKeys
 from rightsmanager.services.signing import Signing
+from rightsmanager.services.streams import Opening, StreamSettings
 from rightsmanager.store.queries import IssuedLicense, Store, Transaction
 
 Clock = Callable[[], int]
@@ -114,6 +118,8 @@ class LicenseService:
     rng: Rng
     own_mid: Mid
     """The server's own metering id, which is told of stops where the request names none."""
+    secure_stop_keys: SecureStopKeys
+    streams: StreamSettings = field(default_factory=StreamSettings)
     seam: Seam = field(default_factory=lambda: Seam(Callables(), 0))
     acknowledge_persistent: bool = False
     """Whether replies with a persistent licence ask for an acknowledgement."""
@@ -133,7 +139,8 @@ class LicenseService:
         self._refuse(challenge, revoked, now)
         decision = self._decide(request, challenge)
         newer_lists = self.revocations.find_newer_lists(revoked, challenge.revocation_lists)
-        issued = self._record(request, challenge, decision, now)
+        opening = self._opening(request, challenge, decision)
+        issued = self._record(request, challenge, decision, opening, now)
         if self.seam.is_used:
             self.seam.hear(_event(challenge, issued))
         return self._seal(challenge, issued, newer_lists, now)
@@ -168,8 +175,24 @@ class LicenseService:
             return grant
         return replace(grant, content_key=self.seam.find_content_key(facts, grant.kid))
 
+    def _opening(
+        self, request: Request, challenge: LicenseChallenge, decision: Decision
+    ) -> Opening | None:
+        """Return what opens the streams of licences with secure stop, None where there are none."""
+        if not any(grant.policy.secure_stop for grant in decision.grants):
+            return None
+        # Asked here, as for keys: nothing waits for others within a transaction.
+        find_limit = partial(self.seam.find_stream_limit, _facts(request, challenge))
+        device = device_id(challenge.signer.leaf)
+        return self.streams.opening(decision.grants, device, challenge.client_time, find_limit)
+
     def _record(
-        self, request: Request, challenge: LicenseChallenge, decision: Decision, now: int
+        self,
+        request: Request,
+        challenge: LicenseChallenge,
+        decision: Decision,
+        opening: Opening | None,
+        now: int,
     ) -> _Issued:
         grants = decision.grants
         if not grants:
@@ -193,6 +216,10 @@ class LicenseService:
             transaction_id = self._transaction_id(rows[0].request, decision)
             if transaction_id is not None:
                 transaction.record_transaction(transaction_id, rows[0].device, rows[0].request)
+            granted = list(zip(rows, grants, strict=True))
+            record_persistent(transaction, granted, transaction_id)
+            if opening is not None:
+                opening.open(transaction, granted)
         return _Issued(
             tuple(
                 replace(issue, rights_id=rights_id)
@@ -229,7 +256,8 @@ class LicenseService:
             and grants[0].root_kid is None
             and grants[0].account_id is None
             and decision.transaction_id is None
-            and not (self.acknowledge_persistent and grants[0].policy.persistent)
+            and not grants[0].policy.persistent
+            and not grants[0].policy.secure_stop
         )
 
     def _roots(
@@ -289,7 +317,7 @@ class LicenseService:
         device_key = encryption_key(challenge.signer.leaf)
         response = LicenseResponse(
             licenses=tuple(
-                _license(issue, self._seal_key(issue, issued.roots, device_key), now, self.own_mid)
+                self._license(issue, self._seal_key(issue, issued.roots, device_key), now)
                 for issue in issued.issues
             ),
             response_id=self.rng(RESPONSE_ID_LENGTH),
@@ -299,6 +327,12 @@ class LicenseService:
             signing_chain=self.signing.chain_for(persistent=persistent),
         )
         return seal_license_response(response, self.signing.key_for(persistent=persistent))
+
+    def _license(self, issue: _Issue, sealed: SealedKey, now: int) -> bytes:
+        objects = _policy_objects(issue, now, self.own_mid)
+        if issue.grant.policy.secure_stop:
+            objects = self.secure_stop_keys.add_key(objects, issue.grant.kid, issue.key.key)
+        return xmr.build_signed(issue.rights_id, (*objects, sealed.material), sealed.integrity_key)
 
     def _seal_key(
         self, issue: _Issue, roots: Mapping[Kid, ClearKey], device_key: p256.PublicKey
@@ -327,14 +361,6 @@ def _facts(request: Request, challenge: LicenseChallenge) -> Facts:
 def _event(challenge: LicenseChallenge, issued: _Issued) -> Event:
     kids = tuple(issue.grant.kid for issue in issued.issues)
     return Event("AcquireLicense", device_id(challenge.signer.leaf), kids)
-
-
-def _license(issue: _Issue, sealed: SealedKey, now: int, own_mid: Mid) -> bytes:
-    return xmr.build_signed(
-        issue.rights_id,
-        (*_policy_objects(issue, now, own_mid), sealed.material),
-        sealed.integrity_key,
-    )
 
 
 def _policy_objects(issue: _Issue, now: int, own_mid: Mid) -> tuple[XmrObject, ...]:

@@ -4,6 +4,9 @@
     choose_grants(Facts, grants)      returns the grants to issue in place of the given ones
     find_content_key(Facts, Kid)      returns 16 bytes, or None to leave it to store and seed; not
                                       asked for a key that the request itself gives
+    stream_limit(Facts, holder)       returns how many streams the holder may have, 0 for no limit,
+                                      or None to leave it to the settings; asked for licences with
+                                      secure stop
     hear(Event)                       is told of each reply and refusal; returns nothing
 
 All are plain, synchronous functions. The settings name one function, `module:function`, that is
@@ -24,6 +27,7 @@ from rightsmanager.errors import InternalError, Refusal
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.services.request import Request
+from rightsmanager.services.streams import StreamHolder
 
 CONTENT_KEY_LENGTH: Final = 16
 THREADS: Final = 16
@@ -75,6 +79,7 @@ def ignore(_what: str, _error: BaseException) -> None:
 Authorise = Callable[[Facts], None]
 ChooseGrants = Callable[[Facts, tuple[Grant, ...]], tuple[Grant, ...]]
 FindContentKey = Callable[[Facts, Kid], bytes | None]
+StreamLimit = Callable[[Facts, StreamHolder], int | None]
 Hear = Callable[[Event], None]
 
 
@@ -85,6 +90,7 @@ class Callables:
     authorise: Authorise | None = None
     choose_grants: ChooseGrants | None = None
     find_content_key: FindContentKey | None = None
+    stream_limit: StreamLimit | None = None
     hear: Hear | None = None
 
 
@@ -125,6 +131,17 @@ class Seam:
                 f"for KID {kid.text}"
             )
         return key
+
+    def find_stream_limit(self, facts: Facts, holder: StreamHolder) -> int | None:
+        """Return how many streams the holder may have by the operator's callable, or None."""
+        if self._callables.stream_limit is None:
+            return None
+        limit: Any = self._call("stream_limit", self._callables.stream_limit, facts, holder)
+        if limit is None or (type(limit) is int and limit >= 0):
+            return limit
+        raise InternalError(
+            f"the operator's stream_limit returned no number from 0 for the {holder.name}"
+        )
 
     def hear(self, event: Event) -> None:
         """Tell the operator's callable of an event; nothing waits for what it does."""

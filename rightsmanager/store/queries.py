@@ -22,16 +22,19 @@ from rightsmanager.store.acknowledgements import (
 )
 from rightsmanager.store.domains import DOMAIN_STATEMENTS, DomainQueries
 from rightsmanager.store.engines import BUSY_SECONDS, make_engine
+from rightsmanager.store.ledger import LEDGER_STATEMENTS, LedgerQueries
 from rightsmanager.store.metering import METERING_STATEMENTS, MeteringQueries
 from rightsmanager.store.metering_ids import METERING_ID_STATEMENTS, MeteringIdQueries
 from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQueries
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
+from rightsmanager.store.sessions import SESSION_STATEMENTS, SessionQueries
 from rightsmanager.store.sources import SOURCE_STATEMENTS, SourceQueries
 from rightsmanager.store.statements import (
     Clause,
     compile_statement,
     insert_once,
 )
+from rightsmanager.store.streams import STREAM_STATEMENTS, StreamQueries
 from rightsmanager.store.tables import CONTENT_KEYS, LICENSES
 
 
@@ -71,6 +74,9 @@ class Transaction(
     MeteringIdQueries,
     DomainQueries,
     MeteringQueries,
+    SessionQueries,
+    StreamQueries,
+    LedgerQueries,
 ):
     """What can be found and recorded within one transaction."""
 
@@ -252,6 +258,9 @@ _STATEMENTS: Final[Mapping[str, Clause]] = {
     **METERING_ID_STATEMENTS,
     **DOMAIN_STATEMENTS,
     **METERING_STATEMENTS,
+    **SESSION_STATEMENTS,
+    **STREAM_STATEMENTS,
+    **LEDGER_STATEMENTS,
     "find content key": lambda _: select(CONTENT_KEYS).where(
         CONTENT_KEYS.c.kid == bindparam("kid")
     ),

@@ -21,6 +21,7 @@ from rightsmanager.services.domain_binding import DomainBinder
 from rightsmanager.services.license import LicenseService
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
+from rightsmanager.services.secure_stop_keys import SecureStopKeys
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.queries import IssuedLicense, Store
 from tests.policy.sample import OWN_MID
@@ -37,6 +38,7 @@ TERMS = DomainTerms(
     help_url="",
     default_account=None,
 )
+SECURE_STOP_SECRET = bytes(range(32, 64))
 PORTABLE = choose_backend("portable")
 
 
@@ -100,6 +102,7 @@ def make_service(
         backend=backend,
         clock=lambda: world.NOW,
         rng=rng or seeded_random(b"licence service"),
+        secure_stop_keys=SecureStopKeys(SECURE_STOP_SECRET),
     )
 
 
