@@ -6,6 +6,7 @@ underscores, such as `RIGHTSMANAGER_SERVER__WORKERS`), else from the file, else 
 
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -57,6 +58,7 @@ def _refuse_address(bind: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_refuse_address)]
+Price = Annotated[Decimal, Field(ge=0)]
 Level = Annotated[int, Field(ge=0, le=0xFFFF)]
 
 
@@ -137,6 +139,9 @@ class MeteringSettings(_Section):
     url: str = ""
     max_records: Annotated[int, Field(ge=1)] = 10_000
     keep_reports: Annotated[int, Field(ge=0)] = 90
+    price_per_play: Price = Decimal("0.01")
+    price_per_title: Price = Decimal("0.08")
+    currency: str = "USD"
 
 
 class DomainSettings(_Section):

@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "content": "rightsmanager.cli.content:content",
     "device": "rightsmanager.cli.device:device",
     "domain": "rightsmanager.cli.domain:domain",
+    "metering": "rightsmanager.cli.metering:metering",
+    "purge": "rightsmanager.cli.purge:purge",
     "revoke": "rightsmanager.cli.revocation:revoke",
     "unrevoke": "rightsmanager.cli.revocation:unrevoke",
     "revocations": "rightsmanager.cli.revocation:revocations",
