@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import seeded_random
-from rightsmanager.errors import InvalidMessage, Refusal
+from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch, Refusal
 from rightsmanager.protocol.bcert import parse_chain
 from rightsmanager.protocol.domain import (
     DOMAIN_KEY_LENGTH,
@@ -31,7 +31,8 @@ from rightsmanager.protocol.envelope import Envelope, parse_envelope
 from rightsmanager.protocol.exchange import Asking, Sealing
 from rightsmanager.protocol.wire import AccountId, ServiceId
 from tests.second import challenge as second
-from tests.second import world
+from tests.second import curve, world
+from tests.second import domain as other
 
 BACKEND = choose_backend("portable")
 SERVER = PrivateKey(world.SERVER.to_bytes(32, "big"))
@@ -206,3 +207,62 @@ def test_no_altered_byte_of_a_wrapped_domain_key_is_taken() -> None:
         altered = wrapped[:at] + bytes([wrapped[at] ^ 0x10]) + wrapped[at + 1 :]
         with pytest.raises(InvalidMessage):
             unwrap_domain_key(altered, DEVICE_ENCRYPTION, BACKEND)
+
+
+# --- the second implementation ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, None])
+def test_the_second_implementation_reads_a_join(account: AccountId | None) -> None:
+    raw = None if account is None else account.raw
+    body = join(account, "TV", "a token")
+    saying, key = other.read_join(body, world.SERVER, curve.public(world.ROOT))
+    expected = other.Saying(SERVICE.raw, raw, "TV", "a token", "1", world.NOW)
+    assert (saying, key) == (expected, curve.public(world.DEVICE_ENCRYPTION))
+
+
+def test_the_second_implementation_reads_a_leave() -> None:
+    saying, _ = other.read_leave(leave(), world.SERVER, curve.public(world.ROOT))
+    assert saying == other.Saying(SERVICE.raw, ACCOUNT.raw, time=world.NOW)
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, None])
+def test_a_join_of_the_second_implementation_is_read(account: AccountId | None) -> None:
+    raw = None if account is None else account.raw
+    saying = other.Saying(
+        SERVICE.raw,
+        raw,
+        "<FriendlyName>TV &amp; radio</FriendlyName>",
+        "<CustomData> a token </CustomData>",
+    )
+    challenge = opened_join(saying.join(world.CLIENT, world.DOMAIN_ISSUER_CHAIN))
+    assert (challenge.service_id, challenge.account_id) == (SERVICE, account)
+    assert (challenge.friendly_name, challenge.custom_data) == ("TV & radio", " a token ")
+    assert [chain.raw for chain in challenge.chains] == [
+        world.DEVICE_CHAIN,
+        world.DOMAIN_ISSUER_CHAIN,
+    ]
+    assert challenge.signer.raw == world.DEVICE_CHAIN
+
+
+def test_a_leave_of_the_second_implementation_is_read() -> None:
+    challenge = opened_leave(other.Saying(SERVICE.raw, ACCOUNT.raw).leave(world.CLIENT))
+    assert (challenge.service_id, challenge.account_id) == (SERVICE, ACCOUNT)
+    with pytest.raises(InvalidMessage, match="no element AccountID"):
+        opened_leave(other.Saying(SERVICE.raw).leave(world.CLIENT))
+
+
+@pytest.mark.parametrize("version", ["0", "2", "5"])
+def test_another_version_is_refused(version: str) -> None:
+    saying = other.Saying(SERVICE.raw, ACCOUNT.raw, version=version)
+    for ask in (
+        lambda: opened_join(saying.join(world.CLIENT)),
+        lambda: opened_leave(saying.leave(world.CLIENT)),
+    ):
+        with pytest.raises(ProtocolVersionMismatch, match=f"Version {version}, served are 1"):
+            ask()
+
+
+def test_the_second_implementation_opens_a_wrapped_domain_key() -> None:
+    wrapped = wrap_domain_key(SERVER, DEVICE_ENCRYPTION.public, BACKEND, seeded_random(b"key"))
+    assert other.domain_key(wrapped, world.DEVICE_ENCRYPTION) == world.SERVER
