@@ -34,7 +34,7 @@ DOORS = {
     "sqlalchemy": "store",
     "alembic": "store",
     "psycopg": "store",
-    "sqlite3": "device",
+    "sqlite3": "device store",
     "lxml": "soap protocol",
     "cryptography": "crypto",
     "gmpy2": "crypto",

@@ -1,9 +1,10 @@
 """The store: what is found and recorded, one transaction at a time."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -29,6 +30,7 @@ from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQue
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
 from rightsmanager.store.sessions import SESSION_STATEMENTS, SessionQueries
 from rightsmanager.store.sources import SOURCE_STATEMENTS, SourceQueries
+from rightsmanager.store.sqlite import patient_cursor
 from rightsmanager.store.statements import (
     Clause,
     compile_statement,
@@ -129,6 +131,7 @@ class Store:
         }
         self._failures = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
         self._begin = _BEGIN[engine.dialect.name]
+        self._make_cursor = _CURSORS[engine.dialect.name]
         self._durable, self._usual = _DURABLE[engine.dialect.name]
         self._thread = threading.local()
 
@@ -184,8 +187,9 @@ class Store:
     def _cursor(self) -> Any:  # noqa: ANN401 -- DBAPI
         cursor = getattr(self._thread, "cursor", None)
         if cursor is None:
-            self._thread.pooled = self._engine.raw_connection()
-            cursor = self._thread.cursor = self._thread.pooled.driver_connection.cursor()
+            pooled = self._engine.raw_connection()
+            cursor = self._make_cursor(pooled.driver_connection)
+            self._thread.pooled, self._thread.cursor = pooled, cursor
         return cursor
 
     def _forget(self) -> None:
@@ -237,6 +241,11 @@ def _stored_key(row: Sequence[Any]) -> StoredKey:
     return StoredKey(Kid(bytes(kid)), bytes(sealed), key_type, added_at)
 
 
+_CURSORS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "sqlite": patient_cursor,
+    "postgresql": methodcaller("cursor"),
+}
+"""What makes a connection's cursor."""
 _BEGIN: Final = {
     # It would fail if it had to become a writing one halfway.
     "sqlite": "BEGIN IMMEDIATE",

@@ -1,0 +1,98 @@
+"""Whoever finds SQLite busy asks again until it is not, as long as its connection would wait."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rightsmanager.store.sqlite import FIRST_PAUSE, LONGEST_PAUSE, PatientCursor, patient_cursor
+
+SECONDS = 0.25
+INSERT = "INSERT INTO a VALUES (1)"
+
+
+class Passing:
+    """A clock that only sleeping moves, and what happens meanwhile."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def monotonic(self) -> float:
+        return sum(self.pauses)
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.meanwhile()
+
+
+@pytest.fixture
+def passing(monkeypatch: pytest.MonkeyPatch) -> Passing:
+    passing = Passing()
+    monkeypatch.setattr(time, "monotonic", passing.monotonic)
+    monkeypatch.setattr(time, "sleep", passing.sleep)
+    return passing
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Another connection, which is writing."""
+    connection = sqlite3.connect(tmp_path / "file", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE a (b)")
+    connection.execute("BEGIN IMMEDIATE")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def cursor(tmp_path: Path, other: sqlite3.Connection) -> Iterator[PatientCursor]:
+    del other
+    connection = sqlite3.connect(tmp_path / "file", SECONDS, isolation_level=None)
+    yield patient_cursor(connection)
+    connection.close()
+
+
+def test_it_writes_as_soon_as_the_other_has_written(
+    cursor: PatientCursor, other: sqlite3.Connection, passing: Passing
+) -> None:
+    passing.meanwhile = other.commit
+    assert cursor.execute(INSERT) is cursor
+    assert passing.pauses == [FIRST_PAUSE]
+    assert cursor.execute("SELECT b FROM a").fetchall() == [(1,)]
+
+
+def test_it_gives_up_when_its_time_is_over(cursor: PatientCursor, passing: Passing) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        cursor.execute(INSERT)
+    assert SECONDS < sum(passing.pauses) < SECONDS + LONGEST_PAUSE
+    assert passing.pauses == sorted(passing.pauses)
+
+
+def test_it_reads_at_once(cursor: PatientCursor, passing: Passing) -> None:
+    assert cursor.execute("SELECT b FROM a").fetchall() == []
+    assert passing.pauses == []
+
+
+@pytest.mark.parametrize("sql", ["SELECT nothing FROM nowhere", "?"])
+def test_any_other_failure_is_one_at_once(
+    cursor: PatientCursor, passing: Passing, sql: str
+) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        cursor.execute(sql)
+    assert passing.pauses == []
+
+
+def test_it_may_fail_otherwise_at_last(
+    cursor: PatientCursor, other: sqlite3.Connection, passing: Passing
+) -> None:
+    def drop() -> None:
+        other.execute("DROP TABLE a")
+        other.commit()
+
+    passing.meanwhile = drop
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        cursor.execute(INSERT)
+    assert len(passing.pauses) == 1
