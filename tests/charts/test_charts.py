@@ -1,0 +1,46 @@
+"""Charts are pictures of their form, the same each time, that say what they are told."""
+
+import struct
+
+import pytest
+from lxml import etree
+
+from rightsmanager.charts import Bars, Form, draw
+
+DAYS = [f"2026-11-{day:02}" for day in range(1, 31)]
+STANDING = Bars("Usage by day", "some", DAYS, {"Play": list(range(30)), "Copy": [1] * 30})
+LYING = Bars("Usage by device", "some", ["a", "$b$ <&>"], {"Play": [3, 4_000_000]}, lying=True)
+EMPTY = Bars("Usage by day", "none", DAYS, {})
+NOTHING = Bars("Usage by content key", "none", [], {}, lying=True)
+
+
+def texts(picture: bytes) -> set[str]:
+    root = etree.fromstring(picture)
+    assert etree.QName(root).localname == "svg"
+    return {"".join(each.itertext()).strip() for each in root.iter("{*}text")}
+
+
+def test_an_svg_says_what_it_shows() -> None:
+    shown = texts(draw(STANDING, "svg"))
+    assert {"Usage by day", "some", "Play", "Copy", "2026-11-01"} <= shown
+    assert {"a", "$b$ <&>", "3", "4,000,000"} <= texts(draw(LYING, "svg"))
+
+
+@pytest.mark.parametrize("bars", [EMPTY, NOTHING])
+def test_where_there_is_nothing_it_says_so(bars: Bars) -> None:
+    assert {bars.title, "nothing to show"} <= texts(draw(bars, "svg"))
+
+
+@pytest.mark.parametrize("bars", [STANDING, LYING, EMPTY, NOTHING])
+def test_a_png_has_a_size_that_can_be_looked_at(bars: Bars) -> None:
+    picture = draw(bars, "png")
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", picture[16:24])
+    assert width == 1000
+    assert 150 <= height <= 1000
+
+
+@pytest.mark.parametrize("form", ["png", "svg"])
+@pytest.mark.parametrize("bars", [STANDING, LYING])
+def test_the_same_chart_is_the_same_bytes(bars: Bars, form: Form) -> None:
+    assert draw(bars, form) == draw(bars, form)
