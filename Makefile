@@ -48,7 +48,16 @@ $(VENV)/.run: $(VENV)/.venv $(LOCKS)/run.txt pyproject.toml
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run $(LOCKS)/test.txt
+# A browser is no Python package; without one the tests that need it fail and say so.
+$(VENV)/.browser:
+	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || \
+	    test -n "$$CHROMIUM" || \
+	    { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	      apt-get install -qqy --no-install-recommends chromium-headless-shell; } || \
+	    echo "Tests will fail for want of Chromium: apt-get install chromium-headless-shell"
+	@mkdir -p $(@D) && touch $@
+
+$(VENV)/.test: $(VENV)/.run $(LOCKS)/test.txt | $(VENV)/.browser
 	$(PIP) install --no-build-isolation --no-deps --require-hashes -r $(LOCKS)/test.txt
 	@touch $@
 

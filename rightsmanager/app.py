@@ -289,7 +289,7 @@ def _front(
     )
     front = FrontSettings(
         addressing=Addressing(server.public_url, server.trust_forwarded),
-        cross_origin=CrossOrigin(server.cors_origins),
+        cross_origin=CrossOrigin(server.cors_origins, server.cors_max_age, server.cors_credentials),
         body_limit=server.max_body,
         body_patience=float(server.timeout),
     )

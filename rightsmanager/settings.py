@@ -45,6 +45,7 @@ DATA_FILE: Final = "rightsmanager.toml"
 DATABASE_FILE: Final = "rightsmanager.db"
 
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _LAST_PORT: Final = 0xFFFF
 _TOKEN: Final = re.compile(r"[!-~]{1,256}")
 
@@ -57,8 +58,19 @@ def _refuse_address(bind: str) -> str:
     return bind
 
 
+def _refuse_origin(origin: str) -> str:
+    """Return what a browser may call itself; any other spelling would never be met."""
+    if origin not in {"*", "null"} and not _ORIGIN.fullmatch(origin):
+        raise ValueError(
+            f"{origin!r} is no origin, expected *, null or scheme://host[:port] in small letters, "
+            "without a path"
+        )
+    return origin
+
+
 Address = Annotated[str, AfterValidator(_refuse_address)]
 Price = Annotated[Decimal, Field(ge=0)]
+Origin = Annotated[str, AfterValidator(_refuse_origin)]
 Level = Annotated[int, Field(ge=0, le=0xFFFF)]
 
 
@@ -78,8 +90,22 @@ class ServerSettings(_Section):
     roles: tuple[Role, ...] = ALL_ROLES
     public_url: str = ""
     trust_forwarded: bool = False
-    cors_origins: tuple[str, ...] = ("*",)
+    https: Literal["off", "self-signed"] = "off"
+    https_names: tuple[str, ...] = ()
+    certfile: str = ""
+    keyfile: str = ""
+    cors_origins: tuple[Origin, ...] = ("*",)
+    cors_max_age: Annotated[int, Field(ge=0)] = 86400
+    cors_credentials: bool = False
     max_body: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+
+    @model_validator(mode="after")
+    def _refuse_two_certificates(self) -> Self:
+        if self.certfile and self.https != "off":
+            raise ValueError("https is self-signed and there is a certfile, expected one of them")
+        if self.keyfile and not self.certfile:
+            raise ValueError("there is a keyfile, expected a certfile for it")
+        return self
 
 
 class KeyringSettings(_Section):

@@ -9,14 +9,16 @@ import mmap
 import os
 import select
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from rightsmanager.app import Surroundings, Wsgi, build
+from rightsmanager.https import HANDSHAKE_SECONDS, server_context, shown
 from rightsmanager.logs import configure_logs
 from rightsmanager.settings import Settings, default_settings, passphrase
 from rightsmanager.store.schema import refuse_outdated
@@ -28,6 +30,11 @@ PATIENCE: Final = 0.01
 """For how many seconds a worker leaves a new connection to one that has fewer."""
 GLANCE: Final = 0.0002
 """After how many seconds it looks again."""
+NO_TLS: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 45\r\n"
+    b"Connection: close\r\n\r\nHTTPS is spoken here: write https in the URL\n"
+)
+"""What a client is told that speaks HTTP where HTTPS is expected."""
 
 Ready = Callable[[str], None]
 """Is told the address that is listened on, such as `127.0.0.1:8080`."""
@@ -85,6 +92,9 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
 
     A client may stay with its worker for long, so that the worker with the fewest connections is to
     have the next one: whoever has more leaves it a moment, lest one works while another idles.
+
+    Over TLS a browser shakes hands for requests that it may have later. No thread waits for those,
+    as gunicorn's own would.
     """
 
     _count = 0
@@ -117,14 +127,41 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
 
     def handle(self, conn: Any) -> Any:  # noqa: ANN401 -- gunicorn ships no types
         """Serve a connection's request, and those that follow at once."""
+        if self.cfg.is_ssl and not conn.initialized:
+            later = self._shake_hands(conn)
+            if later is not None:
+                return later
         kept = super().handle(conn)
-        while kept is True and self._has_time(conn) and _is_readable(conn.sock):
+        while kept is True and self._has_next(conn):
             kept = super().handle(conn)
         return kept
+
+    def _shake_hands(self, conn: Any) -> Any:  # noqa: ANN401 -- as above
+        """Return None if a request follows the handshake, else what becomes of the connection."""
+        if not conn.wait_for_data(HANDSHAKE_SECONDS):
+            return _DEFER
+        try:
+            conn.init()
+        except OSError as error:
+            self.log.warning("No TLS with %s: %s", conn.client[0], error)
+            if getattr(error, "reason", None) == "HTTP_REQUEST":
+                # It did not come to TLS, so the answer goes past it.
+                socket.socket.sendall(conn.sock, NO_TLS)
+            return False
+        return None if _holds(conn.sock) or _is_readable(conn.sock) else _DEFER
+
+    def _has_next(self, conn: Any) -> bool:  # noqa: ANN401 -- as above
+        # What TLS has decrypted no longer makes the socket readable to gunicorn's poller.
+        return _holds(conn.sock) or (self._has_time(conn) and _is_readable(conn.sock))
 
     def _has_time(self, conn: Any) -> bool:  # noqa: ANN401 -- as above
         others_wait = self.tpool._work_queue.qsize()  # noqa: SLF001 -- it has no other name
         return bool(self.alive) and not others_wait and not conn.parser.unreader.buf.getvalue()
+
+
+def _holds(connection: socket.socket) -> bool:
+    """Return whether bytes were received and decrypted and not yet read."""
+    return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
 
 
 def _is_readable(connection: socket.socket) -> bool:
@@ -167,6 +204,20 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         # It would lie in the home directory of whoever runs the server.
         "control_socket_disable": True,
         **({"post_fork": pin} if server.pin_workers and hasattr(os, "sched_setaffinity") else {}),
+        **_https_options(settings),
+    }
+
+
+def _https_options(settings: Settings) -> dict[str, Any]:
+    files = shown(settings)
+    if files is None:
+        return {}
+    # Made once, before the workers are forked: they know each other's sessions.
+    context = server_context(files, passphrase())
+    return {
+        "certfile": str(files.certificate),
+        "keyfile": str(files.key),
+        "ssl_context": lambda _settings, _gunicorns_own: context,
     }
 
 

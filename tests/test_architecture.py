@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "http": "errors crypto protocol keyring policy store services",
     "examples": "errors crypto protocol keyring policy store services",
     "charts": "",
+    "https": "errors crypto keyring settings",
     "settings": "errors",
     "logs": "errors settings",
 }

@@ -14,6 +14,7 @@ from rightsmanager.settings import (
     ALL_ROLES,
     REFERENCE,
     Role,
+    ServerSettings,
     Settings,
     default_settings,
     find_file,
@@ -179,3 +180,27 @@ def test_the_passphrase_comes_from_the_environment_alone(monkeypatch: pytest.Mon
     monkeypatch.setenv("RIGHTSMANAGER_PASSPHRASE", "schlüssel")
     assert passphrase() == "schlüssel".encode()
     load(None)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "null", "https://a.example", "http://localhost:3000", "app://x", "http://[::1]:1"],
+)
+def test_an_origin_is_spelt_as_browsers_spell_it(origin: str) -> None:
+    assert ServerSettings(cors_origins=(origin,)).cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "a.example", "https://a.example/", "https://A.example", "https://*.example"]
+)
+def test_an_origin_that_no_browser_has_is_refused(origin: str) -> None:
+    with pytest.raises(InternalError, match=r"server\.cors_origins.*expected \*, null or scheme"):
+        load(None, server={"cors_origins": [origin]})
+
+
+@pytest.mark.parametrize(
+    "server", [{"certfile": "a", "https": "self-signed"}, {"keyfile": "a"}, {"https": "on"}]
+)
+def test_https_by_two_certificates_or_none_is_refused(server: dict[str, str]) -> None:
+    with pytest.raises(InternalError, match=r"expected|self-signed"):
+        load(None, server=server)

@@ -1,6 +1,7 @@
 """`rightsmanager init` makes the keyring, `rightsmanager keys` shows it."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from rich.tree import Tree
 
 from rightsmanager.cli.options import data_option, json_option, key_files, rng_for, settings_of
 from rightsmanager.cli.printing import print_tree
+from rightsmanager.crypto.random import system_random
+from rightsmanager.https import prepare_https
 from rightsmanager.keyring import create
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import IDENTITIES, Identity
@@ -26,6 +29,7 @@ def init(data: Path, seed: str | None) -> None:
     files = key_files(data)
     settings = settings_of(data)
     create(files, rng_for(seed), settings.effective_metering_url)
+    prepare_https(settings, files, int(time.time()), system_random)
     upgrade(settings.effective_database_url)
     click.echo(f"The keyring is in {files.private}; what clients must know is in {files.public}.")
 

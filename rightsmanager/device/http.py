@@ -1,9 +1,12 @@
 """How a device reaches a server: one POST."""
 
 import http.client
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from rightsmanager.errors import InternalError
@@ -15,14 +18,33 @@ TIMEOUT_SECONDS: Final = 30
 _FAULT: Final = 500
 
 
-def post(url: str, action: str, body: bytes) -> bytes:
-    """Return the answer to a SOAP 1.1 request, a fault's too; raises InternalError for others."""
+def post_trusting(cafile: Path) -> Post:
+    """Return a way to post by https to servers that prove themselves by a certificate of the file.
+
+    Raises InternalError if it holds none.
+    """
+    try:
+        context = ssl.create_default_context(cafile=cafile)
+    except ssl.SSLError:
+        raise InternalError(f"{cafile} holds no certificate in PEM") from None
+    except OSError as error:
+        raise InternalError(f"{cafile} cannot be read: {error.strerror}") from None
+    return partial(post, context=context)
+
+
+def post(url: str, action: str, body: bytes, context: ssl.SSLContext | None = None) -> bytes:
+    """Return the answer to a SOAP 1.1 request, a fault's too; raises InternalError for others.
+
+    By https the server must prove itself by what the context trusts, or by what the system does.
+    """
     if not url.startswith(("http://", "https://")):
         raise InternalError(f"the URL {url!r} is neither http nor https")
     headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
     try:
         request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 -- checked
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(  # noqa: S310
+            request, timeout=TIMEOUT_SECONDS, context=context
+        ) as answer:
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -1,7 +1,8 @@
 """Who we are: roots, issuers, server and metering keys and certificates.
 
 `identities` is the table of what there is, `files` keeps it without ever overwriting, `creation`
-makes what is missing, and `loading` reads the whole into one frozen Keyring.
+makes what is missing, and `loading` reads the whole into one frozen Keyring. `https` keeps what the
+server's address is proved by, which is no part of PlayReady.
 """
 
 from rightsmanager.keyring.certification import (
@@ -12,6 +13,7 @@ from rightsmanager.keyring.certification import (
     certify_metering,
 )
 from rightsmanager.keyring.creation import create
+from rightsmanager.keyring.https import HttpsFiles, create_https, read_certificate
 from rightsmanager.keyring.loading import (
     DomainIssuer,
     Keyring,
@@ -26,6 +28,7 @@ __all__ = [
     "CertifiedDomain",
     "CertifiedKeys",
     "DomainIssuer",
+    "HttpsFiles",
     "Keyring",
     "KeyringSources",
     "ListSigner",
@@ -34,6 +37,8 @@ __all__ = [
     "certify_domain",
     "certify_metering",
     "create",
+    "create_https",
     "load",
     "load_list_signer",
+    "read_certificate",
 ]

@@ -1,4 +1,4 @@
-"""Files that are written once, whole, and never overwritten.
+"""Files that are written whole; a key or chain once, and never overwritten.
 
 DIR/keyring/NAME.key      PKCS#8 PEM, encrypted where there is a passphrase; mode 0600
 DIR/keyring/NAME.chain    BCert chain; mode 0600
@@ -99,8 +99,30 @@ def keep_file(file: Path, make: Callable[[], bytes]) -> bytes:
         raise InternalError(f"{file} cannot be written: {error.strerror}") from None
 
 
+def replace_file(file: Path, data: bytes) -> None:
+    """Put the data in the file's place, whole at once; for what is made anew, never for a key."""
+    try:
+        draft = _draft(file, data)
+        draft.replace(file)
+    except OSError as error:
+        raise InternalError(f"{file} cannot be written: {error.strerror}") from None
+
+
 def _link(file: Path, data: bytes) -> bool:
     """Return whether the file was made of the data; False if another was there first."""
+    draft = _draft(file, data)
+    try:
+        # A link, unlike a rename, never takes the place of a file that is there.
+        os.link(draft, file)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _draft(file: Path, data: bytes) -> Path:
+    """Return a file beside the one that is to be, with all of the data."""
     # The mode is not that of parents, and the data folder will hold the database too.
     for folder in (file.parent.parent, file.parent):
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -111,10 +133,7 @@ def _link(file: Path, data: bytes) -> bool:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        # A link, unlike a rename, never takes the place of a file that is there.
-        os.link(draft, file)
-    except FileExistsError:
-        return False
-    finally:
+    except OSError:
         draft.unlink(missing_ok=True)
-    return True
+        raise
+    return draft

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,20 @@ class Running:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    data = tmp_path_factory.mktemp("docs") / "var"
-    command = [sys.executable, "-m", "rightsmanager", "serve", "--json"]
+    with _run(tmp_path_factory.mktemp("docs") / "var") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server of its own by HTTPS."""
+    with _run(tmp_path_factory.mktemp("docs") / "secure", "--https") as running:
+        yield running
+
+
+@contextmanager
+def _run(data: Path, *arguments: str) -> Iterator[Running]:
+    command = [sys.executable, "-m", "rightsmanager", "serve", "--json", *arguments]
     with subprocess.Popen(
         [*command, "--data", str(data), "--bind", "127.0.0.1:0"],
         cwd=ROOT,

@@ -5,7 +5,7 @@
     ```toml       a settings file
 
 What starts a server or builds something is only looked at. All other commands are run, those of one
-document in their order in one folder, with a running server in the place of SERVER.
+document in their order in one folder, with running servers in the places of SERVER and SECURE.
 """
 
 import re
@@ -19,6 +19,8 @@ ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SERVER: Final = "http://127.0.0.1:8080"
 """Where the documentation says that the server is."""
+SECURE: Final = "https://127.0.0.1:8443"
+"""Where it says that the one by HTTPS is, whose data folder is `secure`."""
 
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\]\(([^)\s]+)\)")

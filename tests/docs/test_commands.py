@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from rightsmanager.cli import rightsmanager
 from rightsmanager.cli.serve import announce, serve
 from rightsmanager.settings import Settings
-from tests.docs.documents import DOCUMENTS, ROOT, SERVER, Command, commands
+from tests.docs.documents import DOCUMENTS, ROOT, SECURE, SERVER, Command, commands
 
 if TYPE_CHECKING:
     from tests.docs.conftest import Running
@@ -27,9 +27,18 @@ Trial = Callable[[Command, str], str | None]
 @pytest.mark.usefixtures("workplace")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
 def test_the_commands_of_a_document_do_what_it_says(
-    document: Path, server: "Running", monkeypatch: pytest.MonkeyPatch
+    document: Path,
+    server: "Running",
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
-    for command in commands(document):
+    secured = SECURE
+    if SECURE in document.read_text():
+        secure: Running = request.getfixturevalue("secure")
+        secured = secure.url
+        Path("secure").symlink_to(secure.data)
+    for shown in commands(document):
+        command = Command(shown.line.replace(SECURE, secured), shown.output)
         with monkeypatch.context() as patch:
             for name, value in command.environment.items():
                 patch.setenv(name, value)

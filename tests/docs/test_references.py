@@ -48,7 +48,7 @@ PLAIN_SETTINGS = set(Settings.model_fields) - set(SECTIONS)
 VARIABLES = {FILE_VARIABLE, PASSPHRASE_VARIABLE, "RIGHTSMANAGER_DATA"} | {
     "RIGHTSMANAGER_" + name.replace(".", "__").upper() for name in SETTINGS | PLAIN_SETTINGS
 }
-FILE_ENDINGS = {"asmx", "bin", "chain", "db", "key", "pub", "toml"}
+FILE_ENDINGS = {"asmx", "bin", "chain", "db", "key", "pem", "pub", "toml"}
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
 

@@ -70,7 +70,7 @@ def test_a_browsers_preflight_is_answered(call: Caller) -> None:
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert (
         answer.headers["Access-Control-Allow-Headers"]
-        == "content-type, soapaction, content-type,x-token"
+        == "content-type, soapaction, authorization, content-type,x-token"
     )
     assert answer.headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS, POST"
     assert answer.headers["Access-Control-Max-Age"] == "86400"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -13,7 +13,7 @@ from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device.calling import Caller
 from rightsmanager.device.domains import DomainStore
-from rightsmanager.device.http import post
+from rightsmanager.device.http import Post, post, post_trusting
 from rightsmanager.device.identity import ServerKeys, load_device, load_server_keys
 from rightsmanager.device.journal import Journal, open_journal
 from rightsmanager.device.licenses import LicenseStore, Shelf
@@ -23,6 +23,9 @@ from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.wire import AccountId
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_POST: Final = f"{__name__}.post"
+"""Under which name a command's context knows how servers are reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Player:
     journal: Journal
     now: int
     """Unix seconds."""
+    post: Post = post
+    """How servers are reached."""
 
     @property
     def licenses(self) -> LicenseStore:
@@ -55,7 +60,7 @@ class Player:
     def caller(self) -> Caller:
         """Asks its server, over the network and with the system's randomness."""
         opening = self.shelf.with_roots()
-        return Caller(opening, self.server, self.now, system_random, post)
+        return Caller(opening, self.server, self.now, system_random, self.post)
 
 
 def player_of(folder: Path) -> Player:
@@ -69,8 +74,9 @@ def player_of(folder: Path) -> Player:
         domains=DomainStore(folder).private_keys(),
     )
     journal = open_journal(folder)
-    click.get_current_context().call_on_close(journal.close)
-    return Player(folder, opening, server, journal, int(time.time()))
+    context = click.get_current_context()
+    context.call_on_close(journal.close)
+    return Player(folder, opening, server, journal, int(time.time()), context.meta.get(_POST, post))
 
 
 def device_option(command: Command) -> Command:
@@ -85,10 +91,21 @@ def device_option(command: Command) -> Command:
 
 
 def url_option(command: Command) -> Command:
-    """Add `--url`, the server's."""
-    return click.option("--url", required=True, help="The server's URL, with whatever query.")(
-        command
+    """Add `--url`, the server's, and `--cafile`, which says what it may prove itself by."""
+    url = click.option("--url", required=True, help="The server's URL, with whatever query.")
+    cafile = click.option(
+        "--cafile",
+        metavar="FILE",
+        expose_value=False,
+        callback=_trust,
+        help="Certificates, PEM, that an https server may prove itself by.",
     )
+    return url(cafile(command))
+
+
+def _trust(context: click.Context, _parameter: click.Parameter, file: str | None) -> None:
+    if file is not None:
+        context.meta[_POST] = post_trusting(Path(file))
 
 
 def account_option(command: Command) -> Command:
