@@ -3,12 +3,13 @@
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from rightsmanager.cli import main
 from rightsmanager.keyring.files import KeyFiles
@@ -33,7 +34,7 @@ Run = Callable[..., Ran]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     def one(*arguments: str, stdin: str = "") -> Ran:
         monkeypatch.setattr(sys, "argv", ["rightsmanager", *arguments])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
@@ -42,7 +43,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         told = capsys.readouterr()
         return Ran(int(ended.value.code or 0), told.out, told.err)
 
-    return one
+    yield one
+    # `serve` sends the log to a standard error that ends with the test.
+    structlog.reset_defaults()
 
 
 @pytest.fixture
