@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "domain": "rightsmanager.cli.domain:domain",
     "metering": "rightsmanager.cli.metering:metering",
     "purge": "rightsmanager.cli.purge:purge",
+    "streams": "rightsmanager.cli.streams:streams",
+    "ledger": "rightsmanager.cli.ledger:ledger",
     "revoke": "rightsmanager.cli.revocation:revoke",
     "unrevoke": "rightsmanager.cli.revocation:unrevoke",
     "revocations": "rightsmanager.cli.revocation:revocations",

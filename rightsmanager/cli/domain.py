@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from rightsmanager.app import domain_authority, open_keyring
+from rightsmanager.cli.device_parameter import DeviceParameter
 from rightsmanager.cli.options import (
     GuidParameter,
     data_option,
@@ -17,13 +18,11 @@ from rightsmanager.cli.options import (
 )
 from rightsmanager.cli.printing import print_table
 from rightsmanager.crypto.random import system_random
-from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.wire import AccountId
 from rightsmanager.services.domain_accounts import (
     DomainAdministration,
     account_facts,
     details_facts,
-    parse_device,
 )
 from rightsmanager.settings import passphrase
 from rightsmanager.store.domains import Account
@@ -51,21 +50,6 @@ _MEMBER_COLUMNS: Final = {
     "revision": "revision",
     "ended_at": "ended",
 }
-
-
-class DeviceParameter(click.ParamType[str]):
-    """A device by the SHA-256 of its signing key."""
-
-    name = "device"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return it in base64; click shows what is wrong."""
-        try:
-            return parse_device(str(value))
-        except InvalidMessage as error:
-            self.fail(error.text, param, ctx)
 
 
 _account: Final = click.argument("account", type=GuidParameter(AccountId))

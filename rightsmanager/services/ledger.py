@@ -9,13 +9,15 @@
 A device must ask again for a KID of which it has no licence that is issued or acknowledged.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from rightsmanager.policy.grants import Grant
-from rightsmanager.protocol.wire import TransactionId
-from rightsmanager.store.ledger import LedgerEntry, LicenseState
-from rightsmanager.store.queries import IssuedLicense, Transaction
+from rightsmanager.protocol.wire import Kid, TransactionId, encode_base64
+from rightsmanager.store.ledger import DeletedKid, LedgerEntry, LicenseState
+from rightsmanager.store.queries import IssuedLicense, Store, Transaction
 
 USABLE: Final = frozenset({LicenseState.ISSUED, LicenseState.ACKNOWLEDGED})
 """The states of a licence that a device still has, as far as the server knows."""
@@ -46,3 +48,58 @@ def record_persistent(
 def must_ask_again(entries: Iterable[LedgerEntry], now: int) -> bool:
     """Return whether a device whose licences of a KID these are has to ask for another one."""
     return all(entry.state(now) not in USABLE for entry in entries)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReader:
+    """Answers what a device has."""
+
+    store: Store
+    clock: Callable[[], int]
+
+    def find(self, device: str) -> dict[str, Any]:
+        """Return what is known of a device's persistent licences, ready for JSON."""
+        now = self.clock()
+        with self.store.reading() as found:
+            entries, deleted = found.find_ledger(device), found.find_deleted_kids(device)
+        return {
+            "device": device,
+            "licenses": [_entry_facts(entry, now) for entry in entries],
+            "unknown": [_deleted_facts(each) for each in deleted if not each.issued],
+        }
+
+    def ask(self, device: str, kid: Kid) -> dict[str, Any]:
+        """Return whether a device must ask again for a KID, and its licences, ready for JSON."""
+        now = self.clock()
+        with self.store.reading() as found:
+            entries = [entry for entry in found.find_ledger(device) if entry.kid == kid]
+        return {
+            "device": device,
+            "kid": kid.text,
+            "must_ask_again": must_ask_again(entries, now),
+            "licenses": [_entry_facts(entry, now) for entry in entries],
+        }
+
+
+def _entry_facts(entry: LedgerEntry, now: int) -> dict[str, Any]:
+    return {
+        "kid": entry.kid.text,
+        "state": entry.state(now).value,
+        "license_id": encode_base64(entry.license_id),
+        "issued_at": _date(entry.issued_at),
+        "expires_at": _date(entry.expires_at),
+        "deleted_at": _date(entry.deleted_at),
+        "result": None if entry.result is None else f"0x{entry.result:08x}",
+    }
+
+
+def _deleted_facts(deleted: DeletedKid) -> dict[str, Any]:
+    return {
+        "kid": deleted.kid.text,
+        "session_id": deleted.session_id.text,
+        "deleted_at": _date(deleted.deleted_at),
+    }
+
+
+def _date(seconds: int | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
