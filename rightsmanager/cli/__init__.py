@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "keys": "rightsmanager.cli.keys:keys",
     "database": "rightsmanager.cli.database:database",
     "content": "rightsmanager.cli.content:content",
+    "header": "rightsmanager.cli.header:header",
     "device": "rightsmanager.cli.device:device",
     "domain": "rightsmanager.cli.domain:domain",
     "metering": "rightsmanager.cli.metering:metering",

@@ -11,7 +11,14 @@ from rightsmanager.crypto.random import Rng, seeded_random, system_random
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.keyring.files import PRIVATE_MODE, KeyFiles
 from rightsmanager.protocol.wire import Guid, Kid
-from rightsmanager.settings import Settings, default_settings, find_file, load, passphrase
+from rightsmanager.settings import (
+    DATABASE_FILE,
+    Settings,
+    default_settings,
+    find_file,
+    load,
+    passphrase,
+)
 from rightsmanager.store.queries import Store, open_store
 from rightsmanager.store.schema import upgrade
 
@@ -48,6 +55,11 @@ def store_of(settings: Settings) -> Store:
     store = open_store(settings.effective_database_url)
     click.get_current_context().call_on_close(store.close)
     return store
+
+
+def has_store(settings: Settings) -> bool:
+    """Return whether there is a database, or at least somebody said where one is."""
+    return bool(settings.database_url) or (settings.data / DATABASE_FILE).is_file()
 
 
 def made_store_of(settings: Settings) -> Store:

@@ -11,7 +11,14 @@ import click
 from rich.text import Text
 from rich.tree import Tree
 
-from rightsmanager.cli.options import data_option, json_option, key_files, settings_of, store_of
+from rightsmanager.cli.options import (
+    data_option,
+    has_store,
+    json_option,
+    key_files,
+    settings_of,
+    store_of,
+)
 from rightsmanager.cli.printing import print_tree, printable
 from rightsmanager.crypto import p256, pem
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED
@@ -22,7 +29,7 @@ from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.keyring.files import KeyFiles, read_file
 from rightsmanager.keyring.identities import METERING, ROOT, WMRMSERVER
 from rightsmanager.protocol.wire import Kid, decode_base64
-from rightsmanager.settings import DATABASE_FILE, Settings
+from rightsmanager.settings import Settings
 from rightsmanager.show import Check, Context, Description, Outcome, as_json, describe
 
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -154,7 +161,7 @@ def _context(data: Path, folder: Path | None, *, show_keys: bool) -> Context:
 
 def _is_stored(settings: Settings) -> Callable[[Kid], bool]:
     """Return what tells whether the data folder's store has a content key for a KID."""
-    if not settings.database_url and not (settings.data / DATABASE_FILE).is_file():
+    if not has_store(settings):
         return lambda _: False
     store = store_of(settings)
 

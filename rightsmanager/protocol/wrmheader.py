@@ -179,6 +179,16 @@ def canonical_header(header: Header) -> str:
     return "".join(pieces)
 
 
+def parse_custom_attributes(xml: str) -> str:
+    """Return CUSTOMATTRIBUTES with this XML in it, as headers have it; raises InvalidMessage."""
+    text = f'<CUSTOMATTRIBUTES xmlns="">{xml}</CUSTOMATTRIBUTES>'
+    try:
+        element = parse_xml(text.encode(), "CUSTOMATTRIBUTES")
+    except UnicodeEncodeError:
+        raise InvalidMessage("CUSTOMATTRIBUTES has characters that are no Unicode text") from None
+    return _standing_alone(element) or ""
+
+
 def checksum(algid: Algid | None, content_key: bytes, kid: Kid) -> bytes | None:
     """Return the CHECKSUM of a content key of 16 bytes: 8 for AESCTR, 7 for COCKTAIL, else none."""
     match algid:
