@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from operator import methodcaller
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQue
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
 from rightsmanager.store.sessions import SESSION_STATEMENTS, SessionQueries
 from rightsmanager.store.sources import SOURCE_STATEMENTS, SourceQueries
-from rightsmanager.store.sqlite import patient_cursor
+from rightsmanager.store.sqlite import fold_log, patient_cursor
 from rightsmanager.store.statements import (
     Clause,
     compile_statement,
@@ -38,6 +39,9 @@ from rightsmanager.store.statements import (
 )
 from rightsmanager.store.streams import STREAM_STATEMENTS, StreamQueries
 from rightsmanager.store.tables import CONTENT_KEYS, LICENSES
+
+FOLD_EVERY: Final = 500
+"""After how many transactions of this process SQLite's log is folded into the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,8 @@ class Store:
         self._begin = _BEGIN[engine.dialect.name]
         self._make_cursor = _CURSORS[engine.dialect.name]
         self._durable, self._usual = _DURABLE[engine.dialect.name]
+        self._fold = _FOLD[engine.dialect.name]
+        self._committed = count(1)
         self._thread = threading.local()
 
     @contextmanager
@@ -161,6 +167,8 @@ class Store:
             cursor.connection.commit()
             if durable and self._usual:
                 cursor.execute(self._usual)
+            if next(self._committed) % FOLD_EVERY == 0:
+                self._fold(cursor)
         except self._failures as error:
             self._forget()
             raise InternalError(f"the store failed: {type(error).__name__}") from error
@@ -246,6 +254,11 @@ _CURSORS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "postgresql": methodcaller("cursor"),
 }
 """What makes a connection's cursor."""
+_FOLD: Final[Mapping[str, Callable[[Any], None]]] = {
+    "sqlite": fold_log,
+    "postgresql": lambda _: None,
+}
+"""What is done after so many transactions."""
 _BEGIN: Final = {
     # It would fail if it had to become a writing one halfway.
     "sqlite": "BEGIN IMMEDIATE",

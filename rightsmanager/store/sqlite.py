@@ -1,16 +1,26 @@
-"""SQLite's driver with patience of its own: whoever finds the database busy soon asks again.
+"""SQLite as several busy processes need it.
 
-SQLite itself would sleep 1, 2, 5, 10, … ms, and another process has written its licence within a
-tenth of one: of two busy workers one would sleep for much of the time.
+Whoever finds the database busy soon asks again. SQLite itself would sleep 1, 2, 5, 10, … ms, and
+another process has written its licence within a tenth of one: of two busy workers one would sleep
+for much of the time.
+
+The log is folded into the database by whoever has written often, with all other writers held up.
+SQLite itself does so at each commit once the log is long, and lets others write meanwhile: under
+load it would never be done, and wait for the disk twice for each few licences.
 """
 
 import sqlite3
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 FIRST_PAUSE: Final = 0.0001
 """In seconds; each pause is half as long again as the one before."""
 LONGEST_PAUSE: Final = 0.01
+LONGEST_LOG: Final = 10_000
+"""At how many pages SQLite folds it all the same."""
+FOLD_MILLISECONDS: Final = 100
+"""How long folding waits for those who read the log; it is left for the next time then."""
 _PRIMARY: Final = 0xFF
 """The part of an error code that says what kind it is."""
 
@@ -19,6 +29,7 @@ def patient_cursor(connection: sqlite3.Connection) -> "PatientCursor":
     """Return a cursor that waits as long as the connection did, which itself waits no more."""
     (milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute("PRAGMA busy_timeout=0")
+    connection.execute(f"PRAGMA wal_autocheckpoint={LONGEST_LOG}")
     cursor = PatientCursor(connection)
     cursor.patience = milliseconds / 1000
     return cursor
@@ -50,6 +61,15 @@ class PatientCursor(sqlite3.Cursor):
             except sqlite3.OperationalError as error:
                 if not _is_busy(error) or time.monotonic() > until:
                     raise
+
+
+def fold_log(cursor: PatientCursor) -> None:
+    """Write what the log holds into the database and begin it anew, if nobody is in the way."""
+    # What is wrong with the disk, the next commit will say: what was written is in the log.
+    with suppress(sqlite3.OperationalError):
+        cursor.execute(f"PRAGMA busy_timeout={FOLD_MILLISECONDS}").fetchall()
+        cursor.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+    cursor.execute("PRAGMA busy_timeout=0").fetchall()
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from rightsmanager.store.sqlite import FIRST_PAUSE, LONGEST_PAUSE, PatientCursor, patient_cursor
+from rightsmanager.store.sqlite import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    PatientCursor,
+    fold_log,
+    patient_cursor,
+)
 
 SECONDS = 0.25
 INSERT = "INSERT INTO a VALUES (1)"
@@ -96,3 +102,27 @@ def test_it_may_fail_otherwise_at_last(
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         cursor.execute(INSERT)
     assert len(passing.pauses) == 1
+
+
+def test_the_log_is_folded_and_begun_anew(
+    cursor: PatientCursor, other: sqlite3.Connection, tmp_path: Path
+) -> None:
+    other.execute(INSERT)
+    other.commit()
+    fold_log(cursor)
+    log = tmp_path / "file-wal"
+    before = log.stat().st_size
+    other.execute(INSERT)
+    assert log.stat().st_size == before
+    assert cursor.execute("SELECT count(*) FROM a").fetchall() == [(2,)]
+
+
+def test_a_log_that_others_write_to_is_left_as_it_is(
+    cursor: PatientCursor, other: sqlite3.Connection, passing: Passing
+) -> None:
+    other.execute(INSERT)
+    fold_log(cursor)
+    other.commit()
+    assert cursor.execute("SELECT count(*) FROM a").fetchall() == [(1,)]
+    assert cursor.execute("PRAGMA busy_timeout").fetchall() == [(0,)]
+    assert passing.pauses == []
