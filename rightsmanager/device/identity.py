@@ -7,6 +7,7 @@ wmrmserver.pub          x(32), y(32): what challenges are encrypted to
 root.pub                x(32), y(32): what the server's chain must end in
 """
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Final, TypeVar
 from rightsmanager.crypto import p256, pem
 from rightsmanager.errors import InternalError, Refusal
 from rightsmanager.protocol.bcert import Chain, parse_chain
+from rightsmanager.protocol.wire import encode_base64
 
 CHAIN_FILE: Final = "certificate-chain.bin"
 SIGNING_FILE: Final = "signing.key"
@@ -33,6 +35,11 @@ class Device:
     chain: Chain
     signing_key: p256.PrivateKey = field(repr=False)
     encryption_key: p256.PrivateKey = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """How servers name it: base64 of the SHA-256 of its signing key."""
+        return encode_base64(hashlib.sha256(self.signing_key.public.raw).digest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,12 @@
 device.db     every change is one transaction, on the disk when it ends; several processes may use
               it at once
 
-first_plays   when a licence was first played, by its rights id; kept if the licence has a term that
-              begins with its first play
+first_plays          when a persistent licence was first played, by its rights id
+usage                what was done with content keys and is in no transaction yet, by metering id
+transactions         the one report of a metering id that the server has not answered yet
+transaction_usage    what that report says; nothing changes it until it is answered
+sessions             playbacks under secure stop that the server has not accepted yet
+deletions            licences that were deleted, and under which session the server is told so
 """
 
 import os
@@ -26,6 +30,40 @@ CREATE TABLE IF NOT EXISTS first_plays (
     rights_id BLOB PRIMARY KEY,
     played_at INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS usage (
+    mid BLOB NOT NULL,
+    kid BLOB NOT NULL,
+    action TEXT NOT NULL,
+    value INTEGER NOT NULL CHECK (value > 0),
+    PRIMARY KEY (mid, kid, action)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS transactions (
+    mid BLOB PRIMARY KEY,
+    transaction_id BLOB NOT NULL UNIQUE,
+    partial INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS transaction_usage (
+    transaction_id BLOB NOT NULL,
+    kid BLOB NOT NULL,
+    action TEXT NOT NULL,
+    value INTEGER NOT NULL CHECK (value > 0),
+    PRIMARY KEY (transaction_id, kid, action)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sessions (
+    session_id BLOB PRIMARY KEY,
+    mid BLOB NOT NULL,
+    kid BLOB NOT NULL,
+    started_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    stopped INTEGER NOT NULL,
+    proof_key BLOB
+) STRICT;
+CREATE TABLE IF NOT EXISTS deletions (
+    session_id BLOB NOT NULL,
+    kid BLOB NOT NULL,
+    rights_id BLOB NOT NULL,
+    PRIMARY KEY (session_id, kid, rights_id)
+) STRICT, WITHOUT ROWID;
 """
 
 

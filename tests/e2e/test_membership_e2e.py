@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from rightsmanager.cli import rightsmanager
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import (
     DomainRequired,
@@ -17,6 +21,7 @@ from rightsmanager.errors import (
 )
 from rightsmanager.protocol.wire import AccountId
 from tests.e2e.devices import CommandedDevice, make_device, text
+from tests.e2e.losing import losing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +53,12 @@ def copy_of(device: CommandedDevice, folder: Path) -> CommandedDevice:
     return CommandedDevice(folder)
 
 
+def bound_at(url: str, account: str) -> str:
+    return f"{url}?cfg=(persist:true,accountid:{account})"
+
+
 def bound(server: Server, account: str) -> str:
-    return f"{server.url}?cfg=(persist:true,accountid:{account})"
+    return bound_at(server.url, account)
 
 
 def test_a_device_joins_and_lists_its_domain(
@@ -157,3 +166,70 @@ def test_who_left_elsewhere_is_told_and_keeps_its_keys(
 def test_another_service_is_refused(server: Server, one: CommandedDevice, account: str) -> None:
     with pytest.raises(ServiceSpecific, match=f"expected that of this service, {SERVICE}"):
         one.run("join", "--url", server.url, "--account", account, "--service", text(KID))
+
+
+Operate = Callable[..., Any]
+"""Runs `rightsmanager domain`; returns what it printed as JSON."""
+
+
+@pytest.fixture
+def operate(server: Server) -> Operate:
+    def run(name: str, *arguments: str) -> Any:  # noqa: ANN401 -- JSON of any shape
+        command = ["domain", name, "--data", str(server.data), "--json", *arguments]
+        ran = CliRunner().invoke(rightsmanager, command, env=server.environment)
+        assert ran.exit_code == 0, ran.output
+        return json.loads(ran.stdout)
+
+    return run
+
+
+def test_who_stays_renews_by_itself_and_who_was_removed_keeps_what_it_has(
+    server: Server,
+    one: CommandedDevice,
+    two: CommandedDevice,
+    account: str,
+    tmp_path: Path,
+    *,
+    operate: Operate,
+    test_keys: dict[str, str],
+) -> None:
+    acquire = ("acquire", "--url", bound(server, account), "--account", account, "--kid", KID)
+    for device in (one, two):
+        device.run("join", "--url", server.url, "--account", account)
+        device.run(*acquire)
+    old, new = tmp_path / "old.xmr", tmp_path / "new.xmr"
+    one.run("export", KID, str(old))
+    operate("remove", account, two.json("show")["device"])
+    one.run(*acquire)
+    assert one.json("domains")[0]["revisions"] == [2, 1]
+    one.run("export", KID, str(new))
+    for file in (old, new):
+        assert one.json("open", str(file))["content_key"] == test_keys[KID]
+    gone = two.invoke(*acquire)
+    assert isinstance(gone.exception, NotADomainMember)
+    assert "the device keeps its keys of the domain" in str(gone.exception)
+    assert two.json("open", str(old))["content_key"] == test_keys[KID]
+    with pytest.raises(InvalidMessage, match="at revision 2, whose key the device does not have"):
+        two.run("open", str(new))
+    with pytest.raises(NotADomainMember):
+        two.run("join", "--url", server.url, "--account", account)
+
+
+def test_a_renewal_by_hand_costs_one_more_join(
+    server: Server, one: CommandedDevice, account: str, operate: Operate
+) -> None:
+    asked: list[str] = []
+
+    def note(operation: str) -> bool:
+        asked.append(operation)
+        return False
+
+    one.run("join", "--url", server.url, "--account", account)
+    for _ in range(2):
+        operate("renew", account)
+    with losing(server.url, note) as url:
+        for _ in range(2):
+            one.run("acquire", "--url", bound_at(url, account), "--account", account, "--kid", KID)
+    # It joins where the fault says, which is not through this network.
+    assert asked == ["AcquireLicense"] * 3
+    assert one.json("domains")[0]["revisions"] == [3, 2, 1]

@@ -11,6 +11,7 @@ from rightsmanager.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
     "new": "rightsmanager.cli.device.new:new",
+    "show": "rightsmanager.cli.device.show:show",
     "acquire": "rightsmanager.cli.device.acquire:acquire_",
     "licenses": "rightsmanager.cli.device.licenses:licenses",
     "open": "rightsmanager.cli.device.licenses:open_",
@@ -19,6 +20,10 @@ COMMANDS: Final = {
     "join": "rightsmanager.cli.device.domains:join_",
     "leave": "rightsmanager.cli.device.domains:leave_",
     "domains": "rightsmanager.cli.device.domains:domains",
+    "play": "rightsmanager.cli.device.play:play",
+    "meter": "rightsmanager.cli.device.reports:meter",
+    "stop": "rightsmanager.cli.device.reports:stop",
+    "delete": "rightsmanager.cli.device.reports:delete",
 }
 """Where each command is, in the order in which help lists them."""
 

@@ -1,0 +1,116 @@
+"""ProcessDeleteLicenseData from the client's side: licences are deleted, and the server told.
+
+What is to be deleted is in the journal before anything is; its messages stay there until a reply
+with their session id came. A licence that is got again meanwhile is another one and stays.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rightsmanager.crypto.random import Rng
+from rightsmanager.device.calling import Caller
+from rightsmanager.device.journal import Journal
+from rightsmanager.device.licenses import LicenseStore
+from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.protocol.delete_license import (
+    FORM,
+    MAX_KIDS,
+    open_delete_license_response,
+    seal_delete_license,
+)
+from rightsmanager.protocol.wire import GUID_LENGTH, Kid, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What one message tells."""
+
+    session_id: SessionId
+    kids: tuple[Kid, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionStore:
+    """The deletions in a journal that no server knows of yet."""
+
+    journal: Journal
+    licenses: LicenseStore
+    max_kids: int = MAX_KIDS
+    """How many KIDs one message may name."""
+
+    def delete(self, kids: Sequence[Kid], rng: Rng) -> None:
+        """Delete all licences for the KIDs, to be told later.
+
+        Raises InternalError, before anything is deleted, where there is none for one of them and
+        none was deleted of late.
+        """
+        self.finish()
+        told_later = {kid for each in self.find_all() for kid in each.kids}
+        wanted = {kid: self._rights_ids(kid) for kid in dict.fromkeys(kids)}
+        for kid, rights_ids in wanted.items():
+            if not rights_ids and kid not in told_later:
+                raise InternalError(f"the device has no licence for KID {kid.text}")
+        self._record([kid for kid, rights_ids in wanted.items() if rights_ids], wanted, rng)
+        self.finish()
+
+    def _rights_ids(self, kid: Kid) -> list[bytes]:
+        return [each.license.rights_id for each in self.licenses.find(kid)]
+
+    def _record(
+        self, kids: Sequence[Kid], rights_ids: Mapping[Kid, Sequence[bytes]], rng: Rng
+    ) -> None:
+        with self.journal.transaction() as connection:
+            for at in range(0, len(kids), self.max_kids):
+                session_id = rng(GUID_LENGTH)
+                connection.executemany(
+                    "INSERT INTO deletions VALUES (?, ?, ?)",
+                    [
+                        (session_id, kid.raw, rights_id)
+                        for kid in kids[at : at + self.max_kids]
+                        for rights_id in rights_ids[kid]
+                    ],
+                )
+
+    def finish(self) -> None:
+        """Delete what should be deleted already, where a process did not come to it."""
+        with self.journal.transaction() as connection:
+            rows = connection.execute("SELECT kid, rights_id FROM deletions").fetchall()
+        for kid, rights_id in rows:
+            self.licenses.remove(Kid(kid), rights_id)
+
+    def find_all(self) -> tuple[Deletion, ...]:
+        """Return what is to be told."""
+        kids: dict[bytes, dict[Kid, None]] = {}
+        with self.journal.transaction() as connection:
+            for session_id, kid in connection.execute(
+                "SELECT session_id, kid FROM deletions ORDER BY session_id, kid"
+            ):
+                kids.setdefault(session_id, {})[Kid(kid)] = None
+        return tuple(Deletion(SessionId(each), tuple(found)) for each, found in kids.items())
+
+    def clear(self, deletion: Deletion) -> None:
+        """Keep a deletion no longer: the server knows of it."""
+        with self.journal.transaction() as connection:
+            connection.execute(
+                "DELETE FROM deletions WHERE session_id = ?", (deletion.session_id.raw,)
+            )
+
+
+def report_deletions(url: str, caller: Caller, store: DeletionStore) -> Iterator[Deletion]:
+    """Tell the server what was deleted, and give each message once it was answered.
+
+    Raises the Refusal that a fault says, InvalidMessage for a reply with another session id, and
+    InternalError where there is no reply; what was not answered is sent again the next time.
+    """
+    store.finish()
+    for deletion in store.find_all():
+        body = seal_delete_license(
+            deletion.session_id, deletion.kids, caller.asking(), caller.sealing()
+        )
+        answered = open_delete_license_response(caller.call(url, FORM, body))
+        if answered != deletion.session_id:
+            raise InvalidMessage(
+                f"the reply is to SessionID {answered.text}, expected {deletion.session_id.text}"
+            )
+        store.clear(deletion)
+        yield deletion

@@ -1,0 +1,143 @@
+"""ProcessSecureStopData from the client's side: playbacks under secure stop, until accepted.
+
+A message proves one session, so each whose licence brought a key of secure stop 2 is in a message
+of its own, together with as many others as fit.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+from rightsmanager.device.calling import Caller
+from rightsmanager.device.journal import Journal
+from rightsmanager.device.metering import MeteringCertificates, report_url
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.metering import MeteringCertificate
+from rightsmanager.protocol.secure_stop import (
+    FORM,
+    MAX_SESSIONS,
+    SecureStopResponse,
+    Session,
+    build_proof,
+    open_secure_stop_response,
+    seal_secure_stop,
+)
+from rightsmanager.protocol.wire import Kid, Mid, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSession:
+    """A session that no server has accepted yet."""
+
+    session: Session
+    proof_key: bytes | None = field(repr=False)
+    """16 bytes; None where the licence brought none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one message reports."""
+
+    sessions: tuple[KeptSession, ...]
+    proven: KeptSession | None
+    """The one of them that it proves."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStore:
+    """The sessions in a journal."""
+
+    journal: Journal
+
+    def mids(self) -> tuple[Mid, ...]:
+        """Return the metering ids that there are sessions to report for."""
+        with self.journal.transaction() as connection:
+            rows = connection.execute("SELECT DISTINCT mid FROM sessions ORDER BY mid").fetchall()
+        return tuple(Mid(mid) for (mid,) in rows)
+
+    def find(self, mid: Mid) -> tuple[KeptSession, ...]:
+        """Return the sessions of a metering id, the oldest first."""
+        with self.journal.transaction() as connection:
+            rows = connection.execute(
+                "SELECT session_id, kid, started_at, updated_at, stopped, proof_key FROM sessions "
+                "WHERE mid = ? ORDER BY started_at, rowid",
+                (mid.raw,),
+            ).fetchall()
+        return tuple(
+            KeptSession(
+                Session(SessionId(row[0]), Kid(row[1]), row[2], row[3], bool(row[4])), row[5]
+            )
+            for row in rows
+        )
+
+    def clear(self, sessions: Sequence[Session]) -> None:
+        """Keep no longer what was accepted, unless it has changed since it was reported."""
+        with self.journal.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM sessions WHERE session_id = ? AND updated_at = ? AND stopped = ?",
+                [(each.session_id.raw, each.update_time, each.stopped) for each in sessions],
+            )
+
+
+def report_sessions(
+    mid: Mid,
+    url: str | None,
+    caller: Caller,
+    certificates: MeteringCertificates,
+    store: SessionStore,
+) -> Iterator[tuple[Message, SecureStopResponse]]:
+    """Report the sessions of a metering id, and give each message once it was answered.
+
+    Raises the Refusal that a fault says, InvalidMessage for a reply that does not pass every check,
+    and InternalError where there is no reply; what was not accepted is sent again the next time.
+    """
+    certificate = certificates.obtain(mid, url, caller)
+    for message in messages(store.find(mid)):
+        answer = process_secure_stop_data(
+            report_url(url, certificate), message, certificate, caller
+        )
+        accepted = set(answer.accepted)
+        sessions = [each.session for each in message.sessions]
+        store.clear([each for each in sessions if each.session_id in accepted])
+        yield message, answer
+
+
+def messages(kept: Sequence[KeptSession], max_sessions: int = MAX_SESSIONS) -> Iterator[Message]:
+    """Give the messages that report the sessions, at most so many in each, at least 2."""
+    provable = [each for each in kept if each.proof_key is not None]
+    others = [each for each in kept if each.proof_key is None]
+    size = max_sessions - 1
+    parts = [others[at : at + size] for at in range(0, len(others), size)]
+    for part, proven in zip_longest(parts, provable):
+        yield Message((*(part or ()), *((proven,) if proven else ())), proven)
+
+
+def process_secure_stop_data(
+    url: str, message: Message, certificate: MeteringCertificate, caller: Caller
+) -> SecureStopResponse:
+    """Return which sessions the server accepted; raises what `report_sessions` raises."""
+    proven = message.proven
+    proof = (
+        None
+        if proven is None or proven.proof_key is None
+        else build_proof(proven.proof_key, proven.session)
+    )
+    sessions = [each.session for each in message.sessions]
+    body = seal_secure_stop(
+        certificate.mid, sessions, proof, caller.asking(), caller.sealing(certificate.key)
+    )
+    response, answered = open_secure_stop_response(caller.call(url, FORM, body))
+    caller.verify(answered)
+    _refuse_other(response, certificate.mid, sessions)
+    return response
+
+
+def _refuse_other(response: SecureStopResponse, mid: Mid, sessions: Sequence[Session]) -> None:
+    if response.mid != mid:
+        raise InvalidMessage(f"the reply is of MeteringID {response.mid.text}, expected {mid.text}")
+    reported = {each.session_id for each in sessions}
+    for session_id in response.accepted:
+        if session_id not in reported:
+            raise InvalidMessage(
+                f"the reply accepts SessionID {session_id.text}, which was not reported"
+            )
