@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from lxml import etree
 
+from rightsmanager.settings import Settings
+
 if TYPE_CHECKING:
     from tests.e2e.conftest import Client, Enrol, HeaderOf, Server, Start
 
@@ -123,15 +125,16 @@ def test_hostile_requests_leave_the_worker_alive_and_nothing_behind(
 
 
 def test_a_body_over_the_limit_is_refused_unread(alone: Server) -> None:
+    most = Settings().server.max_body
     head = b"POST /rightsmanager.asmx HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
     with socket.create_connection(("127.0.0.1", alone.port), timeout=30) as peer:
-        peer.sendall(head % (2**20 + 1))
+        peer.sendall(head % (most + 1))
         answer = b""
         while not answer.endswith(b"Envelope>"):
             answer += peer.recv(65536)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"<StatusCode>0x8004c601</StatusCode>" in answer
-    assert alone.post(bytes(2**20)).status == 500
+    assert alone.post(bytes(most)).status == 500
 
 
 @pytest.mark.parametrize(
