@@ -9,9 +9,10 @@ from typing import Any
 
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
-from rightsmanager.errors import InvalidMessage
+from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.explain import Defaults, Explanation, explain_form, parameter_rows
 from rightsmanager.http.address import Addressing
+from rightsmanager.http.admin import AdminDoor, AdminSettings
 from rightsmanager.http.cors import CrossOrigin
 from rightsmanager.http.explain import ExplainPages
 from rightsmanager.http.front import Front, FrontSettings
@@ -31,6 +32,7 @@ from rightsmanager.services.acknowledgement import AcknowledgementService
 from rightsmanager.services.content import ContentKeys
 from rightsmanager.services.delete_license import DeleteLicenseService
 from rightsmanager.services.domain import DomainService
+from rightsmanager.services.domain_accounts import DomainAdministration
 from rightsmanager.services.domain_authority import DomainAuthority, DomainTerms
 from rightsmanager.services.domain_binding import DomainBinder
 from rightsmanager.services.license import Clock, LicenseService
@@ -43,7 +45,7 @@ from rightsmanager.services.secure_stop import SecureStopService
 from rightsmanager.services.secure_stop_keys import SecureStopKeys
 from rightsmanager.services.signing import Signing
 from rightsmanager.services.streams import StreamSettings
-from rightsmanager.settings import KeyringSettings, Settings
+from rightsmanager.settings import KeyringSettings, Settings, refuse_admin_token
 from rightsmanager.soap import application, operations, samples, wsdl
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.queries import Store, open_store
@@ -184,7 +186,13 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
         "ProcessDeleteLicenseData": delete_license_service.process_delete_license_data,
     }
     services = {name: heard(name, answer, seam) for name, answer in answers.items()}
-    front = _front(settings, services, surroundings.clock, keyring.metering.mid)
+    front = _front(
+        settings,
+        services,
+        surroundings.clock,
+        keyring.metering.mid,
+        _admin(settings, DomainAdministration(store, authority, surroundings.clock)),
+    )
     return Server(front, store, keyring, services)
 
 
@@ -271,6 +279,7 @@ def _front(
     services: dict[str, application.ServiceOperation],
     clock: Clock,
     own_mid: Mid,
+    admin: Wsgi | None,
 ) -> Front:
     server = settings.server
     roles = frozenset(operations.Role(role) for role in server.roles)
@@ -293,7 +302,34 @@ def _front(
         body_limit=server.max_body,
         body_patience=float(server.timeout),
     )
-    return Front(SoapServer(application.build(services, roles)), pages, front)
+    return Front(SoapServer(application.build(services, roles)), pages, front, admin)
+
+
+def _admin(settings: Settings, administration: DomainAdministration) -> Wsgi | None:
+    """Return the admin API, None where it is switched off; raises InternalError without a token."""
+    if not settings.admin.is_on:
+        return None
+    # Only here: what it needs is as large as all the rest.
+    from rightsmanager.http.admin_api import build_api  # noqa: PLC0415
+
+    path = settings.admin.path
+    door = AdminSettings(path, admin_token(settings), float(settings.server.timeout))
+    return AdminDoor(build_api(administration, path, note_failure), door)
+
+
+def admin_token(settings: Settings) -> str:
+    """Return the token of the admin API; raises InternalError where its file has none."""
+    admin = settings.admin
+    if not admin.token_file:
+        return admin.token.get_secret_value()
+    try:
+        token = Path(admin.token_file).read_text("ascii").split("\n", 1)[0].strip()
+        refuse_admin_token(token)
+    except OSError as error:
+        raise InternalError(f"admin.token_file cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InternalError(f"admin.token_file: {error}") from None
+    return token
 
 
 def _explain_pages(settings: Settings, clock: Clock, own_mid: Mid) -> ExplainPages:

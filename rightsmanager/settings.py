@@ -47,6 +47,7 @@ DATABASE_FILE: Final = "rightsmanager.db"
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _LAST_PORT: Final = 0xFFFF
+_ADMIN_TOKEN: Final = re.compile(r"[!-~]{16,256}")
 _TOKEN: Final = re.compile(r"[!-~]{1,256}")
 
 
@@ -202,6 +203,34 @@ class StreamsSettings(_Section):
     lifetime: Annotated[int, Field(ge=1, le=0xFFFFFFFF)] = 12 * 60 * 60
 
 
+class AdminSettings(_Section):
+    """The admin API, which is there where it has a token."""
+
+    token: SecretStr = SecretStr("")
+    token_file: str = ""
+    path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-]+)+$")] = "/admin"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is an admin API."""
+        return bool(self.token_file or self.token.get_secret_value())
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        token = self.token.get_secret_value()
+        if token and self.token_file:
+            raise ValueError("token and token_file are both set, expected one of them")
+        if token:
+            refuse_admin_token(token)
+        return self
+
+
+def refuse_admin_token(token: str) -> None:
+    """Refuse a token that is easy to guess or that no header can hold; raises ValueError."""
+    if not _ADMIN_TOKEN.fullmatch(token):
+        raise ValueError("token: expected 16 to 256 visible ASCII characters")
+
+
 class SeamSettings(_Section):
     """The operator's own logic."""
 
@@ -246,6 +275,7 @@ class Settings(BaseSettings):
     secure_stop: SecureStopSettings = SecureStopSettings()
     secure_delete: SecureDeleteSettings = SecureDeleteSettings()
     streams: StreamsSettings = StreamsSettings()
+    admin: AdminSettings = AdminSettings()
     seam: SeamSettings = SeamSettings()
     crypto: CryptoSettings = CryptoSettings()
     log: LogSettings = LogSettings()

@@ -42,7 +42,7 @@ _REVISION_COLUMNS: Final = {
     "certificate_digest": "certificate",
     "made_at": "made",
 }
-_MEMBER_COLUMNS: Final = {
+_DEVICE_COLUMNS: Final = {
     "device": "device",
     "name": "name",
     "state": "state",
@@ -90,7 +90,7 @@ def show(data: Path, account: AccountId, *, as_json: bool) -> None:
     click.echo()
     _print(_REVISION_COLUMNS, facts["revisions"])
     click.echo()
-    _print(_MEMBER_COLUMNS, facts["members"])
+    _print(_DEVICE_COLUMNS, facts["devices"])
 
 
 @domain.command()
@@ -139,7 +139,7 @@ def reopen(data: Path, account: AccountId, *, as_json: bool) -> None:
 @click.argument("limit", type=int)
 def limit(data: Path, account: AccountId, limit: int, *, as_json: bool) -> None:
     """Set how many members an ACCOUNT may have; those that there are stay."""
-    changed = _administration(data).change_limit(account, limit)
+    changed = _administration(data).change(account, limit=limit)
     _tell(changed, f"may have {limit} members", as_json=as_json)
 
 

@@ -107,21 +107,39 @@ class DomainAdministration:
                 raise Conflict(f"account {account_id.text} is there, expected a new one")
             return _expect(transaction.find_account(account_id), account_id)
 
-    def change_limit(self, account_id: AccountId, limit: int) -> Account:
-        """Set how many members an account may have; those that there are stay."""
-        _refuse_limit(limit)
+    def change(
+        self,
+        account_id: AccountId,
+        *,
+        friendly_name: str | None = None,
+        url: str | None = None,
+        limit: int | None = None,
+        closed: bool | None = None,
+    ) -> Account:
+        """Change what is given of an account; members over a new limit stay.
+
+        Certificates of revisions that there are keep their URL. Raises ServiceSpecific for a value
+        that is none, and Conflict where it is closed or open already.
+        """
         with self.store.transaction() as transaction:
             account = _take(transaction, account_id)
-            transaction.change_limit(account_id, limit)
-            return replace(account, limit=limit)
+            changed = replace(
+                account,
+                friendly_name=account.friendly_name if friendly_name is None else friendly_name,
+                url=account.url if url is None else url,
+                limit=account.limit if limit is None else limit,
+            )
+            refuse_values(changed.friendly_name, changed.url, changed.limit)
+            transaction.change_account(changed)
+            return changed if closed is None else self._close(transaction, changed, closed=closed)
 
     def close(self, account_id: AccountId) -> Account:
         """Close an account: no joins and no licences until it is open again; Conflict if it is."""
-        return self._set_closed(account_id, self.clock())
+        return self.change(account_id, closed=True)
 
     def reopen(self, account_id: AccountId) -> Account:
         """Open a closed account again with the members that it had; Conflict if it is open."""
-        return self._set_closed(account_id, None)
+        return self.change(account_id, closed=False)
 
     def renew(self, account_id: AccountId) -> Account:
         """Make the next revision of an account's domain: new licences need it."""
@@ -155,14 +173,13 @@ class DomainAdministration:
             transaction.record_member(account_id, left)
             return account
 
-    def _set_closed(self, account_id: AccountId, closed_at: int | None) -> Account:
-        with self.store.transaction() as transaction:
-            account = _take(transaction, account_id)
-            if (account.closed_at is None) == (closed_at is None):
-                state = "open" if closed_at is None else "closed"
-                raise Conflict(f"account {account_id.text} is {state}")
-            transaction.close_account(account_id, closed_at)
-            return replace(account, closed_at=closed_at)
+    def _close(self, transaction: Transaction, account: Account, *, closed: bool) -> Account:
+        if closed == (account.closed_at is not None):
+            state = "closed" if closed else "open"
+            raise Conflict(f"account {account.account_id.text} is {state}")
+        closed_at = self.clock() if closed else None
+        transaction.close_account(account.account_id, closed_at)
+        return replace(account, closed_at=closed_at)
 
 
 def account_facts(account: Account) -> Facts:
@@ -193,7 +210,7 @@ def details_facts(details: AccountDetails) -> Facts:
             }
             for each in details.revisions
         ],
-        "members": [_member_facts(member) for member in details.members],
+        "devices": [_member_facts(member) for member in details.members],
     }
 
 
@@ -245,10 +262,6 @@ def refuse_values(friendly_name: str, url: str, limit: int) -> None:
         raise ServiceSpecific(
             f"url is {url[:64]!r}, expected http:// or https:// and at most {URL_MOST} characters"
         )
-    _refuse_limit(limit)
-
-
-def _refuse_limit(limit: int) -> None:
     if not 0 <= limit <= LIMIT_MOST:
         raise ServiceSpecific(f"limit is {limit}, expected 0 to {LIMIT_MOST}")
 

@@ -98,9 +98,14 @@ class DomainQueries(Queries):
         """Record an account; return whether it is new, and leave one that is there alone."""
         return self._count("record account", _account_row(account)) == 1
 
-    def change_limit(self, account_id: AccountId, limit: int) -> None:
-        """Set how many members there may be; those that there are stay."""
-        self._run("change limit", {"key": account_id.raw, "member_limit": limit})
+    def change_account(self, account: Account) -> None:
+        """Set name, URL and limit of an account as they are given; its members stay."""
+        values = {
+            "friendly_name": account.friendly_name,
+            "url": account.url,
+            "member_limit": account.limit,
+        }
+        self._run("change account", {"key": account.account_id.raw, **values})
 
     def close_account(self, account_id: AccountId, now: int | None) -> None:
         """Close an account, or with None open it again."""
@@ -237,7 +242,11 @@ DOMAIN_STATEMENTS: Final[Mapping[str, Clause]] = {
         _ACCOUNT.created_at, _ACCOUNT.account_id
     ),
     "record account": lambda dialect: insert_once(DOMAIN_ACCOUNTS, dialect),
-    "change limit": lambda _: _CHANGE.values(member_limit=bindparam("member_limit")),
+    "change account": lambda _: _CHANGE.values(
+        friendly_name=bindparam("friendly_name"),
+        url=bindparam("url"),
+        member_limit=bindparam("member_limit"),
+    ),
     "close account": lambda _: _CHANGE.values(closed_at=bindparam("closed_at")),
     "take place": lambda _: _CHANGE.where(_ACCOUNT.members < _ACCOUNT.member_limit).values(
         members=_ACCOUNT.members + _ONE

@@ -121,13 +121,24 @@ def test_removing_a_member_renews(made: Domains, device: str) -> None:
     made.join(DEVICE)
     told = made("remove", "--", ACCOUNT.text, device)
     assert "revision 2, 0 of 5 members, open" in told.output
-    (member,) = made.facts()["members"]
+    (member,) = made.facts()["devices"]
     assert (member["device"], member["name"], member["state"]) == (DEVICE, "TV", "removed")
     assert "is no member" in made.refused("remove", "--", ACCOUNT.text, device)
     assert made.facts()["revision"] == 2
     assert "again" in made("allow", "--", ACCOUNT.text, device).output
-    assert made.facts()["members"][0]["state"] == "left"
+    assert made.facts()["devices"][0]["state"] == "left"
     assert "was not removed" in made.refused("allow", "--", ACCOUNT.text, device)
+
+
+def test_an_account_is_shown_as_tables(made: Domains) -> None:
+    made.join(DEVICE)
+    lines = [line.split() for line in made("show", ACCOUNT.text).output.splitlines()]
+    assert lines[0] == [
+        *("account", "friendly", "name", "members", "limit", "revision", "created", "closed")
+    ]
+    assert lines[1][:6] == [ACCOUNT.text, "Test", "domain", "1", "5", "1"]
+    assert lines[3] == ["service", "0345be98-f987-40e5-a4dd-0aa21a7f6897"]
+    assert lines[-1][:3] == [DEVICE, "TV", "member"]
 
 
 def test_the_limit_may_be_below_what_is_there(made: Domains) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from tests.docs.documents import ROOT
 
+ADMIN_TOKEN = "2b7d1f0c9a4e4f0fb6c8"
+
 
 @dataclass(frozen=True)
 class Running:
@@ -43,7 +45,7 @@ def _run(data: Path, *arguments: str) -> Iterator[Running]:
     with subprocess.Popen(
         [*command, "--data", str(data), "--bind", "127.0.0.1:0"],
         cwd=ROOT,
-        env=_environment(),
+        env={**_environment(), "RIGHTSMANAGER_ADMIN__TOKEN": ADMIN_TOKEN},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:

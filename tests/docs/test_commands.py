@@ -1,5 +1,6 @@
 """What the documentation shows is what happens."""
 
+import argparse
 import re
 import subprocess
 import sys
@@ -93,8 +94,23 @@ def _make(command: Command, _url: str) -> str | None:
     return command.output
 
 
+_CURL = argparse.ArgumentParser("curl", exit_on_error=False)
+_CURL.add_argument("-H", dest="headers", action="append", default=[])
+_CURL.add_argument("-X", dest="method")
+_CURL.add_argument("--json")
+_CURL.add_argument("url")
+
+
 def _curl(command: Command, url: str) -> str | None:
-    with urllib.request.urlopen(command.words[1].replace(SERVER, url)) as answer:  # noqa: S310
+    asked = _CURL.parse_args(command.words[1:])
+    headers = dict(header.split(": ", 1) for header in asked.headers)
+    body = None
+    if asked.json is not None:
+        body = asked.json.encode()
+        headers["Content-Type"] = "application/json"
+    target = asked.url.replace(SERVER, url)
+    request = urllib.request.Request(target, body, headers, method=asked.method)  # noqa: S310
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
         return str(answer.read().decode())
 
 

@@ -229,9 +229,9 @@ def test_the_whole_life_of_a_domain(
         family.join(device)
         family.acquire(device, KID)
     shown = operator("show", account.text)
-    assert [member["state"] for member in shown["members"]] == ["member"] * 2
-    removed = shown["members"][0]["device"]
-    names = {member["device"]: member["name"] for member in shown["members"]}
+    assert [member["state"] for member in shown["devices"]] == ["member"] * 2
+    removed = shown["devices"][0]["device"]
+    names = {member["device"]: member["name"] for member in shown["devices"]}
     out, other = (one, two) if names[removed] == "one" else (two, one)
     assert operator("remove", account.text, removed)["revision"] == 2
 
@@ -252,5 +252,5 @@ def test_the_whole_life_of_a_domain(
     family.acquire(out, OTHER_KID)
     out.run("leave", "--account", account.text)
     operator("close", account.text)
-    states = {member["state"] for member in operator("show", account.text)["members"]}
+    states = {member["state"] for member in operator("show", account.text)["devices"]}
     assert states == {"member", "left"}

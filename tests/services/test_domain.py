@@ -399,7 +399,7 @@ def test_who_is_removed_stays_out_until_allowed(subject: Subject) -> None:
 def test_a_lower_limit_keeps_the_members(subject: Subject) -> None:
     subject.join(ONE)
     subject.join(TWO)
-    subject.administration.change_limit(ACCOUNT, 1)
+    subject.administration.change(ACCOUNT, limit=1)
     subject.join(TWO, SAYING.later())
     subject.leave(ONE)
     refusal = subject.refusal(lambda: subject.join(THREE))

@@ -1,0 +1,286 @@
+"""The admin API over HTTP: what it takes and answers, as its description says, and to whom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from rightsmanager.protocol.wire import AccountId
+from rightsmanager.store.domains import Member
+from rightsmanager.store.queries import open_store
+from tests.docs.documents import ROOT, table
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Answer, Command, Server, Start
+
+TOKEN = "mF_9.B5f-4.1JqM-long-enough"
+DEVICE = "+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s="
+IN_URLS = "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s"
+ABSENT = "/domains/00000000-0000-0000-0000-000000000001"
+
+
+@dataclass(frozen=True)
+class Api:
+    """Asks a server's admin API, and holds each answer against its description."""
+
+    server: Server
+    description: dict[str, Any]
+
+    def __call__(
+        self, method: str, path: str, body: object = None, *, status: int = 200
+    ) -> dict[str, Any]:
+        answer = send(self.server, method, path, None if body is None else json.dumps(body))
+        assert answer.status == status, answer.body
+        told: dict[str, Any] = json.loads(answer.body)
+        self._hold(method, path, answer, told)
+        return told
+
+    def _hold(self, method: str, path: str, answer: Answer, told: object) -> None:
+        assert answer.headers["Content-Type"] == "application/json"
+        parts = path.partition("?")[0].split("/")
+        template = next(
+            each
+            for each in self.description["paths"]
+            if len(each.split("/")) == len(parts)
+            and all(a == b or a[:1] == "{" for a, b in zip(each.split("/"), parts, strict=True))
+        )
+        operation = self.description["paths"][template][method.lower()]
+        content = operation["responses"][str(answer.status)]["content"]["application/json"]
+        root = Resource.from_contents(self.description, default_specification=DRAFT202012)
+        registry: Registry[Any] = Registry().with_resource("urn:api", root)
+        reference = {"$ref": "urn:api" + content["schema"]["$ref"]}
+        OAS31Validator(reference, registry=registry).validate(told)
+
+
+def send(server: Server, method: str, path: str, body: str | None = None, **headers: str) -> Answer:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content_Type": "application/json", **headers}
+    return server.call(method, f"/admin{path}", None if body is None else body.encode(), **headers)
+
+
+@pytest.fixture(scope="module")
+def administered(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    data = tmp_path_factory.mktemp("administered") / "data"
+    return start(data, "--workers", "2", RIGHTSMANAGER_ADMIN__TOKEN=TOKEN)
+
+
+@pytest.fixture
+def api(administered: Server) -> Api:
+    answer = send(administered, "GET", "/openapi.json")
+    return Api(administered, json.loads(answer.body))
+
+
+@pytest.fixture
+def account(api: Api) -> str:
+    """A new account."""
+    made: str = api("POST", "/domains", {}, status=201)["account_id"]
+    return made
+
+
+def join(server: Server, account: str) -> None:
+    """Have a device in the store as if it had joined."""
+    account_id = AccountId.from_text(account)
+    store = open_store(server.database_url)
+    with store.transaction() as transaction:
+        assert transaction.take_place(account_id)
+        transaction.record_member(account_id, Member(DEVICE, "TV", 1790000000, 1))
+    store.close()
+
+
+def test_the_api_describes_itself(api: Api) -> None:
+    validate(api.description)
+    assert api.description["openapi"].startswith("3.1")
+    assert api.description["servers"] == [{"url": "/admin"}]
+    operations = {
+        (method.upper(), path) for path, each in api.description["paths"].items() for method in each
+    }
+    documented = table(ROOT / "docs" / "admin-api.md", "operation", "what it does")
+    assert operations == {tuple(row[0].strip("`").split()) for row in documented}
+    for path in api.description["paths"].values():
+        for operation in path.values():
+            assert operation["security"] == [{"bearer": []}]
+
+
+def test_an_account_is_made_shown_and_listed(api: Api) -> None:
+    asked = {"friendly_name": "Family", "url": "https://domains.test/", "limit": 2}
+    made = api("POST", "/domains", asked, status=201)
+    assert {name: made[name] for name in asked} == asked
+    assert (made["members"], made["revision"], made["closed_at"]) == (0, 1, None)
+    shown = api("GET", f"/domains/{made['account_id']}")
+    assert {name: shown[name] for name in made} == made
+    assert [each["revision"] for each in shown["revisions"]] == [1]
+    assert shown["devices"] == []
+    assert made in api("GET", "/domains")["accounts"]
+
+
+def test_the_commands_see_the_same(api: Api, account: str, command: Command) -> None:
+    words = ("domain", "show", "--data", str(api.server.data), account, "--json")
+    assert command(*words).json == api("GET", f"/domains/{account}")
+
+
+def test_an_account_is_changed(api: Api, account: str) -> None:
+    changed = api("PATCH", f"/domains/{account}", {"limit": 7, "friendly_name": "Flat"})
+    assert (changed["limit"], changed["friendly_name"]) == (7, "Flat")
+    closed = api("PATCH", f"/domains/{account}", {"closed": True})
+    assert closed["closed_at"] is not None
+    assert closed["limit"] == 7
+    assert api("PATCH", f"/domains/{account}", {"closed": False, "limit": 1})["closed_at"] is None
+    assert api("PATCH", f"/domains/{account}", {})["limit"] == 1
+
+
+def test_an_account_is_closed_once(api: Api, account: str) -> None:
+    assert api("DELETE", f"/domains/{account}")["closed_at"] is not None
+    refusal = api("DELETE", f"/domains/{account}", status=409)
+    assert refusal == {"error": f"account {account} is closed", "status_code": "0x8004c604"}
+
+
+def test_a_domain_is_renewed(api: Api, account: str) -> None:
+    assert api("POST", f"/domains/{account}/renew")["revision"] == 2
+    shown = api("GET", f"/domains/{account}")
+    assert [each["revision"] for each in shown["revisions"]] == [2, 1]
+
+
+@pytest.mark.parametrize("device", [IN_URLS, IN_URLS + "=", "fb" * 32])
+def test_a_member_is_removed_and_allowed_again(api: Api, account: str, device: str) -> None:
+    join(api.server, account)
+    member = f"/domains/{account}/members/{device}"
+    removed = api("DELETE", member)
+    assert (removed["members"], removed["revision"]) == (0, 2)
+    (shown,) = api("GET", f"/domains/{account}")["devices"]
+    assert (shown["device"], shown["state"]) == (DEVICE, "removed")
+    assert "is no member" in api("DELETE", member, status=404)["error"]
+    api("POST", f"{member}/allow")
+    assert "was not removed" in api("POST", f"{member}/allow", status=409)["error"]
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ABSENT),
+        ("DELETE", ABSENT),
+        ("POST", f"{ABSENT}/renew"),
+        ("DELETE", f"{ABSENT}/members/{IN_URLS}"),
+        ("POST", f"{ABSENT}/members/{IN_URLS}/allow"),
+    ],
+)
+def test_an_account_that_is_not_there_is_not_found(api: Api, method: str, path: str) -> None:
+    refusal = api(method, path, status=404)
+    assert refusal["status_code"] == "0x8004c60c"
+    assert "there is no account 00000000-0000-0000-0000-000000000001" in refusal["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"limit": -1}, "limit: Input should be greater than or equal to 0"),
+        ({"limit": "5"}, "limit: Input should be a valid integer"),
+        ({"limit": 2**31}, "limit: Input should be less than"),
+        ({"friendly_name": "x" * 257}, "friendly_name: String should have at most 256"),
+        ({"friendly_name": "a\nb"}, "all printable"),
+        ({"url": "ftp://domains.test/"}, "url is 'ftp://domains.test/', expected http://"),
+        ({"account_id": "x"}, "AccountID is not base64"),
+        ({"name": "x"}, "name: Extra inputs are not permitted"),
+        ([], "Input should be"),
+    ],
+)
+def test_what_cannot_be_is_told_and_changes_nothing(
+    api: Api, account: str, body: object, text: str
+) -> None:
+    before = api("GET", "/domains")
+    assert text in api("POST", "/domains", body, status=422)["error"]
+    if not (isinstance(body, dict) and "account_id" in body):
+        assert text in api("PATCH", f"/domains/{account}", body, status=422)["error"]
+    assert api("GET", "/domains") == before
+
+
+def test_an_account_is_not_made_twice(api: Api, account: str) -> None:
+    refusal = api("POST", "/domains", {"account_id": account}, status=409)
+    assert "is there, expected a new one" in refusal["error"]
+
+
+@pytest.mark.parametrize("path", ["/domains/x", f"{ABSENT}/members/x"])
+def test_what_is_no_id_is_unprocessable(api: Api, path: str) -> None:
+    api("GET" if path.endswith("/x") and path.count("/") == 2 else "DELETE", path, status=422)
+
+
+@pytest.mark.parametrize("body", ["{", "", "[1", "\0", '{"limit":NaN}', '{"limit":1e400}'])
+def test_what_is_no_json_is_refused(administered: Server, body: str) -> None:
+    answer = send(administered, "POST", "/domains", body)
+    assert answer.status in {400, 422}
+    assert set(json.loads(answer.body)) == {"error", "status_code"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "", 404),
+        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
+        ("GET", "/static/x", 404),
+        ("PUT", "/domains", 405),
+        ("GET", "/domains/", 404),
+    ],
+)
+def test_other_paths_and_methods_are_told_as_json(
+    administered: Server, method: str, path: str, status: int
+) -> None:
+    answer = send(administered, method, path)
+    assert answer.status == status
+    assert set(json.loads(answer.body)) == {"error", "status_code"}
+
+
+def test_a_long_body_is_not_read(administered: Server) -> None:
+    answer = send(administered, "POST", "/domains", " " * 65537)
+    assert answer.status == 413
+    assert "the limit is 65536 bytes" in json.loads(answer.body)["error"]
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer ", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN],
+)
+@pytest.mark.parametrize("path", ["/domains", "/openapi.json", "/nothing"])
+def test_without_the_token_nothing_is_told(
+    administered: Server, path: str, authorization: str
+) -> None:
+    answer = send(administered, "GET", path, Authorization=authorization)
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="rightsmanager"'
+    assert TOKEN not in answer.body.decode()
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
+def test_no_page_of_another_origin_is_let_in(administered: Server, method: str) -> None:
+    for headers in ({}, {"Authorization": ""}):
+        answer = send(administered, method, "/domains", Origin="https://evil.test", **headers)
+        assert not any(name.lower().startswith("access-control") for name in answer.headers)
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_the_service_is_where_it_was(administered: Server) -> None:
+    answer = administered.call("GET", "/rightsmanager.asmx")
+    assert answer.status == 200
+    assert administered.call("GET", "/explain").status == 200
+
+
+def test_the_token_is_in_no_log(administered: Server) -> None:
+    send(administered, "GET", "/domains", Authorization="Bearer another-secret-token")
+    log = administered.log.read_text()
+    assert "path='/admin/domains'" in log or '"/admin/domains"' in log
+    assert TOKEN not in log
+    assert "another-secret-token" not in log
+
+
+def test_without_a_token_there_is_no_api(server: Server) -> None:
+    for authorization in ("", "Bearer ", f"Bearer {TOKEN}"):
+        answer = server.call("GET", "/admin/domains", Authorization=authorization)
+        assert answer.status == 404
