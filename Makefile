@@ -3,6 +3,7 @@
 # make check  ruff, mypy and the tests
 # make bench  what a licence costs, as a ratio to what OpenSSL alone costs;
 #             BASE=REVISION compares with a revision too
+# make bench-metering  what a report costs, alone
 # make soak   reports of metering from many devices while workers are killed, for minutes
 # make docs   write docs/parameters.md anew from the table of parameters
 # make lock   renew the locked requirements
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 LOCKS := config/requirements
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench soak docs lock
+.PHONY: run test check bench bench-metering soak docs lock
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -29,6 +30,10 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench $(BASE)
+	$(BIN)/python -m tests.bench.metering
+
+bench-metering: $(VENV)/.test
+	$(BIN)/python -m tests.bench.metering
 
 soak: $(VENV)/.test
 	$(BIN)/python -m pytest tests/e2e/soak_metering.py

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -28,14 +28,21 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def serving(bench: Bench, workers: int) -> Iterator[tuple[str, int]]:
+def serving(
+    bench: Bench, workers: int, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, int]]:
     """Give the URL and process id of a server over the bench's data folder."""
     command = [
         *(sys.executable, "-m", "rightsmanager", "serve", "--json", "--bind", "127.0.0.1:0"),
         *("--data", str(bench.data), "--workers", str(workers)),
     ]
     with (bench.data / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+        server = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, **(environment or {})},
+        )
         try:
             assert server.stdout is not None
             yield json.loads(server.stdout.readline())["url"], server.pid
@@ -64,6 +71,18 @@ def measure(bench: Bench, workers: int) -> dict[str, float]:
         "licences_per_second": median(rate for _, rate, _ in rounds),
         "rss_mib": size / 2**20,
     }
+
+
+def rate(
+    bench: Bench,
+    workers: int,
+    make: Callable[[int], list[bytes]],
+    environment: Mapping[str, str],
+) -> float:
+    """Return how many requests a second a server answers; `make` makes so many of them."""
+    with serving(bench, workers, environment) as (url, _):
+        _round(url, workers, make(EACH // ROUNDS))
+        return median(EACH / _round(url, workers, make(EACH)) for _ in range(ROUNDS // 2))
 
 
 def _round(url: str, workers: int, bodies: Sequence[bytes]) -> float:
