@@ -42,9 +42,10 @@ class AgeParameter(click.ParamType[int]):
 )
 @json_option
 def purge(data: Path, age: int | None, *, as_json: bool) -> None:
-    """Remove what is old: what metering reports said, while their totals stay for good.
+    """Remove what is old: what metering reports said, playback sessions, streams that are over.
 
-    A report whose content is removed still counts once, if it comes again.
+    Totals stay for good, and so does the ledger. A metering report whose content is removed still
+    counts once, if it comes again.
     """
     settings = settings_of(data)
     keep = settings.metering.keep_reports * _SECONDS["d"] if age is None else age

@@ -1,7 +1,8 @@
 """What is removed when it has become old, a batch at a time, so that nobody waits long.
 
 Nothing here touches totals, nor what keeps a repeat from counting twice: a report whose content is
-gone is still known by its transaction.
+gone is still known by its transaction. A session that is gone and is reported once more is recorded
+anew; it ends no stream that was opened since.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ class Purge:
 
 PURGES: Final = (
     Purge("rows of metering reports", lambda transaction, before: transaction.remove_usage(before)),
+    Purge("playback sessions", lambda transaction, before: transaction.remove_sessions(before)),
+    Purge("streams", lambda transaction, before: transaction.remove_streams(before)),
 )
 """Everything that is removed, in this order."""
 

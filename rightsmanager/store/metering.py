@@ -12,12 +12,10 @@ from sqlalchemy import ClauseElement, Dialect, bindparam, delete, func, literal_
 from sqlalchemy.sql.expression import ColumnElement
 
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
-from rightsmanager.store.statements import INSERTS, Clause, Queries, insert_once
+from rightsmanager.store.statements import BATCH_ROWS, INSERTS, Clause, Queries, insert_once
 from rightsmanager.store.tables import METERING_REPORTS, METERING_TOTALS, METERING_USAGE
 
 DAY_SECONDS: Final = 86400
-BATCH_ROWS: Final = 10_000
-"""How many rows of what reports said are removed at once; the last report goes whole."""
 
 
 @dataclass(frozen=True, slots=True)

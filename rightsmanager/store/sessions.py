@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, literal_column, select, tuple_, update
 
 from rightsmanager.protocol.wire import Kid, Mid, SessionId
 from rightsmanager.store.session_tables import SESSIONS
-from rightsmanager.store.statements import Clause, Queries, insert_once
+from rightsmanager.store.statements import BATCH_ROWS, Clause, Queries, insert_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,13 @@ class SessionQueries(Queries):
         values = {f"new_{name}": row[name] for name in changed}
         key = {f"of_{name}": row[name] for name in ("device", "session_id")}
         self._run("change session", {**key, **values})
+
+    def remove_sessions(self, before: int) -> int:
+        """Remove a batch of sessions of which nothing new was told since a time in Unix seconds.
+
+        Returns how many.
+        """
+        return self._count("remove sessions", {"end": before})
 
     def find_sessions(self) -> list[StoredSession]:
         """Return every session, the one that changed last at the end."""
@@ -108,6 +115,14 @@ SESSION_STATEMENTS: Final[Mapping[str, Clause]] = {
             stopped=bindparam("new_stopped"),
             proven=bindparam("new_proven"),
             changed_at=bindparam("new_changed_at"),
+        )
+    ),
+    "remove sessions": lambda _: delete(SESSIONS).where(
+        tuple_(_SESSION.device, _SESSION.session_id).in_(
+            select(_SESSION.device, _SESSION.session_id)
+            .where(_SESSION.changed_at < bindparam("end"))
+            .limit(literal_column(str(BATCH_ROWS)))
+            .offset(literal_column("0"))
         )
     ),
     "find sessions": lambda _: select(SESSIONS).order_by(

@@ -11,6 +11,9 @@ from typing import Any, Final
 from sqlalchemy import ClauseElement, Dialect, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 
+BATCH_ROWS: Final = 10_000
+"""How many old rows are removed at once."""
+
 Clause = Callable[[Dialect], ClauseElement]
 """Makes a statement for a dialect."""
 

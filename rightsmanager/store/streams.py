@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, literal_column, select, update
 
 from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.store.session_tables import STREAM_HOLDERS, STREAMS
-from rightsmanager.store.statements import Clause, Queries, insert_once
+from rightsmanager.store.statements import BATCH_ROWS, Clause, Queries, insert_once
 
 
 class EndedBy(Enum):
@@ -107,6 +107,10 @@ class StreamQueries(Queries):
         """Return the open streams, or with `ended` all that are recorded, oldest first."""
         rows = self._run("find streams") if ended else self._run("find open streams", {"now": now})
         return [_stream(row) for row in rows]
+
+    def remove_streams(self, before: int) -> int:
+        """Remove a batch of streams that were over before a time; return how many."""
+        return self._count("remove streams", {"end": before})
 
     def _end(self, name: str, key: Mapping[str, object], ended_by: EndedBy, now: int) -> int:
         return self._count(name, {**key, "new_ended_at": now, "new_ended_by": ended_by.value})
@@ -214,6 +218,14 @@ STREAM_STATEMENTS: Final[Mapping[str, Clause]] = {
     ),
     "end holder's streams": _ending(
         _STREAM.holder == bindparam("of_holder"), _STREAM.expires_at > bindparam("before")
+    ),
+    "remove streams": lambda _: delete(STREAMS).where(
+        _STREAM.stream_id.in_(
+            select(_STREAM.stream_id)
+            .where(func.coalesce(_STREAM.ended_at, _STREAM.expires_at) < bindparam("end"))
+            .limit(literal_column(str(BATCH_ROWS)))
+            .offset(literal_column("0"))
+        )
     ),
     "find streams": lambda _: select(STREAMS).order_by(_STREAM.opened_at, _STREAM.stream_id),
     "find open streams": lambda _: (

@@ -22,8 +22,9 @@ from rightsmanager.services.metering import MeteringService
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.signing import Signing
-from rightsmanager.store.metering import BATCH_ROWS, DAY_SECONDS, Period
+from rightsmanager.store.metering import DAY_SECONDS, Period
 from rightsmanager.store.queries import Store
+from rightsmanager.store.statements import BATCH_ROWS
 from tests.second import certificates as cert
 from tests.second import challenge as second
 from tests.second import curve, world
