@@ -138,7 +138,7 @@ def _too_many(holder: StreamHolder, kid: Kid, limit: int, count: int) -> Service
     kind, _, name = holder.name.partition(":")
     facts = {"reason": "streams", kind: name, "limit": limit, "open": count, "kid": kid.text}
     return ServiceSpecific(
-        f"the {kind} {name} has {count} open streams, expected fewer than its limit {limit} "
-        f"before a licence with secure stop for KID {kid.text}",
+        f"open streams of the {kind} {name}: {count}, expected fewer than the limit {limit} for "
+        f"another licence with secure stop, for KID {kid.text}",
         custom_data=json.dumps(facts, separators=(",", ":")),
     )

@@ -109,7 +109,7 @@ def test_one_too_many_is_refused_and_says_so(site: Site) -> None:
         "open": 2,
         "kid": Kid(KIDS[2]).text,
     }
-    assert "has 2 open streams, expected fewer than its limit 2 before a licence" in refusal.text
+    assert f"open streams of the device {id_of(world.CLIENT)}: 2, expected fewer" in refusal.text
 
 
 def test_one_reply_opens_all_its_streams_or_none(site: Site) -> None:
