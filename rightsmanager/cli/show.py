@@ -24,6 +24,7 @@ from rightsmanager.crypto import p256, pem
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.device import load_device
+from rightsmanager.device.domains import DomainStore
 from rightsmanager.device.identity import ROOT_FILE
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.keyring.files import KeyFiles, read_file
@@ -152,11 +153,21 @@ def _context(data: Path, folder: Path | None, *, show_keys: bool) -> Context:
         trust_anchors=tuple(_anchors(files, settings, folder)),
         server_keys=_server_keys(files, settings),
         device_keys=() if device is None else (device.encryption_key,),
+        domain_keys=() if folder is None else _domain_keys(folder),
         device_level=None if device is None else device.chain.leaf.security_level,
         seeds=_seeds(settings),
         is_stored=_is_stored(settings),
         show_keys=show_keys,
     )
+
+
+def _domain_keys(folder: Path) -> tuple[p256.PrivateKey, ...]:
+    try:
+        return tuple(DomainStore(folder).private_keys().values())
+    except InternalError as error:
+        # All but the licences of domains can be shown without these keys.
+        click.echo(f"rightsmanager: {error.text}", err=True)
+        return ()
 
 
 def _is_stored(settings: Settings) -> Callable[[Kid], bool]:

@@ -21,6 +21,8 @@ class Context:
     """What challenges may be encrypted to."""
     device_keys: tuple[p256.PrivateKey, ...] = field(default=(), repr=False)
     """What licences may be bound to."""
+    domain_keys: tuple[p256.PrivateKey, ...] = field(default=(), repr=False)
+    """What licences of the device's domains may be bound to."""
     device_level: int | None = None
     """The security level of the device whose keys these are."""
     content_keys: Mapping[Kid, bytes] = field(default_factory=dict, repr=False)

@@ -5,10 +5,12 @@ EncryptedData is opened where a server key is given, and what is in it is shown 
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.errors import InvalidMessage, StatusCode
+from rightsmanager.protocol.domain import DOMAIN_KEY_LENGTH, unwrap_domain_key
 from rightsmanager.protocol.fingerprints import fingerprint
 from rightsmanager.protocol.wire import Guid, decode_base64
 from rightsmanager.protocol.xmlsec import Encrypted, decrypt
@@ -20,7 +22,7 @@ from rightsmanager.show.description import Check, Description
 from rightsmanager.show.headers import describe_header, describe_object
 from rightsmanager.show.licenses import describe_license
 from rightsmanager.show.values import date, guid, public_key
-from rightsmanager.show.xmltree import describe_element
+from rightsmanager.show.xmltree import attributes_of, describe_element
 
 _POINT_LENGTH: Final = 64
 _KEY_PARAMETER: Final = re.compile(
@@ -44,7 +46,8 @@ def _known(element: Xml, context: Context) -> Description | None:
     if read is None or not text or element.children:
         return None
     found, check = attempt("form", "", read, element.name, text, context)
-    return found or Description(element.name, text, checks=(check,))
+    described = found or Description(element.name, text, checks=(check,))
+    return replace(described, children=(*attributes_of(element), *described.children))
 
 
 # --- elements that are more than a text -----------------------------------------------------------
@@ -143,6 +146,23 @@ def _content_key(name: str, text: str, context: Context) -> Description:
     return Description(name, text if context.show_keys else "not shown", "a content key")
 
 
+def _domain_key(name: str, text: str, context: Context) -> Description:
+    data = decode_base64(text, name, DOMAIN_KEY_LENGTH)
+    if not context.device_keys:
+        check = not_possible("domain key", "no device is given")
+        return Description(name, text, f"{len(data)} bytes", checks=(check,))
+    key, check = attempt(
+        "domain key",
+        "opens with the device's key",
+        unwrap_domain_key,
+        data,
+        context.device_keys[0],
+        context.backend,
+    )
+    inside = () if key is None else (public_key("of the public key", key.public.raw),)
+    return Description(name, text, f"{len(data)} bytes", inside, (check,))
+
+
 def _custom_data(name: str, text: str, context: Context) -> Description:
     # The test server's parameters may stand here, and content keys among them.
     shown = text if context.show_keys else _KEY_PARAMETER.sub(r"\1not shown", text)
@@ -190,6 +210,7 @@ _TEXTS: Final[dict[str, Callable[[str, str, Context], Description]]] = {
     ),
     **dict.fromkeys(("ClientTime", "StartTime", "UpdateTime"), _date),
     "PublicKey": _point,
+    "DomainKey": _domain_key,
     "CustomData": _custom_data,
     "KeyData": _content_key,
     "Data": _packaging_data,

@@ -135,14 +135,16 @@ def _open_bound(
     private = next(
         (
             each
-            for each in context.device_keys
+            for each in (*context.device_keys, *context.domain_keys)
             if bound is not None and each.public.raw == bound.key
         ),
         None,
     )
     if private is None:
         return None, not_possible(name, "the key that the licence is bound to is not given")
-    return attempt(name, "opens with the device's key", context.backend.decrypt, private, key.value)
+    whose = "device" if private in context.device_keys else "domain"
+    text = f"opens with the {whose}'s key"
+    return attempt(name, text, context.backend.decrypt, private, key.value)
 
 
 def _open_chained(
@@ -195,13 +197,24 @@ def _binding_checks(nodes: tuple[Node, ...], context: Context) -> tuple[Check, .
     if not context.device_keys:
         return (not_possible(name, "no device is given"),)
     whose = fingerprint(keys[0].key)
+    domain = find(nodes, xmr.Domain)
+    owner = "device" if domain is None else "domain"
+    held = context.device_keys if domain is None else context.domain_keys
     return (
         compared(
             name,
-            holds=len(keys) == 1 and keys[0].key in {k.public.raw for k in context.device_keys},
-            text=f"the licence is bound to the device's key {whose}",
-            otherwise=f"the licence is bound to the key {whose}, which is not the device's",
+            holds=len(keys) == 1 and keys[0].key in {k.public.raw for k in held},
+            text=f"the licence is bound to the {owner}'s key {whose}",
+            otherwise=f"the licence is bound to the key {whose}, "
+            + ("which is not the device's" if domain is None else _no_domain_key(domain)),
         ),
+    )
+
+
+def _no_domain_key(domain: xmr.Domain) -> str:
+    return (
+        f"and the device has no key of account {domain.account_id.text} at revision "
+        f"{domain.revision}"
     )
 
 

@@ -18,6 +18,11 @@ def describe_plain(element: Xml) -> Description:
     return describe_element(element, lambda _: None)
 
 
+def attributes_of(element: Xml) -> tuple[Description, ...]:
+    """Return an element's attributes."""
+    return tuple(Description(f"@{name}", value) for name, value in element.attributes)
+
+
 def describe_element(
     element: Xml, known: Known, depth: int = 1, inherited: str = ""
 ) -> Description:
@@ -40,7 +45,7 @@ def describe_element(
         text or None,
         element.namespace if element.namespace != inherited else None,
         children=(
-            *(Description(f"@{name}", value) for name, value in element.attributes),
+            *attributes_of(element),
             *(describe_element(child, known, depth + 1, element.namespace) for child in children),
         ),
     )

@@ -87,12 +87,14 @@ _TABLE: Final = (
         "JoinDomain",
         Role.DOMAIN,
         "Makes a device a member of an account's domain and hands it the domain's keys.",
-        Message("DomainJoin", _DOMAIN),
+        Message("DomainJoin", (*_DOMAIN, "<FriendlyName>a device's name</FriendlyName>")),
         Message(
             "DomainJoinResponse",
             (
                 *_DOMAIN,
                 "<Revision>1</Revision>",
+                "<FriendlyName>a domain's name</FriendlyName>",
+                "<DomainURL>URL</DomainURL>",
                 (
                     '<DomainCertificates><DomainCertificate Revision="1">chain, base64'
                     "</DomainCertificate></DomainCertificates>"

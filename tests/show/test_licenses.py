@@ -9,9 +9,11 @@ import pytest
 from rightsmanager.crypto.aes import cmac, ecb_encrypt
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
 from rightsmanager.crypto.p256 import PrivateKey
-from rightsmanager.protocol.wire import NEVER, Guid, Kid
+from rightsmanager.crypto.random import seeded_random
+from rightsmanager.protocol.wire import NEVER, AccountId, Guid, Kid
 from rightsmanager.protocol.xmr import build_signed
 from rightsmanager.protocol.xmr import objects as xmr
+from rightsmanager.services.key_material import ClearKey, bind
 from rightsmanager.show import Check, Context, Description, describe
 
 Names = Callable[[Description, str], set[str]]
@@ -21,6 +23,7 @@ Own = Callable[[Description, str], Check]
 IN_THE_CLEAR = "content key in the clear"
 ROOT_KID, LEAF_KID = Kid(bytes(range(16))), Kid(bytes(range(16, 32)))
 ROOT_KEY, INTEGRITY = bytes(range(32, 48)), bytes(range(48, 64))
+ACCOUNT = AccountId(b"account id 00001")
 RESOLUTION = Guid.from_text("9645E831-E01D-4FFF-8342-0A720E3E028F")
 
 
@@ -129,3 +132,20 @@ def test_a_key_is_known_by_the_private_half_alone(
 ) -> None:
     stranger = replace(aided, device_keys=(PrivateKey(bytes(31) + b"\x07"),))
     assert "device key" in names(describe(things["xmr_bound_1"], stranger), "failed")
+
+
+def test_a_licence_of_a_domain_opens_with_the_domains_key(
+    aided: Context, find: Find, own_check: Own
+) -> None:
+    key = PrivateKey(bytes(31) + b"\x09")
+    clear = ClearKey(LEAF_KID, xmr.KeyType.AES_CTR, content_key(TEST_KEY_SEED, LEAF_KID.raw))
+    sealed = bind(clear, key.public, aided.backend, seeded_random(b"domain"))
+    domain = xmr.GlobalPolicy((xmr.Domain(ACCOUNT, 2),))
+    data = build_signed(bytes(16), (domain, sealed.material), sealed.integrity_key)
+    member = describe(data, replace(aided, domain_keys=(key,)))
+    assert not member.failed
+    assert own_check(member, "content key").text == "opens with the domain's key"
+    assert own_check(member, "device key").text.startswith("the licence is bound to the domain's")
+    assert "domain" in str(find(member, "domain"))
+    stranger = own_check(describe(data, aided), "device key")
+    assert stranger.text.endswith(f"has no key of account {ACCOUNT.text} at revision 2")

@@ -17,12 +17,14 @@ from rightsmanager.protocol.bcert import (
     chain_under,
     issue,
 )
+from rightsmanager.protocol.domain import wrap_domain_key
 from rightsmanager.protocol.envelope import SoapVersion
 from rightsmanager.protocol.response import LicenseResponse, seal_license_response
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import PROTOCOLS, Kid, encode_base64
 from rightsmanager.protocol.xmr import build_signed
 from rightsmanager.protocol.xmr import objects as xmr
 from rightsmanager.show import Context, Description, describe
+from rightsmanager.show.description import Outcome
 
 Names = Callable[[Description, str], set[str]]
 Find = Callable[[Description, str], Description]
@@ -188,3 +190,24 @@ def test_the_chains_root_is_the_one_that_is_trusted(
 ) -> None:
     assert "trust anchor" in names(describe(reply(things["xmr_bound_1"]), aided), "failed")
     assert isinstance(aided.trust_anchors[0], PublicKey)
+
+
+def test_a_domains_key_on_its_way_opens_for_its_device(
+    aided: Context, bare: Context, find: Find
+) -> None:
+    key = PrivateKey(bytes(31) + b"\x09")
+    (device_key,) = aided.device_keys
+    wrapped = wrap_domain_key(key, device_key.public, aided.backend, seeded_random(b"domain"))
+    text = f'<DomainKey xmlns="{PROTOCOLS}" Revision="3">{encode_base64(wrapped)}</DomainKey>'
+    reply = f'<JoinDomainResponse xmlns="{PROTOCOLS}">{text}</JoinDomainResponse>'
+    found = find(describe(enveloped(reply.encode()), aided), "DomainKey")
+    assert [check.outcome for check in found.checks] == [Outcome.OK]
+    revision, point = found.children
+    assert (revision.name, revision.value) == ("@Revision", "3")
+    assert point.value == encode_base64(key.public.raw)
+    assert encode_base64(key.raw) not in repr(found)
+    found = find(describe(enveloped(reply.encode()), bare), "DomainKey")
+    assert [check.outcome for check in found.checks] == [Outcome.NOT_POSSIBLE]
+    other = replace(aided, device_keys=(key,))
+    found = find(describe(enveloped(reply.encode()), other), "DomainKey")
+    assert [check.outcome for check in found.checks] == [Outcome.FAILED]
