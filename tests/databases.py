@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg import sql
 from sqlalchemy import text
 
@@ -17,6 +18,8 @@ from rightsmanager.store.tables import METADATA
 from tests.postgresql import PostgreSQL
 
 KINDS = ("sqlite", "postgresql")
+on_sqlite = pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
+"""For tests of a server that have nothing to do with its database."""
 
 NewDatabase = Callable[[], str]
 """Makes a database at the newest revision, in which nothing is recorded; returns its URL."""

@@ -62,7 +62,8 @@ def workplace(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """A checkout as a reader has it after `make run`, with the server's keys and database."""
     for folder in ("keyring", "public"):
         shutil.copytree(server.data / folder, tmp_path / "var" / folder)
-    (tmp_path / "config").symlink_to(ROOT / "config")
+    for folder in ("config", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     for name in set(os.environ) - set(_environment()):
         monkeypatch.delenv(name)
     monkeypatch.setenv(

