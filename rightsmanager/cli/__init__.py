@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "database": "rightsmanager.cli.database:database",
     "content": "rightsmanager.cli.content:content",
     "header": "rightsmanager.cli.header:header",
+    "packager": "rightsmanager.cli.packager:packager",
     "device": "rightsmanager.cli.device:device",
     "domain": "rightsmanager.cli.domain:domain",
     "metering": "rightsmanager.cli.metering:metering",

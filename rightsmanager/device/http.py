@@ -4,7 +4,7 @@ import http.client
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,9 +16,10 @@ Post = Callable[[str, str, bytes], bytes]
 
 TIMEOUT_SECONDS: Final = 30
 _FAULT: Final = 500
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
-def post_trusting(cafile: Path) -> Post:
+def post_trusting(cafile: Path, more_headers: Mapping[str, str] = _NO_HEADERS) -> Post:
     """Return a way to post by https to servers that prove themselves by a certificate of the file.
 
     Raises InternalError if it holds none.
@@ -29,10 +30,16 @@ def post_trusting(cafile: Path) -> Post:
         raise InternalError(f"{cafile} holds no certificate in PEM") from None
     except OSError as error:
         raise InternalError(f"{cafile} cannot be read: {error.strerror}") from None
-    return partial(post, context=context)
+    return partial(post, context=context, more_headers=more_headers)
 
 
-def post(url: str, action: str, body: bytes, context: ssl.SSLContext | None = None) -> bytes:
+def post(
+    url: str,
+    action: str,
+    body: bytes,
+    context: ssl.SSLContext | None = None,
+    more_headers: Mapping[str, str] = _NO_HEADERS,
+) -> bytes:
     """Return the answer to a SOAP 1.1 request, a fault's too; raises InternalError for others.
 
     By https the server must prove itself by what the context trusts, or by what the system does.
@@ -40,6 +47,7 @@ def post(url: str, action: str, body: bytes, context: ssl.SSLContext | None = No
     if not url.startswith(("http://", "https://")):
         raise InternalError(f"the URL {url!r} is neither http nor https")
     headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
+    headers |= more_headers
     try:
         request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 -- checked
         with urllib.request.urlopen(  # noqa: S310

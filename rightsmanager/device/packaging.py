@@ -1,0 +1,52 @@
+"""AcquirePackagingData from the packager's side: programs in, keys and PlayReady Objects out."""
+
+import uuid
+from collections.abc import Sequence
+
+from rightsmanager.device.acquire import call
+from rightsmanager.device.http import Post
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.packaging import (
+    OPERATION,
+    PackagingRequest,
+    StreamInformation,
+    StreamProtection,
+    build_packaging_request,
+    parse_packaging_response,
+)
+from rightsmanager.protocol.pssh import SYSTEM_ID, PlayReadyObject, parse_object
+from rightsmanager.protocol.wrmheader import verify_checksum
+
+
+def acquire_packaging_data(
+    url: str,
+    streams: Sequence[StreamInformation],
+    post: Post,
+    systems: tuple[uuid.UUID, ...] = (SYSTEM_ID,),
+) -> tuple[StreamProtection, ...]:
+    """Return the keys for streams from the server at a URL.
+
+    Raises the Refusal that a fault says, and InvalidMessage for a reply whose PlayReady Objects are
+    not those of its keys.
+    """
+    request = PackagingRequest(systems, tuple(streams))
+    envelope = call(url, OPERATION, build_packaging_request(request), post)
+    protections = parse_packaging_response(envelope)
+    for protection in protections:
+        _refuse_other_keys(protection)
+    return protections
+
+
+def playready_object(protection: StreamProtection) -> PlayReadyObject:
+    """Return the PlayReady Object of a key; raises InvalidMessage where there is none."""
+    for each in protection.systems:
+        if each.system == SYSTEM_ID:
+            return parse_object(each.data)
+    raise InvalidMessage(f"KID {protection.kid.text} has no PlayReady Object")
+
+
+def _refuse_other_keys(protection: StreamProtection) -> None:
+    keys = {key.kid: key for key in playready_object(protection).header.kids}
+    if protection.kid not in keys:
+        raise InvalidMessage(f"the PlayReady Object of KID {protection.kid.text} is for another")
+    verify_checksum(keys[protection.kid], protection.key)
