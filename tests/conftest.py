@@ -46,6 +46,17 @@ def postgresql() -> Iterator[PostgreSQL]:
         server.remove()
 
 
+@pytest.fixture
+def own_postgresql(postgresql: PostgreSQL) -> Iterator[PostgreSQL]:
+    """Give a PostgreSQL server that the test may stop."""
+    server = PostgreSQL(postgresql)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
 @pytest.fixture(scope="session")
 def _sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(tmp_path_factory.mktemp("sqlite"))

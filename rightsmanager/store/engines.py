@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
 
 from rightsmanager.errors import InternalError
 
@@ -22,59 +23,54 @@ _DRIVERS: Final = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 """SQLAlchemy's name of the driver for each spelling of a URL's scheme."""
-_POSTGRESQL: Final = {
-    "application_name": "rightsmanager",
-    # Seconds until a server that does not answer is given up, for each of its addresses.
-    "connect_timeout": "3",
-    # A server that vanished is noticed while its answer is waited for.
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "2",
-    # Milliseconds.
-    "tcp_user_timeout": "5000",
-}
-"""Connection parameters that hold where the URL says nothing else."""
 
 
 def make_engine(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
     """Return the engine of a database URL; no connection is made until it is used.
 
-    `busy_seconds` is how long a writer waits for another one. Raises InternalError for a
-    URL that is none, or of a database or driver that the store is not written for.
+    `busy_seconds` is how long a writer waits for another one. Raises InternalError for a URL that
+    is none, or of a database or driver that the store is not written for.
     """
-    parsed = _parse(url)
-    # Threads keep their connections, so there are as many of these as of those.
-    if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, max_overflow=-1)
-        event.listen(engine, "connect", partial(_prepare_sqlite, busy_seconds))
-        return engine
-    query = {**_POSTGRESQL, "options": _options(busy_seconds), **parsed.query}
-    return create_engine(
-        parsed.set(query=query), max_overflow=-1, connect_args={"autocommit": True}
-    )
-
-
-def _options(busy_seconds: float) -> str:
-    """Return the server's own limits for a connection."""
-    limits = {
-        "lock_timeout": busy_seconds,
-        "statement_timeout": 2 * busy_seconds,
-        # A worker that hangs within a transaction must not hold up the others for ever.
-        "idle_in_transaction_session_timeout": 60,
-    }
-    return " ".join(f"-c {name}={int(seconds * 1000)}ms" for name, seconds in limits.items())
-
-
-def _parse(url: str) -> URL:
+    make = {"sqlite": _make_sqlite, "postgresql": _make_postgresql}
     try:
-        parsed = make_url(url)
+        parsed = _parse(make_url(url))
+        return make[parsed.get_backend_name()](parsed, busy_seconds)
     except (ArgumentError, ValueError):
         raise InternalError("database_url is not the URL of a database") from None
-    if parsed.drivername not in _DRIVERS:
+
+
+def _make_sqlite(url: URL, busy_seconds: float) -> Engine:
+    engine = create_engine(url, poolclass=NullPool)
+    event.listen(engine, "connect", partial(_prepare_sqlite, busy_seconds))
+    return engine
+
+
+def _make_postgresql(url: URL, busy_seconds: float) -> Engine:
+    # The driver takes a while to import, which who has SQLite is spared.
+    from rightsmanager.store.postgresql import PARAMETERS, connect, server_limits  # noqa: PLC0415
+
+    query = {**PARAMETERS, "options": server_limits(busy_seconds), **url.query}
+    engine = create_engine(
+        url.set(query=query),
+        poolclass=NullPool,
+        connect_args={"autocommit": True},
+        use_native_hstore=False,
+    )
+
+    def do_connect(_dialect: object, _record: object, given: Any, named: Any) -> Any:  # noqa: ANN401 -- DBAPI
+        return connect(2 * busy_seconds + 1, *given, **named)
+
+    event.listen(engine, "do_connect", do_connect)
+    return engine
+
+
+def _parse(given: URL) -> URL:
+    """Return the URL with the driver that is used; raises InternalError for any other database."""
+    if given.drivername not in _DRIVERS:
         raise InternalError(
-            f"database_url names {parsed.drivername!r}, expected sqlite or postgresql"
+            f"database_url names {given.drivername!r}, expected sqlite or postgresql"
         )
-    parsed = parsed.set(drivername=_DRIVERS[parsed.drivername])
+    parsed = given.set(drivername=_DRIVERS[given.drivername])
     if parsed.get_backend_name() == "sqlite" and parsed.database in _IN_MEMORY:
         raise InternalError("database_url names SQLite in memory, expected a file to be shared")
     return parsed

@@ -31,14 +31,16 @@ class Interrupted(BaseException):
     """What is no Exception, such as a worker that is told to stop."""
 
 
-def license_of(ordinal: int = 0, request: bytes = bytes(32), rights_id: int = 1) -> IssuedLicense:
+def license_of(
+    ordinal: int = 0, request: bytes = bytes(32), rights_id: int = 1, policy: str = "{}"
+) -> IssuedLicense:
     return IssuedLicense(
         device=DEVICE,
         request=request,
         ordinal=ordinal,
         kid=Kid(bytes([ordinal]) * 16),
         license_id=rights_id.to_bytes(16, "big"),
-        policy="{}",
+        policy=policy,
         issued_at=1790000000,
     )
 

@@ -1,0 +1,240 @@
+"""What the store does while its database is away, and that it goes on by itself afterwards."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from rightsmanager.errors import InternalError
+from rightsmanager.store.queries import Store, open_store
+from rightsmanager.store.schema import upgrade
+from tests.postgresql import PostgreSQL
+from tests.store.test_queries import all_licenses, license_of, record
+
+THREADS = 4
+PATIENCE = 60
+
+
+@pytest.fixture
+def away(own_postgresql: PostgreSQL) -> Iterator[Store]:
+    """A store on a server of the test's own."""
+    upgrade(own_postgresql.url())
+    store = open_store(own_postgresql.url(), busy_seconds=0.05)
+    yield store
+    store.close()
+
+
+def test_a_server_that_was_started_again_is_used_by_every_thread_without_a_failure(
+    own_postgresql: PostgreSQL, away: Store
+) -> None:
+    with threads_of(THREADS) as run:
+        run(lambda number: record(away, license_of(number)))
+        own_postgresql.stop()
+        own_postgresql.start()
+        run(lambda number: record(away, license_of(THREADS + number)))
+    assert len(all_licenses(away)) == 2 * THREADS
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_while_the_server_is_away_each_use_is_an_internal_error(
+    own_postgresql: PostgreSQL, away: Store, number: int
+) -> None:
+    def refused(ordinal: int) -> None:
+        with pytest.raises(InternalError, match="the store failed: OperationalError"):
+            record(away, license_of(ordinal))
+        with pytest.raises(InternalError, match="the store failed"), away.reading() as found:
+            found.find_licenses()
+
+    with threads_of(THREADS) as run:
+        run(lambda ordinal: record(away, license_of(ordinal)))
+        own_postgresql.stop(number)
+        run(refused)
+        own_postgresql.start()
+        run(lambda ordinal: record(away, license_of(THREADS + ordinal)))
+    assert len(all_licenses(away)) == 2 * THREADS
+
+
+@contextmanager
+def threads_of(count: int) -> Iterator[Callable[[Callable[[int], object]], object]]:
+    """Give what runs a function in each of as many threads, which are the same each time."""
+    barrier = threading.Barrier(count)
+
+    def at_once(function: Callable[[int], object], number: int) -> None:
+        barrier.wait(PATIENCE)
+        try:
+            function(number)
+        finally:
+            barrier.wait(PATIENCE)
+
+    with ThreadPoolExecutor(count) as pool:
+        yield lambda function: list(pool.map(partial(at_once, function), range(count)))
+
+
+def test_a_server_that_ends_within_a_transaction_leaves_nothing_of_it(
+    own_postgresql: PostgreSQL, away: Store
+) -> None:
+    def broken_off() -> None:
+        with away.transaction() as transaction:
+            transaction.record_licenses([license_of(0)])
+            (client,) = own_postgresql.clients("postgres")
+            own_postgresql.execute(f"SELECT pg_terminate_backend({client}, 5000)")
+            transaction.record_licenses([license_of(1)])
+
+    with pytest.raises(InternalError, match="the store failed: AdminShutdown"):
+        broken_off()
+    record(away, license_of(2))
+    assert [license_of(2)] == all_licenses(away)
+
+
+def test_a_server_that_hangs_is_given_up(own_postgresql: PostgreSQL, away: Store) -> None:
+    record(away, license_of(0))
+    (hanging,) = own_postgresql.clients("postgres")
+    os.kill(hanging, signal.SIGSTOP)
+    try:
+        with pytest.raises(InternalError, match="the store failed: _WaitTimeout"):
+            record(away, license_of(1))
+        record(away, license_of(2))
+    finally:
+        os.kill(hanging, signal.SIGCONT)
+    assert [license_of(0), license_of(2)] == all_licenses(away)
+
+
+def test_a_server_that_does_not_answer_at_first_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=1"
+        store = open_store(url)
+        with pytest.raises(InternalError, match="the store failed: ConnectionTimeout"):
+            all_licenses(store)
+        store.close()
+
+
+def test_what_the_url_says_of_a_connection_is_done(database_url: str) -> None:
+    if database_url.startswith("sqlite"):
+        database_url += "?timeout=7"
+    else:
+        database_url += "?application_name=mine&options=-c%20statement_timeout%3D7s"
+    store = open_store(database_url)
+    with store.reading() as found:
+        connection = found._cursor.connection
+        if not database_url.startswith("sqlite"):
+            shown = connection.execute("SHOW statement_timeout").fetchone()
+            assert (shown, connection.info.get_parameters()["application_name"]) == (
+                ("7s",),
+                "mine",
+            )
+    store.close()
+
+
+def connections(url: str, postgresql: PostgreSQL) -> int:
+    """Return how many connections this process has to a database."""
+    if url.startswith("postgresql"):
+        return len(postgresql.clients(url.rpartition("/")[2]))
+    file = url.removeprefix("sqlite:///")
+    return [
+        str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()
+    ].count(file)
+
+
+def test_a_thread_that_ends_closes_its_connection(
+    store: Store, database_url: str, postgresql: PostgreSQL
+) -> None:
+    record(store, license_of(0))
+    for number in range(1, 6):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(record, store, license_of(number)).result()
+    # SQLite keeps one open file to use again: to close it would give up the locks on all of them.
+    assert connections(database_url, postgresql) <= 2
+
+
+def test_a_store_that_is_closed_has_no_connection_of_any_thread_and_opens_new_ones(
+    store: Store, database_url: str, postgresql: PostgreSQL
+) -> None:
+    with threads_of(THREADS) as run:
+        run(lambda number: record(store, license_of(number)))
+        assert connections(database_url, postgresql) == THREADS
+        store.close()
+        assert connections(database_url, postgresql) == 0
+        run(lambda number: record(store, license_of(THREADS + number)))
+    assert len(all_licenses(store)) == 2 * THREADS
+
+
+_SHARED: list[Store] = []
+
+
+def _record_in_a_fork(number: int) -> None:
+    record(_SHARED[0], license_of(number))
+
+
+def test_a_forked_process_has_connections_of_its_own(store: Store) -> None:
+    record(store, license_of(0))
+    _SHARED.append(store)
+    fork = get_context("fork")
+    processes = [fork.Process(target=_record_in_a_fork, args=(number,)) for number in (1, 2)]
+    for process in processes:
+        process.start()
+    record(store, license_of(3))
+    for process in processes:
+        process.join()
+    _SHARED.clear()
+    assert [process.exitcode for process in processes] == [0, 0]
+    record(store, license_of(4))
+    assert all_licenses(store) == [license_of(number) for number in range(5)]
+
+
+FULL = {
+    "sqlite": ("PRAGMA max_page_count=100", "CREATE TABLE large AS SELECT zeroblob(2000000)"),
+    "postgresql": (
+        "SET LOCAL temp_file_limit=64",
+        "SELECT 1 FROM generate_series(1, 500000) AS n ORDER BY -n",
+    ),
+}
+"""What leaves each database little space, and what takes more of it."""
+
+
+def test_a_disk_that_is_full_is_an_internal_error_and_nothing_is_lost(
+    store: Store, database_url: str
+) -> None:
+    record(store, license_of(0))
+    limit, large = FULL[database_url.partition(":")[0]]
+
+    def too_much() -> None:
+        with store.transaction() as transaction:
+            transaction.record_licenses([license_of(1)])
+            transaction._cursor.execute(limit)
+            transaction._cursor.execute(large)
+
+    with pytest.raises(InternalError, match=r"the store failed: (Operational|Config)"):
+        too_much()
+    record(store, license_of(2))
+    assert [license_of(0), license_of(2)] == all_licenses(store)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:s3cret@127.0.0.1:1/x",
+        "postgresql://user:s3cret@127.0.0.1:x/x",
+        "postgresql://user:s3cret@127.0.0.1:1/x?sslmode=none",
+        "postgresql://user:s3cret@127.0.0.1:1/x?nothing=none",
+        "postgresql://user:s3cret@127.0.0.1:1/x?password=s3cret&host=%2Fnone",
+        "mysql://user:s3cret@127.0.0.1:1/x",
+        "sqlite://user:s3cret@127.0.0.1:1/x",
+    ],
+)
+def test_no_password_is_in_any_text(url: str) -> None:
+    for use in (lambda: all_licenses(open_store(url)), lambda: upgrade(url)):
+        with pytest.raises(InternalError) as refused:
+            use()
+        error: BaseException | None = refused.value
+        while error is not None:
+            assert "s3cret" not in str(error)
+            assert "s3cret" not in repr(error)
+            error = error.__cause__
