@@ -107,7 +107,7 @@ class PostgreSQL:
         with suppress(FileNotFoundError):
             # A crash leaves the file of the process before.
             lines = (self.folder / "data" / "postmaster.pid").read_text().split()
-            return lines[0] == str(pid) and lines[-1] == "ready"
+            return [*lines[:1], *lines[-1:]] == [str(pid), "ready"]
         return False
 
     def stop(self, number: int = signal.SIGINT) -> None:
