@@ -19,13 +19,13 @@ from rightsmanager.protocol.metering import MeteringCertificate, read_metering_c
 from rightsmanager.store.metering import Period
 from rightsmanager.store.queries import open_store
 from tests.e2e.flood import PATIENCE, Counts, Device, Flood, Sizes
-from tests.postgresql import PostgreSQL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.e2e.conftest import Client, Command, Enrol, Server, Start
+    from tests.postgresql import PostgreSQL
 
 SEED = 5
 EVER = Period(0, 2**31 - 1)
@@ -115,22 +115,6 @@ def test_totals_are_what_fifty_devices_played_while_workers_are_killed(
 # --- the database dies ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def durable() -> Iterator[PostgreSQL]:
-    """Give a PostgreSQL server that has each commit on the disk."""
-    database = PostgreSQL()
-    try:
-        start_durable(database)
-        yield database
-    finally:
-        database.stop(signal.SIGQUIT)
-        database.remove()
-
-
-def start_durable(database: PostgreSQL) -> None:
-    database.start(fsync="on", full_page_writes="on", synchronous_commit="on")
-
-
 def kill_database(database: PostgreSQL) -> Callable[[Random], None]:
     """Kill one of its processes, at which it starts all of them anew, or all at once."""
 
@@ -146,7 +130,7 @@ def kill_database(database: PostgreSQL) -> Callable[[Random], None]:
                 with suppress(ProcessLookupError):
                     os.kill(each, signal.SIGKILL)
             database.process.wait(PATIENCE)
-            start_durable(database)
+            database.start()
 
     return kill
 
@@ -158,14 +142,14 @@ def open_children(pid: int) -> list[int]:
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 def test_totals_are_what_devices_played_while_the_database_is_killed(
-    start: Start, enrol: Enrol, durable: PostgreSQL, tmp_path: Path
+    start: Start, enrol: Enrol, own_postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
-    url = durable.url(durable.create_database())
+    url = own_postgresql.url(own_postgresql.create_database())
     server = start(tmp_path / "data", "--workers", "2", RIGHTSMANAGER_DATABASE_URL=url)
     server.database_url = url
     certificates = [own_certificate(server)]
     sizes = Sizes(devices=12, reports=5, usage=30, kills=4)
-    flood = flood_of(server, enrol, certificates, sizes, kill_database(durable))
+    flood = flood_of(server, enrol, certificates, sizes, kill_database(own_postgresql))
     flood.run(server)
     assert_counted(server, flood, certificates)
     assert server.stop() == 0
