@@ -83,9 +83,9 @@ class PostgreSQL:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
 
-    def start(self) -> None:
+    def start(self, **settings: str) -> None:
         """Start the server; it answers afterwards."""
-        named = {**SETTINGS, **self._pace, "port": str(self.port)}
+        named = {**SETTINGS, **self._pace, "port": str(self.port), **settings}
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
