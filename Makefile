@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 LOCKS := config/requirements
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench bench-metering soak docs lock
+.PHONY: run test check bench bench-metering soak docs lock chromium
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -58,15 +58,14 @@ $(VENV)/.run: $(VENV)/.venv $(LOCKS)/run.txt pyproject.toml
 	@touch $@
 
 # A browser is no Python package; without one the tests that need it fail and say so.
-$(VENV)/.browser:
+chromium:
 	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || \
 	    test -n "$$CHROMIUM" || \
 	    { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
-	      apt-get install -qqy --no-install-recommends chromium-headless-shell; } || \
+	      apt-get install -qqy chromium-headless-shell; } || \
 	    echo "Tests will fail for want of Chromium: apt-get install chromium-headless-shell"
-	@mkdir -p $(@D) && touch $@
 
-$(VENV)/.test: $(VENV)/.run $(LOCKS)/test.txt | $(VENV)/.browser
+$(VENV)/.test: $(VENV)/.run $(LOCKS)/test.txt | chromium
 	$(PIP) install --no-build-isolation --no-deps --require-hashes -r $(LOCKS)/test.txt
 	@touch $@
 
