@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rightsmanager.crypto import p256
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InternalError, InvalidMessage
@@ -75,125 +76,165 @@ class Server:
     services: dict[str, application.ServiceOperation]
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What several services are made of."""
+
+    settings: Settings
+    surroundings: Surroundings
+    keyring: Keyring
+    store: Store
+    revocations: Revocations
+    backend: p256.Backend
+    verifier: ChainVerifier
+    signing: Signing
+    authority: DomainAuthority
+    metering_keys: MeteringKeys
+    secure_stop_keys: SecureStopKeys
+    seam: Seam
+
+    @property
+    def usual(self) -> dict[str, Any]:
+        """What every service that opens challenges is given."""
+        return {
+            "verifier": self.verifier,
+            "store": self.store,
+            "revocations": self.revocations,
+            "backend": self.backend,
+            "clock": self.surroundings.clock,
+        }
+
+
 def build(settings: Settings, surroundings: Surroundings) -> Server:
     """Return the server that the settings describe; raises InternalError where it cannot be."""
-    backend = choose_backend(settings.crypto.backend)
-    keyring = open_keyring(settings, surroundings.passphrase)
-    store = open_store(settings.effective_database_url)
-    revocations = Revocations(store)
-    authority = domain_authority(settings, keyring, surroundings.rng)
-    verifier = ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache)
-    signing = Signing(
-        keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
-    )
-    seam = Seam(
-        load_callables(settings.seam.make, {"data": str(settings.data), **settings.seam.options}),
-        settings.seam.seconds,
-        note_failure,
-    )
-    secure_stop_keys = SecureStopKeys(keyring.secure_stop_secret)
-    license_service = LicenseService(
-        server_keys=keyring.server_keys,
-        signing=signing,
-        verifier=verifier,
-        reader=ChallengeReader(verifier.parse, settings.crypto.chain_cache),
-        content_keys=content_keys(settings, keyring),
-        store=store,
-        revocations=revocations,
-        domains=DomainBinder(authority.terms, verifier.parse),
-        policy=default_policy(settings),
-        own_mid=keyring.metering.mid,
-        backend=backend,
-        clock=surroundings.clock,
-        rng=surroundings.rng,
-        secure_stop_keys=secure_stop_keys,
-        streams=StreamSettings(**settings.streams.model_dump()),
-        seam=seam,
-        acknowledge_persistent=settings.license.acknowledge == "persistent",
-        default_domain=default_domain(authority.terms),
-    )
-    acknowledgement_service = AcknowledgementService(
-        server_keys=keyring.server_keys,
-        signing=signing,
-        verifier=verifier,
-        store=store,
-        revocations=revocations,
-        backend=backend,
-        clock=surroundings.clock,
-    )
-    packaging_service = PackagingService(
-        access=packaging_access(settings),
-        content_keys=content_keys(settings, keyring),
-        packing=packing(settings),
-        store=store,
-        clock=surroundings.clock,
-        rng=surroundings.rng,
-        seam=seam,
-    )
-    metering_keys = MeteringKeys(keyring.metering, keyring.storage_key, store)
-    metering_service = MeteringService(
-        server_keys=keyring.server_keys,
-        metering_keys=metering_keys,
-        signing=signing,
-        verifier=verifier,
-        store=store,
-        revocations=revocations,
-        backend=backend,
-        clock=surroundings.clock,
-        max_records=settings.metering.max_records,
-        keep_reports=settings.metering.keep_reports > 0,
-    )
-    domain_service = DomainService(
-        server_keys=keyring.server_keys,
-        signing=signing,
-        verifier=verifier,
-        store=store,
-        revocations=revocations,
-        authority=authority,
-        backend=backend,
-        clock=surroundings.clock,
-        rng=surroundings.rng,
-    )
-    secure_stop_service = SecureStopService(
-        keys=metering_keys.by_name,
-        secure_stop_keys=secure_stop_keys,
-        signing=signing,
-        verifier=verifier,
-        store=store,
-        revocations=revocations,
-        backend=backend,
-        clock=surroundings.clock,
-        max_sessions=settings.secure_stop.max_sessions,
-    )
-    delete_license_service = DeleteLicenseService(
-        server_keys=keyring.server_keys,
-        verifier=verifier,
-        store=store,
-        revocations=revocations,
-        backend=backend,
-        clock=surroundings.clock,
-        max_kids=settings.secure_delete.max_kids,
-    )
-    answers: dict[str, application.ServiceOperation] = {
-        "AcquireLicense": license_service.acquire_license,
-        "AcknowledgeLicense": acknowledgement_service.acknowledge_license,
-        "AcquirePackagingData": packaging_service.acquire_packaging_data,
-        "GetMeteringCertificate": metering_service.get_metering_certificate,
-        "JoinDomain": domain_service.join_domain,
-        "LeaveDomain": domain_service.leave_domain,
-        "ProcessMeteringData": metering_service.process_metering_data,
-        "ProcessSecureStopData": secure_stop_service.process_secure_stop_data,
-        "ProcessDeleteLicenseData": delete_license_service.process_delete_license_data,
-    }
-    services = {name: heard(name, answer, seam) for name, answer in answers.items()}
+    parts = _parts(settings, surroundings)
+    services = {name: heard(name, answer, parts.seam) for name, answer in _answers(parts).items()}
+    administration = DomainAdministration(parts.store, parts.authority, surroundings.clock)
     front = _front(
         settings,
         services,
         surroundings.clock,
-        keyring.metering.mid,
-        _admin(settings, DomainAdministration(store, authority, surroundings.clock)),
+        parts.keyring.metering.mid,
+        _admin(settings, administration),
     )
-    return Server(front, store, keyring, services)
+    return Server(front, parts.store, parts.keyring, services)
+
+
+def _parts(settings: Settings, surroundings: Surroundings) -> _Parts:
+    keyring = open_keyring(settings, surroundings.passphrase)
+    store = open_store(settings.effective_database_url)
+    return _Parts(
+        settings=settings,
+        surroundings=surroundings,
+        keyring=keyring,
+        store=store,
+        revocations=Revocations(store),
+        backend=choose_backend(settings.crypto.backend),
+        verifier=ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache),
+        signing=Signing(
+            keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
+        ),
+        authority=domain_authority(settings, keyring, surroundings.rng),
+        metering_keys=MeteringKeys(keyring.metering, keyring.storage_key, store),
+        secure_stop_keys=SecureStopKeys(keyring.secure_stop_secret),
+        seam=Seam(
+            load_callables(
+                settings.seam.make, {"data": str(settings.data), **settings.seam.options}
+            ),
+            settings.seam.seconds,
+            note_failure,
+        ),
+    )
+
+
+def _answers(parts: _Parts) -> dict[str, application.ServiceOperation]:
+    acknowledgement = AcknowledgementService(
+        server_keys=parts.keyring.server_keys, signing=parts.signing, **parts.usual
+    )
+    metering, domain = _metering_service(parts), _domain_service(parts)
+    return {
+        "AcquireLicense": _license_service(parts).acquire_license,
+        "AcknowledgeLicense": acknowledgement.acknowledge_license,
+        "AcquirePackagingData": _packaging_service(parts).acquire_packaging_data,
+        "GetMeteringCertificate": metering.get_metering_certificate,
+        "JoinDomain": domain.join_domain,
+        "LeaveDomain": domain.leave_domain,
+        "ProcessMeteringData": metering.process_metering_data,
+        "ProcessSecureStopData": _secure_stop_service(parts).process_secure_stop_data,
+        "ProcessDeleteLicenseData": _delete_license_service(parts).process_delete_license_data,
+    }
+
+
+def _license_service(parts: _Parts) -> LicenseService:
+    settings, verifier, terms = parts.settings, parts.verifier, parts.authority.terms
+    return LicenseService(
+        server_keys=parts.keyring.server_keys,
+        signing=parts.signing,
+        reader=ChallengeReader(verifier.parse, settings.crypto.chain_cache),
+        content_keys=content_keys(settings, parts.keyring),
+        domains=DomainBinder(terms, verifier.parse),
+        policy=default_policy(settings),
+        own_mid=parts.keyring.metering.mid,
+        rng=parts.surroundings.rng,
+        secure_stop_keys=parts.secure_stop_keys,
+        streams=StreamSettings(**settings.streams.model_dump()),
+        seam=parts.seam,
+        acknowledge_persistent=settings.license.acknowledge == "persistent",
+        default_domain=default_domain(terms),
+        **parts.usual,
+    )
+
+
+def _packaging_service(parts: _Parts) -> PackagingService:
+    return PackagingService(
+        access=packaging_access(parts.settings),
+        content_keys=content_keys(parts.settings, parts.keyring),
+        packing=packing(parts.settings),
+        store=parts.store,
+        clock=parts.surroundings.clock,
+        rng=parts.surroundings.rng,
+        seam=parts.seam,
+    )
+
+
+def _metering_service(parts: _Parts) -> MeteringService:
+    metering = parts.settings.metering
+    return MeteringService(
+        server_keys=parts.keyring.server_keys,
+        metering_keys=parts.metering_keys,
+        signing=parts.signing,
+        max_records=metering.max_records,
+        keep_reports=metering.keep_reports > 0,
+        **parts.usual,
+    )
+
+
+def _domain_service(parts: _Parts) -> DomainService:
+    return DomainService(
+        server_keys=parts.keyring.server_keys,
+        signing=parts.signing,
+        authority=parts.authority,
+        rng=parts.surroundings.rng,
+        **parts.usual,
+    )
+
+
+def _secure_stop_service(parts: _Parts) -> SecureStopService:
+    return SecureStopService(
+        keys=parts.metering_keys.by_name,
+        secure_stop_keys=parts.secure_stop_keys,
+        signing=parts.signing,
+        max_sessions=parts.settings.secure_stop.max_sessions,
+        **parts.usual,
+    )
+
+
+def _delete_license_service(parts: _Parts) -> DeleteLicenseService:
+    return DeleteLicenseService(
+        server_keys=parts.keyring.server_keys,
+        max_kids=parts.settings.secure_delete.max_kids,
+        **parts.usual,
+    )
 
 
 def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:
