@@ -188,6 +188,7 @@ def _describe(grant: Grant, number: int, now: int, own_mid: Mid) -> Description:
             Description("key type", _KEY_TYPE if key_type is None else key_type.name),
             *chained,
             *bound,
+            *_stream(grant),
             *describe_objects(policy_objects(grant.policy, now, own_mid)),
         ),
     )
@@ -200,6 +201,17 @@ def _kid(name: str, kid: Kid) -> Description:
     if kid == ASSUMED_KID:
         return Description(name, HEADER, "one licence for each KID of the header")
     return Description(name, kid.text, kid.base64)
+
+
+def _stream(grant: Grant) -> tuple[Description, ...]:
+    """Return what the server adds to a licence with secure stop."""
+    if not grant.policy.secure_stop:
+        return ()
+    holder = "device" if grant.account_id is None else "account"
+    return (
+        Description("secure stop 2 key", "the one that the server has for the KID"),
+        Description("stream", f"opens one of the {holder}"),
+    )
 
 
 def _domain(account_id: AccountId) -> Description:

@@ -197,7 +197,8 @@ class LicenseService:
         grants = decision.grants
         if not grants:
             return _Issued(())
-        with self.store.transaction(single=self._is_single(decision)) as transaction:
+        is_single = self._is_single(decision)
+        with self.store.transaction(single=is_single) as transaction:
             bindings = self._bind(transaction, request, challenge, grants)
             issues = [
                 _Issue(
@@ -212,14 +213,11 @@ class LicenseService:
             ]
             rows = _rows(request, challenge, issues, now)
             recorded = transaction.record_licenses(rows)
-            roots = self._roots(transaction, rows[0].device, issues)
-            transaction_id = self._transaction_id(rows[0].request, decision)
-            if transaction_id is not None:
-                transaction.record_transaction(transaction_id, rows[0].device, rows[0].request)
-            granted = list(zip(rows, grants, strict=True))
-            record_persistent(transaction, granted, transaction_id)
-            if opening is not None:
-                opening.open(transaction, granted)
+            roots, transaction_id = (
+                ({}, None)
+                if is_single
+                else self._record_more(transaction, decision, issues, rows, opening)
+            )
         return _Issued(
             tuple(
                 replace(issue, rights_id=rights_id)
@@ -228,6 +226,25 @@ class LicenseService:
             roots,
             transaction_id,
         )
+
+    def _record_more(
+        self,
+        transaction: Transaction,
+        decision: Decision,
+        issues: Sequence[_Issue],
+        rows: Sequence[IssuedLicense],
+        opening: Opening | None,
+    ) -> tuple[Mapping[Kid, ClearKey], TransactionId | None]:
+        """Record what there is beside the licences; return roots and transaction id, if any."""
+        roots = self._roots(transaction, rows[0].device, issues)
+        transaction_id = self._transaction_id(rows[0].request, decision)
+        if transaction_id is not None:
+            transaction.record_transaction(transaction_id, rows[0].device, rows[0].request)
+        granted = list(zip(rows, decision.grants, strict=True))
+        record_persistent(transaction, granted, transaction_id)
+        if opening is not None:
+            opening.open(transaction, granted)
+        return roots, transaction_id
 
     def _bind(
         self,

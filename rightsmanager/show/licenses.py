@@ -18,6 +18,7 @@ from rightsmanager.crypto.keyseed import content_key as key_of_seed
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol import xmr as licence
 from rightsmanager.protocol.fingerprints import fingerprint
+from rightsmanager.protocol.secure_stop import unwrap_key
 from rightsmanager.protocol.wire import NEVER, Kid
 from rightsmanager.protocol.xmr import objects as xmr
 from rightsmanager.protocol.xmr.table import LAYOUTS, build_objects, parse_objects
@@ -174,8 +175,24 @@ def _key_facts(
     content_key = opened[_HALF:]
     seed = seed_of(key.kid, content_key, context)
     meaning = f"derived from {seed}" if seed else "not derived from a known seed"
-    shown = content_key.hex() if context.show_keys else "opened, not shown"
-    return (Description("content key in the clear", shown, meaning),)
+    return (
+        Description("content key in the clear", _shown(content_key, context), meaning),
+        *_secure_stop_facts(nodes, content_key, context),
+    )
+
+
+def _secure_stop_facts(
+    nodes: tuple[Node, ...], content_key: bytes, context: Context
+) -> tuple[Description, ...]:
+    carried = find(nodes, xmr.SecureStop2Key)
+    if carried is None:
+        return ()
+    key = unwrap_key(carried.wrapped, content_key)
+    return (Description("secure stop 2 key in the clear", _shown(key, context)),)
+
+
+def _shown(key: bytes, context: Context) -> str:
+    return key.hex() if context.show_keys else "opened, not shown"
 
 
 def seed_of(kid: Kid, content_key: bytes, context: Context) -> str | None:

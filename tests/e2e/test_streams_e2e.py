@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import pytest
@@ -134,6 +137,33 @@ def test_a_client_that_vanishes_may_report_again(limited: Server, reporter: Repo
         connection.sendall(head.encode() + body)
     assert read_stop(limited.post(body).body).accepted == (session.session_id,)
     assert [each.session_id for each in sessions_of(limited)].count(session.session_id) == 1
+
+
+def test_what_a_killed_worker_left_unanswered_is_answered_when_it_is_sent_again(
+    limited: Server, reporter: Reporter
+) -> None:
+    bodies = {
+        each.session_id: reporter.stop([each]) for each in map(reporter.session, some_kids(24))
+    }
+    unanswered = dict(bodies)
+
+    def post(session_id: SessionId) -> tuple[SessionId, bool]:
+        try:
+            return session_id, limited.post(bodies[session_id]).status == 200
+        except (OSError, HTTPException):
+            return session_id, False
+
+    kills = iter(limited.workers()[:2])
+    with ThreadPoolExecutor(8) as threads:
+        while unanswered:
+            asked = threads.map(post, list(unanswered))
+            if (pid := next(kills, None)) is not None:
+                os.kill(pid, signal.SIGKILL)
+            for session_id, is_answered in asked:
+                if is_answered:
+                    del unanswered[session_id]
+    recorded = [each.session_id for each in sessions_of(limited)]
+    assert [recorded.count(session_id) for session_id in bodies] == [1] * len(bodies)
 
 
 def test_hostile_reports_are_refused_and_leave_nothing(limited: Server, reporter: Reporter) -> None:

@@ -95,6 +95,23 @@ def test_root_and_leaf_are_told_apart(
 
 
 @pytest.mark.parametrize(
+    ("query", "stream"),
+    [
+        ("", None),
+        ("cfg=(securestop:true)", "opens one of the device"),
+        (f"cfg=(securestop:true,accountid:{KIDS[0].text})", "opens one of the account"),
+    ],
+)
+def test_what_secure_stop_brings_with_it_is_told(
+    explained: Explaining, query: str, stream: str | None
+) -> None:
+    (license_,) = explained(query).licenses
+    told = {child.name: child.value for child in license_.children}
+    assert told.get("stream") == stream
+    assert ("secure stop 2 key" in told) == (stream is not None)
+
+
+@pytest.mark.parametrize(
     ("query", "source"),
     [
         ("", "the one that the server has for the KID"),

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rightsmanager.errors import (
     DeviceCertificateRevoked,
@@ -144,6 +146,26 @@ def test_a_contradiction_is_refused_whole(
     refusal = site.refusal(saying(OTHER, then))
     assert isinstance(refusal, InvalidMessage)
     assert text in refusal.text
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None
+)
+@given(data=st.data())
+def test_whatever_the_order_of_reports_the_last_state_stands(
+    site: Site, data: st.DataObject
+) -> None:
+    session_id = site.nonce()
+    times = data.draw(st.lists(st.integers(0, 60), min_size=1, max_size=4, unique=True))
+    history = [
+        replace(UNCLEAN, session_id=session_id, update=UNCLEAN.update + seconds)
+        for seconds in sorted(times)
+    ]
+    end = replace(history[-1], stopped=data.draw(st.integers(0, 1)))
+    reported = data.draw(st.permutations([*history, *history, end]))
+    assert {site.stop(saying(each))[1] for each in reported} == {(session_id,)}
+    (state,) = [each for each in facts(site) if each[0] == session_id]
+    assert state == (session_id, end.update, end.stopped == 1, False)
 
 
 def test_another_device_may_use_the_same_id(site: Site) -> None:

@@ -68,6 +68,19 @@ def test_the_content_key_is_shown_only_when_asked(
     assert find(shown, IN_THE_CLEAR).value == key
 
 
+def test_a_secure_stop_2_key_is_shown_only_when_asked(bare: Context, find: Find) -> None:
+    key, secret = PrivateKey.generate(seeded_random(b"device")), bytes(range(70, 86))
+    clear = ClearKey(LEAF_KID, xmr.KeyType.AES_CTR, ROOT_KEY)
+    sealed = bind(clear, key.public, bare.backend, seeded_random(b"secure stop"))
+    carried = xmr.GlobalPolicy((xmr.SecureStop2Key(ecb_encrypt(ROOT_KEY, secret)),))
+    data = build_signed(bytes(16), (carried, sealed.material), sealed.integrity_key)
+    aided = replace(bare, device_keys=(key,))
+    name = "secure stop 2 key in the clear"
+    assert find(describe(data, aided), name).value == "opened, not shown"
+    assert find(describe(data, replace(aided, show_keys=True)), name).value == secret.hex()
+    assert name not in repr(describe(data, bare))
+
+
 def test_another_devices_licence_stays_closed(
     things: dict[str, bytes], aided: Context, names: Names
 ) -> None:
