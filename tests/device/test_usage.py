@@ -85,6 +85,35 @@ def test_a_report_stays_as_it_is_until_it_is_answered(
     assert second.transaction_id != first.transaction_id
 
 
+def test_two_processes_at_once_report_the_same_transactions(
+    journal: Journal, rng: Rng, tmp_path: Path
+) -> None:
+    with closing(open_journal(tmp_path)) as other:
+        one, two = MeteringStore(journal), MeteringStore(other)
+        add(journal, MIDS[0], KIDS[0])
+        first = one.freeze(MIDS[0], rng)
+        assert first is not None
+        assert two.freeze(MIDS[0], rng) == first
+        one.clear(first)
+        add(other, MIDS[0], KIDS[1])
+        second = two.freeze(MIDS[0], rng)
+        two.clear(first)
+        assert one.freeze(MIDS[0], rng) == second
+        assert second is not None
+        assert second.usage == (Usage(KIDS[1], PLAY, 1),)
+
+
+def test_the_total_is_what_is_not_answered_yet(journal: Journal, rng: Rng) -> None:
+    store = MeteringStore(journal)
+    assert store.total() == 0
+    add(journal, MIDS[0], KIDS[0], 2)
+    report = frozen(journal, rng)
+    add(journal, MIDS[1], KIDS[0], 3)
+    assert store.total() == 5
+    store.clear(report)
+    assert store.total() == 3
+
+
 def test_what_is_too_much_for_one_report_follows_in_others(journal: Journal, rng: Rng) -> None:
     for kid in KIDS:
         for action in ACTIONS:

@@ -146,6 +146,16 @@ def test_a_device_that_is_killed_before_the_reply_counts_once(
     assert totals.now() == {text(KIDS[2]): played}
 
 
+def test_what_is_more_than_the_server_takes_goes_in_parts(
+    server: Server, device: CommandedDevice, mid: Mid, totals: Totals
+) -> None:
+    for kid in KIDS:
+        device.run("play", kid, "--url", metered(server, mid))
+    reports = device.json("meter", "--url", server.url, "--max-records", "2")
+    assert [(each["records"], each["partial"]) for each in reports] == [(2, True), (1, False)]
+    assert totals.now() == dict.fromkeys(map(text, KIDS), 1)
+
+
 def test_an_unknown_metering_id_does_not_keep_others_from_being_reported(
     server: Server, device: CommandedDevice, mid: Mid, totals: Totals
 ) -> None:

@@ -16,6 +16,7 @@ from rightsmanager.device.metering import MeteringCertificates, report_usage
 from rightsmanager.device.sessions import SessionStore, report_sessions
 from rightsmanager.device.usage import MeteringStore
 from rightsmanager.errors import Refusal
+from rightsmanager.protocol.metering import MAX_RECORDS
 from rightsmanager.protocol.wire import Kid, Mid
 
 report_url_option = click.option(
@@ -29,14 +30,21 @@ Facts = dict[str, Any]
 @click.command()
 @device_option
 @report_url_option
+@click.option(
+    "--max-records",
+    type=click.IntRange(1, MAX_RECORDS),
+    default=MAX_RECORDS,
+    show_default=True,
+    help="How many KIDs one report may have, if the server takes fewer.",
+)
 @json_option
-def meter(folder: Path, *, url: str | None, as_json: bool) -> None:
+def meter(folder: Path, *, url: str | None, max_records: int, as_json: bool) -> None:
     """Report what was played, by metering id, and forget it once the server has answered.
 
     A report without an answer is sent again the next time, under the same transaction id.
     """
     player = player_of(folder)
-    store = MeteringStore(player.journal)
+    store = MeteringStore(player.journal, max_records)
     _tell(
         _each_mid(store.mids(), lambda mid: _meter(mid, url, player, store)),
         {
