@@ -1,12 +1,12 @@
 """Root licences in the store: under which content key each device's leaves are chained."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import ClauseElement, Dialect, bindparam, select
 
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.statements import Clause, Queries, insert_once
+from rightsmanager.store.statements import INSERTS, Clause, Queries
 from rightsmanager.store.tables import ROOT_LICENSES
 
 
@@ -15,9 +15,7 @@ class RootQueries(Queries):
 
     def record_root(self, device: str, kid: Kid, sealed: bytes) -> None:
         """Keep the sealed content key of a device's root licence in place of an older one's."""
-        key = {"device": device, "kid": kid.raw}
-        self._run("remove root", key)
-        self._run("record root", {**key, "sealed": sealed})
+        self._run("replace root", {"device": device, "kid": kid.raw, "sealed": sealed})
 
     def find_root(self, device: str, kid: Kid) -> bytes | None:
         """Return the sealed content key of the root licence that a device got last, or None."""
@@ -30,9 +28,18 @@ _OF_DEVICE_AND_KID: Final = (
     ROOT_LICENSES.c.kid == bindparam("kid"),
 )
 
+
+def _replace_root(dialect: Dialect) -> ClauseElement:
+    values: dict[str, Any] = {each.name: bindparam(each.name) for each in ROOT_LICENSES.columns}
+    insert: Any = INSERTS[dialect.name](ROOT_LICENSES).values(values)
+    statement: ClauseElement = insert.on_conflict_do_update(
+        index_elements=["device", "kid"], set_={"sealed": insert.excluded.sealed}
+    ).inline()
+    return statement
+
+
 ROOT_STATEMENTS: Final[Mapping[str, Clause]] = {
-    "remove root": lambda _: delete(ROOT_LICENSES).where(*_OF_DEVICE_AND_KID),
-    "record root": lambda dialect: insert_once(ROOT_LICENSES, dialect),
+    "replace root": _replace_root,
     "find root": lambda _: select(ROOT_LICENSES.c.sealed).where(*_OF_DEVICE_AND_KID),
 }
 """Every statement about root licences, by what it does."""

@@ -99,14 +99,21 @@ def _named(revision: str | None) -> str:
 
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
-    engine = make_engine(url)
     try:
-        with engine.connect() as connection:
+        connection = make_engine(url).connect()
+    except SQLAlchemyError as error:
+        raise DatabaseAway(f"the database cannot be reached: {_reason(error)}") from error
+    try:
+        with connection:
             yield connection
     except SQLAlchemyError as error:
         raise DatabaseAway(f"the store has no tables: {type(error).__name__}") from error
-    finally:
-        engine.dispose()
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """Return the first line of what the driver says, which knows no password."""
+    said = str(getattr(error, "orig", None) or "").splitlines()
+    return said[0] if said else type(error).__name__
 
 
 def _revision(connection: Connection) -> str | None:

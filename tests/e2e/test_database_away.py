@@ -1,0 +1,144 @@
+"""While the database is away each request gets its fault soon; when it is back it is served."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from rightsmanager.cli import rightsmanager
+from rightsmanager.errors import InternalError
+from rightsmanager.store.schema import newest_revision
+from rightsmanager.wsgi import create
+from tests.databases import execute
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Answer, Client, Command, Enrol, HeaderOf, Server, Start
+    from tests.postgresql import PostgreSQL
+
+KID = "5EiUNxWPEEuNp6iWZkF0LA=="
+AT_ONCE = 24
+
+
+def ask(server: Server, client: Client, header_of: HeaderOf) -> list[Answer]:
+    """Return the answers to requests from as many connections at once, which reach all workers."""
+    bodies = [client.challenge(header_of(KID)) for _ in range(AT_ONCE)]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(server.post, bodies))
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["stopped", "crashed"])
+def test_a_database_that_is_away_is_a_fault_until_it_is_back(
+    start: Start,
+    enrol: Enrol,
+    header_of: HeaderOf,
+    own_postgresql: PostgreSQL,
+    tmp_path: Path,
+    number: int,
+) -> None:
+    url = own_postgresql.url(own_postgresql.create_database())
+    server = start(tmp_path / "data", "--workers", "2", RIGHTSMANAGER_DATABASE_URL=url)
+    workers, client = server.workers(), enrol(server.data)
+    assert [answer.status for answer in ask(server, client, header_of)] == [200] * AT_ONCE
+
+    own_postgresql.stop(number)
+    answers = ask(server, client, header_of)
+    assert [answer.code for answer in answers] == ["0x8004c600"] * AT_ONCE
+    assert all(b"the store failed" in answer.body for answer in answers)
+
+    own_postgresql.start()
+    assert [answer.status for answer in ask(server, client, header_of)] == [200] * AT_ONCE
+    assert server.workers() == workers
+    server.database_url = url
+    assert len(server.issued()) == 2 * AT_ONCE
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+def test_no_password_of_the_database_is_told(
+    command: Command, own_postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    url = own_postgresql.url().replace("rightsmanager@", "rightsmanager:s3cret@")
+    own_postgresql.stop()
+    for words in (("serve", "--bind", "127.0.0.1:0"), ("init",), ("database", "current")):
+        ran = command(*words, "--data", str(tmp_path), RIGHTSMANAGER_DATABASE_URL=url)
+        assert (ran.status, ran.output) == (1, "")
+        assert "the database cannot be reached: connection failed" in ran.errors
+        assert ran.errors.count("\n") == 1
+        assert "s3cret" not in ran.errors
+
+
+DYING = '''
+import os, signal
+from contextlib import contextmanager
+from pathlib import Path
+from rightsmanager.services.seam import Callables
+from rightsmanager.store.queries import Store
+
+def make(options):
+    """Have the worker that commits next die before it answers, once."""
+    flag, commit = Path(options["flag"]), Store.transaction
+
+    @contextmanager
+    def transaction(store, **named):
+        with commit(store, **named) as begun:
+            yield begun
+        if flag.exists():
+            flag.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Store.transaction = transaction
+    return Callables()
+'''
+
+
+def test_a_worker_killed_between_commit_and_reply_is_asked_again(
+    start: Start, enrol: Enrol, header_of: HeaderOf, tmp_path: Path
+) -> None:
+    (tmp_path / "dying.py").write_text(DYING)
+    flag = tmp_path / "flag"
+    server = start(
+        tmp_path / "data",
+        *("--workers", "2"),
+        PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+        RIGHTSMANAGER_SEAM__MAKE="dying:make",
+        RIGHTSMANAGER_SEAM__OPTIONS=f'{{"flag": "{flag}"}}',
+    )
+    client = enrol(server.data)
+    body = client.challenge(header_of(KID))
+    flag.touch()
+    with pytest.raises(ConnectionError):
+        server.post(body)
+    assert not flag.exists()
+    (recorded,) = server.issued()
+    for _ in range(2):
+        assert server.post(body).status == 200
+    assert server.issued() == [recorded]
+    assert server.stop() == 0
+
+
+def test_a_database_of_an_older_version_is_upgraded_by_the_command_alone(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIGHTSMANAGER_DATABASE_URL", database_url)
+    monkeypatch.setenv("RIGHTSMANAGER_DATA", str(tmp_path))
+    run = CliRunner().invoke
+    assert run(rightsmanager, ["init"]).exit_code == 0
+    create()
+    execute(database_url, "UPDATE alembic_version SET version_num = '0000'")
+    with pytest.raises(InternalError, match="stands at revision 0000.* database upgrade"):
+        create()
+    told = run(rightsmanager, ["database", "current"]).output
+    assert told == f"The database stands at revision 0000, the newest is {newest_revision()}.\n"
+    execute(
+        database_url, "UPDATE alembic_version SET version_num = :newest", newest=newest_revision()
+    )
+    told = run(rightsmanager, ["database", "current", "--json"]).output
+    assert told == f'{{"revision": "{newest_revision()}", "newest": "{newest_revision()}"}}\n'
