@@ -122,7 +122,7 @@ def build(settings: Settings, surroundings: Surroundings) -> Server:
 
 def _parts(settings: Settings, surroundings: Surroundings) -> _Parts:
     keyring = open_keyring(settings, surroundings.passphrase)
-    store = open_store(settings.effective_database_url)
+    store = open_store(settings.effective_database_url, settings.database_seconds)
     return _Parts(
         settings=settings,
         surroundings=surroundings,

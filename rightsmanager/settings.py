@@ -265,6 +265,7 @@ class Settings(BaseSettings):
 
     data: Path = Path("var")
     database_url: str = ""
+    database_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     server: ServerSettings = ServerSettings()
     keyring: KeyringSettings = KeyringSettings()
     license: LicenseSettings = LicenseSettings()

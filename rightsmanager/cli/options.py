@@ -52,7 +52,7 @@ def key_files(data: Path) -> KeyFiles:
 
 def store_of(settings: Settings) -> Store:
     """Return the store of the settings, which is closed when the command ends."""
-    store = open_store(settings.effective_database_url)
+    store = open_store(settings.effective_database_url, settings.database_seconds)
     click.get_current_context().call_on_close(store.close)
     return store
 

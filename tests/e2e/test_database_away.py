@@ -33,21 +33,25 @@ def ask(server: Server, client: Client, header_of: HeaderOf) -> list[Answer]:
         return list(threads.map(server.post, bodies))
 
 
+@pytest.fixture
+def started(start: Start, own_postgresql: PostgreSQL, tmp_path: Path) -> Server:
+    """A server with two workers on a database that the test may stop."""
+    url = own_postgresql.url(own_postgresql.create_database())
+    server = start(tmp_path / "data", "--workers", "2", RIGHTSMANAGER_DATABASE_URL=url)
+    server.database_url = url
+    return server
+
+
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["stopped", "crashed"])
 def test_a_database_that_is_away_is_a_fault_until_it_is_back(
-    start: Start,
-    enrol: Enrol,
-    header_of: HeaderOf,
-    own_postgresql: PostgreSQL,
-    tmp_path: Path,
-    number: int,
+    started: Server, enrol: Enrol, header_of: HeaderOf, own_postgresql: PostgreSQL, number: int
 ) -> None:
-    url = own_postgresql.url(own_postgresql.create_database())
-    server = start(tmp_path / "data", "--workers", "2", RIGHTSMANAGER_DATABASE_URL=url)
-    workers, client = server.workers(), enrol(server.data)
+    server = started
+    client = enrol(server.data)
     assert [answer.status for answer in ask(server, client, header_of)] == [200] * AT_ONCE
 
+    workers = server.workers()
     own_postgresql.stop(number)
     answers = ask(server, client, header_of)
     assert [answer.code for answer in answers] == ["0x8004c600"] * AT_ONCE
@@ -56,7 +60,6 @@ def test_a_database_that_is_away_is_a_fault_until_it_is_back(
     own_postgresql.start()
     assert [answer.status for answer in ask(server, client, header_of)] == [200] * AT_ONCE
     assert server.workers() == workers
-    server.database_url = url
     assert len(server.issued()) == 2 * AT_ONCE
     assert server.stop() == 0
 
@@ -133,7 +136,7 @@ def test_a_database_of_an_older_version_is_upgraded_by_the_command_alone(
     assert run(rightsmanager, ["init"]).exit_code == 0
     create()
     execute(database_url, "UPDATE alembic_version SET version_num = '0000'")
-    with pytest.raises(InternalError, match="stands at revision 0000.* database upgrade"):
+    with pytest.raises(InternalError, match=r"stands at revision 0000.* database upgrade"):
         create()
     told = run(rightsmanager, ["database", "current"]).output
     assert told == f"The database stands at revision 0000, the newest is {newest_revision()}.\n"
