@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from rightsmanager.crypto import p256
@@ -51,7 +52,13 @@ def device_id(leaf: Certificate) -> str:
     key = leaf.key_with_usage(KeyUsage.SIGN)
     if key is None:
         raise InvalidMessage("the leaf certificate has no key with the usage to sign")
-    return base64.b64encode(hashlib.sha256(key.raw).digest()).decode()
+    return _id_of(key.raw)
+
+
+# A device asks more than once, and each time its id is told several times.
+@lru_cache(maxsize=1024)
+def _id_of(key: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(key).digest()).decode()
 
 
 def encryption_key(leaf: Certificate) -> p256.PublicKey:
