@@ -210,9 +210,7 @@ def test_the_same_report_from_eight_connections_at_once_counts_once(subject: Sub
     service = subject.service
 
     def send(_number: int) -> bytes:
-        answer = service.process_metering_data(request(body))
-        service.store.close()
-        return answer
+        return service.process_metering_data(request(body))
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(send, range(8)))
@@ -228,7 +226,6 @@ def test_reports_at_once_that_overlap_in_opposite_orders_all_count(subject: Subj
         order = kids[::-1] if number % 2 else kids
         report = Report(OWN_MID.raw, bytes([number]) * 16, tuple((kid, "Play", 1) for kid in order))
         service.process_metering_data(request(report.body(CLIENT)))
-        service.store.close()
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(send, range(24)))
