@@ -39,6 +39,8 @@ def main() -> None:
     one, two = (report["http"][workers]["licences_per_second"] for workers in ("1", "2"))
     report["scaling"] = two / one
     sys.stdout.write(f"{'2 workers':44}{two / one:8.2f} x 1 worker\n")
+    report["limit_scaling"] = limit.scaling()
+    sys.stdout.write(f"{'2 processes of the limit':44}{report['limit_scaling']:8.2f} x 1 process\n")
     if len(sys.argv) > 1:
         report["against"] = {sys.argv[1]: against.measure(sys.argv[1])}
         sys.stdout.write(f"{'a licence in process':44}{report['against'][sys.argv[1]]:8.3f} x ")

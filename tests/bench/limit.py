@@ -1,6 +1,8 @@
 """The limit: what OpenSSL alone costs for one licence, through `cryptography` on ready objects."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -72,8 +74,55 @@ def cost_of(step: Callable[[], object], rounds: int, each: int) -> float:
     return median(samples)
 
 
+def scaling() -> float:
+    """Return how many times as often two processes do the steps as one, by the clock.
+
+    No server on the machine, as it is just now, can be expected to scale better.
+    """
+    one, two = (min(_seconds(processes) for _ in range(5)) for processes in (1, 2))
+    return 2 * one / two
+
+
+def _seconds(processes: int) -> float:
+    """Return the seconds in which each of so many processes, all at once, has done its steps."""
+    command = [sys.executable, "-m", "tests.bench.limit"]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(processes)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        process.stdout.readline()
+    begun = time.perf_counter()
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in started:
+        assert process.stdout is not None
+        process.stdout.read()
+    seconds = time.perf_counter() - begun
+    for process in started:
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+    return seconds
+
+
 def measure() -> dict[str, float]:
     """Return the CPU seconds of each step alone and, under "limit", of all one after the other."""
     ready = steps()
     costs = {name: cost_of(step, rounds=15, each=40) for name, step in ready.items()}
     return {**costs, "limit": median(sample(list(ready.values()), 40) for _ in range(15))}
+
+
+def main() -> None:
+    """Say that all is ready and, when the input ends, do the steps of many licences."""
+    every = list(steps().values())
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    sample(every, 1000)
+
+
+if __name__ == "__main__":
+    main()
