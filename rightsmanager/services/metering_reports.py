@@ -1,7 +1,7 @@
 """Reports for people: what was played, as totals by KID, action, day or device.
 
-All but the last come from the totals, whose number does not grow with that of the reports. What a
-device did is found in the reports themselves, for as long as they are kept.
+They come from totals, whose number does not grow with that of the reports. Those by device are kept
+as long as the reports, all others for good.
 """
 
 from collections.abc import Callable, Mapping, Sequence

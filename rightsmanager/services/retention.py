@@ -24,6 +24,7 @@ class Purge:
 
 PURGES: Final = (
     Purge("rows of metering reports", lambda transaction, before: transaction.remove_usage(before)),
+    Purge("days of devices", lambda transaction, before: transaction.remove_devices(before)),
     Purge("playback sessions", lambda transaction, before: transaction.remove_sessions(before)),
     Purge("streams", lambda transaction, before: transaction.remove_streams(before)),
 )

@@ -4,16 +4,31 @@ What a report costs is that of its own rows: it is found by a key, what it says 
 last one was, and its totals lie with those of the day.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ClauseElement, Dialect, bindparam, delete, func, literal_column, select
+from sqlalchemy import (
+    ClauseElement,
+    Dialect,
+    Table,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.sql.expression import ColumnElement
 
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
 from rightsmanager.store.statements import BATCH_ROWS, INSERTS, Clause, Queries, insert_once
-from rightsmanager.store.tables import METERING_REPORTS, METERING_TOTALS, METERING_USAGE
+from rightsmanager.store.tables import (
+    METERING_DEVICES,
+    METERING_REPORTS,
+    METERING_TOTALS,
+    METERING_USAGE,
+)
 
 DAY_SECONDS: Final = 86400
 
@@ -63,7 +78,8 @@ class MeteringQueries(Queries):
     def record_report(self, report: ReceivedReport, *, keep: bool) -> bytes:
         """Count a report that was not counted before; return the digest that stands recorded.
 
-        keep: whether what it says is stored beside the totals. A repeat changes nothing.
+        keep: whether what it says, and which device said it, is stored beside the totals. A repeat
+        changes nothing.
         """
         key = {
             "device": report.device,
@@ -79,6 +95,7 @@ class MeteringQueries(Queries):
         usage = sorted((kid.raw, action, value) for kid, action, value in report.usage)
         if keep:
             self._run_many("record usage", [_usage_row(recorded[0], *each) for each in usage])
+            self._run_many("add to device", list(_device_rows(report)))
         self._run_many("add to total", [_total_row(report, *each) for each in usage])
         return report.digest
 
@@ -105,14 +122,9 @@ class MeteringQueries(Queries):
 
     def find_totals_by_device(self, mid: Mid, period: Period) -> list[Total]:
         """Return what each device did, the busiest first, of the reports that are still kept."""
-        times = {
-            "mid": mid.raw,
-            "first": period.first * DAY_SECONDS,
-            "end": (period.last + 1) * DAY_SECONDS,
-        }
         return [
             Total(device, action, int(value))
-            for device, action, value in self._run("total by device", times)
+            for device, action, value in self._run("total by device", _key(mid, period))
         ]
 
     def remove_usage(self, before: int) -> int:
@@ -128,6 +140,14 @@ class MeteringQueries(Queries):
             "remove usage",
             {"first": first, "last": _LAST if row is None else row[0], "end": before},
         )
+
+    def remove_devices(self, before: int) -> int:
+        """Remove what devices did on days that ended before a time in Unix seconds.
+
+        It removes BATCH_ROWS rows at most; returns how many.
+        """
+        row = self._run("find old devices", {"day": before // DAY_SECONDS}).fetchone()
+        return 0 if row is None else self._count("remove devices", {"mid": row[0], "day": row[1]})
 
 
 _LAST: Final = 2**63 - 1
@@ -147,11 +167,26 @@ def _total_row(report: ReceivedReport, kid: bytes, action: str, value: int) -> M
     }
 
 
+def _device_rows(report: ReceivedReport) -> Iterator[Mapping[str, object]]:
+    values: Counter[str] = Counter()
+    for _, action, value in report.usage:
+        values[action] += value
+    for action in sorted(values):
+        yield {
+            "mid": report.mid.raw,
+            "day": report.day,
+            "device": report.device,
+            "action": action,
+            "value": values[action],
+        }
+
+
 def _key(mid: Mid, period: Period) -> Mapping[str, object]:
     return {"mid": mid.raw, "first": period.first, "last": period.last}
 
 
-_REPORT, _USAGE, _TOTAL = METERING_REPORTS.c, METERING_USAGE.c, METERING_TOTALS.c
+_REPORT, _USAGE = METERING_REPORTS.c, METERING_USAGE.c
+_DEVICE, _TOTAL = METERING_DEVICES.c, METERING_TOTALS.c
 
 
 def _record_report(dialect: Dialect) -> ClauseElement:
@@ -162,22 +197,27 @@ def _record_report(dialect: Dialect) -> ClauseElement:
     return statement
 
 
-def _add_to_total(dialect: Dialect) -> ClauseElement:
-    values: dict[str, Any] = {each.name: bindparam(each.name) for each in METERING_TOTALS.columns}
-    insert: Any = INSERTS[dialect.name](METERING_TOTALS).values(values)
-    statement: ClauseElement = insert.on_conflict_do_update(
-        index_elements=["mid", "day", "kid", "action"],
-        set_={"value": _TOTAL.value + insert.excluded.value},
-    ).inline()
-    return statement
+def _add_to(table: Table) -> Clause:
+    """Return the insert of a row whose value is added to that of a row that is there."""
+
+    def clause(dialect: Dialect) -> ClauseElement:
+        values: dict[str, Any] = {each.name: bindparam(each.name) for each in table.columns}
+        insert: Any = INSERTS[dialect.name](table).values(values)
+        statement: ClauseElement = insert.on_conflict_do_update(
+            index_elements=list(table.primary_key),
+            set_={"value": table.c.value + insert.excluded.value},
+        ).inline()
+        return statement
+
+    return clause
 
 
-def _totals_by(*columns: ColumnElement[Any]) -> Any:  # noqa: ANN401 -- a Select of any columns
+def _totals_by(table: Table, *columns: ColumnElement[Any]) -> Any:  # noqa: ANN401 -- a Select of any columns
     return (
-        select(*columns, func.sum(_TOTAL.value).label("total"))
+        select(*columns, func.sum(table.c.value).label("total"))
         .where(
-            _TOTAL.mid == bindparam("mid"),
-            _TOTAL.day.between(bindparam("first"), bindparam("last")),
+            table.c.mid == bindparam("mid"),
+            table.c.day.between(bindparam("first"), bindparam("last")),
         )
         .group_by(*columns)
     )
@@ -193,24 +233,35 @@ METERING_STATEMENTS: Final[Mapping[str, Clause]] = {
         _REPORT.transaction_id == bindparam("transaction_id"),
     ),
     "record usage": lambda dialect: insert_once(METERING_USAGE, dialect),
-    "add to total": _add_to_total,
-    "total by kid": lambda _: _totals_by(_TOTAL.kid, _TOTAL.action).order_by(
+    "add to device": _add_to(METERING_DEVICES),
+    "add to total": _add_to(METERING_TOTALS),
+    "total by kid": lambda _: _totals_by(METERING_TOTALS, _TOTAL.kid, _TOTAL.action).order_by(
         _MOST_FIRST, _TOTAL.kid, _TOTAL.action
     ),
-    "total by action": lambda _: _totals_by(_TOTAL.action).order_by(_MOST_FIRST, _TOTAL.action),
-    "total by day": lambda _: _totals_by(_TOTAL.day, _TOTAL.action).order_by(
+    "total by action": lambda _: _totals_by(METERING_TOTALS, _TOTAL.action).order_by(
+        _MOST_FIRST, _TOTAL.action
+    ),
+    "total by day": lambda _: _totals_by(METERING_TOTALS, _TOTAL.day, _TOTAL.action).order_by(
         _TOTAL.day, _TOTAL.action
     ),
-    "total by device": lambda _: (
-        select(_REPORT.device, _USAGE.action, func.sum(_USAGE.value).label("total"))
-        .join(METERING_USAGE, _USAGE.report == _REPORT.id)
-        .where(
-            _REPORT.mid == bindparam("mid"),
-            _REPORT.received_at >= bindparam("first"),
-            _REPORT.received_at < bindparam("end"),
-        )
-        .group_by(_REPORT.device, _USAGE.action)
-        .order_by(_MOST_FIRST, _REPORT.device, _USAGE.action)
+    "total by device": lambda _: _totals_by(
+        METERING_DEVICES, _DEVICE.device, _DEVICE.action
+    ).order_by(_MOST_FIRST, _DEVICE.device, _DEVICE.action),
+    "find old devices": lambda _: (
+        select(_DEVICE.mid, _DEVICE.day)
+        .where(_DEVICE.day < bindparam("day"))
+        .limit(literal_column("1"))
+        .offset(literal_column("0"))
+    ),
+    "remove devices": lambda _: delete(METERING_DEVICES).where(
+        _DEVICE.mid == bindparam("mid"),
+        _DEVICE.day == bindparam("day"),
+        _DEVICE.device.in_(
+            select(_DEVICE.device)
+            .where(_DEVICE.mid == bindparam("mid"), _DEVICE.day == bindparam("day"))
+            .limit(literal_column(str(BATCH_ROWS)))
+            .offset(literal_column("0"))
+        ),
     ),
     "find oldest usage": lambda _: select(func.min(_USAGE.report)),
     "find end of batch": lambda _: (

@@ -262,6 +262,19 @@ METERING_USAGE: Final = Table(
 )
 """What the reports said, for as long as they are kept."""
 
+METERING_DEVICES: Final = Table(
+    "metering_devices",
+    METADATA,
+    Column("mid", LargeBinary(16), primary_key=True),
+    # As in the totals.
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("device", String(44), primary_key=True),
+    Column("action", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What each device did each day, for as long as reports are kept."""
+
 METERING_TOTALS: Final = Table(
     "metering_totals",
     METADATA,

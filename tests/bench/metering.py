@@ -54,6 +54,8 @@ RECORDS: Final = 100
 """In each report that is stored or sent."""
 TITLES: Final = 10_000
 DAYS: Final = 100
+LOADING_SECONDS: Final = 3600
+"""After which loading is given up."""
 ROUNDS: Final = 40
 EACH: Final = 5
 
@@ -252,7 +254,7 @@ def _load(bench: Bench, url: str, rows: int, certificate: MeteringCertificate) -
     """Return a server over a new database with so many rows of what reports said."""
     begun = time.perf_counter()
     upgrade(url)
-    engine = make_engine(url)
+    engine = make_engine(url, LOADING_SECONDS)
     values = {
         "reports": rows // RECORDS,
         "mid": certificate.mid.raw,
@@ -283,6 +285,12 @@ INSERT INTO metering_usage (report, kid, action, value)
 {numbers} SELECT id, {kid}, 'Play', 1 + (id + n) % 9 FROM metering_reports CROSS JOIN number
 ORDER BY id, {kid}
 """
+_DEVICES: Final = """
+INSERT INTO metering_devices (mid, day, device, action, value)
+SELECT mid, received_at / 86400, device, action, sum(value)
+FROM metering_usage JOIN metering_reports ON id = report
+GROUP BY mid, received_at / 86400, device, action ORDER BY 1, 2, 3, 4
+"""
 _TOTALS: Final = """
 INSERT INTO metering_totals (mid, day, kid, action, value)
 SELECT mid, received_at / 86400, kid, action, sum(value)
@@ -299,7 +307,7 @@ def _loading(*, device: str, transaction: str, digest: str, kid: str) -> tuple[s
         digest=digest,
     )
     usage = _USAGE.format(numbers=_NUMBERS.format(most=RECORDS - 1), kid=kid)
-    return reports, usage, _TOTALS
+    return reports, usage, _DEVICES, _TOTALS
 
 
 _TITLE: Final = f"((id * 37 + n * 101) % {TITLES})"

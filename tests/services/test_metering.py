@@ -20,6 +20,7 @@ from rightsmanager.protocol.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import Kid, Mid
 from rightsmanager.services.metering import MeteringService
 from rightsmanager.services.request import Request
+from rightsmanager.services.retention import purge
 from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.metering import DAY_SECONDS, Period
@@ -339,13 +340,8 @@ def test_one_that_was_created_is_given_out_until_it_is_retired(subject: Subject)
 
 
 def remove(store: Store, before: int) -> int:
-    removed = 0
-    while True:
-        with store.transaction() as transaction:
-            rows = transaction.remove_usage(before)
-        if not rows:
-            return removed
-        removed += rows
+    """Return how many rows of what reports said are removed."""
+    return dict(purge(store, before))["rows of metering reports"]
 
 
 def test_what_old_reports_said_is_removed_and_the_rest_stays(subject: Subject) -> None:
