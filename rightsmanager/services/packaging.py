@@ -113,7 +113,8 @@ class PackagingService:
         refuse_systems(asked.systems)
         # What cannot be sealed must not be recorded: the URL may not fit.
         unknown = bytes(CONTENT_KEY_LENGTH)
-        build_playready_object(PackagingKey(Kid(unknown), unknown, "aesctr"), self.packing, url)
+        for key_type in ALGIDS:
+            build_playready_object(PackagingKey(Kid(unknown), unknown, key_type), self.packing, url)
 
     def _decide(self, streams: Sequence[StreamInformation]) -> tuple[Part, ...]:
         """Return the parts whose keys are wanted."""

@@ -62,9 +62,9 @@ class Event:
 
     operation: str
     device: str = ""
-    """As in Facts; empty with a refusal, which may come before anyone is known."""
+    """As in Facts; empty with a packager, and with a refusal: nobody may be known by then."""
     kids: tuple[Kid, ...] = ()
-    """Those that licences were issued for."""
+    """Those that licences were issued for, or that a packager got."""
     refusal: Refusal | None = None
 
 
