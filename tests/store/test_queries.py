@@ -291,6 +291,23 @@ def test_of_two_processes_that_record_the_same_one_is_first_and_both_agree(
     assert_rows(url, count)
 
 
+def test_of_two_roots_recorded_at_once_the_later_stands(database_url: str) -> None:
+    store, kid = open_store(database_url), Kid(bytes(16))
+
+    def replace_root() -> None:
+        with store.transaction() as transaction:
+            transaction.record_root(DEVICE, kid, bytes([2]) * 44)
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.transaction() as transaction:
+            transaction.record_root(DEVICE, kid, bytes([1]) * 44)
+            later = pool.submit(replace_root)
+        later.result()
+    with store.reading() as found:
+        assert found.find_root(DEVICE, kid) == bytes([2]) * 44
+    store.close()
+
+
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 """What both databases keep; neither XML nor JSON has a NUL."""
 
