@@ -225,6 +225,7 @@ def _secure_stop_service(parts: _Parts) -> SecureStopService:
         secure_stop_keys=parts.secure_stop_keys,
         signing=parts.signing,
         max_sessions=parts.settings.secure_stop.max_sessions,
+        seam=parts.seam,
         **parts.usual,
     )
 
@@ -233,6 +234,7 @@ def _delete_license_service(parts: _Parts) -> DeleteLicenseService:
     return DeleteLicenseService(
         server_keys=parts.keyring.server_keys,
         max_kids=parts.settings.secure_delete.max_kids,
+        seam=parts.seam,
         **parts.usual,
     )
 

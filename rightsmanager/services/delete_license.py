@@ -13,6 +13,7 @@ from rightsmanager.crypto import p256
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.delete_license import (
+    FORM,
     MAX_KIDS,
     DeleteLicenseChallenge,
     open_delete_license,
@@ -21,6 +22,7 @@ from rightsmanager.protocol.delete_license import (
 from rightsmanager.services.clients import device_id, refuse_client
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
+from rightsmanager.services.seam import Callables, Event, Seam
 from rightsmanager.store.queries import Store, Transaction
 
 
@@ -35,6 +37,7 @@ class DeleteLicenseService:
     backend: p256.Backend
     clock: Callable[[], int]
     max_kids: int = MAX_KIDS
+    seam: Seam = field(default_factory=lambda: Seam(Callables(), 0))
 
     def process_delete_license_data(self, request: Request) -> bytes:
         """Return the reply to a ProcessDeleteLicenseData challenge, the deletion recorded.
@@ -49,6 +52,8 @@ class DeleteLicenseService:
         refuse_client(self.verifier, challenge.chains, challenge.signer, revoked, now)
         with self.store.transaction() as transaction:
             _record(transaction, challenge, now)
+        device = device_id(challenge.signer.leaf)
+        self.seam.hear(Event(FORM.operation, device, challenge.kids))
         return seal_delete_license_response(challenge.session_id)
 
 

@@ -64,7 +64,7 @@ class Event:
     device: str = ""
     """As in Facts; empty with a packager, and with a refusal: nobody may be known by then."""
     kids: tuple[Kid, ...] = ()
-    """Those that licences were issued for, or that a packager got."""
+    """What licences or a packager got, what has stopped, or what was deleted."""
     refusal: Refusal | None = None
 
 

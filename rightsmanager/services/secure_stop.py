@@ -19,6 +19,7 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.exchange import KeysByName
 from rightsmanager.protocol.secure_stop import (
+    FORM,
     MAX_SESSIONS,
     SecureStopChallenge,
     SecureStopResponse,
@@ -31,6 +32,7 @@ from rightsmanager.protocol.wire import SessionId
 from rightsmanager.services.clients import device_id, refuse_client
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
+from rightsmanager.services.seam import Callables, Event, Seam
 from rightsmanager.services.secure_stop_keys import SecureStopKeys
 from rightsmanager.services.signing import Signing
 from rightsmanager.services.streams import LATEST
@@ -52,6 +54,7 @@ class SecureStopService:
     backend: p256.Backend
     clock: Callable[[], int]
     max_sessions: int = MAX_SESSIONS
+    seam: Seam = field(default_factory=lambda: Seam(Callables(), 0))
 
     def process_secure_stop_data(self, request: Request) -> bytes:
         """Return the reply to a ProcessSecureStopData challenge, its sessions recorded.
@@ -68,6 +71,8 @@ class SecureStopService:
         verified = self._verified(challenge)
         with self.store.transaction() as transaction:
             _record(transaction, challenge, verified, now)
+        kids = tuple(session.kid for session in challenge.sessions)
+        self.seam.hear(Event(FORM.operation, device_id(challenge.signer.leaf), kids))
         response = SecureStopResponse(
             challenge.mid, tuple(each.session_id for each in challenge.sessions), verified
         )

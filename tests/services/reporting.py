@@ -121,6 +121,7 @@ class Site:
             backend=PORTABLE,
             clock=lambda: self.now,
             max_sessions=20,
+            seam=Seam(self.callables, 5),
         )
         reply = service.process_secure_stop_data(_request(body))
         return reports.read_secure_stop_reply(reply, ROOT)
@@ -135,6 +136,7 @@ class Site:
             backend=PORTABLE,
             clock=lambda: self.now,
             max_kids=20,
+            seam=Seam(self.callables, 5),
         )
         return reports.read_delete_license_reply(
             service.process_delete_license_data(_request(body))

@@ -1,17 +1,19 @@
 """The ledger: what became of each persistent licence, and whether a device must ask again."""
 
 from dataclasses import replace
+from queue import Queue
 
 import pytest
 
 from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.services.ledger import must_ask_again
+from rightsmanager.services.seam import Callables, Event
 from rightsmanager.store.ledger import LicenseState
 from rightsmanager.store.queries import Store
 from tests.second import challenge as second
 from tests.second import curve, reports, world
-from tests.services.reporting import KIDS, Site, device
+from tests.services.reporting import KIDS, Site, device, id_of
 
 SESSION = bytes(range(16))
 PERSISTENT = "cfg=(persist:true)"
@@ -184,3 +186,11 @@ def test_a_bad_message_is_refused_and_changes_nothing(site: Site, body: bytes) -
         site.delete(body)
     assert isinstance(refusal.value, InvalidMessage)
     assert (site.ledger(), site.deleted()) == (recorded, [])
+
+
+def test_the_operator_hears_of_deletions(site: Site) -> None:
+    heard: Queue[Event] = Queue()
+    site.callables = Callables(hear=heard.put)
+    delete(site, KIDS[0])
+    event = Event("ProcessDeleteLicenseData", id_of(world.CLIENT), (Kid(KIDS[0]),))
+    assert heard.get(timeout=10) == event

@@ -1,6 +1,7 @@
 """Sessions that a device reports are recorded once, and what is proven is told from what is not."""
 
 from dataclasses import replace
+from queue import Queue
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from rightsmanager.errors import (
 from rightsmanager.protocol.bcert import parse_chain
 from rightsmanager.protocol.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import Kid, Mid, SessionId
+from rightsmanager.services.seam import Callables, Event
 from rightsmanager.store.queries import Store
 from tests.second import certificates as cert
 from tests.second import challenge as second
@@ -239,3 +241,11 @@ def test_the_key_stands_after_the_metering_service_and_need_not_be_understood(si
     kinds = [kind for _, kind, _ in license_.objects]
     assert kinds[kinds.index(0x005A) + 1] == 0x005C
     assert [flags for flags, kind, _ in license_.objects if kind == 0x005C] == [0]
+
+
+def test_the_operator_hears_of_stops(site: Site) -> None:
+    heard: Queue[Event] = Queue()
+    site.callables = Callables(hear=heard.put)
+    site.stop(saying(SESSION, OTHER))
+    kids = (Kid(SESSION.kid), Kid(OTHER.kid))
+    assert heard.get(timeout=10) == Event("ProcessSecureStopData", id_of(world.CLIENT), kids)
