@@ -43,7 +43,8 @@ from rightsmanager.protocol.metering import (
 )
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
 from tests.second import challenge as second
-from tests.second import world
+from tests.second import curve, world
+from tests.second.metering import Report, read_report
 
 BACKEND = choose_backend("portable")
 SERVER = PrivateKey(world.SERVER.to_bytes(32, "big"))
@@ -132,6 +133,23 @@ def test_a_report_opens_to_what_was_sealed(
     assert challenge.records == len({each.kid for each in said})
     assert challenge.signer.raw == world.DEVICE_CHAIN
     assert [chain.raw for chain in challenge.chains] == [world.DEVICE_CHAIN]
+
+
+def test_the_second_implementation_reads_a_report() -> None:
+    usage = (
+        Usage(KID, "Play & <more>", 3),
+        Usage(KID, "Copy", MAX_VALUE),
+        Usage(Kid(MID.raw), "\u00e9", 1),
+    )
+    body = sealed(MeteringReport(MID, TRANSACTION, usage, partial=True))
+    read = read_report(body, world.OTHER, curve.public(world.ROOT), MID.raw)
+    assert read == Report(
+        MID.raw,
+        TRANSACTION.raw,
+        tuple((each.kid.raw, each.action, each.value) for each in usage),
+        "1",
+        "1",
+    )
 
 
 @given(st.data())

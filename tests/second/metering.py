@@ -1,6 +1,8 @@
-"""Metering as a client writes it, each part as text that a test may alter."""
+"""Metering as a client writes it, each part as text to be altered, and as a server reads it."""
 
+import base64
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -9,6 +11,7 @@ from tests.second import challenge as second
 from tests.second import curve
 from tests.second.reply import NAMES, check_signature
 from tests.second.reports import reply_element, report_body
+from tests.second.server import read_element
 
 Played = tuple[bytes, str, int]
 """KID of 16 bytes, action, how often."""
@@ -81,3 +84,31 @@ def read_reply(text: bytes, operation: str, name: str, root: curve.Point) -> dic
     assert (names[0], names[-1]) == ("Version", "SigningCertificateChain")
     assert len(set(names)) == len(names)
     return {name: child.text or "" for name, child in zip(names, element, strict=True)}
+
+
+def read_report(body: bytes, server: int, root: curve.Point, mid: bytes) -> Report:
+    """Return what a report says, each check of it passed; `server` is the private key for `mid`."""
+    name = second.b64(mid)
+    read = read_element(body, "MeteringData", server, root, name)
+    element = etree.fromstring(read.text)
+    assert [etree.QName(child).localname for child in element][:4] == [
+        *("Version", "MeteringID", "TransactionID", "Partial"),
+    ]
+    assert element.findtext("p:MeteringID", None, NAMES) == name
+    records = read.data.findall("MeteringRecords/Record")
+    assert records
+    return Report(
+        mid,
+        uuid.UUID(element.findtext("p:TransactionID", "", NAMES)).bytes_le,
+        tuple(played for record in records for played in _played(record)),
+        element.findtext("p:Version", "", NAMES),
+        element.findtext("p:Partial", "", NAMES),
+    )
+
+
+def _played(record: etree._Element) -> Iterator[Played]:
+    kid = base64.b64decode(record.findtext("KID", ""), validate=True)
+    assert [child.tag for child in record] == ["KID", *("Action" for _ in record[1:])]
+    for action in record.findall("Action"):
+        assert [child.tag for child in action] == ["Name", "Value"]
+        yield kid, action.findtext("Name", ""), int(action.findtext("Value", ""))
