@@ -220,7 +220,7 @@ class LicenseService:
             )
         return _Issued(
             tuple(
-                replace(issue, rights_id=rights_id)
+                issue if issue.rights_id == rights_id else replace(issue, rights_id=rights_id)
                 for issue, rights_id in zip(issues, recorded, strict=True)
             ),
             roots,

@@ -34,6 +34,7 @@ from rightsmanager.store.sources import SOURCE_STATEMENTS, SourceQueries
 from rightsmanager.store.sqlite import fold_log, patient_cursor
 from rightsmanager.store.statements import (
     Clause,
+    Statement,
     compile_statement,
     insert_once,
 )
@@ -120,6 +121,38 @@ class Transaction(
         return [_issued_license(row) for row in self._run("find licenses")]
 
 
+class Reading:
+    """A block that only finds; as a class, since each licence passes through one."""
+
+    __slots__ = ("_connections", "_failures", "_statements")
+
+    def __init__(
+        self,
+        connections: Connections,
+        statements: Mapping[str, Statement],
+        failures: tuple[type[Exception], ...],
+    ) -> None:
+        self._connections = connections
+        self._statements = statements
+        self._failures = failures
+
+    def __enter__(self) -> Transaction:
+        try:
+            return Transaction(self._connections.cursor(), self._statements)
+        except self._failures as error:
+            self._connections.forget()
+            raise _failed(error) from error
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, self._failures):
+            self._connections.forget()
+            raise _failed(error) from error
+
+
+def _failed(error: Exception) -> InternalError:
+    return InternalError(f"the store failed: {type(error).__name__}")
+
+
 class Store:
     """The database behind an engine; every use of it is a transaction.
 
@@ -174,21 +207,15 @@ class Store:
                 self._fold(cursor)
         except self._failures as error:
             self._connections.forget()
-            raise InternalError(f"the store failed: {type(error).__name__}") from error
+            raise _failed(error) from error
 
-    @contextmanager
-    def reading(self) -> Iterator[Transaction]:
+    def reading(self) -> "Reading":
         """Give what only finds, without waiting for a writer and without holding one up.
 
         Each thing is found as it stands committed at that moment.
         Raises InternalError where the database does not do its part.
         """
-        try:
-            cursor = self._connections.cursor()
-            yield Transaction(cursor, self._statements)
-        except self._failures as error:
-            self._connections.forget()
-            raise InternalError(f"the store failed: {type(error).__name__}") from error
+        return Reading(self._connections, self._statements, self._failures)
 
     def close(self) -> None:
         """Close the connections of all threads."""
