@@ -282,19 +282,19 @@ def _usage(records: Sequence[etree._Element], max_records: int) -> tuple[Usage, 
             f"MeteringRecords has {len(records)} Records, expected 1 to {max_records}"
         )
     usage = tuple(each for record in records for each in _usage_of(record))
-    if len({(each.kid, each.action) for each in usage}) < len(usage):
+    if len({(each.kid.raw, each.action) for each in usage}) < len(usage):
         raise InvalidMessage(f"{_twice(usage)} twice, expected each action of a KID once")
     return usage
 
 
 def _usage_of(record: etree._Element) -> Iterator[Usage]:
     kid = Kid.from_base64(text_of(record, "", "KID"))
-    actions = record.findall("Action")
-    if not actions:
-        raise InvalidMessage(f"the Record of KID {kid.text} has no Action, expected one or more")
-    for action in actions:
+    action = None
+    for action in record.iterchildren("Action"):
         fields = Fields(action, "")
         yield Usage(kid, _name(fields), _value(fields.text("Value")))
+    if action is None:
+        raise InvalidMessage(f"the Record of KID {kid.text} has no Action, expected one or more")
 
 
 def _name(fields: Fields) -> str:
