@@ -172,7 +172,7 @@ SENT = st.tuples(st.sampled_from(MIDS), st.sampled_from(FATES))
 STEPS = st.lists(st.one_of(PLAYED, SENT), max_size=16)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps=STEPS, seed=st.binary(min_size=1, max_size=8))
 def test_every_play_arrives_once_whatever_happens_on_the_way(
     steps: list[tuple[Mid, Kid, str, int] | tuple[Mid, str]], seed: bytes

@@ -94,7 +94,7 @@ templates = st.builds(
 
 
 @given(templates)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_issued_certificate_says_what_its_template_says(template: Template) -> None:
     found = issue(template, ISSUER)
     assert build_certificate(found.objects) == found.raw
@@ -114,7 +114,7 @@ def test_issued_certificate_says_what_its_template_says(template: Template) -> N
 
 
 @given(st.lists(templates, min_size=1, max_size=6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_chain_is_built_again(chosen: list[Template]) -> None:
     chain = None
     for template in chosen:
@@ -139,7 +139,7 @@ mutations = st.lists(
 
 
 @given(mutations)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_mutated_chain_is_refused_or_built_again(changes: list[tuple[int, int]]) -> None:
     data = bytearray(CHAIN)
     for offset, value in changes:
@@ -151,7 +151,7 @@ lengths = st.sampled_from([0, 1, 7, 8, 9, 15, 16, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFF
 
 
 @given(st.integers(0, len(CHAIN) // 4 - 1), lengths | u32)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_number_is_refused_or_built_again(word: int, value: int) -> None:
     refused_or_the_same(CHAIN[: 4 * word] + value.to_bytes(4, "big") + CHAIN[4 * word + 4 :])
 
@@ -170,7 +170,7 @@ def test_each_truncation_is_refused() -> None:
 
 
 @given(unknown)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_unknown_object_that_must_be_understood_is_refused(item: bcert.Unknown) -> None:
     template = Template(
         type=CertificateType.DEVICE,

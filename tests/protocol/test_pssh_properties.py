@@ -53,19 +53,17 @@ CASES = st.one_of(
 
 
 @given(PLAYREADY_OBJECTS)
-@settings(deadline=None)
 def test_objects_that_are_built_parse_to_the_same(expected: PlayReadyObject) -> None:
     assert expected == parse_object(build_object(expected))
 
 
 @given(PSSHS)
-@settings(deadline=None)
 def test_boxes_that_are_built_parse_to_the_same(expected: Pssh) -> None:
     assert expected == parse_pssh(build_pssh(expected))
 
 
 @given(CASES, st.integers(0, 1 << 16), st.integers(0, 255))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_an_altered_byte_is_refused_or_kept(
     case: tuple[Callable[[bytes], None], bytes], position: int, value: int
 ) -> None:
@@ -75,7 +73,6 @@ def test_an_altered_byte_is_refused_or_kept(
 
 
 @given(st.binary(max_size=100))
-@settings(deadline=None)
 def test_any_bytes_are_refused_or_kept(data: bytes) -> None:
     keep_or_refuse_object(data)
     keep_or_refuse_object((len(data) + 4).to_bytes(4, "little") + data)

@@ -82,7 +82,6 @@ def headers(draw: st.DrawFn) -> Header:
 
 
 @given(headers())
-@settings(deadline=None)
 def test_what_is_built_parses_to_the_same(header: Header) -> None:
     text = build_header(header)
     parsed = parse_header(text)
@@ -91,7 +90,6 @@ def test_what_is_built_parses_to_the_same(header: Header) -> None:
 
 
 @given(headers())
-@settings(deadline=None)
 def test_what_is_built_is_canonical(header: Header) -> None:
     text = build_header(header)
     assert text.encode() == etree.tostring(etree.fromstring(text), method="c14n")
@@ -107,7 +105,7 @@ def expect_the_same_text_or_a_refusal(text: str) -> None:
 
 
 @given(st.sampled_from(TEXTS), st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_an_altered_header_is_refused_or_kept(text: str, draw: st.DataObject) -> None:
     position = draw.draw(st.integers(0, len(text)))
     length = draw.draw(st.integers(0, 3))
@@ -119,7 +117,7 @@ def test_an_altered_header_is_refused_or_kept(text: str, draw: st.DataObject) ->
     st.sampled_from([test["header"] for test in TESTS if test["result"] == "valid"]),
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from(INSERTED)), min_size=1, max_size=3),
 )
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_a_header_with_more_in_it_is_refused_or_kept(
     text: str, inserted: list[tuple[int, str]]
 ) -> None:
@@ -131,7 +129,6 @@ def test_a_header_with_more_in_it_is_refused_or_kept(
 
 
 @given(st.sampled_from(TEXTS), st.sampled_from(TEXTS), st.integers(0, 600), st.integers(0, 600))
-@settings(deadline=None)
 def test_two_headers_cut_together_are_refused_or_kept(
     first: str, second: str, end: int, start: int
 ) -> None:
@@ -139,7 +136,6 @@ def test_two_headers_cut_together_are_refused_or_kept(
 
 
 @given(st.sampled_from(TEXTS), st.data())
-@settings(deadline=None)
 def test_altered_bytes_are_refused_or_kept(text: str, draw: st.DataObject) -> None:
     data = bytearray(text.encode("utf-16-le"))
     for _ in range(2):
@@ -158,7 +154,6 @@ def test_every_truncated_header_is_refused() -> None:
 
 
 @given(st.from_regex("[A-Za-z]{1,12}", fullmatch=True), st.sampled_from(("", f"{{{HEADER}}}")))
-@settings(deadline=None)
 def test_any_other_element_is_refused(name: str, namespace: str) -> None:
     with pytest.raises(InvalidMessage, match="WRMHEADER"):
         parse_header_element(etree.Element(namespace + name))

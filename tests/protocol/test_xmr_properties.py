@@ -81,7 +81,6 @@ OBJECTS = st.lists(DEEP, max_size=4).map(tuple)
 
 
 @given(SIXTEEN, OBJECTS, U16)
-@settings(deadline=None)
 def test_what_is_built_parses_to_the_same(
     rights_id: bytes, objects: tuple[xmr.XmrObject, ...], flags: int
 ) -> None:
@@ -92,7 +91,6 @@ def test_what_is_built_parses_to_the_same(
 
 
 @given(SIXTEEN, st.lists(LEAVES, max_size=3).map(tuple), SIXTEEN)
-@settings(deadline=None)
 def test_what_is_signed_verifies(
     rights_id: bytes, objects: tuple[xmr.XmrObject, ...], integrity_key: bytes
 ) -> None:
@@ -109,7 +107,7 @@ def expect_the_same_bytes_or_a_refusal(data: bytes) -> None:
 
 
 @given(st.sampled_from(LICENSES), st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_an_altered_licence_is_refused_or_kept_to_the_byte(
     data: bytes, draw: st.DataObject
 ) -> None:
@@ -120,7 +118,7 @@ def test_an_altered_licence_is_refused_or_kept_to_the_byte(
 
 
 @given(st.sampled_from(LICENSES), st.integers(0, 255), st.integers(0, 1 << 16))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_an_altered_head_is_refused_or_kept_to_the_byte(
     data: bytes, value: int, position: int
 ) -> None:
@@ -129,7 +127,6 @@ def test_an_altered_head_is_refused_or_kept_to_the_byte(
 
 
 @given(st.binary(max_size=60))
-@settings(deadline=None)
 def test_any_body_is_refused_or_kept_to_the_byte(body: bytes) -> None:
     start = LICENSES[0][:26]
     expect_the_same_bytes_or_a_refusal(start + b"\0\1" + (8 + len(body)).to_bytes(4, "big") + body)

@@ -150,9 +150,7 @@ def test_a_contradiction_is_refused_whole(
     assert text in refusal.text
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(data=st.data())
 def test_whatever_the_order_of_reports_the_last_state_stands(
     site: Site, data: st.DataObject
