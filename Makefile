@@ -41,13 +41,18 @@ soak: $(VENV)/.test
 docs: $(VENV)/.run
 	$(BIN)/python -m rightsmanager.explain > docs/parameters.md
 
-# Debian ships venv apart from Python; whoever may install packages is spared the step.
+# Debian ships venv apart from Python, and gunicorn-h1c has to be compiled; whoever may install
+# packages is spared the steps.
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed, $(PYTHON) is older"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy python3-venv; } || \
 	    { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@{ command -v cc && test -f "$$($(PYTHON) -c \
+	      'import sysconfig; print(sysconfig.get_path("include"))')/Python.h"; } >/dev/null || \
+	    { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy gcc python3-dev; } || \
+	    { echo "A C compiler or Python's headers are missing: apt-get install gcc python3-dev"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --require-hashes -r $(LOCKS)/build.txt
 	@touch $@
