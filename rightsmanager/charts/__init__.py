@@ -5,6 +5,7 @@ process that serves nothing else.
 """
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -78,7 +79,10 @@ def draw(bars: Bars, form: Form) -> bytes:
         _finish(figure, axes, bars)
         picture = io.BytesIO()
         metadata = {"Date": None} if form == "svg" else {"Software": None}
-        figure.savefig(picture, format=form, metadata=metadata)
+        with warnings.catch_warnings():
+            # A character that no font has is drawn as a box; nobody need be told on the terminal.
+            warnings.simplefilter("ignore", UserWarning)
+            figure.savefig(picture, format=form, metadata=metadata)
     return picture.getvalue()
 
 

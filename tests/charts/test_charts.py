@@ -1,6 +1,8 @@
 """Charts are pictures of their form, the same each time, that say what they are told."""
 
 import struct
+import subprocess
+import sys
 
 import pytest
 from lxml import etree
@@ -24,6 +26,20 @@ def test_an_svg_says_what_it_shows() -> None:
     shown = texts(draw(STANDING, "svg"))
     assert {"Usage by day", "some", "Play", "Copy", "2026-11-01"} <= shown
     assert {"a", "$b$ <&>", "3", "4,000,000"} <= texts(draw(LYING, "svg"))
+
+
+def test_a_character_that_no_font_has_is_drawn_as_a_box() -> None:
+    bars = Bars("Usage by action", "some", ["\u64ad\u653e \U0001f3b5"], {"": [1]}, lying=True)
+    assert draw(bars, "png").startswith(b"\x89PNG")
+    assert "\u64ad\u653e \U0001f3b5" in texts(draw(bars, "svg"))
+
+
+def test_what_serves_imports_no_charts() -> None:
+    program = (
+        "import sys, rightsmanager.wsgi, rightsmanager.cli.serve, rightsmanager.cli.metering.chart;"
+        "sys.exit('matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("bars", [EMPTY, NOTHING])
