@@ -140,7 +140,13 @@ def _text(element: etree._Element) -> str:
 
 def local_name(element: etree._Element) -> str:
     """Return the element's name without its namespace."""
-    return etree.QName(element).localname
+    return clark(str(element.tag))[1]
+
+
+def clark(tag: str) -> tuple[str, str]:
+    """Return namespace and local name of `{namespace}name`; lxml's own fails at some namespaces."""
+    namespace, _, name = tag.rpartition("}")
+    return namespace[1:], name
 
 
 # --- in the text ----------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from typing import Final
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.elements import clark
 from rightsmanager.protocol.forms import LicenseForm, find_license_form
 from rightsmanager.protocol.wire import PROTOCOLS
 
@@ -152,14 +153,14 @@ def _recognise(text: bytes) -> Envelope | None:
 
 def _parse(text: bytes) -> Envelope:
     root = parse_xml(text, "the request")
-    namespace, name = _split(str(root.tag))
+    namespace, name = clark(str(root.tag))
     version = _VERSIONS.get(namespace)
     if name != "Envelope" or version is None:
         raise InvalidMessage(
             f"the root element is {root.tag!s}, expected the Envelope of SOAP 1.1 or 1.2"
         )
     operation = _operation(root, _BODY[version])
-    namespace, name = _split(str(operation.tag))
+    namespace, name = clark(str(operation.tag))
     header = root.find(_HEADER[version])
     envelope = Envelope(
         version=version,
@@ -190,12 +191,6 @@ def _as_utf8(body: bytes) -> bytes:
             except UnicodeError:
                 raise InvalidMessage("the request is not the UTF-16 its first bytes say") from None
     return body.removeprefix(codecs.BOM_UTF8)
-
-
-def _split(tag: str) -> tuple[str, str]:
-    """Return namespace and local name of a tag in Clark notation."""
-    namespace, _, name = tag.rpartition("}")
-    return namespace[1:], name
 
 
 def _operation(root: etree._Element, body_tag: str) -> etree._Element:

@@ -29,6 +29,7 @@ from lxml import etree
 
 from rightsmanager.crypto.aes import ecb_encrypt
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.elements import local_name
 from rightsmanager.protocol.envelope import parse_xml
 from rightsmanager.protocol.wire import (
     GUID_LENGTH,
@@ -136,8 +137,7 @@ def parse_header(text: str | bytes) -> Header:
 def parse_header_element(element: etree._Element) -> Header:
     """Return the header of a WRMHEADER element, wherever it stands."""
     if element.tag != f"{{{HEADER}}}WRMHEADER":
-        found = etree.QName(element).text
-        raise InvalidMessage(f"{found} found, expected WRMHEADER in namespace {HEADER}")
+        raise InvalidMessage(f"{element.tag!s} found, expected WRMHEADER in namespace {HEADER}")
     version = _version(element)
     data = _only(element, "DATA")
     known, others = _known_and_others(data)
@@ -282,7 +282,7 @@ def _text(element: etree._Element | None) -> str | None:
     if element is None:
         return None
     if len(element):
-        name = etree.QName(element).localname
+        name = local_name(element)
         raise InvalidMessage(f"WRMHEADER {name} has nodes in it, expected text")
     return (element.text or "").strip() or None
 
@@ -397,7 +397,7 @@ def _standing_alone(element: etree._Element | None) -> str | None:
     try:
         canonical = etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
     except etree.C14NError as error:
-        name = etree.QName(element).localname
+        name = local_name(element)
         raise InvalidMessage(f"WRMHEADER {name} has no canonical form: {error}") from None
     return canonical.decode()
 

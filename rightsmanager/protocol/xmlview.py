@@ -12,7 +12,7 @@ from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol import xmlsec
-from rightsmanager.protocol.elements import canonical
+from rightsmanager.protocol.elements import canonical, clark, local_name
 from rightsmanager.protocol.envelope import Envelope, parse_xml
 from rightsmanager.protocol.wire import XMLDSIG
 
@@ -36,12 +36,12 @@ class Xml:
     @property
     def namespace(self) -> str:
         """The namespace, "" for none."""
-        return etree.QName(self._element).namespace or ""
+        return clark(str(self._element.tag))[0]
 
     @property
     def name(self) -> str:
         """The local name."""
-        return etree.QName(self._element).localname
+        return local_name(self._element)
 
     @property
     def text(self) -> str:
@@ -52,8 +52,7 @@ class Xml:
     def attributes(self) -> tuple[tuple[str, str], ...]:
         """Local names and values, in the order of the document."""
         return tuple(
-            (etree.QName(str(name)).localname, str(value))
-            for name, value in self._element.attrib.items()
+            (clark(str(name))[1], str(value)) for name, value in self._element.attrib.items()
         )
 
     @property

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.elements import clark, local_name
+from rightsmanager.protocol.envelope import parse_xml
 from rightsmanager.protocol.wire import HEADER, Kid, ServiceId
 from rightsmanager.protocol.wrmheader import (
     Algid,
@@ -145,6 +147,17 @@ def test_altered_bytes_are_refused_or_kept(text: str, draw: st.DataObject) -> No
     except InvalidMessage:
         return
     assert bytes(data) in {build_header(header).encode(code) for code in ("utf-16-le", "utf-8")}
+
+
+def test_a_brace_in_a_namespace_is_no_end_of_it() -> None:
+    # The relative namespace further on has the parser take the first one as it is.
+    text = (
+        '<WRMHEADER xmlns="}ttp://h" version="4.3.0.0"><DATA><a xmlns="b/c"></a></DATA></WRMHEADER>'
+    )
+    with pytest.raises(InvalidMessage, match="WRMHEADER"):
+        parse_header(text.encode("utf-16-le"))
+    root = parse_xml(text.encode(), "text")
+    assert (local_name(root), clark(str(root.tag))) == ("WRMHEADER", ("}ttp://h", "WRMHEADER"))
 
 
 def test_every_truncated_header_is_refused() -> None:
