@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.expression import ColumnElement
 
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
-from rightsmanager.store.statements import BATCH_ROWS, INSERTS, Clause, Queries, insert_once
+from rightsmanager.store.statements import BATCH_ROWS, INSERTS, Clause, Queries, insert_many
 from rightsmanager.store.tables import (
     METERING_DEVICES,
     METERING_REPORTS,
@@ -201,8 +201,7 @@ def _add_to(table: Table) -> Clause:
     """Return the insert of a row whose value is added to that of a row that is there."""
 
     def clause(dialect: Dialect) -> ClauseElement:
-        values: dict[str, Any] = {each.name: bindparam(each.name) for each in table.columns}
-        insert: Any = INSERTS[dialect.name](table).values(values)
+        insert = insert_many(table, dialect)
         statement: ClauseElement = insert.on_conflict_do_update(
             index_elements=list(table.primary_key),
             set_={"value": table.c.value + insert.excluded.value},
@@ -232,7 +231,7 @@ METERING_STATEMENTS: Final[Mapping[str, Clause]] = {
         _REPORT.mid == bindparam("mid"),
         _REPORT.transaction_id == bindparam("transaction_id"),
     ),
-    "record usage": lambda dialect: insert_once(METERING_USAGE, dialect),
+    "record usage": lambda dialect: insert_many(METERING_USAGE, dialect).inline(),
     "add to device": _add_to(METERING_DEVICES),
     "add to total": _add_to(METERING_TOTALS),
     "total by kid": lambda _: _totals_by(METERING_TOTALS, _TOTAL.kid, _TOTAL.action).order_by(

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ClauseElement, Dialect, Table, bindparam
+from sqlalchemy import ClauseElement, Dialect, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
 
 BATCH_ROWS: Final = 10_000
 """How many old rows are removed at once."""
@@ -50,8 +51,13 @@ class Queries:
         return self._cursor
 
     def _run_many(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Run the statement of `insert_many` for rows, of which there is at least one."""
         statement = self._statements[name]
-        self._cursor.executemany(statement.sql, list(map(statement.arguments, rows)))
+        if statement.names is not None:
+            self._cursor.executemany(statement.sql, list(map(statement.arguments, rows)))
+        else:
+            columns = {column: [row[column] for row in rows] for column in rows[0]}
+            self._cursor.execute(statement.sql, columns)
 
     def _count(self, name: str, values: Mapping[str, object]) -> int:
         count: int = self._run(name, values).rowcount
@@ -63,6 +69,21 @@ def compile_statement(clause: ClauseElement, dialect: Dialect) -> Statement:
     compiled = clause.compile(dialect=dialect)
     names: Any = getattr(compiled, "positiontup", None)
     return Statement(str(compiled), None if names is None else tuple(names))
+
+
+def insert_many(table: Table, dialect: Dialect) -> Any:  # noqa: ANN401 -- each dialect's own Insert
+    """Return the insert of rows that are given at once, in their order.
+
+    PostgreSQL takes each column as an array, so that many rows are one statement; SQLite, which
+    has no journey to spare, runs the statement for each.
+    """
+    insert: Any = INSERTS[dialect.name](table)
+    names = [column.name for column in table.columns]
+    if dialect.name == "sqlite":
+        return insert.values({name: bindparam(name) for name in names})
+    arrays = (bindparam(column.name, type_=ARRAY(column.type)) for column in table.columns)
+    rows = func.unnest(*arrays).table_valued(*names).render_derived()
+    return insert.from_select(names, select(*(rows.c[name] for name in names)))
 
 
 def insert_once(table: Table, dialect: Dialect) -> ClauseElement:
