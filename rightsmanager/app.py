@@ -343,9 +343,15 @@ def _front(
         addressing=Addressing(server.public_url, server.trust_forwarded),
         cross_origin=CrossOrigin(server.cors_origins, server.cors_max_age, server.cors_credentials),
         body_limit=server.max_body,
+        body_limits=_body_limits(settings),
         body_patience=float(server.timeout),
     )
     return Front(SoapServer(application.build(services, roles)), pages, front, admin)
+
+
+def _body_limits(settings: Settings) -> dict[str, int]:
+    longest = max(settings.server.max_body, settings.metering.max_body)
+    return {"ProcessMeteringData": longest}
 
 
 def _admin(settings: Settings, administration: DomainAdministration) -> Wsgi | None:

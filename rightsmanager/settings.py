@@ -98,7 +98,7 @@ class ServerSettings(_Section):
     cors_origins: tuple[Origin, ...] = ("*",)
     cors_max_age: Annotated[int, Field(ge=0)] = 86400
     cors_credentials: bool = False
-    max_body: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    max_body: Annotated[int, Field(ge=1024)] = 1024 * 1024
 
     @model_validator(mode="after")
     def _refuse_two_certificates(self) -> Self:
@@ -165,6 +165,7 @@ class MeteringSettings(_Section):
 
     url: str = ""
     max_records: Annotated[int, Field(ge=1)] = 10_000
+    max_body: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     keep_reports: Annotated[int, Field(ge=0)] = 90
     price_per_play: Price = Decimal("0.01")
     price_per_title: Price = Decimal("0.08")

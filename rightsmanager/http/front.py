@@ -10,7 +10,7 @@ Every answer of its own has the cross-origin headers, since a player in a browse
 without. The other application's answers have none: what an operator sees is not for every page.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Final, Protocol
@@ -40,6 +40,9 @@ class SoapDoor(Protocol):
     ) -> Iterable[bytes]:
         """Answer the envelope in `wsgi.input`."""
 
+    def named(self, environ: Environ, /) -> str:
+        """Return the operation that the HTTP headers name, empty if they name none."""
+
     def refuse(
         self,
         environ: Environ,
@@ -60,6 +63,8 @@ class FrontSettings:
     cross_origin: CrossOrigin = field(default_factory=CrossOrigin)
     body_limit: int = 1 << 20
     """Longest body, in bytes."""
+    body_limits: Mapping[str, int] = field(default_factory=dict)
+    """The same by operation, of those that have one of their own."""
     body_patience: float = 20.0
     """Longest wait for the next bytes of a body, in seconds."""
 
@@ -100,7 +105,7 @@ class Front:
     def _post(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         url = self._settings.addressing.url(environ)
         try:
-            body = read_body(environ, self._settings.body_limit, self._settings.body_patience)
+            body = read_body(environ, self._body_limit(environ), self._settings.body_patience)
         except BodyTooLarge as refusal:
             return self._soap.refuse(environ, start, url, refusal, _TOO_LARGE)
         except InvalidMessage as refusal:
@@ -108,6 +113,14 @@ class Front:
         environ["wsgi.input"] = BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
         return self._soap(environ, start, url)
+
+    def _body_limit(self, environ: Environ) -> int:
+        """Return the limit of the operation that the headers name.
+
+        A body that is of another operation than its headers say is refused later.
+        """
+        limits = self._settings.body_limits
+        return limits.get(self._soap.named(environ), self._settings.body_limit)
 
     def _page(self, environ: Environ, *, is_asmx: bool) -> Page:
         method = environ["REQUEST_METHOD"]

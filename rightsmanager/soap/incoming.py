@@ -60,6 +60,12 @@ def soap_action(environ: Mapping[str, Any]) -> str:
     return "" if match is None else match[1] or match[2] or ""
 
 
+def operation_named(action: str) -> str:
+    """Return which of the nine an action names, empty for none of them."""
+    named = re.split("[/#:]", action)[-1]
+    return named if named in OPERATIONS else ""
+
+
 def refuse_unknown_operation(envelope: Envelope) -> None:
     """Refuse a Body whose element is none of the nine in the namespace P."""
     if envelope.namespace != PROTOCOLS:
@@ -78,8 +84,8 @@ def refuse_other_action(action: str, operation: str) -> None:
 
     The Body decides, so an action that names none of them is nothing to refuse.
     """
-    named = re.split("[/#:]", action)[-1]
-    if named != operation and named in OPERATIONS:
+    named = operation_named(action)
+    if named not in {"", operation}:
         raise InvalidMessage(f"the SOAPAction names {named}, and the Body is {operation}")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from rightsmanager.errors import Refusal
 from rightsmanager.soap.application import RightsManagerApplication
 from rightsmanager.soap.faults import RefusalFault, build_fault
-from rightsmanager.soap.incoming import soap_version
+from rightsmanager.soap.incoming import operation_named, soap_action, soap_version
 from rightsmanager.soap.outgoing import CONTENT_TYPES, build_envelope
 from rightsmanager.soap.spyne_import import HttpMethodContext, SpyneContext, WsgiApplication
 
@@ -82,6 +82,10 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
             self._fail(ctx, error)
             return (ctx,)
         return contexts
+
+    def named(self, req_env: Environ) -> str:
+        """Return the operation that the HTTP headers name, empty if they name none."""
+        return operation_named(soap_action(req_env))
 
     def refuse(
         self,

@@ -165,7 +165,9 @@ def test_the_proxys_limits_are_wider_than_the_servers() -> None:
     text = (ROOT / "config" / "nginx" / "rightsmanager.conf").read_text()
     server = Settings().server
     assert f"server {server.bind};" in text
-    assert _number(r"client_max_body_size (\d+)m;", text) * 1024 * 1024 > server.max_body
+    assert _number(r"client_max_body_size (\d+)m;", text) * 1024 * 1024 > max(
+        server.max_body, Settings().metering.max_body
+    )
     assert _number(r"keepalive_timeout (\d+)s;", text) < server.keepalive
     assert _number(r"proxy_read_timeout (\d+)s;", text) > server.timeout
     assert set(re.findall(r"X-Forwarded-\w+", text)) == {

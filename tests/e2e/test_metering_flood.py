@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.metering import MeteringCertificate, read_metering_certificate
+from rightsmanager.protocol.metering import (
+    MeteringCertificate,
+    Usage,
+    read_metering_certificate,
+)
+from rightsmanager.protocol.wire import PROTOCOLS, Kid
 from rightsmanager.store.metering import Period
 from rightsmanager.store.queries import open_store
 from tests.e2e.flood import PATIENCE, Counts, Device, Flood, Sizes
@@ -223,3 +228,24 @@ def test_a_report_that_is_refused_leaves_nothing(
     assert (answer.status, answer.code) == (500, "0x8004c601")
     assert b"was reported before with other records" in answer.body
     assert counted() == before
+
+
+@pytest.mark.parametrize(
+    ("records", "action", "expected"),
+    [
+        (10_000, "ProcessMeteringData", (200, None)),
+        (10_001, "ProcessMeteringData", (500, "0x8004c601")),
+        # Nothing says that it is a report.
+        (10_000, "", (413, "0x8004c601")),
+    ],
+)
+def test_the_largest_report_has_a_limit_of_its_own(
+    server: Server, device: Device, records: int, action: str, expected: tuple[int, str | None]
+) -> None:
+    (report,) = device.reports
+    kids = (Kid(number.to_bytes(16, "big")) for number in range(records))
+    usage = tuple(Usage(kid, "Play", 1) for kid in kids)
+    body = device.seal(type(report)(report.mid, report.transaction_id, usage))
+    assert len(body) > 2**20
+    answer = server.post(body, SOAPAction=f'"{PROTOCOLS}/{action}"')
+    assert (answer.status, answer.code) == expected

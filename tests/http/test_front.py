@@ -7,6 +7,7 @@ from lxml import etree
 from structlog.testing import capture_logs
 
 from rightsmanager.http.front import FrontSettings
+from rightsmanager.protocol.wire import PROTOCOLS as P
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,3 +185,16 @@ def test_the_limit_counts_the_last_byte(calling: Calling, envelope: Written) -> 
     answer = calling(FrontSettings(body_limit=len(body) - 1)).post(body)
     assert (answer.status, answer.code) == (413, "0x8004c601")
     assert str(len(body) - 1).encode() in answer.body
+
+
+def test_an_operation_may_have_a_limit_of_its_own(calling: Calling, envelope: Written) -> None:
+    body = envelope()
+    settings = FrontSettings(body_limit=len(body) - 1, body_limits={"AcquireLicense": len(body)})
+    call = calling(settings)
+    assert call.post(body, HTTP_SOAPACTION=f'"{P}/AcquireLicense"').status == 200
+    assert call.post(body).status == 413
+    assert call.post(body, HTTP_SOAPACTION=f'"{P}/LeaveDomain"').status == 413
+    assert call.post(body + b" ", HTTP_SOAPACTION=f'"{P}/AcquireLicense"').status == 413
+    other = envelope("LeaveDomain").ljust(len(body))
+    answer = call.post(other, HTTP_SOAPACTION=f'"{P}/AcquireLicense"')
+    assert b"the SOAPAction names AcquireLicense" in answer.body

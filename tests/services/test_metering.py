@@ -23,7 +23,7 @@ from rightsmanager.services.request import Request
 from rightsmanager.services.retention import purge
 from rightsmanager.services.revocation import Revocations
 from rightsmanager.services.signing import Signing
-from rightsmanager.settings import ServerSettings
+from rightsmanager.settings import MeteringSettings
 from rightsmanager.store.metering import DAY_SECONDS, Period
 from rightsmanager.store.queries import Store
 from rightsmanager.store.statements import BATCH_ROWS
@@ -241,7 +241,7 @@ def test_a_report_of_ten_thousand_records_counts_and_one_more_is_refused(subject
     assert sum(subject.totals().values()) == 10_000
     longest = tuple((kid, "&amp;" * 64, 2**32 - 1) for kid in kids[:-1])
     body = Report(OWN_MID.raw, bytes(15) + b"\1", longest).body(CLIENT)
-    assert len(body) < ServerSettings().max_body
+    assert len(body) < MeteringSettings().max_body
     longer = replace(report, played=(*report.played, (kids[-1], "Play", 1)))
     refusal = subject.refusal(longer.body(CLIENT))
     assert isinstance(refusal, InvalidMessage)
