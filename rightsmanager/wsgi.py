@@ -83,6 +83,38 @@ class Connections:
 CONNECTIONS: Final = Connections()
 
 
+class JoinedSocket:
+    """A connection whose answer is collected, and sent at once when it is whole.
+
+    Gunicorn sends head and body apart, and each has its price: a wait, a call of the system, a
+    packet and its acknowledgement. All but sending is the connection's own.
+    """
+
+    MOST: Final = 1 << 16
+    """More bytes than these are not collected."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._pieces: list[bytes] = []
+        self._length = 0
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever a socket has
+        return getattr(self._connection, name)
+
+    def sendall(self, data: bytes) -> None:
+        """Collect a piece of the answer."""
+        self._pieces.append(data)
+        self._length += len(data)
+        if self._length > self.MOST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is collected."""
+        if self._pieces:
+            self._connection.sendall(b"".join(self._pieces))
+            self._pieces, self._length = [], 0
+
+
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
     """Gunicorn's threaded worker that stays a moment with a connection it has just answered.
 
@@ -134,6 +166,17 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
         kept = super().handle(conn)
         while kept is True and self._has_next(conn):
             kept = super().handle(conn)
+        return kept
+
+    def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401 -- as above
+        """Answer one request, head and body at once."""
+        connection = conn.sock
+        conn.sock = joined = JoinedSocket(connection)
+        try:
+            kept = super().handle_request(req, conn)
+            joined.flush()
+        finally:
+            conn.sock = connection
         return kept
 
     def _shake_hands(self, conn: Any) -> Any:  # noqa: ANN401 -- as above

@@ -39,6 +39,11 @@ Objects = Iterator[xmr.XmrObject]
 
 # Most licences of the same second say the same.
 @lru_cache(maxsize=256)
+def build_policy(policy: Policy, now: int, own_mid: Mid, domain: xmr.Domain | None = None) -> bytes:
+    """Return the bytes of what `policy_objects` returns."""
+    return build_objects(policy_objects(policy, now, own_mid, domain))
+
+
 def policy_objects(
     policy: Policy, now: int, own_mid: Mid, domain: xmr.Domain | None = None
 ) -> tuple[xmr.XmrObject, ...]:

@@ -139,9 +139,13 @@ def decode_base64(text: str | bytes, name: str, length: int | None = None) -> by
     Raises InvalidMessage, which says `name`, for other characters, missing padding, stray bits
     after the last byte, and for any other length than `length` bytes where one is given.
     """
+    compact = text.encode() if isinstance(text, str) else text
     try:
-        compact = b"".join((text.encode() if isinstance(text, str) else text).split())
-        data = binascii.a2b_base64(compact, strict_mode=True)
+        try:
+            data = binascii.a2b_base64(compact, strict_mode=True)
+        except ValueError:
+            compact = b"".join(compact.split())
+            data = binascii.a2b_base64(compact, strict_mode=True)
     except ValueError as error:
         raise InvalidMessage(f"{name} is not base64: {error}") from None
     # Strict mode looks neither at the bits after the last byte nor at more padding than needed.

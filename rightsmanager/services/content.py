@@ -4,6 +4,7 @@ Without a seed a KID that has no stored key is refused. A KID's bytes have two o
 and that of its text; who mistakes one for the other is told so where the other KID is stored.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +20,10 @@ CONTENT_KEY_LENGTH: Final = 16
 KEY_TYPES: Final = {"aesctr": KeyType.AES_CTR, "aescbc": KeyType.AES_CBC}
 """The spellings of a stored key's type."""
 
+
+KnownKeys = Mapping[Kid, StoredKey | None]
+"""Content keys as they lie in the store, None for a KID that has none there."""
+NO_KNOWN_KEYS: Final[KnownKeys] = {}
 
 _ROOT: Final = b"root"
 """What tells the key of a root licence from a content key of the same KID."""
@@ -43,12 +48,14 @@ class ContentKeys:
     seed: bytes = field(repr=False)
     """Empty where only stored keys are given out."""
 
-    def find(self, transaction: Transaction, kid: Kid) -> FoundKey:
+    def find(
+        self, transaction: Transaction, kid: Kid, known: KnownKeys = NO_KNOWN_KEYS
+    ) -> FoundKey:
         """Return the stored content key of a KID, else the one that the seed gives.
 
-        Raises ServiceSpecific where there is neither.
+        known: what was looked up before. Raises ServiceSpecific where there is neither.
         """
-        stored = transaction.find_content_key(kid)
+        stored = known[kid] if kid in known else transaction.find_content_key(kid)
         if stored is None:
             if not self.seed:
                 raise _unknown(transaction, kid)

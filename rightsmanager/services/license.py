@@ -18,7 +18,7 @@ from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.decision import NO_DOMAIN, Asked, Decision, DefaultDomain, decide
 from rightsmanager.policy.grants import Grant, Policy, describe, refuse_security_level
-from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.policy.licenses import build_policy, policy_objects
 from rightsmanager.policy.reflection import Client
 from rightsmanager.protocol import xmr
 from rightsmanager.protocol.bcert import ChainVerifier
@@ -35,10 +35,10 @@ from rightsmanager.protocol.response import (
 )
 from rightsmanager.protocol.wire import AccountId, Kid, Mid, TransactionId
 from rightsmanager.protocol.xmr.license import RIGHTS_ID_LENGTH
-from rightsmanager.protocol.xmr.objects import KeyType, XmrObject
+from rightsmanager.protocol.xmr.objects import KeyType
 from rightsmanager.services.acknowledgement import transaction_id_of
 from rightsmanager.services.clients import device_id, encryption_key, refuse_client
-from rightsmanager.services.content import ContentKeys, FoundKey
+from rightsmanager.services.content import ContentKeys, FoundKey, KnownKeys
 from rightsmanager.services.domain_binding import Asker, Binding, DomainBinder
 from rightsmanager.services.key_material import ClearKey, SealedKey, bind, chain
 from rightsmanager.services.ledger import record_persistent
@@ -135,15 +135,20 @@ class LicenseService:
         challenge = open_license_challenge(
             request.envelope, self.server_keys, self.backend, self.reader
         )
-        revoked = self.revocations.find_revoked()
+        revoked, keys = self._look_up(challenge)
         self._refuse(challenge, revoked, now)
         decision = self._decide(request, challenge)
         newer_lists = self.revocations.find_newer_lists(revoked, challenge.revocation_lists)
-        opening = self._opening(request, challenge, decision)
-        issued = self._record(request, challenge, decision, opening, now)
+        issued = self._record(request, challenge, decision, keys, now)
         if self.seam.is_used:
             self.seam.hear(_event(challenge, issued))
         return self._seal(challenge, issued, newer_lists, now)
+
+    def _look_up(self, challenge: LicenseChallenge) -> tuple[Revoked, KnownKeys]:
+        """Return what is revoked now, and in the same look the key of the header's first KID."""
+        kid = challenge.header.kids[0].kid
+        revoked, key = self.revocations.find_revoked_and_key(kid)
+        return revoked, {kid: key}
 
     def _refuse(self, challenge: LicenseChallenge, revoked: Revoked, now: int) -> None:
         refuse_client(self.verifier, challenge.client.chains, challenge.signer, revoked, now)
@@ -191,19 +196,20 @@ class LicenseService:
         request: Request,
         challenge: LicenseChallenge,
         decision: Decision,
-        opening: Opening | None,
+        keys: KnownKeys,
         now: int,
     ) -> _Issued:
         grants = decision.grants
         if not grants:
             return _Issued(())
+        opening = self._opening(request, challenge, decision)
         is_single = self._is_single(decision)
         with self.store.transaction(single=is_single) as transaction:
             bindings = self._bind(transaction, request, challenge, grants)
             issues = [
                 _Issue(
                     grant,
-                    self._find_key(transaction, grant),
+                    self._find_key(transaction, grant, keys),
                     rights_id,
                     bindings.get(grant.account_id),
                 )
@@ -300,12 +306,12 @@ class LicenseService:
             )
         return ClearKey(kid, KeyType.AES_CTR, self.content_keys.open_root(kid, sealed))
 
-    def _find_key(self, transaction: Transaction, grant: Grant) -> FoundKey:
+    def _find_key(self, transaction: Transaction, grant: Grant, keys: KnownKeys) -> FoundKey:
         if grant.content_key is not None:
             return FoundKey(grant.content_key, None)
         if grant.key_seed is not None:
             return FoundKey(content_key(grant.key_seed, grant.kid.raw), None)
-        return self.content_keys.find(transaction, grant.kid)
+        return self.content_keys.find(transaction, grant.kid, keys)
 
     def _transaction_id(self, request: bytes, decision: Decision) -> TransactionId | None:
         """Return under what the licences shall be acknowledged, None for not at all."""
@@ -346,10 +352,18 @@ class LicenseService:
         return seal_license_response(response, self.signing.key_for(persistent=persistent))
 
     def _license(self, issue: _Issue, sealed: SealedKey, now: int) -> bytes:
-        objects = _policy_objects(issue, now, self.own_mid)
-        if issue.grant.policy.secure_stop:
-            objects = self.secure_stop_keys.add_key(objects, issue.grant.kid, issue.key.key)
-        return xmr.build_signed(issue.rights_id, (*objects, sealed.material), sealed.integrity_key)
+        body = self._build_policy(issue, now) + xmr.build_objects((sealed.material,))
+        return xmr.sign_objects(issue.rights_id, body, sealed.integrity_key)
+
+    def _build_policy(self, issue: _Issue, now: int) -> bytes:
+        policy = issue.grant.policy
+        domain = None if issue.binding is None else issue.binding.domain
+        if not policy.secure_stop:
+            return build_policy(policy, now, self.own_mid, domain)
+        objects = policy_objects(policy, now, self.own_mid, domain)
+        return xmr.build_objects(
+            self.secure_stop_keys.add_key(objects, issue.grant.kid, issue.key.key)
+        )
 
     def _seal_key(
         self, issue: _Issue, roots: Mapping[Kid, ClearKey], device_key: p256.PublicKey
@@ -378,12 +392,6 @@ def _facts(request: Request, challenge: LicenseChallenge) -> Facts:
 def _event(challenge: LicenseChallenge, issued: _Issued) -> Event:
     kids = tuple(issue.grant.kid for issue in issued.issues)
     return Event("AcquireLicense", device_id(challenge.signer.leaf), kids)
-
-
-def _policy_objects(issue: _Issue, now: int, own_mid: Mid) -> tuple[XmrObject, ...]:
-    if issue.binding is None:
-        return policy_objects(issue.grant.policy, now, own_mid)
-    return policy_objects(issue.grant.policy, now, own_mid, issue.binding.domain)
 
 
 def _rows(

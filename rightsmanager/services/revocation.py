@@ -19,8 +19,8 @@ from rightsmanager.protocol.revocation import (
     build_list,
     version_entries,
 )
-from rightsmanager.protocol.wire import Guid, encode_base64
-from rightsmanager.store.queries import Store, Transaction
+from rightsmanager.protocol.wire import Guid, Kid, encode_base64
+from rightsmanager.store.queries import Store, StoredKey, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,24 @@ class Revocations:
 
     def find_revoked(self) -> Revoked:
         """Return what is revoked now."""
-        known = self._known
         with self._store.reading() as found:
-            version = found.find_version(REVOCATION_INFO)
-            if version != known.version:
-                # Were there a change meanwhile, the older number would have it found again.
-                known = self._known = Revoked(
-                    version,
-                    found.find_revoked(),
-                    {e.list_id: e.version for e in found.find_lists()},
-                )
+            return self._at(found, found.find_version(REVOCATION_INFO))
+
+    def find_revoked_and_key(self, kid: Kid) -> tuple[Revoked, StoredKey | None]:
+        """Return what is revoked now and the stored content key of a KID, found at once."""
+        with self._store.reading() as found:
+            version, key = found.find_version_and_key(REVOCATION_INFO, kid)
+            return self._at(found, version), key
+
+    def _at(self, found: Transaction, version: int) -> Revoked:
+        known = self._known
+        if version != known.version:
+            # Were there a change meanwhile, the older number would have it found again.
+            known = self._known = Revoked(
+                version,
+                found.find_revoked(),
+                {e.list_id: e.version for e in found.find_lists()},
+            )
         return known
 
     def find_newer_lists(

@@ -11,12 +11,14 @@ from sqlalchemy import (
     Engine,
     bindparam,
     delete,
+    func,
+    literal_column,
     select,
 )
 from sqlalchemy.exc import SQLAlchemyError
 
 from rightsmanager.errors import InternalError
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.store.acknowledgements import (
     ACKNOWLEDGEMENT_STATEMENTS,
     AcknowledgementQueries,
@@ -27,7 +29,11 @@ from rightsmanager.store.engines import BUSY_SECONDS, make_engine
 from rightsmanager.store.ledger import LEDGER_STATEMENTS, LedgerQueries
 from rightsmanager.store.metering import METERING_STATEMENTS, MeteringQueries
 from rightsmanager.store.metering_ids import METERING_ID_STATEMENTS, MeteringIdQueries
-from rightsmanager.store.revocations import REVOCATION_STATEMENTS, RevocationQueries
+from rightsmanager.store.revocations import (
+    REVOCATION_STATEMENTS,
+    VERSION_OF_LIST,
+    RevocationQueries,
+)
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
 from rightsmanager.store.sessions import SESSION_STATEMENTS, SessionQueries
 from rightsmanager.store.sources import SOURCE_STATEMENTS, SourceQueries
@@ -91,6 +97,12 @@ class Transaction(
         """Return the stored content key of a KID, or None."""
         row = self._run("find content key", {"kid": kid.raw}).fetchone()
         return None if row is None else _stored_key(row)
+
+    def find_version_and_key(self, list_id: Guid, kid: Kid) -> tuple[int, StoredKey | None]:
+        """Return what `find_version` and `find_content_key` return, found by one statement."""
+        values = {"list_id": list_id.raw, "kid": kid.raw}
+        version, *key = self._run("find version and key", values).fetchone()
+        return int(version), None if key[0] is None else _stored_key(key)
 
     def find_content_keys(self) -> list[StoredKey]:
         """Return all stored content keys, oldest first."""
@@ -300,6 +312,11 @@ _STATEMENTS: Final[Mapping[str, Clause]] = {
     **LEDGER_STATEMENTS,
     "find content key": lambda _: select(CONTENT_KEYS).where(
         CONTENT_KEYS.c.kid == bindparam("kid")
+    ),
+    "find version and key": lambda _: (
+        select(func.coalesce(VERSION_OF_LIST, literal_column("0")), CONTENT_KEYS)
+        .select_from(select(literal_column("1").label("one")).subquery())
+        .outerjoin(CONTENT_KEYS, CONTENT_KEYS.c.kid == bindparam("kid"))
     ),
     "find content keys": lambda _: select(CONTENT_KEYS).order_by(
         CONTENT_KEYS.c.added_at, CONTENT_KEYS.c.kid

@@ -115,6 +115,10 @@ _LIST, _ENTRY, _ALLOWED = REVOCATION_LISTS.c, REVOCATIONS.c, ALLOWED_CERTIFICATE
 _IS_ALLOWED: Final = exists().where(_ALLOWED.digest == _ENTRY.digest)
 _ENTRY_ORDER: Final = (_ENTRY.since, _ENTRY.list_id, _ENTRY.version, _ENTRY.digest)
 
+_FIND_VERSION: Final = select(_LIST.version).where(_LIST.list_id == bindparam("list_id"))
+VERSION_OF_LIST: Final = _FIND_VERSION.scalar_subquery()
+"""A list's version within another statement, NULL for one that was never changed."""
+
 REVOCATION_STATEMENTS: Final[Mapping[str, Clause]] = {
     "find revoked": lambda _: select(_ENTRY.digest).where(~_IS_ALLOWED),
     "find revocations": lambda _: select(REVOCATIONS, _IS_ALLOWED).order_by(*_ENTRY_ORDER),
@@ -139,7 +143,7 @@ REVOCATION_STATEMENTS: Final[Mapping[str, Clause]] = {
         .where(_LIST.list_id == bindparam("list_id"))
         .values(version=_LIST.version + literal_column("1"))
     ),
-    "find version": lambda _: select(_LIST.version).where(_LIST.list_id == bindparam("list_id")),
+    "find version": lambda _: _FIND_VERSION,
     # A parameter of a column's name would be its new value.
     "replace list": lambda _: (
         update(REVOCATION_LISTS)

@@ -9,14 +9,18 @@ from rightsmanager.protocol.xmr.license import (
     build_signed,
     parse_license,
     rights_id_after,
+    sign_objects,
     verify_signature,
 )
+from rightsmanager.protocol.xmr.table import build_objects
 
 __all__ = [
     "License",
     "build_license",
+    "build_objects",
     "build_signed",
     "parse_license",
     "rights_id_after",
+    "sign_objects",
     "verify_signature",
 ]

@@ -78,8 +78,12 @@ def build_signed(rights_id: bytes, objects: tuple[XmrObject, ...], integrity_key
 
     The rights id and the integrity key have 16 bytes.
     """
+    return sign_objects(rights_id, build_objects(objects), integrity_key)
+
+
+def sign_objects(rights_id: bytes, body: bytes, integrity_key: bytes) -> bytes:
+    """Return the same licence, its other objects given as their bytes."""
     _expect_rights_id(rights_id)
-    body = build_objects(objects)
     length = HEAD.size + len(body) + len(_UNSIGNED)
     head = HEAD.pack(_OUTER_FLAGS, _OUTER_TYPE, length)
     signed = b"".join((_MAGIC, rights_id, head, body))
