@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from statistics import median
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from statistics import fmean, median
 
 from cryptography.hazmat.primitives import cmac
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -74,38 +75,51 @@ def cost_of(step: Callable[[], object], rounds: int, each: int) -> float:
     return median(samples)
 
 
+@contextmanager
+def at_once(processes: int) -> Iterator[Callable[[int], float]]:
+    """Give what has so many processes, all at once, do the steps of licences.
+
+    It returns the CPU seconds of one licence, the mean of the processes.
+    """
+    command = [sys.executable, "-m", "tests.bench.limit"]
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(processes)
+        ]
+
+        def sample_all(licences: int) -> float:
+            for process in started:
+                assert process.stdin is not None
+                process.stdin.write(f"{licences}\n")
+                process.stdin.flush()
+            return fmean(float(_line(process)) for process in started)
+
+        sample_all(100)
+        yield sample_all
+
+
+def _line(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
 def scaling() -> float:
     """Return how many times as often two processes do the steps as one, by the clock.
 
     No server on the machine, as it is just now, can be expected to scale better.
     """
-    one, two = (min(_seconds(processes) for _ in range(5)) for processes in (1, 2))
-    return 2 * one / two
+    with at_once(1) as one, at_once(2) as two:
+        alone, both = (min(_seconds(sample_all) for _ in range(5)) for sample_all in (one, two))
+    return 2 * alone / both
 
 
-def _seconds(processes: int) -> float:
-    """Return the seconds in which each of so many processes, all at once, has done its steps."""
-    command = [sys.executable, "-m", "tests.bench.limit"]
-    started = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(processes)
-    ]
-    for process in started:
-        assert process.stdout is not None
-        process.stdout.readline()
+def _seconds(sample_all: Callable[[int], float]) -> float:
     begun = time.perf_counter()
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.close()
-    for process in started:
-        assert process.stdout is not None
-        process.stdout.read()
-    seconds = time.perf_counter() - begun
-    for process in started:
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-    return seconds
+    sample_all(1000)
+    return time.perf_counter() - begun
 
 
 def measure() -> dict[str, float]:
@@ -116,12 +130,11 @@ def measure() -> dict[str, float]:
 
 
 def main() -> None:
-    """Say that all is ready and, when the input ends, do the steps of many licences."""
+    """Answer each number of licences on the input with the CPU seconds of one of them."""
     every = list(steps().values())
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    sys.stdin.read()
-    sample(every, 1000)
+    for line in sys.stdin:
+        sys.stdout.write(f"{sample(every, int(line))}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -52,9 +52,12 @@ def serving(
 
 
 def measure(bench: Bench, workers: int) -> dict[str, float]:
-    """Return what a licence costs the workers, how many a second there are, and a worker's size."""
-    steps = list(limit.steps().values())
-    with serving(bench, workers) as (url, pid):
+    """Return what a licence costs the workers, how many a second there are, and a worker's size.
+
+    The limit is that of as many processes at once: processors that share a core, or a machine with
+    others, are slower together.
+    """
+    with serving(bench, workers) as (url, pid), limit.at_once(workers) as least:
         bodies = list(bench.challenges(bench.device(), (ROUNDS + 1) * EACH))
         _round(url, workers, bodies[:EACH])
         children = _children(pid)
@@ -63,7 +66,7 @@ def measure(bench: Bench, workers: int) -> dict[str, float]:
             before = _cpu(children)
             seconds = _round(url, workers, bodies[number * EACH : (number + 1) * EACH])
             cpu = (_cpu(children) - before) / EACH
-            rounds.append((cpu, EACH / seconds, cpu / limit.sample(steps, 60)))
+            rounds.append((cpu, EACH / seconds, cpu / least(60)))
         size = max(_rss(child) for child in children)
     return {
         "seconds": median(cpu for cpu, _, _ in rounds),
