@@ -244,6 +244,11 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "loglevel": "warning",
         # A long cfg is refused by its own limits, with a fault; gunicorn would answer a page.
         "limit_request_line": 0,
+        # Whether a proxy's headers are believed is for server.trust_forwarded to say, in one place.
+        # Gunicorn believes whoever asks from this machine, and looks at each address for that.
+        "forwarded_allow_ips": "*",
+        "secure_scheme_headers": {},
+        "forwarder_headers": "",
         # It would lie in the home directory of whoever runs the server.
         "control_socket_disable": True,
         **({"post_fork": pin} if server.pin_workers and hasattr(os, "sched_setaffinity") else {}),

@@ -29,6 +29,8 @@ Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _ASMX: Final = "rightsmanager.asmx"
 _BAD_BODY: Final = "500 Internal Server Error"
+_DIGITS: Final = 20
+"""More of a number need not be read to know that it is over any limit."""
 _TOO_LARGE: Final = "413 Content Too Large"
 
 
@@ -119,8 +121,11 @@ class Front:
 
         A body that is of another operation than its headers say is refused later.
         """
-        limits = self._settings.body_limits
-        return limits.get(self._soap.named(environ), self._settings.body_limit)
+        usual, limits = self._settings.body_limit, self._settings.body_limits
+        length: str = environ.get("CONTENT_LENGTH", "")
+        if length.isdecimal() and int(length[:_DIGITS]) <= usual:
+            return usual
+        return limits.get(self._soap.named(environ), usual)
 
     def _page(self, environ: Environ, *, is_asmx: bool) -> Page:
         method = environ["REQUEST_METHOD"]
