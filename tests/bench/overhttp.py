@@ -52,12 +52,8 @@ def serving(
 
 
 def measure(bench: Bench, workers: int) -> dict[str, float]:
-    """Return what a licence costs the workers, how many a second there are, and a worker's size.
-
-    The limit is that of as many processes at once: processors that share a core, or a machine with
-    others, are slower together.
-    """
-    with serving(bench, workers) as (url, pid), limit.at_once(workers) as least:
+    """Return what a licence costs the workers, how many a second there are, and a worker's size."""
+    with serving(bench, workers) as (url, pid), limit.at_once(1) as least:
         bodies = list(bench.challenges(bench.device(), (ROUNDS + 1) * EACH))
         _round(url, workers, bodies[:EACH])
         children = _children(pid)
