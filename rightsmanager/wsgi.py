@@ -130,6 +130,8 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
     """
 
     _count = 0
+    _at_once = False
+    """Whether it is to end without waiting for who might send another request."""
 
     @property
     def nr_conns(self) -> int:
@@ -145,6 +147,34 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
         """Take new connections from now on, or none."""
         super().set_accept_enabled(enabled)
         self._say()
+
+    def init_process(self) -> None:
+        """Run until told to end, with settings that are quick to look up."""
+        settle(self.cfg)
+        super().init_process()
+
+    def handle_quit(self, sig: int, frame: object) -> None:
+        """End as soon as the requests that came are answered (SIGINT, SIGQUIT).
+
+        Gunicorn's own raises SystemExit wherever Python is just then: where exceptions are
+        swallowed, as they are while an object is freed, the worker would stay, with a traceback.
+        """
+        self._at_once = True
+        self.cfg.worker_int(self)
+        self.handle_exit(sig, frame)
+        # Its loop may already be waiting for connections that now shall be closed.
+        self.method_queue.defer(lambda: None)
+
+    def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 -- gunicorn's own
+        """Close the kept connections whose time is over, all of them if in a hurry."""
+        super().murder_keepalived(force=force or self._at_once)
+
+    def murder_pending(self) -> None:
+        """Close the connections that sent nothing in time, all of them if in a hurry."""
+        if self._at_once:
+            for conn in self.pending_conns:
+                conn.timeout = 0
+        super().murder_pending()
 
     def accept(self, listener: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
         """Take a new connection, unless a worker that has fewer took it meanwhile."""
@@ -212,6 +242,14 @@ def _is_readable(connection: socket.socket) -> bool:
     poller = select.poll()
     poller.register(connection, select.POLLIN)
     return bool(poller.poll(MOMENT))
+
+
+def settle(config: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
+    """Keep what each setting is as a plain attribute.
+
+    Gunicorn asks for two dozen of them a request, each through two functions of its own.
+    """
+    vars(config).update({name: setting.get() for name, setting in config.settings.items()})
 
 
 def forget(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -69,8 +70,12 @@ def test_control_c_on_a_terminal_reaches_every_process_and_ends_well(
     start: Start, tmp_path: Path
 ) -> None:
     server = start(tmp_path / "data", "--workers", "2")
+    kept = http.client.HTTPConnection("127.0.0.1", server.port)
+    kept.request("GET", "/")
+    assert kept.getresponse().read()
     os.killpg(server.process.pid, signal.SIGINT)
     assert server.wait() == 0
+    kept.close()
     assert "Traceback" not in server.log.read_text()
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import selectors
+import signal
+import socket
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from rightsmanager import wsgi
-from rightsmanager.wsgi import PATIENCE, Connections, Worker, forget
+from rightsmanager.wsgi import PATIENCE, Connections, Worker, forget, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 OURS, THEIRS = 1, 2
 
@@ -112,3 +119,55 @@ def test_a_worker_does_not_leave_a_connection_to_one_that_is_stuck(
     worker.accept(None)
     assert worker.nr_conns == 2
     assert passing.now >= PATIENCE
+
+
+def test_settled_settings_are_those_that_were_set() -> None:
+    config = Config()
+    config.set("keepalive", 17)
+    config.set("bind", "127.0.0.1:1")
+    before = {name: getattr(config, name) for name in config.settings}
+    settle(config)
+    assert {name: getattr(config, name) for name in config.settings} == before
+    assert config.keepalive == 17
+    assert config.address == [("127.0.0.1", 1)]
+
+
+@pytest.fixture
+def idle(connections: Connections) -> Iterator[Worker]:
+    """A worker that has one connection which is kept and one that has sent nothing yet."""
+    config = Config()
+    application, log = SimpleNamespace(callable=None), Logger(config)
+    worker = Worker(OURS, os.getpid(), [], application, 30, config, log)
+    worker.poller = selectors.DefaultSelector()
+    worker.method_queue.init()
+    pairs = [socket.socketpair() for _ in range(2)]
+    kept, pending = (TConn(config, ours, "", "") for ours, _ in pairs)
+    for connection in (kept, pending):
+        connection.set_timeout()
+        worker.poller.register(connection.sock, selectors.EVENT_READ)
+        worker.nr_conns += 1
+    worker.keepalived_conns.append(kept)
+    worker.pending_conns.append(pending)
+    assert connections.fewest() == 0
+    yield worker
+    worker.tmp.close()
+    worker.poller.close()
+    worker.method_queue.close()
+    for pair in pairs:
+        for end in pair:
+            end.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_a_worker_that_is_to_end_at_once_raises_nothing_and_keeps_nobody(
+    idle: Worker, number: signal.Signals
+) -> None:
+    idle.murder_keepalived()
+    idle.murder_pending()
+    assert idle.nr_conns == 2
+    idle.handle_quit(number, None)
+    idle.handle_quit(number, None)
+    assert not idle.alive
+    idle.murder_keepalived()
+    idle.murder_pending()
+    assert (idle.nr_conns, list(idle.keepalived_conns), list(idle.pending_conns)) == (0, [], [])
