@@ -62,6 +62,8 @@ def soap_action(environ: Mapping[str, Any]) -> str:
 
 def operation_named(action: str) -> str:
     """Return which of the nine an action names, empty for none of them."""
+    if not action:
+        return ""
     named = re.split("[/#:]", action)[-1]
     return named if named in OPERATIONS else ""
 

@@ -1,7 +1,6 @@
 """The store: what is found and recorded, one transaction at a time."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from operator import methodcaller
@@ -40,14 +39,13 @@ from rightsmanager.store.sources import SOURCE_STATEMENTS, SourceQueries
 from rightsmanager.store.sqlite import fold_log, patient_cursor
 from rightsmanager.store.statements import (
     Clause,
-    Statement,
     compile_statement,
     insert_once,
 )
 from rightsmanager.store.streams import STREAM_STATEMENTS, StreamQueries
 from rightsmanager.store.tables import CONTENT_KEYS, LICENSES
 
-FOLD_EVERY: Final = 500
+FOLD_EVERY: Final = 1000
 """After how many transactions of this process SQLite's log is folded into the database."""
 
 
@@ -136,33 +134,65 @@ class Transaction(
 class Reading:
     """A block that only finds; as a class, since each licence passes through one."""
 
-    __slots__ = ("_connections", "_failures", "_statements")
+    __slots__ = ("_store",)
 
-    def __init__(
-        self,
-        connections: Connections,
-        statements: Mapping[str, Statement],
-        failures: tuple[type[Exception], ...],
-    ) -> None:
-        self._connections = connections
-        self._statements = statements
-        self._failures = failures
+    def __init__(self, store: "Store") -> None:
+        self._store = store
 
     def __enter__(self) -> Transaction:
+        store = self._store
         try:
-            return Transaction(self._connections.cursor(), self._statements)
-        except self._failures as error:
-            self._connections.forget()
-            raise _failed(error) from error
+            return Transaction(store.connections.cursor(), store.statements)
+        except store.failures as error:
+            raise store.given_up(error) from error
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, self._failures):
-            self._connections.forget()
-            raise _failed(error) from error
+        if isinstance(error, self._store.failures):
+            raise self._store.given_up(error) from error
 
 
-def _failed(error: Exception) -> InternalError:
-    return InternalError(f"the store failed: {type(error).__name__}")
+class Writing:
+    """A block that is one transaction; as a class, since each licence passes through one."""
+
+    __slots__ = ("_cursor", "_is_durable", "_is_single", "_store")
+
+    def __init__(self, store: "Store", *, is_single: bool, is_durable: bool) -> None:
+        self._store = store
+        self._is_single = is_single
+        self._is_durable = is_durable
+        self._cursor: Any = None
+
+    def __enter__(self) -> Transaction:
+        store = self._store
+        try:
+            self._cursor = cursor = store.connections.cursor()
+            if self._is_durable:
+                cursor.execute(store.durable)
+            if not self._is_single:
+                cursor.execute(store.begin)
+        except store.failures as error:
+            raise store.given_up(error) from error
+        return Transaction(cursor, store.statements)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        store = self._store
+        if isinstance(error, store.failures):
+            # The connection is given up, and with it what it began.
+            raise store.given_up(error) from error
+        try:
+            if error is None:
+                self._commit()
+            else:
+                self._cursor.connection.rollback()
+        except store.failures as failure:
+            raise store.given_up(failure) from failure
+
+    def _commit(self) -> None:
+        if not self._is_single:
+            self._cursor.connection.commit()
+        if self._is_durable:
+            self._cursor.execute(self._store.usual)
+        self._store.fold(self._cursor)
 
 
 class Store:
@@ -174,20 +204,18 @@ class Store:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._statements = {
+        self.statements = {
             name: compile_statement(clause(engine.dialect), engine.dialect)
             for name, clause in _STATEMENTS.items()
         }
-        self._failures = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
-        self._begin = _BEGIN[engine.dialect.name]
-        self._durable, self._usual = _DURABLE[engine.dialect.name]
+        self.failures = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
+        self.begin = _BEGIN[engine.dialect.name]
+        self.durable, self.usual = _DURABLE[engine.dialect.name]
         self._fold = _FOLD[engine.dialect.name]
         self._committed = count(1)
-        self._connections = Connections(engine, _CURSORS[engine.dialect.name])
+        self.connections = Connections(engine, _CURSORS[engine.dialect.name])
 
-    @contextmanager
-    def transaction(self, *, single: bool = False, durable: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, single: bool = False, durable: bool = False) -> "Writing":
         """Give a transaction that is committed at the end of the block, or undone by an exception.
 
         `single`: the block's last statement is the only one that changes anything. The database
@@ -198,28 +226,7 @@ class Store:
         its next checkpoint.
         Raises InternalError where the database does not do its part.
         """
-        try:
-            cursor = self._connections.cursor()
-            if durable and self._durable:
-                cursor.execute(self._durable)
-            try:
-                if not single:
-                    cursor.execute(self._begin)
-                yield Transaction(cursor, self._statements)
-            except self._failures:
-                # The connection is given up, and with it what it began.
-                raise
-            except BaseException:
-                cursor.connection.rollback()
-                raise
-            cursor.connection.commit()
-            if durable and self._usual:
-                cursor.execute(self._usual)
-            if next(self._committed) % FOLD_EVERY == 0:
-                self._fold(cursor)
-        except self._failures as error:
-            self._connections.forget()
-            raise _failed(error) from error
+        return Writing(self, is_single=single, is_durable=durable and bool(self.durable))
 
     def reading(self) -> "Reading":
         """Give what only finds, without waiting for a writer and without holding one up.
@@ -227,11 +234,21 @@ class Store:
         Each thing is found as it stands committed at that moment.
         Raises InternalError where the database does not do its part.
         """
-        return Reading(self._connections, self._statements, self._failures)
+        return Reading(self)
+
+    def given_up(self, error: BaseException) -> InternalError:
+        """Return the refusal for what the database did, this thread's connection thrown away."""
+        self.connections.forget()
+        return InternalError(f"the store failed: {type(error).__name__}")
+
+    def fold(self, cursor: Any) -> None:  # noqa: ANN401 -- DBAPI
+        """Count a transaction, and after so many of them fold what SQLite keeps beside its file."""
+        if next(self._committed) % FOLD_EVERY == 0:
+            self._fold(cursor)
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        self._connections.close()
+        self.connections.close()
 
 
 def open_store(url: str, busy_seconds: float = BUSY_SECONDS) -> Store:

@@ -17,7 +17,7 @@ from typing import Any, Final
 FIRST_PAUSE: Final = 0.0001
 """In seconds; each pause is half as long again as the one before."""
 LONGEST_PAUSE: Final = 0.01
-LONGEST_LOG: Final = 10_000
+LONGEST_LOG: Final = 20_000
 """At how many pages SQLite folds it all the same."""
 FOLD_MILLISECONDS: Final = 100
 """How long folding waits for those who read the log; it is left for the next time then."""

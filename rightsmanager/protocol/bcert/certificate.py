@@ -129,7 +129,10 @@ class Certificate:
 
     def key_with_usage(self, usage: KeyUsage | int) -> PublicKey | None:
         """Return the first key that has the usage."""
-        return next((key.public for key in self.keys if usage in key.usages), None)
+        for key in self.keys:
+            if usage in key.usages:
+                return key.public
+        return None
 
 
 def parse_certificate(data: bytes, name: str = "certificate") -> Certificate:
