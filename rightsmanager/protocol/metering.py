@@ -181,10 +181,11 @@ def seal_for_mid(  # noqa: PLR0913 -- what seal_asking takes, and whom it is for
     `sealing` is the metering certificate's, whatever its name.
     """
     named = replace(sealing, key_name=mid.base64)
-    return seal_asking(form, _build_mid(mid) + elements, data_elements, asking, named)
+    return seal_asking(form, build_mid(mid) + elements, data_elements, asking, named)
 
 
-def _build_mid(mid: Mid) -> str:
+def build_mid(mid: Mid) -> str:
+    """Return the MeteringID element, canonical."""
     return f"<MeteringID>{mid.base64}</MeteringID>"
 
 
@@ -208,7 +209,7 @@ def open_certificate_request(
 
 def seal_certificate_request(mid: Mid, asking: Asking, sealing: Sealing) -> bytes:
     """Return the SOAP 1.1 envelope of a GetMeteringCertificate challenge."""
-    return seal_asking(CERTIFICATE_FORM, _build_mid(mid), "", asking, sealing)
+    return seal_asking(CERTIFICATE_FORM, build_mid(mid), "", asking, sealing)
 
 
 def seal_certificate_response(
@@ -216,7 +217,7 @@ def seal_certificate_response(
 ) -> bytes:
     """Return the Body's child: the signed reply with a metering certificate's BCert chain."""
     elements = (
-        f"{_build_mid(mid)}<MeteringCertificate>{encode_base64(certificate)}</MeteringCertificate>"
+        f"{build_mid(mid)}<MeteringCertificate>{encode_base64(certificate)}</MeteringCertificate>"
     )
     return seal_answer(CERTIFICATE_FORM, elements, signing_chain, key)
 
@@ -358,7 +359,7 @@ def seal_metering_response(
 ) -> bytes:
     """Return the Body's child: the signed reply to a report."""
     elements = (
-        f"{_build_mid(answer.mid)}{_build_transaction_id(answer.transaction_id)}"
+        f"{build_mid(answer.mid)}{_build_transaction_id(answer.transaction_id)}"
         f"<RecordsAccepted>{answer.records}</RecordsAccepted>"
     )
     return seal_answer(DATA_FORM, elements, signing_chain, key)

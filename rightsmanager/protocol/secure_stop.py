@@ -20,7 +20,7 @@ project: see `exchange`.
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from lxml import etree
@@ -37,10 +37,9 @@ from rightsmanager.protocol.exchange import (
     KeysByName,
     Sealing,
     open_answer,
-    open_asked,
     seal_answer,
-    seal_asking,
 )
+from rightsmanager.protocol.metering import build_mid, open_for_mid, seal_for_mid
 from rightsmanager.protocol.wire import (
     GUID_LENGTH,
     PROTOCOLS,
@@ -177,12 +176,7 @@ def open_secure_stop(
 
     Raises InvalidMessage, and ProtocolVersionMismatch for another Version than 1.
     """
-    asked = open_asked(envelope, FORM, keys, backend, parse_chain)
-    mid = Mid.from_base64(asked.fields.text("MeteringID"))
-    if asked.key_name != mid.base64:
-        raise InvalidMessage(
-            f"KeyName is {asked.key_name[:64]!r}, expected the MeteringID {mid.base64!r}"
-        )
+    mid, asked = open_for_mid(envelope, FORM, keys, backend, parse_chain)
     sessions = _sessions(asked.data, max_sessions)
     proof = _proof(asked.data, sessions)
     return SecureStopChallenge(mid, sessions, proof, asked.chains, asked.signer)
@@ -199,13 +193,8 @@ def seal_secure_stop(
 
     `sealing` has the public key of the metering certificate; its KeyName becomes the MID.
     """
-    return seal_asking(
-        FORM,
-        _build_mid(mid),
-        _build_sessions(sessions) + _build_proof(proof),
-        asking,
-        replace(sealing, key_name=mid.base64),
-    )
+    data_elements = _build_sessions(sessions) + _build_proof(proof)
+    return seal_for_mid(mid, FORM, "", data_elements, asking=asking, sealing=sealing)
 
 
 def _sessions(data: etree._Element, max_sessions: int) -> tuple[Session, ...]:
@@ -256,10 +245,6 @@ def _proof(data: etree._Element, sessions: tuple[Session, ...]) -> Proof | None:
     return proof
 
 
-def _build_mid(mid: Mid) -> str:
-    return f"<MeteringID>{mid.base64}</MeteringID>"
-
-
 def _build_sessions(sessions: Sequence[Session]) -> str:
     return f"<Sessions>{''.join(map(_build_session, sessions))}</Sessions>"
 
@@ -292,7 +277,7 @@ def seal_secure_stop_response(
     accepted = "".join(f"<SessionID>{each.base64}</SessionID>" for each in response.accepted)
     verified = (response.verified or NOT_PROVEN).base64
     elements = (
-        f"{_build_mid(response.mid)}{accepted}"
+        f"{build_mid(response.mid)}{accepted}"
         f"<SecureStop2VerifiedSession>{verified}</SecureStop2VerifiedSession>"
     )
     return seal_answer(FORM, elements, signing_chain, key)

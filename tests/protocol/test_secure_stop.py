@@ -207,7 +207,7 @@ def test_another_key_name_than_the_metering_id_is_refused(key_name: str) -> None
 
 def test_a_key_name_must_be_the_metering_id_of_the_message() -> None:
     body = replace(SAID, mid=bytes(16), key_name=second.b64(MID)).body(CLIENT)
-    with pytest.raises(InvalidMessage, match="expected the MeteringID"):
+    with pytest.raises(InvalidMessage, match="but the challenge is encrypted to the key of"):
         opened(body)
 
 
