@@ -13,16 +13,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.bench import limit
 from tests.bench.fixture import Bench
 
 CONNECTIONS_PER_WORKER = 2
-ROUNDS = 6
+ROUNDS = 8
 EACH = 400
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -51,25 +54,76 @@ def serving(
             server.wait()
 
 
-def measure(bench: Bench, workers: int) -> dict[str, float]:
-    """Return what a licence costs the workers, how many a second there are, and a worker's size."""
-    with serving(bench, workers) as (url, pid), limit.at_once(1) as least:
-        bodies = list(bench.challenges(bench.device(), (ROUNDS + 1) * EACH))
-        _round(url, workers, bodies[:EACH])
-        children = _children(pid)
-        rounds = []
-        for number in range(1, ROUNDS + 1):
-            before = _cpu(children)
-            seconds = _round(url, workers, bodies[number * EACH : (number + 1) * EACH])
-            cpu = (_cpu(children) - before) / EACH
-            rounds.append((cpu, EACH / seconds, cpu / least(60)))
-        size = max(_rss(child) for child in children)
-    return {
-        "seconds": median(cpu for cpu, _, _ in rounds),
-        "ratio": median(ratio for _, _, ratio in rounds),
-        "licences_per_second": median(rate for _, rate, _ in rounds),
-        "rss_mib": size / 2**20,
-    }
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round of requests came to."""
+
+    cpu: float
+    """CPU seconds of the workers per licence."""
+    rate: float
+    """Licences a second."""
+    ratio: float
+    """The CPU seconds as a ratio to what the limit took right after."""
+
+
+class Measured:
+    """A server that is measured in rounds."""
+
+    def __init__(self, url: str, pid: int, workers: int) -> None:
+        self._url = url
+        self._pid = pid
+        self._workers = workers
+        self._pids: list[int] = []
+        self.rounds: list[Round] = []
+
+    def warm_up(self, bodies: Sequence[bytes]) -> None:
+        """Have requests answered that do not count; thereafter all workers are there."""
+        _round(self._url, self._workers, bodies)
+        self._pids = _children(self._pid)
+
+    def take_round(self, bodies: Sequence[bytes], least: Callable[[int], float]) -> None:
+        """Have requests answered that count."""
+        before = _cpu(self._pids)
+        seconds = _round(self._url, self._workers, bodies)
+        cpu = (_cpu(self._pids) - before) / len(bodies)
+        self.rounds.append(Round(cpu, len(bodies) / seconds, cpu / least(60)))
+
+    def figures(self) -> dict[str, float]:
+        """Return what a licence costs, how many a second there are, and a worker's size."""
+        return {
+            "seconds": median(each.cpu for each in self.rounds),
+            "ratio": median(each.ratio for each in self.rounds),
+            "licences_per_second": median(each.rate for each in self.rounds),
+            "rss_mib": max(map(_rss, self._pids)) / 2**20,
+        }
+
+
+def measure(bench: Bench) -> dict[str, Any]:
+    """Return the figures of a server with one worker and of one with two, and how they compare.
+
+    Each has a round by turns, so that a machine which is faster now and slower then is so to both.
+    """
+    with ExitStack() as stack:
+        least = stack.enter_context(limit.at_once(1))
+        servers = {
+            workers: Measured(*stack.enter_context(serving(bench, workers)), workers)
+            for workers in (1, 2)
+        }
+        challenges = bench.challenges(bench.device(), (ROUNDS + 1) * EACH * len(servers))
+        batches = iter(lambda: list(islice(challenges, EACH)), [])
+        ready = list(batches)
+        for server in servers.values():
+            server.warm_up(ready.pop())
+        while ready:
+            for server in servers.values():
+                server.take_round(ready.pop(), least)
+        return {
+            **{str(workers): server.figures() for workers, server in servers.items()},
+            "scaling": median(
+                two.rate / one.rate
+                for one, two in zip(servers[1].rounds, servers[2].rounds, strict=True)
+            ),
+        }
 
 
 def rate(
