@@ -102,6 +102,7 @@ class _Parts:
             "revocations": self.revocations,
             "backend": self.backend,
             "clock": self.surroundings.clock,
+            "seam": self.seam,
         }
 
 
@@ -178,7 +179,6 @@ def _license_service(parts: _Parts) -> LicenseService:
         rng=parts.surroundings.rng,
         secure_stop_keys=parts.secure_stop_keys,
         streams=StreamSettings(**settings.streams.model_dump()),
-        seam=parts.seam,
         acknowledge_persistent=settings.license.acknowledge == "persistent",
         default_domain=default_domain(terms),
         **parts.usual,
@@ -225,7 +225,6 @@ def _secure_stop_service(parts: _Parts) -> SecureStopService:
         secure_stop_keys=parts.secure_stop_keys,
         signing=parts.signing,
         max_sessions=parts.settings.secure_stop.max_sessions,
-        seam=parts.seam,
         **parts.usual,
     )
 
@@ -234,7 +233,6 @@ def _delete_license_service(parts: _Parts) -> DeleteLicenseService:
     return DeleteLicenseService(
         server_keys=parts.keyring.server_keys,
         max_kids=parts.settings.secure_delete.max_kids,
-        seam=parts.seam,
         **parts.usual,
     )
 

@@ -15,6 +15,7 @@ from typing import Final
 from rightsmanager.crypto import p256
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
 from rightsmanager.protocol.acknowledgement import (
+    FORM,
     AcknowledgementChallenge,
     open_acknowledgement,
     seal_acknowledgement_response,
@@ -24,6 +25,7 @@ from rightsmanager.protocol.wire import GUID_LENGTH, TransactionId
 from rightsmanager.services.clients import device_id, refuse_client
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
+from rightsmanager.services.seam import Callables, Event, Seam
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.queries import Store, Transaction
 
@@ -46,6 +48,7 @@ class AcknowledgementService:
     revocations: Revocations
     backend: p256.Backend
     clock: Callable[[], int]
+    seam: Seam = field(default_factory=lambda: Seam(Callables(), 0))
 
     def acknowledge_license(self, request: Request) -> bytes:
         """Return the reply to an AcknowledgeLicense challenge, its results recorded.
@@ -58,10 +61,12 @@ class AcknowledgementService:
         )
         revoked = self.revocations.find_revoked()
         refuse_client(self.verifier, challenge.chains, challenge.signer, revoked, now)
+        device = device_id(challenge.signer.leaf)
         with self.store.transaction() as transaction:
-            device = device_id(challenge.signer.leaf)
             _refuse_unknown(transaction, challenge, device)
             _record(transaction, challenge, device, now)
+        kids = tuple(each.kid for each in challenge.results)
+        self.seam.hear(Event(FORM.operation, device, kids))
         return seal_acknowledgement_response(
             challenge.transaction_id, self.signing.chain, self.signing.key
         )

@@ -24,6 +24,8 @@ from rightsmanager.errors import (
 from rightsmanager.policy.query import find_wishes
 from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.domain import (
+    JOIN,
+    LEAVE,
     DomainRevision,
     JoinChallenge,
     JoinResponse,
@@ -35,12 +37,14 @@ from rightsmanager.protocol.domain import (
     seal_leave_response,
     wrap_domain_key,
 )
+from rightsmanager.protocol.exchange import Form
 from rightsmanager.protocol.wire import AccountId, ServiceId
 from rightsmanager.services.clients import device_id, encryption_key, refuse_client
 from rightsmanager.services.domain_accounts import NAME_MOST
 from rightsmanager.services.domain_authority import DomainAuthority
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
+from rightsmanager.services.seam import Callables, Event, Seam
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.domains import Account, Member, StoredRevision
 from rightsmanager.store.queries import Store, Transaction
@@ -67,6 +71,7 @@ class DomainService:
     backend: p256.Backend
     clock: Callable[[], int]
     rng: Rng
+    seam: Seam = field(default_factory=lambda: Seam(Callables(), 0))
 
     def join_domain(self, request: Request) -> bytes:
         """Return the reply to a JoinDomain challenge, the device recorded as a member.
@@ -81,6 +86,7 @@ class DomainService:
         account_id = self._account_id(challenge, request)
         with self.store.transaction() as transaction:
             joined = self._join(transaction, challenge, account_id, request, now)
+        self._tell(JOIN, challenge)
         return self._seal(joined, device_key, request)
 
     def leave_domain(self, request: Request) -> bytes:
@@ -95,12 +101,16 @@ class DomainService:
         self._refuse(challenge, now)
         with self.store.transaction() as transaction:
             account = self._leave(transaction, challenge, request, now)
+        self._tell(LEAVE, challenge)
         response = LeaveResponse(account.service_id, account.account_id, account.revision)
         return seal_leave_response(response, self.signing.chain, self.signing.key)
 
     def _refuse(self, challenge: JoinChallenge | LeaveChallenge, now: int) -> None:
         revoked = self.revocations.find_revoked()
         refuse_client(self.verifier, challenge.chains, challenge.signer, revoked, now)
+
+    def _tell(self, form: Form, challenge: JoinChallenge | LeaveChallenge) -> None:
+        self.seam.hear(Event(form.operation, device_id(challenge.signer.leaf)))
 
     # --- join -------------------------------------------------------------------------------------
 

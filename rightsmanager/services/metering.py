@@ -15,6 +15,8 @@ from rightsmanager.crypto import p256
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.bcert import ChainVerifier
 from rightsmanager.protocol.metering import (
+    CERTIFICATE_FORM,
+    DATA_FORM,
     MAX_RECORDS,
     MeteringAnswer,
     MeteringChallenge,
@@ -28,6 +30,7 @@ from rightsmanager.services.clients import device_id, refuse_client
 from rightsmanager.services.metering_keys import MeteringKeys
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
+from rightsmanager.services.seam import Callables, Event, Seam
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.metering import ReceivedReport
 from rightsmanager.store.queries import Store
@@ -50,6 +53,7 @@ class MeteringService:
     max_records: int = MAX_RECORDS
     keep_reports: bool = True
     """Whether what reports say is stored beside the totals."""
+    seam: Seam = field(default_factory=lambda: Seam(Callables(), 0))
 
     def get_metering_certificate(self, request: Request) -> bytes:
         """Return the reply to a GetMeteringCertificate challenge; nothing is stored.
@@ -62,6 +66,7 @@ class MeteringService:
         revoked = self.revocations.find_revoked()
         refuse_client(self.verifier, challenge.chains, challenge.signer, revoked, self.clock())
         certificate = self.metering_keys.find_certificate(challenge.mid)
+        self.seam.hear(Event(CERTIFICATE_FORM.operation, device_id(challenge.signer.leaf)))
         return seal_certificate_response(
             challenge.mid, certificate, self.signing.chain, self.signing.key
         )
@@ -81,8 +86,11 @@ class MeteringService:
         )
         revoked = self.revocations.find_revoked()
         refuse_client(self.verifier, challenge.chains, challenge.signer, revoked, now)
-        self._record(_received(challenge, now))
+        received = _received(challenge, now)
+        self._record(received)
         report = challenge.report
+        kids = tuple(dict.fromkeys(each.kid for each in report.usage))
+        self.seam.hear(Event(DATA_FORM.operation, received.device, kids))
         answer = MeteringAnswer(report.mid, report.transaction_id, challenge.records)
         return seal_metering_response(answer, self.signing.chain, self.signing.key)
 

@@ -64,7 +64,7 @@ class Event:
     device: str = ""
     """As in Facts; empty with a packager, and with a refusal: nobody may be known by then."""
     kids: tuple[Kid, ...] = ()
-    """What licences or a packager got, what has stopped, or what was deleted."""
+    """What licences or a packager got; what was acknowledged, played, stopped or deleted."""
     refusal: Refusal | None = None
 
 

@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from queue import Queue
 
 import pytest
 from lxml import etree
@@ -26,6 +27,7 @@ from rightsmanager.services.clients import device_id
 from rightsmanager.services.license import LicenseService
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
+from rightsmanager.services.seam import Callables, Event, Seam
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.queries import Store
 from tests.second import certificates as cert
@@ -96,6 +98,8 @@ class Subject:
     store: Store
     transaction: TransactionId
 
+    callables: Callables = field(default_factory=Callables)
+
     def say(self, saying: Saying) -> bytes:
         revocations = Revocations(self.store)
         service = AcknowledgementService(
@@ -106,6 +110,7 @@ class Subject:
             revocations=revocations,
             backend=PORTABLE,
             clock=lambda: world.NOW,
+            seam=Seam(self.callables, 0),
         )
         request = Request(
             envelope=parse_envelope(saying.body()),
@@ -299,3 +304,11 @@ def test_a_signer_of_licences_is_no_device(subject: Subject) -> None:
     )
     refusal = subject.refusal(replace(subject.saying, client=client))
     assert "expected that of a client" in refusal.text
+
+
+def test_the_operator_hears_of_what_is_acknowledged(subject: Subject) -> None:
+    heard: Queue[Event] = Queue()
+    told = replace(subject, callables=Callables(hear=heard.put))
+    told.say(told.saying)
+    event = Event("AcknowledgeLicense", DEVICE, tuple(map(Kid, KIDS)))
+    assert heard.get(timeout=10) == event

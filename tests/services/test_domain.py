@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from queue import Queue
 
 import pytest
 
@@ -29,6 +30,7 @@ from rightsmanager.services.domain_accounts import DomainAdministration
 from rightsmanager.services.domain_authority import DomainAuthority, DomainTerms
 from rightsmanager.services.request import Request
 from rightsmanager.services.revocation import Revocations
+from rightsmanager.services.seam import Callables, Event, Seam
 from rightsmanager.services.signing import Signing
 from rightsmanager.store.domains import Account, Member
 from rightsmanager.store.queries import Store
@@ -66,6 +68,7 @@ class Subject:
     issuer: DomainIssuer | None = ISSUER
     now: int = world.NOW
     rng: Callable[[int], bytes] = field(default_factory=lambda: seeded_random(b"domains"))
+    callables: Callables = field(default_factory=Callables)
 
     @property
     def authority(self) -> DomainAuthority:
@@ -83,6 +86,7 @@ class Subject:
             backend=PORTABLE,
             clock=lambda: self.now,
             rng=self.rng,
+            seam=Seam(self.callables, 0),
         )
 
     @property
@@ -484,3 +488,12 @@ def test_no_key_lies_in_the_store_in_the_clear(subject: Subject) -> None:
     assert subject.authority.open_key(ACCOUNT, stored).raw == private
     with pytest.raises(Refusal, match="does not open"):
         subject.authority.open_key(AccountId(bytes(16)), stored)
+
+
+def test_the_operator_hears_of_joins_and_leaves(subject: Subject) -> None:
+    heard: Queue[Event] = Queue()
+    subject.callables = Callables(hear=heard.put)
+    subject.join()
+    assert heard.get(timeout=10) == Event("JoinDomain", device_of(ONE))
+    subject.leave()
+    assert heard.get(timeout=10) == Event("LeaveDomain", device_of(ONE))

@@ -3,7 +3,8 @@
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from queue import Queue
 
 import pytest
 
@@ -18,10 +19,12 @@ from rightsmanager.protocol.bcert import ChainVerifier, parse_chain
 from rightsmanager.protocol.envelope import parse_envelope
 from rightsmanager.protocol.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import Kid, Mid
+from rightsmanager.services.clients import device_id
 from rightsmanager.services.metering import MeteringService
 from rightsmanager.services.request import Request
 from rightsmanager.services.retention import purge
 from rightsmanager.services.revocation import Revocations
+from rightsmanager.services.seam import Callables, Event, Seam
 from rightsmanager.services.signing import Signing
 from rightsmanager.settings import MeteringSettings
 from rightsmanager.store.metering import DAY_SECONDS, Period
@@ -66,6 +69,7 @@ class Subject:
     keep: bool = True
     now: int = world.NOW
     max_records: int = 10_000
+    callables: Callables = field(default_factory=Callables)
 
     @property
     def service(self) -> MeteringService:
@@ -80,6 +84,7 @@ class Subject:
             clock=lambda: self.now,
             max_records=self.max_records,
             keep_reports=self.keep,
+            seam=Seam(self.callables, 0),
         )
 
     def report(self, report: Report = REPORT, client: second.Client = CLIENT) -> Said:
@@ -376,3 +381,14 @@ def test_what_is_removed_at_once_is_bounded(subject: Subject) -> None:
         assert transaction.remove_usage(world.NOW + 1) == 2 * len(kids)
     assert remove(subject.store, world.NOW + 1) == 2 * len(kids)
     assert sum(subject.totals().values()) == 4 * len(kids)
+
+
+def test_the_operator_hears_of_certificates_and_reports(subject: Subject) -> None:
+    heard: Queue[Event] = Queue()
+    told = replace(subject, callables=Callables(hear=heard.put))
+    device = device_id(parse_chain(CLIENT.chain).leaf)
+    ask_certificate(told, OWN_MID)
+    assert heard.get(timeout=10) == Event("GetMeteringCertificate", device)
+    told.report()
+    kids = tuple(map(Kid, KIDS))
+    assert heard.get(timeout=10) == Event("ProcessMeteringData", device, kids)
