@@ -4,9 +4,9 @@ Whoever finds the database busy soon asks again. SQLite itself would sleep 1, 2,
 another process has written its licence within a tenth of one: of two busy workers one would sleep
 for much of the time.
 
-The log is folded into the database by whoever has written often, with all other writers held up.
-SQLite itself does so at each commit once the log is long, and lets others write meanwhile: under
-load it would never be done, and wait for the disk twice for each few licences.
+The log is folded into the database by whoever has written often, at the end with all other writers
+held up. SQLite itself does so at each commit once the log is long, and lets others write meanwhile:
+under load it would never be done, and wait for the disk twice for each few licences.
 """
 
 import sqlite3
@@ -67,6 +67,8 @@ def fold_log(cursor: PatientCursor) -> None:
     """Write what the log holds into the database and begin it anew, if nobody is in the way."""
     # What is wrong with the disk, the next commit will say: what was written is in the log.
     with suppress(sqlite3.OperationalError):
+        # Most of it is done while others write, so that they are held up for what they wrote only.
+        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         cursor.execute(f"PRAGMA busy_timeout={FOLD_MILLISECONDS}").fetchall()
         cursor.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
     cursor.execute("PRAGMA busy_timeout=0").fetchall()
