@@ -76,6 +76,13 @@ class Journal:
             # The file is made here and not by SQLite, which would let others read it.
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_MODE))
             self._connection = sqlite3.connect(file, timeout=PATIENCE_SECONDS, isolation_level=None)
+        try:
+            self._make_tables()
+        except InternalError:
+            self.close()
+            raise
+
+    def _make_tables(self) -> None:
         with self.transaction() as connection:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 connection.execute(statement)

@@ -56,7 +56,7 @@ def other(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def cursor(tmp_path: Path, other: sqlite3.Connection) -> Iterator[PatientCursor]:
     del other
-    connection = sqlite3.connect(tmp_path / "file", SECONDS, isolation_level=None)
+    connection = sqlite3.connect(tmp_path / "file", timeout=SECONDS, isolation_level=None)
     yield patient_cursor(connection)
     connection.close()
 
