@@ -11,6 +11,7 @@ import click
 from rightsmanager.app import content_keys, open_keyring
 from rightsmanager.cli.options import (
     GuidParameter,
+    VersionParameter,
     data_option,
     has_store,
     json_option,
@@ -42,10 +43,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 NO_ALGID: Final = "none"
 _ALGIDS: Final = {KeyType.AES_CTR: Algid.AESCTR, KeyType.AES_CBC: Algid.AESCBC}
 _WITH_CHECKSUM: Final = {Algid.AESCTR, Algid.COCKTAIL}
-_VERSIONS: Final = {
-    spelling: version for version in Version for spelling in (version.value[:3], version.value)
-}
-"""A version in full and without its zeros."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class GivenKeyParameter(click.ParamType[GivenKey]):
 class Wanted:
     """What the options say of a header."""
 
-    version: str | None
+    version: Version | None
     algid: str | None
     has_checksum: bool
     la_url: str | None
@@ -125,7 +122,7 @@ class Wanted:
     def _version(self, kids: tuple[HeaderKid, ...]) -> Version:
         """Return the version that is asked for, else the oldest that can say all this."""
         if self.version is not None:
-            return _VERSIONS[self.version]
+            return self.version
         if not self.license_requested or {key.algid for key in kids} & {Algid.AESCBC, None}:
             return Version.V4_3
         return Version.V4_0 if len(kids) == 1 else Version.V4_2
@@ -136,7 +133,7 @@ def _header_options(command: Command) -> Command:
     options = (
         click.option(
             "--version",
-            type=click.Choice(list(_VERSIONS)),
+            type=VersionParameter(),
             help="Of the header.  [default: the oldest that can say what is asked]",
         ),
         click.option(

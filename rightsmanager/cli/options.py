@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -11,6 +11,7 @@ from rightsmanager.crypto.random import Rng, seeded_random, system_random
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.keyring.files import PRIVATE_MODE, KeyFiles
 from rightsmanager.protocol.wire import Guid, Kid
+from rightsmanager.protocol.wrmheader import Version
 from rightsmanager.settings import (
     DATABASE_FILE,
     Settings,
@@ -23,6 +24,11 @@ from rightsmanager.store.queries import Store, open_store
 from rightsmanager.store.schema import upgrade
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_VERSIONS: Final = {
+    spelling: version for version in Version for spelling in (version.value[:3], version.value)
+}
+"""A version in full and without its zeros."""
 
 
 def data_option(command: Command) -> Command:
@@ -118,3 +124,25 @@ class KidParameter(GuidParameter[Kid]):
 
     def __init__(self) -> None:
         super().__init__(Kid)
+
+
+class VersionParameter(click.ParamType[Version]):
+    """The version of a content header, in full or without its zeros."""
+
+    name = "version"
+    _spellings = click.Choice(list(_VERSIONS))
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Version:
+        """Return the version; click shows which there are."""
+        if isinstance(value, Version):
+            return value
+        return _VERSIONS[self._spellings.convert(value, param, ctx)]
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """Return the versions there are."""
+        return self._spellings.get_metavar(param, ctx)

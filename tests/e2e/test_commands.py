@@ -57,7 +57,7 @@ def text(kid: str) -> str:
     ("arguments", "kids", "key_type"),
     [
         ((), (FIRST,), "AES_CTR"),
-        (("--header-version", "4.1.0.0"), (FIRST,), "AES_CTR"),
+        (("--header-version", "4.1"), (FIRST,), "AES_CTR"),
         (("--header-version", "4.2.0.0"), (FIRST, SECOND), "AES_CTR"),
         (("--header-version", "4.3.0.0", "--algid", "AESCBC"), (FIRST, SECOND), "AES_CBC"),
     ],

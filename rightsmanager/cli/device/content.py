@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from rightsmanager.cli.options import KidParameter
+from rightsmanager.cli.options import KidParameter, VersionParameter
 from rightsmanager.protocol.pssh import parse_object, parse_pssh
 from rightsmanager.protocol.wire import Kid, decode_base64
 from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version, parse_header
@@ -21,7 +21,7 @@ class Content:
 
     header_file: Path | None
     pssh: str | None
-    header_version: str | None
+    header_version: Version | None
     algid: str
 
     def header(self, kids: tuple[Kid, ...]) -> Header:
@@ -41,7 +41,7 @@ class Content:
     def _header_of(self, kids: tuple[Kid, ...]) -> Header:
         entries = tuple(HeaderKid(kid, Algid(self.algid)) for kid in kids)
         if self.header_version is not None:
-            return Header(Version(self.header_version), entries)
+            return Header(self.header_version, entries)
         one = Version.V4_0 if len(kids) == 1 else Version.V4_2
         return Header(one if self.algid == Algid.AESCTR else Version.V4_3, entries)
 
@@ -53,7 +53,7 @@ def content_options(command: Command) -> Command:
             "--header", "header_file", type=click.Path(path_type=Path, dir_okay=False, exists=True)
         ),
         click.option("--pssh", help="A PSSH box or PlayReady Object, base64."),
-        click.option("--header-version", type=click.Choice([version.value for version in Version])),
+        click.option("--header-version", type=VersionParameter()),
         click.option("--algid", type=click.Choice(["AESCTR", "AESCBC"]), default="AESCTR"),
     )
     for option in reversed(options):
