@@ -25,7 +25,8 @@ from tests.bench import limit
 from tests.bench.fixture import Bench
 
 CONNECTIONS_PER_WORKER = 2
-ROUNDS = 8
+ROUNDS = 16
+RATE_ROUNDS = 4
 EACH = 400
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -134,8 +135,8 @@ def rate(
 ) -> float:
     """Return how many requests a second a server answers; `make` makes so many of them."""
     with serving(bench, workers, environment) as (url, _):
-        _round(url, workers, make(EACH // ROUNDS))
-        return median(EACH / _round(url, workers, make(EACH)) for _ in range(ROUNDS // 2))
+        _round(url, workers, make(EACH // RATE_ROUNDS))
+        return median(EACH / _round(url, workers, make(EACH)) for _ in range(RATE_ROUNDS))
 
 
 def _round(url: str, workers: int, bodies: Sequence[bytes]) -> float:
