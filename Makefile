@@ -43,7 +43,7 @@ soak: $(VENV)/.test
 	$(BIN)/python -m pytest tests/e2e/soak_metering.py
 
 docs: $(VENV)/.run
-	$(BIN)/python -m rightsmanager.explain > docs/parameters.md
+	$(BIN)/python -m rightsmanager.inspection.explain > docs/parameters.md
 
 # Debian ships venv apart from Python, and gunicorn-h1c has to be compiled; whoever may install
 # packages is spared the steps.

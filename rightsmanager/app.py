@@ -7,49 +7,49 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rightsmanager.admin.domains import DomainAdministration
 from rightsmanager.crypto import p256
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.explain import Defaults, Explanation, explain_form, parameter_rows
-from rightsmanager.http.address import Addressing
-from rightsmanager.http.admin import AdminDoor, AdminSettings
-from rightsmanager.http.cors import CrossOrigin
-from rightsmanager.http.explain import ExplainPages
-from rightsmanager.http.front import Front, FrontSettings
-from rightsmanager.http.help import HelpPages, Service
+from rightsmanager.hooks.hook_set import Hooks, load_hooks, notify_refusals
+from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
 from rightsmanager.keyring import Keyring, KeyringSources
 from rightsmanager.keyring import load as load_keyring
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.logs import note_failure
+from rightsmanager.operations.access import Access, AccessMode
+from rightsmanager.operations.acknowledge_license import AcknowledgementService
+from rightsmanager.operations.acquire_license import Clock, LicenseService
+from rightsmanager.operations.content import ContentKeys
+from rightsmanager.operations.delete_license import DeleteLicenseService
+from rightsmanager.operations.domain import DomainService
+from rightsmanager.operations.domain_authority import DomainAuthority, DomainDefaults
+from rightsmanager.operations.domain_binding import DomainBinder
+from rightsmanager.operations.metering import MeteringService
+from rightsmanager.operations.metering_keys import MeteringKeys
+from rightsmanager.operations.packaging import PackagingService, Packing
+from rightsmanager.operations.revocation import RevocationCache
+from rightsmanager.operations.secure_stop import SecureStopService
+from rightsmanager.operations.secure_stop_keys import SecureStopKeys
+from rightsmanager.operations.signing import Signing
+from rightsmanager.operations.streams import StreamSettings
 from rightsmanager.policy.decision import DefaultDomain
 from rightsmanager.policy.grants import OutputLevels, Policy
-from rightsmanager.protocol.bcert import ChainVerifier
-from rightsmanager.protocol.challenge import ChallengeReader
+from rightsmanager.protocol.formats.bcert import ChainVerifier
+from rightsmanager.protocol.formats.wrmheader import Version
+from rightsmanager.protocol.messages.challenge import ChallengeReader
 from rightsmanager.protocol.wire import AccountId, Mid, ServiceId
-from rightsmanager.protocol.wrmheader import Version
-from rightsmanager.services.access import Access, Kind
-from rightsmanager.services.acknowledgement import AcknowledgementService
-from rightsmanager.services.content import ContentKeys
-from rightsmanager.services.delete_license import DeleteLicenseService
-from rightsmanager.services.domain import DomainService
-from rightsmanager.services.domain_accounts import DomainAdministration
-from rightsmanager.services.domain_authority import DomainAuthority, DomainTerms
-from rightsmanager.services.domain_binding import DomainBinder
-from rightsmanager.services.license import Clock, LicenseService
-from rightsmanager.services.metering import MeteringService
-from rightsmanager.services.metering_keys import MeteringKeys
-from rightsmanager.services.packaging import PackagingService, Packing
-from rightsmanager.services.revocation import Revocations
-from rightsmanager.services.seam import Seam, heard, load_callables
-from rightsmanager.services.secure_stop import SecureStopService
-from rightsmanager.services.secure_stop_keys import SecureStopKeys
-from rightsmanager.services.signing import Signing
-from rightsmanager.services.streams import StreamSettings
 from rightsmanager.settings import KeyringSettings, Settings, refuse_admin_token
 from rightsmanager.soap import application, operations, samples, wsdl
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.queries import Store, open_store
+from rightsmanager.web.address import Addressing
+from rightsmanager.web.bearer_auth import AdminSettings, BearerAuth
+from rightsmanager.web.cors import CrossOrigin
+from rightsmanager.web.explain_pages import ExplainPages
+from rightsmanager.web.help import HelpPages, Service
+from rightsmanager.web.router import Router, RouterSettings
 
 HOME = "/rightsmanager.asmx"
 """The path that pages link to; the service is at any path that ends like it."""
@@ -58,7 +58,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Runtime:
     """What a run is given from outside, so that it can be repeated."""
 
     clock: Clock = field(default=lambda: int(time.time()))
@@ -77,21 +77,21 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _Components:
     """What several services are made of."""
 
     settings: Settings
-    surroundings: Surroundings
+    runtime: Runtime
     keyring: Keyring
     store: Store
-    revocations: Revocations
+    revocations: RevocationCache
     backend: p256.Backend
     verifier: ChainVerifier
     signing: Signing
     authority: DomainAuthority
     metering_keys: MeteringKeys
     secure_stop_keys: SecureStopKeys
-    seam: Seam
+    hooks: Hooks
 
     @property
     def usual(self) -> dict[str, Any]:
@@ -101,54 +101,54 @@ class _Parts:
             "store": self.store,
             "revocations": self.revocations,
             "backend": self.backend,
-            "clock": self.surroundings.clock,
-            "seam": self.seam,
+            "clock": self.runtime.clock,
+            "hooks": self.hooks,
         }
 
 
-def build(settings: Settings, surroundings: Surroundings) -> Server:
+def build(settings: Settings, runtime: Runtime) -> Server:
     """Return the server that the settings describe; raises InternalError where it cannot be."""
-    parts = _parts(settings, surroundings)
-    services = {name: heard(name, answer, parts.seam) for name, answer in _answers(parts).items()}
-    administration = DomainAdministration(parts.store, parts.authority, surroundings.clock)
+    parts = _parts(settings, runtime)
+    services = {
+        name: notify_refusals(name, answer, parts.hooks) for name, answer in _answers(parts).items()
+    }
+    administration = DomainAdministration(parts.store, parts.authority, runtime.clock)
     front = _front(
         settings,
         services,
-        surroundings.clock,
+        runtime.clock,
         parts.keyring.metering.mid,
         _admin(settings, administration),
     )
     return Server(front, parts.store, parts.keyring, services)
 
 
-def _parts(settings: Settings, surroundings: Surroundings) -> _Parts:
-    keyring = open_keyring(settings, surroundings.passphrase)
+def _parts(settings: Settings, runtime: Runtime) -> _Components:
+    keyring = open_keyring(settings, runtime.passphrase)
     store = open_store(settings.effective_database_url, settings.database_seconds)
-    return _Parts(
+    return _Components(
         settings=settings,
-        surroundings=surroundings,
+        runtime=runtime,
         keyring=keyring,
         store=store,
-        revocations=Revocations(store),
+        revocations=RevocationCache(store),
         backend=choose_backend(settings.crypto.backend),
         verifier=ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache),
         signing=Signing(
             keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
         ),
-        authority=domain_authority(settings, keyring, surroundings.rng),
+        authority=domain_authority(settings, keyring, runtime.rng),
         metering_keys=MeteringKeys(keyring.metering, keyring.storage_key, store),
         secure_stop_keys=SecureStopKeys(keyring.secure_stop_secret),
-        seam=Seam(
-            load_callables(
-                settings.seam.make, {"data": str(settings.data), **settings.seam.options}
-            ),
-            settings.seam.seconds,
+        hooks=Hooks(
+            load_hooks(settings.hooks.make, {"data": str(settings.data), **settings.hooks.options}),
+            settings.hooks.seconds,
             note_failure,
         ),
     )
 
 
-def _answers(parts: _Parts) -> dict[str, application.ServiceOperation]:
+def _answers(parts: _Components) -> dict[str, application.ServiceOperation]:
     acknowledgement = AcknowledgementService(
         server_keys=parts.keyring.server_keys, signing=parts.signing, **parts.usual
     )
@@ -166,7 +166,7 @@ def _answers(parts: _Parts) -> dict[str, application.ServiceOperation]:
     }
 
 
-def _license_service(parts: _Parts) -> LicenseService:
+def _license_service(parts: _Components) -> LicenseService:
     settings, verifier, terms = parts.settings, parts.verifier, parts.authority.terms
     return LicenseService(
         server_keys=parts.keyring.server_keys,
@@ -176,7 +176,7 @@ def _license_service(parts: _Parts) -> LicenseService:
         domains=DomainBinder(terms, verifier.parse),
         policy=default_policy(settings),
         own_mid=parts.keyring.metering.mid,
-        rng=parts.surroundings.rng,
+        rng=parts.runtime.rng,
         secure_stop_keys=parts.secure_stop_keys,
         streams=StreamSettings(**settings.streams.model_dump()),
         acknowledge_persistent=settings.license.acknowledge == "persistent",
@@ -185,19 +185,19 @@ def _license_service(parts: _Parts) -> LicenseService:
     )
 
 
-def _packaging_service(parts: _Parts) -> PackagingService:
+def _packaging_service(parts: _Components) -> PackagingService:
     return PackagingService(
         access=packaging_access(parts.settings),
         content_keys=content_keys(parts.settings, parts.keyring),
         packing=packing(parts.settings),
         store=parts.store,
-        clock=parts.surroundings.clock,
-        rng=parts.surroundings.rng,
-        seam=parts.seam,
+        clock=parts.runtime.clock,
+        rng=parts.runtime.rng,
+        hooks=parts.hooks,
     )
 
 
-def _metering_service(parts: _Parts) -> MeteringService:
+def _metering_service(parts: _Components) -> MeteringService:
     metering = parts.settings.metering
     return MeteringService(
         server_keys=parts.keyring.server_keys,
@@ -209,17 +209,17 @@ def _metering_service(parts: _Parts) -> MeteringService:
     )
 
 
-def _domain_service(parts: _Parts) -> DomainService:
+def _domain_service(parts: _Components) -> DomainService:
     return DomainService(
         server_keys=parts.keyring.server_keys,
         signing=parts.signing,
         authority=parts.authority,
-        rng=parts.surroundings.rng,
+        rng=parts.runtime.rng,
         **parts.usual,
     )
 
 
-def _secure_stop_service(parts: _Parts) -> SecureStopService:
+def _secure_stop_service(parts: _Components) -> SecureStopService:
     return SecureStopService(
         keys=parts.metering_keys.by_name,
         secure_stop_keys=parts.secure_stop_keys,
@@ -229,7 +229,7 @@ def _secure_stop_service(parts: _Parts) -> SecureStopService:
     )
 
 
-def _delete_license_service(parts: _Parts) -> DeleteLicenseService:
+def _delete_license_service(parts: _Components) -> DeleteLicenseService:
     return DeleteLicenseService(
         server_keys=parts.keyring.server_keys,
         max_kids=parts.settings.secure_delete.max_kids,
@@ -255,7 +255,7 @@ def packaging_access(settings: Settings) -> Access:
     """Return who gets keys in the clear."""
     packaging = settings.packaging
     return Access(
-        Kind(packaging.access),
+        AccessMode(packaging.access),
         packaging.token.get_secret_value(),
         settings.server.trust_forwarded,
     )
@@ -272,11 +272,11 @@ def packing(settings: Settings) -> Packing:
     )
 
 
-def domain_terms(settings: Settings) -> DomainTerms:
+def domain_defaults(settings: Settings) -> DomainDefaults:
     """Return what the settings say of domains; raises InvalidMessage for an id that is none."""
     domain = settings.domain
     account = domain.default_account
-    return DomainTerms(
+    return DomainDefaults(
         service_id=ServiceId.parse(domain.service_id),
         first_use=domain.accounts == "first-use",
         limit=domain.limit,
@@ -289,10 +289,12 @@ def domain_terms(settings: Settings) -> DomainTerms:
 
 def domain_authority(settings: Settings, keyring: Keyring, rng: Rng) -> DomainAuthority:
     """Return what makes domains; raises InvalidMessage for an id that is none."""
-    return DomainAuthority(keyring.domain_issuer, domain_terms(settings), keyring.storage_key, rng)
+    return DomainAuthority(
+        keyring.domain_issuer, domain_defaults(settings), keyring.storage_key, rng
+    )
 
 
-def default_domain(terms: DomainTerms) -> DefaultDomain:
+def default_domain(terms: DomainDefaults) -> DefaultDomain:
     """Return what licences are bound to whose request names no account."""
     return DefaultDomain(terms.service_id, terms.default_account)
 
@@ -321,7 +323,7 @@ def _front(
     clock: Clock,
     own_mid: Mid,
     admin: Wsgi | None,
-) -> Front:
+) -> Router:
     server = settings.server
     roles = frozenset(operations.Role(role) for role in server.roles)
     pages = HelpPages(
@@ -337,14 +339,14 @@ def _front(
             guides=_explain_pages(settings, clock, own_mid).guides(),
         )
     )
-    front = FrontSettings(
+    front = RouterSettings(
         addressing=Addressing(server.public_url, server.trust_forwarded),
         cross_origin=CrossOrigin(server.cors_origins, server.cors_max_age, server.cors_credentials),
         body_limit=server.max_body,
         body_limits=_body_limits(settings),
         body_patience=float(server.timeout),
     )
-    return Front(SoapServer(application.build(services, roles)), pages, front, admin)
+    return Router(SoapServer(application.build(services, roles)), pages, front, admin)
 
 
 def _body_limits(settings: Settings) -> dict[str, int]:
@@ -357,11 +359,11 @@ def _admin(settings: Settings, administration: DomainAdministration) -> Wsgi | N
     if not settings.admin.is_on:
         return None
     # Only here: what it needs is as large as all the rest.
-    from rightsmanager.http.admin_api import build_api  # noqa: PLC0415
+    from rightsmanager.web.api import build_api  # noqa: PLC0415
 
     path = settings.admin.path
     door = AdminSettings(path, admin_token(settings), float(settings.server.timeout))
-    return AdminDoor(build_api(administration, path, note_failure), door)
+    return BearerAuth(build_api(administration, path, note_failure), door)
 
 
 def admin_token(settings: Settings) -> str:
@@ -380,7 +382,7 @@ def admin_token(settings: Settings) -> str:
 
 
 def _explain_pages(settings: Settings, clock: Clock, own_mid: Mid) -> ExplainPages:
-    domain = default_domain(domain_terms(settings))
+    domain = default_domain(domain_defaults(settings))
     defaults = Defaults(default_policy(settings), own_mid, domain)
 
     def explain(*, asked: str, custom_data: str, kids: str, level: str) -> Explanation:

@@ -232,7 +232,7 @@ def refuse_admin_token(token: str) -> None:
         raise ValueError("token: expected 16 to 256 visible ASCII characters")
 
 
-class SeamSettings(_Section):
+class HooksSettings(_Section):
     """The operator's own logic."""
 
     make: str = ""
@@ -278,7 +278,7 @@ class Settings(BaseSettings):
     secure_delete: SecureDeleteSettings = SecureDeleteSettings()
     streams: StreamsSettings = StreamsSettings()
     admin: AdminSettings = AdminSettings()
-    seam: SeamSettings = SeamSettings()
+    hooks: HooksSettings = HooksSettings()
     crypto: CryptoSettings = CryptoSettings()
     log: LogSettings = LogSettings()
 

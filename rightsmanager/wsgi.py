@@ -17,18 +17,18 @@ from typing import Any, Final
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
-from rightsmanager.app import Surroundings, Wsgi, build
-from rightsmanager.https import HANDSHAKE_SECONDS, server_context, shown
+from rightsmanager.app import Runtime, Wsgi, build
 from rightsmanager.logs import configure_logs
 from rightsmanager.settings import Settings, default_settings, passphrase
 from rightsmanager.store.schema import refuse_outdated
+from rightsmanager.web.tls import HANDSHAKE_SECONDS, server_context, shown
 
-MOMENT: Final = 2
+KEEPALIVE_POLL_MS: Final = 2
 """For how many milliseconds a worker's thread waits for a client's next request."""
 
-PATIENCE: Final = 0.01
+ACCEPT_BACKOFF: Final = 0.01
 """For how many seconds a worker leaves a new connection to one that has fewer."""
-GLANCE: Final = 0.0002
+ACCEPT_POLL: Final = 0.0002
 """After how many seconds it looks again."""
 NO_TLS: Final = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 45\r\n"
@@ -54,7 +54,7 @@ def create() -> Wsgi:
 
 def create_from(settings: Settings) -> Wsgi:
     """Return the application of these settings, its modules out of the garbage collector's way."""
-    application = build(settings, Surroundings(passphrase=passphrase())).wsgi
+    application = build(settings, Runtime(passphrase=passphrase())).wsgi
     gc.freeze()
     return application
 
@@ -83,7 +83,7 @@ class Connections:
 CONNECTIONS: Final = Connections()
 
 
-class JoinedSocket:
+class BufferedSocket:
     """A connection whose answer is collected, and sent at once when it is whole.
 
     Gunicorn sends head and body apart, and each has its price: a wait, a call of the system, a
@@ -150,7 +150,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
 
     def init_process(self) -> None:
         """Run until told to end, with settings that are quick to look up."""
-        settle(self.cfg)
+        cache_config(self.cfg)
         super().init_process()
 
     def handle_quit(self, sig: int, frame: object) -> None:
@@ -178,9 +178,9 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
 
     def accept(self, listener: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
         """Take a new connection, unless a worker that has fewer took it meanwhile."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + ACCEPT_BACKOFF
         while CONNECTIONS.fewest() < self._count and time.monotonic() < until:
-            time.sleep(GLANCE)
+            time.sleep(ACCEPT_POLL)
         super().accept(listener)
 
     def _say(self) -> None:
@@ -201,7 +201,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
     def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401 -- as above
         """Answer one request, head and body at once."""
         connection = conn.sock
-        conn.sock = joined = JoinedSocket(connection)
+        conn.sock = joined = BufferedSocket(connection)
         try:
             kept = super().handle_request(req, conn)
             joined.flush()
@@ -241,10 +241,10 @@ def _is_readable(connection: socket.socket) -> bool:
     """Return whether the client sends, or leaves, within a moment."""
     poller = select.poll()
     poller.register(connection, select.POLLIN)
-    return bool(poller.poll(MOMENT))
+    return bool(poller.poll(KEEPALIVE_POLL_MS))
 
 
-def settle(config: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
+def cache_config(config: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
     """Keep what each setting is as a plain attribute.
 
     Gunicorn asks for two dozen of them a request, each through two functions of its own.
@@ -257,7 +257,7 @@ def forget(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 -- gunicorn s
     CONNECTIONS.record(worker.age, None)
 
 
-def pin(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
+def pin_to_cpu(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
     """Keep a new worker to one processor.
 
     Its threads share Python's lock, so a second processor gives them nothing; to go from one to the
@@ -289,7 +289,11 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "forwarder_headers": "",
         # It would lie in the home directory of whoever runs the server.
         "control_socket_disable": True,
-        **({"post_fork": pin} if server.pin_workers and hasattr(os, "sched_setaffinity") else {}),
+        **(
+            {"post_fork": pin_to_cpu}
+            if server.pin_workers and hasattr(os, "sched_setaffinity")
+            else {}
+        ),
         **_https_options(settings),
     }
 

@@ -12,9 +12,9 @@ from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import system_random
 from rightsmanager.crypto.x509 import issue_self_signed
 from rightsmanager.errors import InternalError
-from rightsmanager.https import Shown, certificate_names, prepare_https, server_context, shown
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.settings import ServerSettings, Settings
+from rightsmanager.web.tls import TlsFiles, certificate_names, prepare_https, server_context, shown
 
 NOW = int(time.time())
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -55,7 +55,7 @@ def test_a_certfile_may_hold_the_key(tmp_path: Path) -> None:
     certificate = issue_self_signed(key, LOOPBACK, NOW, 60, system_random)
     both.write_bytes(certificate + pem.build_private_key(key))
     files = shown(settings(tmp_path, certfile=str(both)))
-    assert files == Shown(both, both, both)
+    assert files == TlsFiles(both, both, both)
     server_context(files, None)
 
 
@@ -74,7 +74,7 @@ def test_files_that_do_not_fit_are_named(
     tmp_path: Path, key: PrivateKey | bytes | None, passphrase: bytes | None, reason: str
 ) -> None:
     own = PrivateKey.generate(system_random)
-    files = Shown(tmp_path / "c.pem", tmp_path / "k.pem", tmp_path / "c.pem")
+    files = TlsFiles(tmp_path / "c.pem", tmp_path / "k.pem", tmp_path / "c.pem")
     files.certificate.write_bytes(issue_self_signed(own, LOOPBACK, NOW, 60, system_random))
     if key == b"encrypted":
         files.key.write_bytes(pem.build_private_key(own, b"swordfish"))

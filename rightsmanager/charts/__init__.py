@@ -28,7 +28,7 @@ _FRAME_HEIGHT: Final = 1.5
 """Inches of what is above and below lying bars."""
 _BAR_HEIGHT: Final = 0.34
 """Inches of a lying bar, with the space to the next."""
-_LABELS_MOST: Final = 16
+_MAX_LABELS: Final = 16
 """How many days are named below their bars."""
 _COLOURS: Final = ("#2a6f97", "#e07a5f", "#81b29a", "#f2cc8f", "#6d597a", "#8d99ae")
 _STEPS: Final = (1, 2, 5, 10)
@@ -91,7 +91,7 @@ def _draw_standing(axes: Axes, bars: Bars) -> None:
     for (name, values), colour in zip(bars.series.items(), cycle(_COLOURS), strict=False):
         axes.bar(places, values, 0.8, bottom, color=colour, label=name)
         bottom = [low + value for low, value in zip(bottom, values, strict=True)]
-    step = -(-len(bars.labels) // _LABELS_MOST) or 1
+    step = -(-len(bars.labels) // _MAX_LABELS) or 1
     axes.set_xticks(places[::step], bars.labels[::step], rotation=45, ha="right")
     axes.set_xlim(-0.6, len(bars.labels) - 0.4)
     axes.yaxis.set_major_locator(MaxNLocator("auto", steps=_STEPS, integer=True))

@@ -9,6 +9,13 @@ from typing import Any
 
 import click
 
+from rightsmanager.admin.content_keys import (
+    ImportContext,
+    StoredKeyEntry,
+    find_registered,
+    register_keys,
+    remove_key,
+)
 from rightsmanager.app import content_keys, open_keyring
 from rightsmanager.cli.content_files import export, import_
 from rightsmanager.cli.options import (
@@ -21,15 +28,8 @@ from rightsmanager.cli.options import (
 from rightsmanager.cli.printing import print_table, printable
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.protocol.keylists import KEY_TYPES, KeyEntry, parse_content_key
+from rightsmanager.protocol.formats.keylists import KEY_TYPES, KeyEntry, parse_content_key
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.services.registry import (
-    Registered,
-    Registration,
-    find_registered,
-    register_keys,
-    remove_key,
-)
 from rightsmanager.settings import passphrase
 from rightsmanager.store.sources import OPERATOR
 
@@ -64,7 +64,7 @@ def add(  # noqa: PLR0913 -- one parameter for each option
     if program is not None and period is None:
         period = 0
     entry = KeyEntry(kid, clear, key_type, program, period)
-    registration = Registration(keys, OPERATOR, int(time.time()), system_random)
+    registration = ImportContext(keys, OPERATOR, int(time.time()), system_random)
     with made_store_of(settings).transaction() as transaction:
         if transaction.find_content_key(kid) is not None:
             raise ServiceSpecific(f"KID {kid.text} has a content key already; remove it first")
@@ -98,7 +98,7 @@ def remove(data: Path, kid: Kid) -> None:
     click.echo(f"{kid.text} removed")
 
 
-def _facts(registered: Registered) -> dict[str, Any]:
+def _facts(registered: StoredKeyEntry) -> dict[str, Any]:
     key, source = registered.key, registered.source
     return {
         "kid": key.kid.text,

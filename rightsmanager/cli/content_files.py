@@ -7,6 +7,12 @@ from typing import BinaryIO, Final
 
 import click
 
+from rightsmanager.admin.content_keys import (
+    ImportContext,
+    find_registered,
+    key_entries,
+    register_keys,
+)
 from rightsmanager.app import content_keys, open_keyring
 from rightsmanager.cli.options import (
     KidParameter,
@@ -17,18 +23,12 @@ from rightsmanager.cli.options import (
 )
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
-from rightsmanager.protocol.keylists import build_document, build_table, parse_key_list
+from rightsmanager.protocol.formats.keylists import build_document, build_table, parse_key_list
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.services.registry import (
-    Registration,
-    find_registered,
-    key_entries,
-    register_keys,
-)
 from rightsmanager.settings import passphrase
 from rightsmanager.store.sources import IMPORT
 
-MOST_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 """How long a list may be."""
 FORMATS: Final = {"cpix": build_document, "csv": build_table}
 
@@ -43,11 +43,11 @@ def import_(data: Path, file: BinaryIO) -> None:
     """
     settings = settings_of(data)
     keys = content_keys(settings, open_keyring(settings, passphrase()))
-    text = file.read(MOST_BYTES + 1)
-    if len(text) > MOST_BYTES:
-        raise InvalidMessage(f"the list has more than {MOST_BYTES} bytes")
+    text = file.read(MAX_BYTES + 1)
+    if len(text) > MAX_BYTES:
+        raise InvalidMessage(f"the list has more than {MAX_BYTES} bytes")
     entries = parse_key_list(text)
-    registration = Registration(keys, IMPORT, int(time.time()), system_random)
+    registration = ImportContext(keys, IMPORT, int(time.time()), system_random)
     with made_store_of(settings).transaction() as transaction:
         new = register_keys(transaction, entries, registration)
     click.echo(f"{new} added, {len(entries) - new} there already")

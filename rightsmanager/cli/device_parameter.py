@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from rightsmanager.admin.domains import parse_device
 from rightsmanager.device.identity import CHAIN_FILE
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.services.clients import device_id
-from rightsmanager.services.domain_accounts import parse_device
+from rightsmanager.operations.clients import device_id
+from rightsmanager.protocol.formats.bcert import parse_chain
 
 
 class DeviceParameter(click.ParamType[str]):

@@ -7,6 +7,11 @@ from typing import Any, Final
 
 import click
 
+from rightsmanager.admin.domains import (
+    DomainAdministration,
+    account_facts,
+    details_facts,
+)
 from rightsmanager.app import domain_authority, open_keyring
 from rightsmanager.cli.device_parameter import DeviceParameter
 from rightsmanager.cli.options import (
@@ -19,11 +24,6 @@ from rightsmanager.cli.options import (
 from rightsmanager.cli.printing import print_table
 from rightsmanager.crypto.random import system_random
 from rightsmanager.protocol.wire import AccountId
-from rightsmanager.services.domain_accounts import (
-    DomainAdministration,
-    account_facts,
-    details_facts,
-)
 from rightsmanager.settings import passphrase
 from rightsmanager.store.domains import Account
 

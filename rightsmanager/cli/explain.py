@@ -9,19 +9,19 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from rightsmanager.app import default_domain, default_policy, domain_terms
+from rightsmanager.app import default_domain, default_policy, domain_defaults
 from rightsmanager.cli.options import KidParameter, data_option, json_option, key_files, settings_of
 from rightsmanager.cli.printing import print_tree
-from rightsmanager.cli.show import MOST_BYTES, as_tree
+from rightsmanager.cli.show import MAX_BYTES, as_tree
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.explain import Defaults, Explanation, explain, find_question
-from rightsmanager.explain.forms import header_of
+from rightsmanager.inspection import as_json
+from rightsmanager.inspection.explain import Defaults, Explanation, explain, find_question
+from rightsmanager.inspection.explain.forms import header_of
 from rightsmanager.keyring.identities import METERING
 from rightsmanager.policy.query import Spelling
-from rightsmanager.protocol.metering import read_metering_certificate
+from rightsmanager.protocol.formats.wrmheader import Header
+from rightsmanager.protocol.messages.metering import read_metering_certificate
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.protocol.wrmheader import Header
-from rightsmanager.show import as_json
 
 REFUSED: Final = 1
 _MARKS: Final = frozenset("=(?[&:/")
@@ -87,7 +87,7 @@ def explain_(  # noqa: PLR0913 -- one parameter for each option
 
 def _defaults(data: Path) -> Defaults:
     settings, chain = settings_of(data), key_files(data).find_chain(METERING.name)
-    defaults = Defaults(default_policy(settings), domain=default_domain(domain_terms(settings)))
+    defaults = Defaults(default_policy(settings), domain=default_domain(domain_defaults(settings)))
     if chain is None:
         return defaults
     return replace(defaults, own_mid=read_metering_certificate(chain).mid)
@@ -113,9 +113,9 @@ def _is_file(asked: str) -> bool:
 
 
 def _limited(file: BinaryIO) -> bytes:
-    data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise InvalidMessage(f"it has more than {MOST_BYTES} bytes")
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise InvalidMessage(f"it has more than {MAX_BYTES} bytes")
     return data
 
 

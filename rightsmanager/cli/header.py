@@ -21,10 +21,10 @@ from rightsmanager.cli.options import (
 from rightsmanager.cli.show import show
 from rightsmanager.crypto.keyseed import content_key
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
-from rightsmanager.protocol.keylists import parse_content_key
-from rightsmanager.protocol.pssh import Pssh, build_object, build_pssh, object_of
-from rightsmanager.protocol.wire import Kid, ServiceId, decode_base64, encode_base64
-from rightsmanager.protocol.wrmheader import (
+from rightsmanager.operations.content import FoundKey
+from rightsmanager.protocol.formats.keylists import parse_content_key
+from rightsmanager.protocol.formats.pssh import Pssh, build_object, build_pssh, object_of
+from rightsmanager.protocol.formats.wrmheader import (
     Algid,
     Header,
     HeaderKid,
@@ -34,8 +34,8 @@ from rightsmanager.protocol.wrmheader import (
     parse_custom_attributes,
     parse_header,
 )
-from rightsmanager.protocol.xmr.objects import KeyType
-from rightsmanager.services.content import FoundKey
+from rightsmanager.protocol.formats.xmr.objects import KeyType
+from rightsmanager.protocol.wire import Kid, ServiceId, decode_base64, encode_base64
 from rightsmanager.settings import Settings, passphrase
 
 Command = TypeVar("Command", bound=Callable[..., Any])

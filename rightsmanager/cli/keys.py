@@ -11,14 +11,14 @@ from rich.tree import Tree
 from rightsmanager.cli.options import data_option, json_option, key_files, rng_for, settings_of
 from rightsmanager.cli.printing import print_tree
 from rightsmanager.crypto.random import system_random
-from rightsmanager.https import prepare_https
 from rightsmanager.keyring import create
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import IDENTITIES, Identity
-from rightsmanager.protocol.bcert import Certificate
-from rightsmanager.protocol.fingerprints import fingerprint
+from rightsmanager.protocol.formats.bcert import Certificate
+from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.wire import NEVER, encode_base64
 from rightsmanager.store.schema import upgrade
+from rightsmanager.web.tls import prepare_https
 
 
 @click.command()

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from rightsmanager.admin.ledger import LedgerReader
 from rightsmanager.cli.device_parameter import DeviceParameter
 from rightsmanager.cli.options import (
     KidParameter,
@@ -19,7 +20,6 @@ from rightsmanager.cli.options import (
 from rightsmanager.cli.printing import print_table
 from rightsmanager.errors import Refusal
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.services.ledger import LedgerReader
 
 _COLUMNS: Final = {
     "kid": "KID",

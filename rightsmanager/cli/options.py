@@ -10,8 +10,8 @@ import click
 from rightsmanager.crypto.random import Rng, seeded_random, system_random
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.keyring.files import PRIVATE_MODE, KeyFiles
+from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import Guid, Kid
-from rightsmanager.protocol.wrmheader import Version
 from rightsmanager.settings import (
     DATABASE_FILE,
     Settings,

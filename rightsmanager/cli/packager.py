@@ -12,9 +12,9 @@ from rightsmanager.cli.options import json_option
 from rightsmanager.cli.printing import print_table, printable
 from rightsmanager.device.http import Post, post, post_trusting
 from rightsmanager.device.packaging import acquire_packaging_data, playready_object
-from rightsmanager.protocol.durations import Duration, parse_duration
-from rightsmanager.protocol.packaging import StreamInformation, StreamProtection
-from rightsmanager.protocol.pssh import Pssh, build_object, build_pssh
+from rightsmanager.protocol.formats.durations import Duration, parse_duration
+from rightsmanager.protocol.formats.pssh import Pssh, build_object, build_pssh
+from rightsmanager.protocol.messages.packaging import StreamInformation, StreamProtection
 from rightsmanager.protocol.wire import encode_base64
 
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import click
 
+from rightsmanager.admin.retention import purge as purge_store
 from rightsmanager.cli.options import data_option, json_option, made_store_of, settings_of
-from rightsmanager.services.retention import purge as purge_store
 
 _SECONDS: Final = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _AGE: Final = re.compile(r"([0-9]{1,6})([hdw])")

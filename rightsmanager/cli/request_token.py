@@ -1,4 +1,4 @@
-"""`rightsmanager request-token`: the signed tokens that `rightsmanager.examples.token` asks for."""
+"""`rightsmanager request-token`: the signed tokens that `rightsmanager.hooks.token` asks for."""
 
 import time
 from pathlib import Path
@@ -7,7 +7,7 @@ import click
 
 from rightsmanager.cli.options import KidParameter, data_option
 from rightsmanager.crypto.random import system_random
-from rightsmanager.examples.token import SECRET_FILE, sign
+from rightsmanager.hooks.token import SECRET_FILE, sign
 from rightsmanager.keyring.files import keep_file
 from rightsmanager.protocol.wire import Kid
 

@@ -19,10 +19,10 @@ from rightsmanager.cli.options import (
 from rightsmanager.cli.printing import print_table
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.keyring import load_list_signer
-from rightsmanager.protocol.bcert import CertificateType, parse_chain
-from rightsmanager.protocol.revocation import DIGEST_LENGTH, LISTS, NAMES, REVOCATION_INFO
+from rightsmanager.operations.revocation import Changed, RevocationEditor
+from rightsmanager.protocol.formats.bcert import CertificateType, parse_chain
+from rightsmanager.protocol.formats.revocation import DIGEST_LENGTH, LISTS, NAMES, REVOCATION_INFO
 from rightsmanager.protocol.wire import decode_base64, encode_base64
-from rightsmanager.services.revocation import Changed, ListEditor
 from rightsmanager.settings import Settings
 from rightsmanager.store.revocations import ListState, Revocation
 
@@ -143,9 +143,9 @@ def _leaf_of(file: Path) -> Named:
     return leaf.digest, _LIST_OF_TYPE.get(leaf.type, _DEFAULT_LIST)
 
 
-def _editor(settings: Settings) -> ListEditor:
+def _editor(settings: Settings) -> RevocationEditor:
     signer = load_list_signer(key_files(settings.data))
-    return ListEditor(made_store_of(settings), signer, lambda: int(time.time()))
+    return RevocationEditor(made_store_of(settings), signer, lambda: int(time.time()))
 
 
 def _tell(digest: bytes, told: str, changed: Changed) -> None:

@@ -13,13 +13,13 @@ import click
 from rightsmanager.cli.options import data_option, json_option, key_files, rng_for, settings_of
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import InternalError
-from rightsmanager.https import Shown, prepare_https, shown, shown_certificate
 from rightsmanager.keyring import create
 from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import configure_logs
-from rightsmanager.protocol.fingerprints import fingerprint
+from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.settings import Settings
 from rightsmanager.store.schema import upgrade
+from rightsmanager.web.tls import TlsFiles, prepare_https, shown, shown_certificate
 
 TEST_KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 """The KID of published test content, made with the Test Key Seed."""
@@ -107,7 +107,7 @@ def announce(settings: Settings, address: str, *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _https_facts(files: Shown) -> dict[str, str]:
+def _https_facts(files: TlsFiles) -> dict[str, str]:
     certificate = shown_certificate(files)
     return {
         "certificate": str(files.trusted_by),
@@ -122,7 +122,7 @@ def _print_https(facts: dict[str, str]) -> None:
     click.echo(f"SHA-256 of its key       {facts['spki_sha256']}")
 
 
-def _try_line(data: Path, url: str, https: Shown | None) -> str:
+def _try_line(data: Path, url: str, https: TlsFiles | None) -> str:
     program, device = sys.argv[0], data / "device"
     trust = f" --cafile {https.trusted_by}" if https else ""
     acquire = f"{program} device acquire --device {device} --url {url}{trust} --kid {TEST_KID}"

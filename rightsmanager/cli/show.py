@@ -27,13 +27,13 @@ from rightsmanager.device import load_device
 from rightsmanager.device.domains import DomainStore
 from rightsmanager.device.identity import ROOT_FILE
 from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.inspection import Check, Context, Description, Outcome, as_json, describe
 from rightsmanager.keyring.files import KeyFiles, read_file
 from rightsmanager.keyring.identities import METERING, ROOT, WMRMSERVER
 from rightsmanager.protocol.wire import Kid, decode_base64
 from rightsmanager.settings import Settings
-from rightsmanager.show import Check, Context, Description, Outcome, as_json, describe
 
-MOST_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 """How much is read; messages have some ten thousand bytes."""
 NOT_RECOGNISED: Final = 2
 CHECKS_FAILED: Final = 1
@@ -89,9 +89,9 @@ def show(  # noqa: PLR0913 -- one parameter for each option
 
 
 def _read(file: BinaryIO) -> bytes:
-    data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise InvalidMessage(f"it has more than {MOST_BYTES} bytes")
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise InvalidMessage(f"it has more than {MAX_BYTES} bytes")
     return data
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from rightsmanager.admin.streams import StreamControl
 from rightsmanager.cli.device_parameter import DeviceParameter
 from rightsmanager.cli.options import (
     GuidParameter,
@@ -17,9 +18,8 @@ from rightsmanager.cli.options import (
     settings_of,
 )
 from rightsmanager.cli.printing import print_table
+from rightsmanager.operations.streams import StreamHolder
 from rightsmanager.protocol.wire import AccountId, Guid
-from rightsmanager.services.stream_control import StreamControl
-from rightsmanager.services.streams import StreamHolder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

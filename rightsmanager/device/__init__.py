@@ -7,7 +7,7 @@ from rightsmanager.device.acknowledge import Acknowledged, acknowledge
 from rightsmanager.device.acquire import Acquired, Wanted, acquire
 from rightsmanager.device.http import Post, post, post_trusting
 from rightsmanager.device.identity import Device, ServerKeys, load_device, save_device
-from rightsmanager.device.opening import OpenedLicense, Opening, open_license, open_reply
+from rightsmanager.device.opening import LicenseOpener, OpenedLicense, open_license, open_reply
 from rightsmanager.device.revocation import HeldLists, load_lists, save_lists
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "Acquired",
     "Device",
     "HeldLists",
+    "LicenseOpener",
     "OpenedLicense",
-    "Opening",
     "Post",
     "ServerKeys",
     "Wanted",

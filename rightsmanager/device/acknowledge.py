@@ -7,16 +7,16 @@ from rightsmanager.crypto.random import Rng
 from rightsmanager.device.acquire import CLIENT_VERSION, Acquired, call
 from rightsmanager.device.http import Post
 from rightsmanager.device.identity import ServerKeys
-from rightsmanager.device.opening import Opening, response_key
+from rightsmanager.device.opening import LicenseOpener, response_key
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.acknowledgement import (
+from rightsmanager.protocol.messages.acknowledgement import (
     FORM,
     STORED,
     StorageResult,
     open_acknowledgement_response,
     seal_acknowledgement,
 )
-from rightsmanager.protocol.exchange import Asking, Sealing
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
 from rightsmanager.protocol.wire import Kid, TransactionId
 
 
@@ -31,10 +31,10 @@ class Acknowledged:
 _NO_FAILURES: Mapping[Kid, int] = {}
 
 
-def acknowledge(  # noqa: PLR0913 -- a device, a server, a reply, and its surroundings
+def acknowledge(  # noqa: PLR0913 -- a device, a server, a reply, and its runtime
     url: str,
     acquired: Acquired,
-    opening: Opening,
+    opening: LicenseOpener,
     server: ServerKeys,
     *,
     now: int,
@@ -57,8 +57,8 @@ def acknowledge(  # noqa: PLR0913 -- a device, a server, a reply, and its surrou
     body = seal_acknowledgement(
         transaction_id,
         results,
-        Asking((opening.device.chain.raw,), now, CLIENT_VERSION),
-        Sealing(opening.device.signing_key, server.wmrmserver, opening.backend, rng),
+        ClientInfo((opening.device.chain.raw,), now, CLIENT_VERSION),
+        ChallengeKeys(opening.device.signing_key, server.wmrmserver, opening.backend, rng),
     )
     answer, answered = open_acknowledgement_response(call(url, FORM.operation, body, post))
     answered.verify(response_key(answered.signing_chain, opening, now))

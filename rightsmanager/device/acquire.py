@@ -6,19 +6,19 @@ from typing import Final
 from rightsmanager.crypto.random import Rng
 from rightsmanager.device.http import Post
 from rightsmanager.device.identity import ServerKeys
-from rightsmanager.device.opening import OpenedLicense, Opening, open_reply
+from rightsmanager.device.opening import LicenseOpener, OpenedLicense, open_reply
 from rightsmanager.device.revocation import NO_LISTS, HeldLists, refuse_outdated, take_lists
 from rightsmanager.errors import REFUSALS, InternalError, StatusCode
-from rightsmanager.protocol.challenge import (
+from rightsmanager.protocol.formats.wrmheader import Header, canonical_header
+from rightsmanager.protocol.messages.challenge import (
     LICENSE_VERSIONS,
     NONCE_LENGTH,
     LicenseRequest,
     seal_license_challenge,
 )
-from rightsmanager.protocol.envelope import Envelope, parse_envelope
-from rightsmanager.protocol.response import Fault, LicenseResponse, parse_fault
+from rightsmanager.protocol.messages.response import Fault, LicenseResponse, parse_fault
 from rightsmanager.protocol.wire import PROTOCOLS
-from rightsmanager.protocol.wrmheader import Header, canonical_header
+from rightsmanager.protocol.xml.envelope import Envelope, parse_envelope
 
 CLIENT_VERSION: Final = "10.0.16384.10011"
 
@@ -44,10 +44,10 @@ class Acquired:
     """The revocation lists that the device now holds."""
 
 
-def acquire(  # noqa: PLR0913 -- a device, a server, a wish, and its surroundings
+def acquire(  # noqa: PLR0913 -- a device, a server, a wish, and its runtime
     url: str,
     wanted: Wanted,
-    opening: Opening,
+    opening: LicenseOpener,
     server: ServerKeys,
     *,
     now: int,

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rightsmanager.crypto.random import Rng
-from rightsmanager.device.calling import Caller
+from rightsmanager.device.calling import ServerClient
 from rightsmanager.device.journal import Journal
 from rightsmanager.device.licenses import LicenseStore
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.protocol.delete_license import (
+from rightsmanager.protocol.messages.delete_license import (
     FORM,
     MAX_KIDS,
     open_delete_license_response,
@@ -96,7 +96,7 @@ class DeletionStore:
             )
 
 
-def report_deletions(url: str, caller: Caller, store: DeletionStore) -> Iterator[Deletion]:
+def report_deletions(url: str, caller: ServerClient, store: DeletionStore) -> Iterator[Deletion]:
     """Tell the server what was deleted, and give each message once it was answered.
 
     Raises the Refusal that a fault says, InvalidMessage for a reply with another session id, and

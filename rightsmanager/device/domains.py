@@ -19,7 +19,7 @@ from rightsmanager.crypto import p256, pem
 from rightsmanager.device.files import read_whole, remove_whole, write_whole
 from rightsmanager.device.opening import DomainKeys
 from rightsmanager.errors import InternalError, Refusal
-from rightsmanager.protocol.bcert import Chain, parse_chain
+from rightsmanager.protocol.formats.bcert import Chain, parse_chain
 from rightsmanager.protocol.wire import AccountId, ServiceId
 
 FOLDER: Final = "domains"

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from rightsmanager.crypto import p256, pem
 from rightsmanager.errors import InternalError, Refusal
-from rightsmanager.protocol.bcert import Chain, parse_chain
+from rightsmanager.protocol.formats.bcert import Chain, parse_chain
 from rightsmanager.protocol.wire import encode_base64
 
 CHAIN_FILE: Final = "certificate-chain.bin"

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from rightsmanager.device.files import read_whole, remove_whole, write_whole
-from rightsmanager.device.opening import OpenedLicense, Opening, open_license
+from rightsmanager.device.opening import LicenseOpener, OpenedLicense, open_license
 from rightsmanager.device.terms import State, Terms, refuse_unusable, terms_of
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.protocol import xmr
+from rightsmanager.protocol.formats import xmr
+from rightsmanager.protocol.formats.xmr.objects import ContentKey
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.protocol.xmr.objects import ContentKey
 
 FOLDER: Final = "licenses"
 NOT_STORED: Final = 0x80004005
@@ -99,11 +99,11 @@ class LicenseStore:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class LicenseShelf:
     """A device's licences and what it needs to open them at one moment."""
 
     store: LicenseStore
-    opening: Opening
+    opening: LicenseOpener
     now: int
     """Unix seconds."""
     first_played: FirstPlayed = lambda _: None
@@ -128,7 +128,7 @@ class Shelf:
         """Return a licence that is not in the store, opened; raises InvalidMessage."""
         return self._open_one(raw, self.with_roots())
 
-    def with_roots(self) -> Opening:
+    def with_roots(self) -> LicenseOpener:
         """Return the opening that knows the content keys of the stored licences as roots."""
         return replace(self.opening, roots=_StoredRoots(self))
 
@@ -137,7 +137,7 @@ class Shelf:
         bound = [each for each in self.store.find(kid) if each.terms.root_kid is None]
         return self._best(bound, self.opening).content_key if bound else None
 
-    def _best(self, stored: Sequence[StoredLicense], opening: Opening) -> OpenedLicense:
+    def _best(self, stored: Sequence[StoredLicense], opening: LicenseOpener) -> OpenedLicense:
         reason: InvalidMessage | None = None
         for each in stored:
             try:
@@ -147,7 +147,7 @@ class Shelf:
         assert reason is not None  # noqa: S101 -- there is at least one
         raise reason
 
-    def _open_one(self, raw: bytes, opening: Opening) -> OpenedLicense:
+    def _open_one(self, raw: bytes, opening: LicenseOpener) -> OpenedLicense:
         license_ = xmr.parse_license(raw)
         first_played = self.first_played(license_.rights_id)
         refuse_unusable(kid_of(license_), terms_of(license_), self.now, first_played)
@@ -157,7 +157,7 @@ class Shelf:
 class _StoredRoots(Mapping[Kid, bytes]):
     """The content keys of the stored licences, each opened when it is asked for."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: LicenseShelf) -> None:
         self._shelf = shelf
 
     def __getitem__(self, kid: Kid) -> bytes:

@@ -10,7 +10,7 @@ acquire   0x8004c606 has the device join again and ask again, once; 0x8004c605 d
 from dataclasses import dataclass, replace
 
 from rightsmanager.device.acquire import Acquired, Wanted, acquire
-from rightsmanager.device.calling import Caller
+from rightsmanager.device.calling import ServerClient
 from rightsmanager.device.domains import DomainStore, HeldDomain, HeldRevision
 from rightsmanager.errors import (
     DomainFacts,
@@ -20,8 +20,8 @@ from rightsmanager.errors import (
     Refusal,
     RenewDomain,
 )
-from rightsmanager.protocol.bcert import CertificateType, KeyUsage
-from rightsmanager.protocol.domain import (
+from rightsmanager.protocol.formats.bcert import CertificateType, KeyUsage
+from rightsmanager.protocol.messages.domain import (
     JOIN,
     LEAVE,
     DomainRevision,
@@ -47,7 +47,7 @@ class Joining:
     custom_data: str | None = None
 
 
-def join(url: str, joining: Joining, caller: Caller) -> HeldDomain:
+def join(url: str, joining: Joining, caller: ServerClient) -> HeldDomain:
     """Return the domain that the device is a member of now; it is not stored yet.
 
     Raises the Refusal that a fault says, and InvalidMessage for a reply that does not pass every
@@ -72,7 +72,7 @@ def join(url: str, joining: Joining, caller: Caller) -> HeldDomain:
     )
 
 
-def leave(url: str, domain: HeldDomain, caller: Caller) -> bool:
+def leave(url: str, domain: HeldDomain, caller: ServerClient) -> bool:
     """Have the server know that the device left; returns whether it was a member until now.
 
     Raises the Refusal that a fault says, and InvalidMessage for a reply that does not pass every
@@ -102,7 +102,9 @@ def _refuse_other(service_id: ServiceId, account_id: AccountId, joining: Joining
         )
 
 
-def _open_revision(given: DomainRevision, response: JoinResponse, caller: Caller) -> HeldRevision:
+def _open_revision(
+    given: DomainRevision, response: JoinResponse, caller: ServerClient
+) -> HeldRevision:
     opening = caller.opening
     name = f"the domain certificate of revision {given.revision}"
     chain = opening.verifier.parse(given.chain)
@@ -131,7 +133,7 @@ class Membership:
     joins: bool = False
     """Whether it joins the domain that a fault says is needed."""
 
-    def acquire(self, url: str, wanted: Wanted, caller: Caller) -> Acquired:
+    def acquire(self, url: str, wanted: Wanted, caller: ServerClient) -> Acquired:
         """Return what `acquire` returns, the domain joined before if need be.
 
         Raises what `acquire` raises.
@@ -141,7 +143,7 @@ class Membership:
         except NotADomainMember as refusal:
             raise _given_up(refusal, self._domain()) from None
 
-    def _acquire(self, url: str, wanted: Wanted, caller: Caller) -> Acquired:
+    def _acquire(self, url: str, wanted: Wanted, caller: ServerClient) -> Acquired:
         try:
             return self._ask(url, wanted, caller, self._domain())
         except RenewDomain as refusal:
@@ -158,7 +160,9 @@ class Membership:
     def _domain(self) -> HeldDomain | None:
         return None if self.account_id is None else self.store.find(self.account_id)
 
-    def _ask(self, url: str, wanted: Wanted, caller: Caller, domain: HeldDomain | None) -> Acquired:
+    def _ask(
+        self, url: str, wanted: Wanted, caller: ServerClient, domain: HeldDomain | None
+    ) -> Acquired:
         return acquire(
             url,
             replace(wanted, domain_chains=() if domain is None else (domain.newest.chain.raw,)),
@@ -169,7 +173,7 @@ class Membership:
             post=caller.post,
         )
 
-    def _join(self, url: str, refusal: Refusal, caller: Caller) -> HeldDomain:
+    def _join(self, url: str, refusal: Refusal, caller: ServerClient) -> HeldDomain:
         """Join the domain that a fault is about."""
         facts, held = refusal.domain or DomainFacts(), self._domain()
         service_id = held.service_id if held is not None else None

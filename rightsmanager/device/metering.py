@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rightsmanager.device.calling import Caller
+from rightsmanager.device.calling import ServerClient
 from rightsmanager.device.files import read_whole, write_whole
 from rightsmanager.device.usage import MeteringStore
 from rightsmanager.errors import DeviceCertificateRevoked, InternalError, InvalidMessage
-from rightsmanager.protocol.metering import (
+from rightsmanager.protocol.messages.metering import (
     CERTIFICATE_FORM,
     DATA_FORM,
     MeteringAnswer,
@@ -39,7 +39,7 @@ class MeteringCertificates:
     folder: Path
     """The device's."""
 
-    def obtain(self, mid: Mid, url: str | None, caller: Caller) -> MeteringCertificate:
+    def obtain(self, mid: Mid, url: str | None, caller: ServerClient) -> MeteringCertificate:
         """Return the certificate of a metering id, asked for at the URL if need be.
 
         Raises InternalError where it has none and there is no URL, the Refusal that a fault says,
@@ -64,7 +64,7 @@ class MeteringCertificates:
         return certificate
 
 
-def get_metering_certificate(url: str, mid: Mid, caller: Caller) -> MeteringCertificate:
+def get_metering_certificate(url: str, mid: Mid, caller: ServerClient) -> MeteringCertificate:
     """Return the certificate of a metering id from the server at a URL.
 
     Raises the Refusal that a fault says, and InvalidMessage for a reply or a certificate that does
@@ -80,7 +80,7 @@ def get_metering_certificate(url: str, mid: Mid, caller: Caller) -> MeteringCert
     return _verified(chain, mid, caller)
 
 
-def _verified(data: bytes, mid: Mid, caller: Caller) -> MeteringCertificate:
+def _verified(data: bytes, mid: Mid, caller: ServerClient) -> MeteringCertificate:
     opening = caller.opening
     chain = opening.verifier.parse(data)
     opening.verifier.verify(chain, caller.now, opening.held.digests)
@@ -95,7 +95,7 @@ def _verified(data: bytes, mid: Mid, caller: Caller) -> MeteringCertificate:
 def report_usage(
     mid: Mid,
     url: str | None,
-    caller: Caller,
+    caller: ServerClient,
     certificates: MeteringCertificates,
     store: MeteringStore,
 ) -> Iterator[MeteringReport]:
@@ -114,7 +114,7 @@ def report_usage(
 
 
 def process_metering_data(
-    url: str, report: MeteringReport, certificate: MeteringCertificate, caller: Caller
+    url: str, report: MeteringReport, certificate: MeteringCertificate, caller: ServerClient
 ) -> None:
     """Return once the server has answered for a report; raises what `report_usage` raises."""
     body = seal_metering_data(report, caller.asking(), caller.sealing(certificate.key))

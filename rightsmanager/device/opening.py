@@ -18,12 +18,9 @@ from rightsmanager.device.identity import Device
 from rightsmanager.device.revocation import NO_LISTS, HeldLists
 from rightsmanager.device.terms import Terms, terms_of
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol import wrmheader, xmr
-from rightsmanager.protocol.bcert import Chain, ChainVerifier, KeyUsage, parse_chain
-from rightsmanager.protocol.envelope import Envelope
-from rightsmanager.protocol.response import LicenseResponse, open_license_response
-from rightsmanager.protocol.wire import AccountId, Kid
-from rightsmanager.protocol.xmr.objects import (
+from rightsmanager.protocol.formats import wrmheader, xmr
+from rightsmanager.protocol.formats.bcert import Chain, ChainVerifier, KeyUsage, parse_chain
+from rightsmanager.protocol.formats.xmr.objects import (
     Cipher,
     ContentKey,
     DeviceKey,
@@ -31,6 +28,9 @@ from rightsmanager.protocol.xmr.objects import (
     SecurityLevel,
     UplinkKid,
 )
+from rightsmanager.protocol.messages.response import LicenseResponse, open_license_response
+from rightsmanager.protocol.wire import AccountId, Kid
+from rightsmanager.protocol.xml.envelope import Envelope
 
 _KEY_LENGTH: Final = 16
 _CHAINED_LENGTH: Final = 32
@@ -70,7 +70,7 @@ DomainKeys = Mapping[tuple[AccountId, int], p256.PrivateKey]
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class LicenseOpener:
     """What a device needs to open replies."""
 
     device: Device
@@ -86,7 +86,7 @@ class Opening:
 
 
 def open_reply(
-    envelope: Envelope, opening: Opening, header: wrmheader.Header, nonce: bytes, now: int
+    envelope: Envelope, opening: LicenseOpener, header: wrmheader.Header, nonce: bytes, now: int
 ) -> tuple[LicenseResponse, tuple[OpenedLicense, ...]]:
     """Return a reply and its licences, all of whose checks passed.
 
@@ -108,7 +108,7 @@ def open_reply(
     return response, licenses
 
 
-def open_licenses(raws: Sequence[bytes], opening: Opening) -> tuple[OpenedLicense, ...]:
+def open_licenses(raws: Sequence[bytes], opening: LicenseOpener) -> tuple[OpenedLicense, ...]:
     """Return the licences of a reply, leaves opened through the roots among them.
 
     Raises InvalidMessage.
@@ -121,7 +121,7 @@ def open_licenses(raws: Sequence[bytes], opening: Opening) -> tuple[OpenedLicens
 _NO_ROOTS: Roots = {}
 
 
-def open_license(raw: bytes, opening: Opening, here: Roots = _NO_ROOTS) -> OpenedLicense:
+def open_license(raw: bytes, opening: LicenseOpener, here: Roots = _NO_ROOTS) -> OpenedLicense:
     """Return a licence that the device can open, with its content key.
 
     here: roots that came with the licence; they go before those that the device has.
@@ -151,7 +151,7 @@ def _is_chained(raw: bytes) -> bool:
 
 
 def _open_bound(
-    license_: xmr.License, content_key: ContentKey, opening: Opening, _: Roots
+    license_: xmr.License, content_key: ContentKey, opening: LicenseOpener, _: Roots
 ) -> bytes:
     """Return integrity key(16), content key(16) of a licence that is bound to a certificate."""
     device_key = _only(license_.find_all(DeviceKey), "device key")
@@ -161,7 +161,7 @@ def _open_bound(
     return opening.backend.decrypt(key, content_key.value)
 
 
-def _bound_key(license_: xmr.License, opening: Opening) -> tuple[p256.PrivateKey, str]:
+def _bound_key(license_: xmr.License, opening: LicenseOpener) -> tuple[p256.PrivateKey, str]:
     """Return the key that the licence should be bound to, and whose it is."""
     domain = license_.find(Domain)
     if domain is None:
@@ -176,7 +176,7 @@ def _bound_key(license_: xmr.License, opening: Opening) -> tuple[p256.PrivateKey
 
 
 def _open_chained(
-    license_: xmr.License, content_key: ContentKey, opening: Opening, here: Roots
+    license_: xmr.License, content_key: ContentKey, opening: LicenseOpener, here: Roots
 ) -> bytes:
     """Return integrity key(16), content key(16) of a leaf licence."""
     uplink = _only(license_.find_all(UplinkKid), "uplink KID")
@@ -199,14 +199,14 @@ def _open_chained(
     return aes.ecb_decrypt(root, content_key.value)
 
 
-_OPENERS: Final[Mapping[int, Callable[[xmr.License, ContentKey, Opening, Roots], bytes]]] = {
+_OPENERS: Final[Mapping[int, Callable[[xmr.License, ContentKey, LicenseOpener, Roots], bytes]]] = {
     Cipher.ECC_256: _open_bound,
     Cipher.CHAINED: _open_chained,
 }
 """How a licence is opened, by the cipher of its content key."""
 
 
-def response_key(signing_chain: bytes, opening: Opening, now: int) -> p256.PublicKey:
+def response_key(signing_chain: bytes, opening: LicenseOpener, now: int) -> p256.PublicKey:
     """Return the key that signs a server's replies, its chain verified.
 
     Raises InvalidMessage, and DeviceCertificateRevoked where the device holds a list with one of

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from rightsmanager.device.acquire import call
 from rightsmanager.device.http import Post
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.packaging import (
+from rightsmanager.protocol.formats.pssh import SYSTEM_ID, PlayReadyObject, parse_object
+from rightsmanager.protocol.formats.wrmheader import verify_checksum
+from rightsmanager.protocol.messages.packaging import (
     OPERATION,
     PackagingRequest,
     StreamInformation,
@@ -14,8 +16,6 @@ from rightsmanager.protocol.packaging import (
     build_packaging_request,
     parse_packaging_response,
 )
-from rightsmanager.protocol.pssh import SYSTEM_ID, PlayReadyObject, parse_object
-from rightsmanager.protocol.wrmheader import verify_checksum
 
 
 def acquire_packaging_data(

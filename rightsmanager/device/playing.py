@@ -15,12 +15,12 @@ from rightsmanager.device.journal import Journal
 from rightsmanager.device.opening import OpenedLicense
 from rightsmanager.device.usage import PLAY, count
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.metering import Usage
-from rightsmanager.protocol.secure_stop import unwrap_key
+from rightsmanager.protocol.formats.xmr.objects import SecureStop2Key
+from rightsmanager.protocol.messages.metering import Usage
+from rightsmanager.protocol.messages.secure_stop import unwrap_key
 from rightsmanager.protocol.wire import GUID_LENGTH, SessionId
-from rightsmanager.protocol.xmr.objects import SecureStop2Key
 
-MOST_TIMES: Final = 100_000
+MAX_TIMES: Final = 100_000
 """At once: each may be a session."""
 
 

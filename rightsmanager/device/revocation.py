@@ -11,19 +11,19 @@ from typing import Final
 
 from rightsmanager.device.files import read_whole, write_whole
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.protocol import xmr
-from rightsmanager.protocol.bcert import ChainVerifier
-from rightsmanager.protocol.challenge import RevocationListInfo
-from rightsmanager.protocol.response import RevocationList
-from rightsmanager.protocol.revocation import (
+from rightsmanager.protocol.formats import xmr
+from rightsmanager.protocol.formats.bcert import ChainVerifier
+from rightsmanager.protocol.formats.revocation import (
     LISTS,
     NAMES,
     REVOCATION_INFO,
     SignedList,
     parse_list,
 )
+from rightsmanager.protocol.formats.xmr.objects import RevocationInfoVersion
+from rightsmanager.protocol.messages.challenge import RevocationListInfo
+from rightsmanager.protocol.messages.response import RevocationList
 from rightsmanager.protocol.wire import Guid
-from rightsmanager.protocol.xmr.objects import RevocationInfoVersion
 
 _FILES: Final = {"information": REVOCATION_INFO} | LISTS
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from rightsmanager.device.calling import Caller
+from rightsmanager.device.calling import ServerClient
 from rightsmanager.device.journal import Journal
 from rightsmanager.device.metering import MeteringCertificates, report_url
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.metering import MeteringCertificate
-from rightsmanager.protocol.secure_stop import (
+from rightsmanager.protocol.messages.metering import MeteringCertificate
+from rightsmanager.protocol.messages.secure_stop import (
     FORM,
     MAX_SESSIONS,
     SecureStopResponse,
@@ -82,7 +82,7 @@ class SessionStore:
 def report_sessions(
     mid: Mid,
     url: str | None,
-    caller: Caller,
+    caller: ServerClient,
     certificates: MeteringCertificates,
     store: SessionStore,
 ) -> Iterator[tuple[Message, SecureStopResponse]]:
@@ -113,7 +113,7 @@ def messages(kept: Sequence[KeptSession], max_sessions: int = MAX_SESSIONS) -> I
 
 
 def process_secure_stop_data(
-    url: str, message: Message, certificate: MeteringCertificate, caller: Caller
+    url: str, message: Message, certificate: MeteringCertificate, caller: ServerClient
 ) -> SecureStopResponse:
     """Return which sessions the server accepted; raises what `report_sessions` raises."""
     proven = message.proven

@@ -13,9 +13,9 @@ from enum import Enum
 from typing import Final
 
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.formats.xmr import License
+from rightsmanager.protocol.formats.xmr import objects as xmr
 from rightsmanager.protocol.wire import NEVER, Kid, Mid
-from rightsmanager.protocol.xmr import License
-from rightsmanager.protocol.xmr import objects as xmr
 
 _CANNOT_PERSIST: Final = 1
 

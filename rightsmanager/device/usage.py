@@ -14,7 +14,7 @@ from typing import Final
 
 from rightsmanager.crypto.random import Rng
 from rightsmanager.device.journal import Journal
-from rightsmanager.protocol.metering import MAX_RECORDS, MAX_VALUE, MeteringReport, Usage
+from rightsmanager.protocol.messages.metering import MAX_RECORDS, MAX_VALUE, MeteringReport, Usage
 from rightsmanager.protocol.wire import GUID_LENGTH, Kid, Mid, TransactionId
 
 PLAY: Final = "Play"

@@ -17,7 +17,7 @@ from rightsmanager.keyring.identities import (
     Identity,
 )
 from rightsmanager.keyring.loading import DomainIssuer, MeteringIdentity
-from rightsmanager.protocol.bcert import (
+from rightsmanager.protocol.formats.bcert import (
     CertificateType,
     Chain,
     Feature,
@@ -27,8 +27,8 @@ from rightsmanager.protocol.bcert import (
     chain_under,
     issue,
 )
-from rightsmanager.protocol.bcert.objects import Device, Domain, Manufacturer, Metering
-from rightsmanager.protocol.metering import read_metering_certificate
+from rightsmanager.protocol.formats.bcert.objects import Device, Domain, Manufacturer, Metering
+from rightsmanager.protocol.messages.metering import read_metering_certificate
 from rightsmanager.protocol.wire import GUID_LENGTH, NEVER, Mid
 
 DEFAULT_LEVEL: Final = 2000

@@ -15,8 +15,8 @@ from rightsmanager.keyring.identities import (
     Certified,
     Identity,
 )
-from rightsmanager.protocol.bcert import Chain, Key, Template, chain_under, issue
-from rightsmanager.protocol.bcert.objects import CertificateObject, Manufacturer, Metering
+from rightsmanager.protocol.formats.bcert import Chain, Key, Template, chain_under, issue
+from rightsmanager.protocol.formats.bcert.objects import CertificateObject, Manufacturer, Metering
 from rightsmanager.protocol.wire import GUID_LENGTH, Mid
 
 MANUFACTURER: Final = "RightsManager test PKI"

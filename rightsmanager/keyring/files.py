@@ -14,7 +14,7 @@ from typing import Final
 
 from rightsmanager.crypto import p256, pem
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.protocol.bcert import Chain, parse_chain
+from rightsmanager.protocol.formats.bcert import Chain, parse_chain
 
 PRIVATE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700

@@ -17,7 +17,7 @@ storage                 encrypts content keys in the store, and gives the secret
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rightsmanager.protocol.bcert import CertificateType, KeyUsage
+from rightsmanager.protocol.formats.bcert import CertificateType, KeyUsage
 
 ISSUER_LEVEL: Final = 3000
 """The security level of issuers: no certificate under them can have a higher one."""

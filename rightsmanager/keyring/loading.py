@@ -17,8 +17,8 @@ from rightsmanager.keyring.identities import (
     STORAGE,
     WMRMSERVER,
 )
-from rightsmanager.protocol.bcert import Chain, KeyUsage, parse_chain
-from rightsmanager.protocol.metering import MeteringCertificate, read_metering_certificate
+from rightsmanager.protocol.formats.bcert import Chain, KeyUsage, parse_chain
+from rightsmanager.protocol.messages.metering import MeteringCertificate, read_metering_certificate
 from rightsmanager.protocol.wire import Mid
 
 STORAGE_KEY_LENGTH: Final = 32

@@ -12,30 +12,30 @@ import re
 from typing import Final
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.raw import Meter, Named, Raw, quote
+from rightsmanager.policy.raw import Group, ParsedValue, ParserLimits, quote
 
 _TEXT: Final = re.compile(r"[^(),]*")
 _BLANK: Final = re.compile(r"\s")
 
-_Item = tuple[str | None, Raw]
+_Item = tuple[str | None, ParsedValue]
 
 
-def parse_groups(text: str) -> tuple[Named, ...]:
+def parse_groups(text: str) -> tuple[Group, ...]:
     """Return the groups of a `cfg`, percent-encoding undone; raises ServiceSpecific."""
     return _Parser(text).groups()
 
 
-def parse_value(text: str) -> Raw:
+def parse_value(text: str) -> ParsedValue:
     """Return one value, bracketed or not; raises ServiceSpecific."""
     return _Parser(text).only_value()
 
 
-def build_groups(groups: tuple[Named, ...]) -> str:
+def build_groups(groups: tuple[Group, ...]) -> str:
     """Return the `cfg` of groups."""
     return ",".join(build_value(group) for group in groups)
 
 
-def build_value(raw: Raw) -> str:
+def build_value(raw: ParsedValue) -> str:
     """Return one value as it stands in a `cfg`."""
     if isinstance(raw, str):
         return raw
@@ -44,7 +44,7 @@ def build_value(raw: Raw) -> str:
     return f"({','.join(_build_item(name, value) for name, value in raw.items)})"
 
 
-def _build_item(name: str, value: Raw) -> str:
+def _build_item(name: str, value: ParsedValue) -> str:
     return f"{name}:{build_value(value)}" if value else name
 
 
@@ -52,7 +52,7 @@ class _Parser:
     """Goes through a text once, from left to right."""
 
     def __init__(self, text: str) -> None:
-        self._meter = Meter("cfg", text)
+        self._meter = ParserLimits("cfg", text)
         self._text = text
         self._at = 0
         blank = _BLANK.search(text)
@@ -61,7 +61,7 @@ class _Parser:
                 f"cfg has a blank at character {blank.start() + 1}, expected none"
             )
 
-    def groups(self) -> tuple[Named, ...]:
+    def groups(self) -> tuple[Group, ...]:
         groups = [_named(self._bracket(1))]
         while self._at < len(self._text):
             self._expect(",")
@@ -69,7 +69,7 @@ class _Parser:
             groups.append(_named(self._bracket(1)))
         return tuple(groups)
 
-    def only_value(self) -> Raw:
+    def only_value(self) -> ParsedValue:
         value = _raw(self._bracket(1)) if self._next() == "(" else self._plain()
         if self._at < len(self._text):
             raise self._unexpected("nothing")
@@ -121,17 +121,17 @@ class _Parser:
         )
 
 
-def _raw(items: list[_Item]) -> Raw:
+def _raw(items: list[_Item]) -> ParsedValue:
     if any(name is not None for name, _ in items):
         return _named(items)
     return tuple(value for _, value in items)
 
 
-def _named(items: list[_Item]) -> Named:
-    return Named(tuple(_with_name(name, value) for name, value in items))
+def _named(items: list[_Item]) -> Group:
+    return Group(tuple(_with_name(name, value) for name, value in items))
 
 
-def _with_name(name: str | None, value: Raw) -> tuple[str, Raw]:
+def _with_name(name: str | None, value: ParsedValue) -> tuple[str, ParsedValue]:
     if name is not None:
         return name, value
     if isinstance(value, str):

@@ -11,12 +11,12 @@ from typing import Any, Final
 from rightsmanager.errors import DeviceCertificateRevoked, Refusal, ServiceSpecific
 from rightsmanager.policy.granting import grants_of, refuse_rights, settings_of
 from rightsmanager.policy.grants import Grant, Policy, default_grants, refuse_security_level
-from rightsmanager.policy.query import find_wishes
+from rightsmanager.policy.query import parse_request
 from rightsmanager.policy.reflection import Client, asked_refusal, client_info_refusal
-from rightsmanager.policy.wishes import Wish
-from rightsmanager.protocol.bcert import Feature
+from rightsmanager.policy.requested_licenses import RequestedLicense
+from rightsmanager.protocol.formats.bcert import Feature
+from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.wire import AccountId, Kid, ServiceId, TransactionId
-from rightsmanager.protocol.wrmheader import Header
 
 SPECIAL_CHAINED: Final = Kid.from_base64("uPeXHrR3K0icGCpYMBGsZw==")
 """Without parameters it gets a root and a leaf licence that expire soon."""
@@ -31,7 +31,7 @@ _SPECIAL: Final = frozenset({SPECIAL_CHAINED.raw, SPECIAL_DOMAIN.raw})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LicenseQuery:
     """A verified request, as far as it decides what is granted."""
 
     header: Header
@@ -72,35 +72,38 @@ class Decision:
     """What the device shall acknowledge the licences under."""
 
 
-def decide(asked: Asked, default: Policy, domain: DefaultDomain = NO_DOMAIN) -> Decision:
+def decide(asked: LicenseQuery, default: Policy, domain: DefaultDomain = NO_DOMAIN) -> Decision:
     """Return what a request gets, root licences first.
 
     Raises ServiceSpecific for what cannot be granted, by name, value and expectation.
     """
-    wishes = find_wishes(asked.query, asked.custom_data)
-    refusal = _find_refusal(wishes, asked) if wishes else None
+    requested_licenses = parse_request(asked.query, asked.custom_data)
+    refusal = _find_refusal(requested_licenses, asked) if requested_licenses else None
     if refusal is not None:
         return Decision((), refusal)
     leaf = asked.client.chain.leaf
-    if wishes and Feature.PLAYREADY_3 in leaf.features:
-        refuse_rights(wishes)
-    decision = decide_grants(wishes, asked.header, default, domain)
+    if requested_licenses and Feature.PLAYREADY_3 in leaf.features:
+        refuse_rights(requested_licenses)
+    decision = decide_grants(requested_licenses, asked.header, default, domain)
     refuse_security_level(decision.grants, leaf.security_level)
     return decision
 
 
 def decide_grants(
-    wishes: Sequence[Wish], header: Header, default: Policy, domain: DefaultDomain = NO_DOMAIN
+    requested_licenses: Sequence[RequestedLicense],
+    header: Header,
+    default: Policy,
+    domain: DefaultDomain = NO_DOMAIN,
 ) -> Decision:
-    """Return the licences that wishes give, whoever asks; without wishes, those of the default.
+    """Return the licences that requests give; without any, those of the default.
 
     Raises ServiceSpecific.
     """
     account_id = domain.account_of(header)
-    if not wishes:
+    if not requested_licenses:
         return Decision(_bound(_unasked(header, default, domain), account_id))
-    grants = _bound(grants_of(wishes, header, default), account_id)
-    return Decision(grants, transaction_id=_transaction_id(wishes))
+    grants = _bound(grants_of(requested_licenses, header, default), account_id)
+    return Decision(grants, transaction_id=_transaction_id(requested_licenses))
 
 
 def _bound(grants: tuple[Grant, ...], account_id: AccountId | None) -> tuple[Grant, ...]:
@@ -113,13 +116,15 @@ def _bound(grants: tuple[Grant, ...], account_id: AccountId | None) -> tuple[Gra
     )
 
 
-def _find_refusal(wishes: Sequence[Wish], asked: Asked) -> Refusal | None:
-    replies = (settings_of(wish)["reply"] for wish in wishes)
+def _find_refusal(
+    requested_licenses: Sequence[RequestedLicense], asked: LicenseQuery
+) -> Refusal | None:
+    replies = (settings_of(requested)["reply"] for requested in requested_licenses)
     return next(filter(None, (_injected(reply, asked) for reply in replies)), None)
 
 
-def _injected(reply: Mapping[str, Any], asked: Asked) -> Refusal | None:
-    """Return the fault that a wish asks for."""
+def _injected(reply: Mapping[str, Any], asked: LicenseQuery) -> Refusal | None:
+    """Return the fault that a requested asks for."""
     if reply.get("client_info"):
         return client_info_refusal(asked.client)
     if "error_code" in reply:
@@ -129,8 +134,8 @@ def _injected(reply: Mapping[str, Any], asked: Asked) -> Refusal | None:
     return None
 
 
-def _transaction_id(wishes: Sequence[Wish]) -> TransactionId | None:
-    replies = [settings_of(wish)["reply"] for wish in wishes]
+def _transaction_id(requested_licenses: Sequence[RequestedLicense]) -> TransactionId | None:
+    replies = [settings_of(requested)["reply"] for requested in requested_licenses]
     found = {reply["transaction_id"]: None for reply in replies if "transaction_id" in reply}
     if len(found) > 1:
         shown = " and ".join(each.text for each in found)

@@ -1,4 +1,4 @@
-"""Wishes become grants: what each parameter sets, over the server's default policy.
+"""RequestedLicenses become grants: what each parameter sets, over the server's default policy.
 
 Refused by name, value and expectation: what PlayReady forbids beside each other, parameters that
 would say nothing, KIDs that the header has not, two licences for one KID, a leaf without its root.
@@ -14,9 +14,9 @@ from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.grants import Grant, Policy, key_type_of
 from rightsmanager.policy.kinds import HEADER
 from rightsmanager.policy.parameters import BY_NAME
-from rightsmanager.policy.wishes import Wish
+from rightsmanager.policy.requested_licenses import RequestedLicense
+from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.protocol.wrmheader import Header
 
 _REFUSED_TO_PLAYREADY_3: Final = ("copyright", "executeright", "readright")
 
@@ -43,10 +43,10 @@ FORBIDDEN: Final = (
 """What is refused beside each other; a parameter that is given as false is not given."""
 
 
-def settings_of(wish: Wish) -> dict[str, dict[str, Any]]:
-    """Return the fields that a wish sets, by place: `policy`, `levels`, `grant`, `reply`."""
+def settings_of(requested: RequestedLicense) -> dict[str, dict[str, Any]]:
+    """Return the fields that a requested sets, by place: `policy`, `levels`, `grant`, `reply`."""
     places: dict[str, dict[str, Any]] = defaultdict(dict)
-    for parameter, value in wish:
+    for parameter, value in requested:
         place, _, name = parameter.sets.partition(".")
         if parameter.adds:
             places[place][name] = (*places[place].get(name, ()), *parameter.adds(value))
@@ -55,23 +55,27 @@ def settings_of(wish: Wish) -> dict[str, dict[str, Any]]:
     return places
 
 
-def grants_of(wishes: Sequence[Wish], header: Header, default: Policy) -> tuple[Grant, ...]:
+def grants_of(
+    requested_licenses: Sequence[RequestedLicense], header: Header, default: Policy
+) -> tuple[Grant, ...]:
     """Return one grant for each licence that is asked for, root licences first.
 
     Raises ServiceSpecific.
     """
     if not header.license_requested:
         return ()
-    grants = [grant for wish in wishes for grant in _grants(wish, header, default)]
+    grants = [
+        grant for requested in requested_licenses for grant in _grants(requested, header, default)
+    ]
     _refuse_twice(grants)
     _refuse_other_account(grants)
     return tuple(sorted(grants, key=lambda grant: not grant.is_root))
 
 
-def refuse_rights(wishes: Sequence[Wish]) -> None:
+def refuse_rights(requested_licenses: Sequence[RequestedLicense]) -> None:
     """Refuse rights that a client with PlayReady 3 features must not get."""
-    for wish in wishes:
-        for parameter, value in wish:
+    for requested in requested_licenses:
+        for parameter, value in requested:
             if parameter.name in _REFUSED_TO_PLAYREADY_3 and value:
                 raise ServiceSpecific(
                     f"{parameter.name} is {parameter.spell(value)}, expected false for a client "
@@ -79,12 +83,12 @@ def refuse_rights(wishes: Sequence[Wish]) -> None:
                 )
 
 
-def _grants(wish: Wish, header: Header, default: Policy) -> Iterator[Grant]:
-    _refuse_combinations(wish)
-    settings = settings_of(wish)
+def _grants(requested: RequestedLicense, header: Header, default: Policy) -> Iterator[Grant]:
+    _refuse_combinations(requested)
+    settings = settings_of(requested)
     asked = settings["grant"]
     policy = _policy(settings, default)
-    _refuse_policy(wish, policy)
+    _refuse_policy(requested, policy)
     for kid, key_type in _kids(asked, header):
         yield Grant(
             kid,
@@ -113,7 +117,7 @@ def _policy(settings: Mapping[str, Mapping[str, Any]], default: Policy) -> Polic
 
 
 def _kids(asked: Mapping[str, Any], header: Header) -> list[tuple[Kid, Any]]:
-    """Return the KIDs that a wish is for, and the key type that the header says for each."""
+    """Return the KIDs that a requested is for, and the key type that the header says for each."""
     wanted = asked.get("kid", HEADER)
     is_known = "key_type" in asked
     if wanted == HEADER:
@@ -132,8 +136,8 @@ def _kids(asked: Mapping[str, Any], header: Header) -> list[tuple[Kid, Any]]:
 # --- refusals -------------------------------------------------------------------------------------
 
 
-def _refuse_combinations(wish: Wish) -> None:
-    given = {parameter.name: value for parameter, value in wish if value is not False}
+def _refuse_combinations(requested: RequestedLicense) -> None:
+    given = {parameter.name: value for parameter, value in requested if value is not False}
     for forbidden in FORBIDDEN:
         other = next((other for other in forbidden.others if other in given), None)
         if forbidden.name in given and other is not None:
@@ -147,9 +151,9 @@ def _spell(name: str, given: Mapping[str, Any]) -> str:
     return f"{name} {BY_NAME[name].spell(given[name])}"
 
 
-def _refuse_policy(wish: Wish, policy: Policy) -> None:
+def _refuse_policy(requested: RequestedLicense, policy: Policy) -> None:
     """Refuse what is at odds with the server's defaults or within itself."""
-    given = {parameter.name: value for parameter, value in wish if value is not False}
+    given = {parameter.name: value for parameter, value in requested if value is not False}
     if policy.persistent and policy.secure_stop:
         raise ServiceSpecific(
             f"{_spell('securestop', given)}, expected beside persist:false: the server's licences "
@@ -164,11 +168,11 @@ def _refuse_policy(wish: Wish, policy: Policy) -> None:
         raise ServiceSpecific(
             f"{_spell('expiration', given)}, expected a date after begindate or after 1970"
         )
-    _refuse_without_right(wish, policy)
+    _refuse_without_right(requested, policy)
 
 
-def _refuse_without_right(wish: Wish, policy: Policy) -> None:
-    for parameter, value in wish:
+def _refuse_without_right(requested: RequestedLicense, policy: Policy) -> None:
+    for parameter, value in requested:
         if parameter.needs_play and not policy.play and value is not False:
             raise ServiceSpecific(
                 f"{parameter.name} is {parameter.spell(value)}, expected beside playright:true: "

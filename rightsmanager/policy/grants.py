@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from rightsmanager.errors import ServiceSpecific
+from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid
+from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import NEVER, AccountId, Guid, Kid, Mid, encode_base64
-from rightsmanager.protocol.wrmheader import Header, HeaderKid
-from rightsmanager.protocol.xmr.objects import KeyType
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.raw import Meter, Named, Raw, quote
+from rightsmanager.policy.raw import Group, ParsedValue, ParserLimits, quote
 
 _TOKEN: Final = re.compile(
     r"""[ \t\r\n]*(?:
@@ -30,17 +30,17 @@ _Token = tuple[str, str]
 """What it is and its text."""
 
 
-def parse_array(text: str, name: str) -> tuple[Named, ...]:
+def parse_array(text: str, name: str) -> tuple[Group, ...]:
     """Return the objects of an array; raises ServiceSpecific, which says `name`."""
     return _Parser(text, name).array()
 
 
-def build_array(groups: tuple[Named, ...]) -> str:
+def build_array(groups: tuple[Group, ...]) -> str:
     """Return an array of objects whose values are strings, in double quotes."""
     return json.dumps([_plain(group) for group in groups], separators=(",", ":"))
 
 
-def _plain(raw: Raw) -> object:
+def _plain(raw: ParsedValue) -> object:
     if isinstance(raw, str):
         return raw
     if isinstance(raw, tuple):
@@ -60,13 +60,13 @@ class _Parser:
     """Goes through a text once, from left to right."""
 
     def __init__(self, text: str, name: str) -> None:
-        self._meter = Meter(name, text)
+        self._meter = ParserLimits(name, text)
         self._text = text
         self._name = name
         self._at = 0
         self._token = self._read()
 
-    def array(self) -> tuple[Named, ...]:
+    def array(self) -> tuple[Group, ...]:
         self._take("[")
         groups = [self._license(1)]
         while self._token[1] == "," and self._token[0] == "mark":
@@ -77,11 +77,11 @@ class _Parser:
             raise self._unexpected("its end")
         return tuple(groups)
 
-    def _license(self, count: int) -> Named:
+    def _license(self, count: int) -> Group:
         self._meter.licenses(count)
         return self._object(1)
 
-    def _value(self, depth: int) -> Raw:
+    def _value(self, depth: int) -> ParsedValue:
         self._meter.value()
         kind, text = self._token
         if kind == "word":
@@ -93,10 +93,10 @@ class _Parser:
             return self._list(depth + 1)
         return self._object(depth + 1)
 
-    def _list(self, depth: int) -> tuple[Raw, ...]:
+    def _list(self, depth: int) -> tuple[ParsedValue, ...]:
         self._meter.depth(depth)
         self._take("[")
-        items: list[Raw] = []
+        items: list[ParsedValue] = []
         while self._token != ("mark", "]"):
             if items:
                 self._take(",")
@@ -104,10 +104,10 @@ class _Parser:
         self._take("]")
         return tuple(items)
 
-    def _object(self, depth: int) -> Named:
+    def _object(self, depth: int) -> Group:
         self._meter.depth(depth)
         self._take("{")
-        items: list[tuple[str, Raw]] = []
+        items: list[tuple[str, ParsedValue]] = []
         while self._token != ("mark", "}"):
             if items:
                 self._take(",")
@@ -115,7 +115,7 @@ class _Parser:
             self._take(":")
             items.append((name, self._value(depth)))
         self._take("}")
-        return Named(tuple(items))
+        return Group(tuple(items))
 
     def _string(self, expected: str) -> str:
         kind, text = self._token

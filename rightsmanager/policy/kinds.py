@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from rightsmanager.errors import InvalidMessage, StatusCode
-from rightsmanager.policy.raw import Raw
+from rightsmanager.policy.raw import ParsedValue
 from rightsmanager.protocol.wire import NEVER, Guid, Kid, decode_base64, encode_base64
 
 U16: Final = 0xFFFF
@@ -29,7 +29,7 @@ HEADER: Final = "header"
 """The value of `kid` that means the KIDs of the challenge's header."""
 
 
-class Unfit(ValueError):  # noqa: N818 -- it becomes a refusal before anyone sees it
+class InvalidValue(ValueError):  # noqa: N818 -- it becomes a refusal before anyone sees it
     """A value is not of its kind; whoever asked says so by name, value and expectation."""
 
 
@@ -43,21 +43,21 @@ class Legacy:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of value: what is expected, how it is read, which raises Unfit, and written."""
+class ValueType:
+    """One type of value: its expectation as text, its parser and its writer."""
 
     expected: str
-    read: Callable[[Raw], Any]
-    write: Callable[[Any], Raw]
+    read: Callable[[ParsedValue], Any]
+    write: Callable[[Any], ParsedValue]
     legacy: Legacy | None = None
     secret: bool = False
     """Whether refusals must not quote it."""
 
 
-def text_of(raw: Raw) -> str:
+def text_of(raw: ParsedValue) -> str:
     """Return a raw that must be text."""
     if not isinstance(raw, str):
-        raise Unfit
+        raise InvalidValue
     return raw
 
 
@@ -67,12 +67,12 @@ _BOOLEANS: Final = {"true": True, "false": False}
 _ONE_ZERO: Final = {"1": True, "0": False}
 
 
-def read_boolean(raw: Raw) -> bool:
-    """Return what true and false mean, in any letter case; raises Unfit."""
+def read_boolean(raw: ParsedValue) -> bool:
+    """Return what true and false mean, in any letter case; raises InvalidValue."""
     try:
         return _BOOLEANS[text_of(raw).lower()]
     except KeyError:
-        raise Unfit from None
+        raise InvalidValue from None
 
 
 def write_boolean(value: bool) -> str:  # noqa: FBT001 -- it is what is written
@@ -84,13 +84,13 @@ def _read_one_zero(text: str) -> bool:
     return _ONE_ZERO[text] if text in _ONE_ZERO else read_boolean(text)
 
 
-BOOLEAN: Final = Kind(
+BOOLEAN: Final = ValueType(
     "true or false",
     read_boolean,
     write_boolean,
     Legacy(_read_one_zero, lambda value: "1" if value else "0", "1 or 0"),
 )
-FLAG: Final = Kind(
+FLAG: Final = ValueType(
     "nothing, true or false",
     lambda raw: raw == "" or read_boolean(raw),
     lambda value: "" if value else "false",
@@ -99,47 +99,47 @@ FLAG: Final = Kind(
 _DIGITS: Final = re.compile(r"[0-9]{1,10}")
 
 
-def read_number(raw: Raw, least: int, most: int) -> int:
-    """Return decimal digits' number, which must be in the range; raises Unfit."""
+def read_number(raw: ParsedValue, least: int, most: int) -> int:
+    """Return decimal digits' number, which must be in the range; raises InvalidValue."""
     if not _DIGITS.fullmatch(text_of(raw)) or not least <= int(text_of(raw)) <= most:
-        raise Unfit
+        raise InvalidValue
     return int(text_of(raw))
 
 
-def number(least: int, most: int, unit: str = "") -> Kind:
+def number(least: int, most: int, unit: str = "") -> ValueType:
     """Return the kind of numbers from `least` to `most`, both included."""
-    return Kind(
+    return ValueType(
         f"a number from {least} to {most}{unit}", lambda raw: read_number(raw, least, most), str
     )
 
 
-def one_of(*values: int) -> Kind:
+def one_of(*values: int) -> ValueType:
     """Return the kind of a few numbers."""
     *others, last = map(str, values)
 
-    def read(raw: Raw) -> int:
+    def read(raw: ParsedValue) -> int:
         value = read_number(raw, min(values), max(values))
         if value not in values:
-            raise Unfit
+            raise InvalidValue
         return value
 
-    return Kind(f"{', '.join(others)} or {last}", read, str)
+    return ValueType(f"{', '.join(others)} or {last}", read, str)
 
 
-def word(words: Mapping[str, Any]) -> Kind:
+def word(words: Mapping[str, Any]) -> ValueType:
     """Return the kind of words that each mean a value; the first word of a value is written."""
     written: dict[Any, str] = {}
     for each, value in words.items():
         written.setdefault(value, each)
 
-    def read(raw: Raw) -> object:
+    def read(raw: ParsedValue) -> object:
         if text_of(raw).lower() not in words:
-            raise Unfit
+            raise InvalidValue
         return words[text_of(raw).lower()]
 
     *others, last = words
     expected = f"{', '.join(others)} or {last}" if others else last
-    return Kind(expected, read, lambda value: written[value])
+    return ValueType(expected, read, lambda value: written[value])
 
 
 # --- status codes ---------------------------------------------------------------------------------
@@ -148,14 +148,14 @@ _STATUS_CODE: Final = re.compile(r"(?:0x)?([0-9a-f]{8})", re.IGNORECASE)
 _KNOWN_STATUS: Final = {status.value: status for status in StatusCode}
 
 
-def _read_status(raw: Raw) -> StatusCode:
+def _read_status(raw: ParsedValue) -> StatusCode:
     match = _STATUS_CODE.fullmatch(text_of(raw))
     if match is None or int(match[1], 16) not in _KNOWN_STATUS:
-        raise Unfit
+        raise InvalidValue
     return _KNOWN_STATUS[int(match[1], 16)]
 
 
-STATUS: Final = Kind(
+STATUS: Final = ValueType(
     f"one of {', '.join(status.hex for status in StatusCode)}", _read_status, lambda code: code.hex
 )
 
@@ -174,17 +174,17 @@ def _seconds(year: str, month: str, day: str, *time: str | None) -> int:
     try:
         moment = datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC)
     except ValueError:
-        raise Unfit from None
+        raise InvalidValue from None
     seconds = int(moment.timestamp())
     if not 0 <= seconds < NEVER:
-        raise Unfit
+        raise InvalidValue
     return seconds
 
 
-def _read_date(raw: Raw) -> int:
+def _read_date(raw: ParsedValue) -> int:
     match = _DATE.fullmatch(text_of(raw))
     if match is None:
-        raise Unfit
+        raise InvalidValue
     year, month, day, *time = match.groups()
     return _seconds(year, month, day, *time)
 
@@ -197,7 +197,7 @@ def _write_date(value: int) -> str:
 def _read_us_date(text: str) -> int:
     match = _US_DATE.fullmatch(text)
     if match is None:
-        raise Unfit
+        raise InvalidValue
     month, day, year, *time = match.groups()
     return _seconds(year, month, day, *time)
 
@@ -207,7 +207,7 @@ def _write_us_date(value: int) -> str:
     return moment.strftime("%m/%d/%Y %H:%M:%S").removesuffix(" 00:00:00")
 
 
-DATE: Final = Kind(
+DATE: Final = ValueType(
     "a date yyyymmdd or yyyymmddhhmmss in UTC, from 1970 to 2106",
     _read_date,
     _write_date,
@@ -220,26 +220,26 @@ _LENIENT: Final = re.compile(r"([A-Za-z0-9+/]*)={0,2}")
 
 
 def decode_lenient(text: str) -> bytes:
-    """Return the bytes of base64 whose padding and last bits are not looked at; raises Unfit."""
+    """Return the bytes of base64, ignoring padding and last bits; raises InvalidValue."""
     match = _LENIENT.fullmatch(text)
     if match is None or len(match[1]) % 4 == 1:
-        raise Unfit
+        raise InvalidValue
     return binascii.a2b_base64(match[1] + "=" * (-len(match[1]) % 4))
 
 
-def _read_bytes(raw: Raw, least: int, most: int) -> bytes:
+def _read_bytes(raw: ParsedValue, least: int, most: int) -> bytes:
     try:
         data = decode_base64(text_of(raw), "value")
     except InvalidMessage:
-        raise Unfit from None
+        raise InvalidValue from None
     if not least <= len(data) <= most:
-        raise Unfit
+        raise InvalidValue
     return data
 
 
-def key(least: int, most: int, expected: str) -> Kind:
+def key(least: int, most: int, expected: str) -> ValueType:
     """Return the kind of secret bytes in base64."""
-    return Kind(
+    return ValueType(
         f"base64 of {expected}",
         lambda raw: _read_bytes(raw, least, most),
         encode_base64,
@@ -247,28 +247,30 @@ def key(least: int, most: int, expected: str) -> Kind:
     )
 
 
-def read_guid(raw: Raw, kind: type[Guid]) -> Guid:
-    """Return a GUID in either spelling; raises Unfit."""
+def read_guid(raw: ParsedValue, kind: type[Guid]) -> Guid:
+    """Return a GUID in either spelling; raises InvalidValue."""
     try:
         return kind.parse(text_of(raw))
     except InvalidMessage:
-        raise Unfit from None
+        raise InvalidValue from None
 
 
 def _write_guid(value: Guid) -> str:
     return value.text
 
 
-def guid(kind: type[Guid]) -> Kind:
+def guid(kind: type[Guid]) -> ValueType:
     """Return the kind of a GUID in either spelling."""
-    return Kind("a GUID or base64 of its 16 bytes", lambda raw: read_guid(raw, kind), _write_guid)
+    return ValueType(
+        "a GUID or base64 of its 16 bytes", lambda raw: read_guid(raw, kind), _write_guid
+    )
 
 
-def _read_header_or_kid(raw: Raw) -> str | Guid:
+def _read_header_or_kid(raw: ParsedValue) -> str | Guid:
     return HEADER if text_of(raw).lower() == HEADER else read_guid(raw, Kid)
 
 
-KID: Final = Kind(
+KID: Final = ValueType(
     "header, a GUID or base64 of its 16 bytes",
     _read_header_or_kid,
     lambda value: HEADER if value == HEADER else _write_guid(value),
@@ -279,13 +281,13 @@ KID: Final = Kind(
 _RESOLUTION: Final = re.compile(r"([0-9]{1,10})x([0-9]{1,10})", re.IGNORECASE)
 
 
-def _read_resolution(raw: Raw) -> tuple[int, int]:
+def _read_resolution(raw: ParsedValue) -> tuple[int, int]:
     match = _RESOLUTION.fullmatch(text_of(raw))
     if match is None:
-        raise Unfit
+        raise InvalidValue
     return read_number(match[1], 1, U32), read_number(match[2], 1, U32)
 
 
-RESOLUTION: Final = Kind(
+RESOLUTION: Final = ValueType(
     "WIDTHxHEIGHT, such as 1920x1080", _read_resolution, lambda value: f"{value[0]}x{value[1]}"
 )

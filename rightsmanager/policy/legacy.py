@@ -9,37 +9,42 @@ Source: the public test server's page on its legacy syntax.
 from collections.abc import Iterable
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.kinds import Unfit
+from rightsmanager.policy.kinds import InvalidValue
 from rightsmanager.policy.parameter import Parameter
 from rightsmanager.policy.parameters import BY_LEGACY_NAME, BY_NAME
 from rightsmanager.policy.raw import quote_name
-from rightsmanager.policy.wishes import Wish, misfit, refuse_repeated, unknown
+from rightsmanager.policy.requested_licenses import (
+    RequestedLicense,
+    misfit,
+    refuse_repeated,
+    unknown,
+)
 
 _SIMPLE = BY_NAME["simple"]
 _PERSIST = BY_NAME["persist"]
 
 
-def read_legacy(pairs: Iterable[tuple[str, str]]) -> Wish:
+def read_legacy(pairs: Iterable[tuple[str, str]]) -> RequestedLicense:
     """Return what names and values ask; raises ServiceSpecific by name, value and expectation."""
     found = [(_find(name), text.strip()) for name, text in pairs]
     refuse_repeated(parameter for parameter, _ in found)
-    wish = tuple((parameter, _read(parameter, text)) for parameter, text in found)
-    if (_SIMPLE, True) in wish:
-        return wish
-    return (_PERSIST, True), *((each, value) for each, value in wish if each is not _SIMPLE)
+    requested = tuple((parameter, _read(parameter, text)) for parameter, text in found)
+    if (_SIMPLE, True) in requested:
+        return requested
+    return (_PERSIST, True), *((each, value) for each, value in requested if each is not _SIMPLE)
 
 
-def write_legacy(wish: Wish) -> list[tuple[str, str]]:
+def write_legacy(requested: RequestedLicense) -> list[tuple[str, str]]:
     """Return the names and values that ask it.
 
     Raises ServiceSpecific for a parameter that the legacy spelling has no name for.
     """
-    values = {parameter.name: value for parameter, value in wish}
+    values = {parameter.name: value for parameter, value in requested}
     persistent = values.get("persist", False) and not values.get("simple", False)
     lifetime = [] if persistent else [(_legacy_name(_SIMPLE), "1")]
     return lifetime + [
         (_legacy_name(parameter), _write(parameter, value))
-        for parameter, value in wish
+        for parameter, value in requested
         if parameter is not _SIMPLE and parameter is not _PERSIST and not _is_default(value)
     ]
 
@@ -69,7 +74,7 @@ def _read(parameter: Parameter, text: str) -> object:
     legacy = parameter.kind.legacy
     try:
         return legacy.read(text) if legacy else parameter.kind.read(text)
-    except Unfit:
+    except InvalidValue:
         expected = legacy.expected if legacy else parameter.kind.expected
         raise misfit(parameter, _legacy_name(parameter), text, expected) from None
 

@@ -25,9 +25,9 @@ from rightsmanager.policy.grants import (
     Policy,
     Protection,
 )
+from rightsmanager.protocol.formats.xmr import objects as xmr
+from rightsmanager.protocol.formats.xmr.table import build_objects
 from rightsmanager.protocol.wire import NEVER, Mid
-from rightsmanager.protocol.xmr import objects as xmr
-from rightsmanager.protocol.xmr.table import build_objects
 
 BEST_EFFORT: Final = 4
 """The flag of an extended restriction that a client shall follow as well as it can; a profile."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rightsmanager.policy.brackets import build_value
-from rightsmanager.policy.kinds import Kind
+from rightsmanager.policy.kinds import ValueType
 from rightsmanager.policy.raw import quote
 
 
@@ -14,7 +14,7 @@ class Parameter:
     """One row: how a parameter is named, what values it has, and what it sets."""
 
     name: str
-    kind: Kind
+    kind: ValueType
     meaning: str
     sets: str
     """`policy.`, `levels.`, `grant.` or `reply.`, and the name of a field there."""

@@ -27,8 +27,8 @@ from rightsmanager.policy.kinds import (
 )
 from rightsmanager.policy.parameter import Parameter
 from rightsmanager.policy.structures import GUIDS, NUMBERS, PROTECTION, RESTRICTIONS, RIGHT
+from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid, TransactionId
-from rightsmanager.protocol.xmr.objects import KeyType
 
 MAXIMUM_RESOLUTION: Final = Guid.from_text("9645E831-E01D-4FFF-8342-0A720E3E028F")
 ANALOG_COPY_PROTECTION: Final = Guid.from_text("C3FD11C6-F8B7-4D20-B008-1DB17D61F2DA")

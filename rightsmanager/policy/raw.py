@@ -13,57 +13,57 @@ from urllib.parse import unquote_to_bytes
 
 from rightsmanager.errors import ServiceSpecific
 
-TEXT_MOST: Final = 65536
+MAX_TEXT: Final = 65536
 """Longest query or `json=` text, in characters."""
-LICENSES_MOST: Final = 100
+MAX_LICENSES: Final = 100
 """Most groups, each a licence, in one request."""
-VALUES_MOST: Final = 2000
+MAX_VALUES: Final = 2000
 """Most values in one request, those in brackets counted one by one."""
-DEPTH_MOST: Final = 8
+MAX_DEPTH: Final = 8
 """How deep brackets may lie in each other; published examples need five levels."""
-SHOWN_MOST: Final = 80
+MAX_SHOWN: Final = 80
 """How many characters of a value a refusal quotes."""
-NAME_SHOWN_MOST: Final = 20
+MAX_NAME_SHOWN: Final = 20
 """How many characters of an unknown name a refusal quotes: fewer than a content key has."""
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class Group:
     """Raws with names, in the order and letter case in which they were written."""
 
-    items: tuple[tuple[str, "Raw"], ...]
+    items: tuple[tuple[str, "ParsedValue"], ...]
 
 
-Raw: TypeAlias = "str | tuple[Raw, ...] | Named"
+ParsedValue: TypeAlias = "str | tuple[ParsedValue, ...] | Group"
 
 
-class Meter:
+class ParserLimits:
     """Counts what one text holds and refuses what is over the limits."""
 
     def __init__(self, spelling: str, text: str) -> None:
         self._spelling = spelling
         self._values = 0
-        if len(text) > TEXT_MOST:
+        if len(text) > MAX_TEXT:
             raise ServiceSpecific(
-                f"{spelling} has {len(text)} characters, expected at most {TEXT_MOST}"
+                f"{spelling} has {len(text)} characters, expected at most {MAX_TEXT}"
             )
 
     def value(self) -> None:
         """Count one more value."""
         self._values += 1
-        if self._values > VALUES_MOST:
-            raise ServiceSpecific(f"{self._spelling} has more than {VALUES_MOST} values")
+        if self._values > MAX_VALUES:
+            raise ServiceSpecific(f"{self._spelling} has more than {MAX_VALUES} values")
 
     def depth(self, depth: int) -> None:
         """Refuse brackets that lie too deep."""
-        if depth > DEPTH_MOST:
-            raise ServiceSpecific(f"{self._spelling} has brackets more than {DEPTH_MOST} deep")
+        if depth > MAX_DEPTH:
+            raise ServiceSpecific(f"{self._spelling} has brackets more than {MAX_DEPTH} deep")
 
     def licenses(self, count: int) -> None:
         """Refuse too many groups."""
-        if count > LICENSES_MOST:
+        if count > MAX_LICENSES:
             raise ServiceSpecific(
-                f"{self._spelling} asks for more than {LICENSES_MOST} licences in one request"
+                f"{self._spelling} asks for more than {MAX_LICENSES} licences in one request"
             )
 
 
@@ -92,10 +92,10 @@ def decode_percent(text: str, name: str) -> str:
 
 def quote(text: str) -> str:
     """Return what a client wrote as a refusal quotes it."""
-    return repr(text if len(text) <= SHOWN_MOST else text[: SHOWN_MOST - 1] + "…")
+    return repr(text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…")
 
 
 def quote_name(text: str) -> str:
     """Return an unknown name as a refusal quotes it: a value may have got into it."""
     name = text.partition("=")[0]
-    return repr(name if len(name) <= NAME_SHOWN_MOST else name[:NAME_SHOWN_MOST] + "…")
+    return repr(name if len(name) <= MAX_NAME_SHOWN else name[:MAX_NAME_SHOWN] + "…")

@@ -28,8 +28,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from rightsmanager.errors import REFUSALS, Refusal, ServiceSpecific, StatusCode
-from rightsmanager.protocol.bcert import Certificate, CertificateType, Chain, Feature
-from rightsmanager.protocol.bcert.objects import Pc, SecurityVersion, SecurityVersion2, Silverlight
+from rightsmanager.protocol.formats.bcert import Certificate, CertificateType, Chain, Feature
+from rightsmanager.protocol.formats.bcert.objects import (
+    Pc,
+    SecurityVersion,
+    SecurityVersion2,
+    Silverlight,
+)
 from rightsmanager.protocol.wire import encode_base64
 
 INDENT: Final = "    "

@@ -19,9 +19,9 @@ from rightsmanager.policy.grants import ExtendedRestriction, ExtendedRight, Prot
 from rightsmanager.policy.kinds import (
     U16,
     U32,
-    Kind,
+    InvalidValue,
     Legacy,
-    Unfit,
+    ValueType,
     decode_lenient,
     read_boolean,
     read_guid,
@@ -29,58 +29,58 @@ from rightsmanager.policy.kinds import (
     text_of,
     write_boolean,
 )
-from rightsmanager.policy.raw import Named, Raw
+from rightsmanager.policy.raw import Group, ParsedValue
+from rightsmanager.protocol.formats.xmr.table import BY_TYPE
 from rightsmanager.protocol.wire import Guid, encode_base64
-from rightsmanager.protocol.xmr.table import BY_TYPE
 
-DATA_MOST: Final = 4096
+MAX_DATA: Final = 4096
 """Longest data of a protection or restriction, in bytes."""
 
 
-def _fields(raw: Raw, *names: str) -> dict[str, Raw]:
+def _fields(raw: ParsedValue, *names: str) -> dict[str, ParsedValue]:
     """Return the named raws in a bracket by their names, which must be among these."""
     raw = _unbracketed(raw)
-    if not isinstance(raw, Named):
-        raise Unfit
+    if not isinstance(raw, Group):
+        raise InvalidValue
     found = {name.lower(): value for name, value in raw.items}
     if len(found) < len(raw.items) or not found.keys() <= set(names):
-        raise Unfit
+        raise InvalidValue
     return found
 
 
-def _unbracketed(raw: Raw) -> Raw:
+def _unbracketed(raw: ParsedValue) -> ParsedValue:
     """Return what a text in brackets says: JSON may hold structures as `cfg` writes them."""
     if isinstance(raw, str) and raw.startswith("("):
         try:
             return parse_value(raw)
         except ServiceSpecific:
-            raise Unfit from None
+            raise InvalidValue from None
     return raw
 
 
-def _list(raw: Raw) -> tuple[Raw, ...]:
+def _list(raw: ParsedValue) -> tuple[ParsedValue, ...]:
     """Return the members of a list; what is none is a list of one."""
     raw = _unbracketed(raw)
     return raw if isinstance(raw, tuple) else (raw,)
 
 
-def _read_data(raw: Raw) -> bytes:
+def _read_data(raw: ParsedValue) -> bytes:
     data = decode_lenient(text_of(raw))
-    if len(data) > DATA_MOST:
-        raise Unfit
+    if len(data) > MAX_DATA:
+        raise InvalidValue
     return data
 
 
-def _read_protection(raw: Raw) -> Protection:
+def _read_protection(raw: ParsedValue) -> Protection:
     found = _fields(raw, "guid", "data")
     if "guid" not in found:
-        raise Unfit
+        raise InvalidValue
     return Protection(read_guid(found["guid"], Guid), _read_data(found.get("data", "")))
 
 
-def _write_protection(value: Protection) -> Raw:
+def _write_protection(value: Protection) -> ParsedValue:
     data = (("data", encode_base64(value.data)),) if value.data else ()
-    return Named((("guid", value.id.text), *data))
+    return Group((("guid", value.id.text), *data))
 
 
 def _read_legacy_protection(text: str) -> Protection:
@@ -93,18 +93,18 @@ def _write_legacy_protection(value: Protection) -> str:
     return f"{{{value.id.text}}}{data}"
 
 
-PROTECTION: Final = Kind(
-    f"(guid:GUID,data:base64 of at most {DATA_MOST} bytes), data optional",
+PROTECTION: Final = ValueType(
+    f"(guid:GUID,data:base64 of at most {MAX_DATA} bytes), data optional",
     _read_protection,
     _write_protection,
     Legacy(_read_legacy_protection, _write_legacy_protection, "{GUID};base64"),
 )
 
 
-def _read_guids(raw: Raw) -> tuple[Guid, ...]:
+def _read_guids(raw: ParsedValue) -> tuple[Guid, ...]:
     found = tuple(read_guid(item, Guid) for item in _list(raw))
     if not found or len(set(found)) < len(found):
-        raise Unfit
+        raise InvalidValue
     return found
 
 
@@ -112,7 +112,7 @@ def _write_legacy_guids(value: tuple[Guid, ...]) -> str:
     return ";".join(item.text for item in value)
 
 
-GUIDS: Final = Kind(
+GUIDS: Final = ValueType(
     "(GUID) or (GUID,GUID,…), each once",
     _read_guids,
     lambda value: tuple(item.text for item in value),
@@ -124,32 +124,32 @@ GUIDS: Final = Kind(
 )
 
 
-def _read_numbers(raw: Raw) -> tuple[int, ...]:
+def _read_numbers(raw: ParsedValue) -> tuple[int, ...]:
     found = tuple(read_number(item, 0, U32) for item in _list(raw))
     if not found:
-        raise Unfit
+        raise InvalidValue
     return found
 
 
-NUMBERS: Final = Kind(
+NUMBERS: Final = ValueType(
     f"(N) or (N,N,…), each from 0 to {U32}",
     _read_numbers,
     lambda value: tuple(map(str, value)),
 )
 
 
-def _read_type(raw: Raw) -> int:
+def _read_type(raw: ParsedValue) -> int:
     value = read_number(raw, 1, U16)
     # An object of the format's own would be read as what it is not.
     if value in BY_TYPE:
-        raise Unfit
+        raise InvalidValue
     return value
 
 
-def _read_restriction(raw: Raw) -> ExtendedRestriction:
+def _read_restriction(raw: ParsedValue) -> ExtendedRestriction:
     found = _fields(raw, "type", "mustunderstand", "besteffort", "data")
     if "type" not in found:
-        raise Unfit
+        raise InvalidValue
     return ExtendedRestriction(
         _read_type(found["type"]),
         _read_data(found.get("data", "")),
@@ -158,9 +158,9 @@ def _read_restriction(raw: Raw) -> ExtendedRestriction:
     )
 
 
-def _write_restriction(value: ExtendedRestriction) -> Raw:
+def _write_restriction(value: ExtendedRestriction) -> ParsedValue:
     data = (("data", encode_base64(value.data)),) if value.data else ()
-    return Named(
+    return Group(
         (
             ("type", str(value.type)),
             ("mustunderstand", write_boolean(value.must_understand)),
@@ -170,35 +170,39 @@ def _write_restriction(value: ExtendedRestriction) -> Raw:
     )
 
 
-def _read_restrictions(raw: Raw) -> tuple[ExtendedRestriction, ...]:
+def _read_restrictions(raw: ParsedValue) -> tuple[ExtendedRestriction, ...]:
     found = tuple(map(_read_restriction, _list(raw)))
     if not found:
-        raise Unfit
+        raise InvalidValue
     return found
 
 
-def _write_restrictions(value: tuple[ExtendedRestriction, ...]) -> Raw:
+def _write_restrictions(value: tuple[ExtendedRestriction, ...]) -> ParsedValue:
     return tuple(map(_write_restriction, value))
 
 
 _RESTRICTION: Final = "(type:N,mustunderstand:true or false,besteffort:true or false,data:base64)"
 _TYPES: Final = f"N from 1 to {U16} and no type that licences have already"
-RESTRICTIONS: Final = Kind(f"({_RESTRICTION},…), {_TYPES}", _read_restrictions, _write_restrictions)
+RESTRICTIONS: Final = ValueType(
+    f"({_RESTRICTION},…), {_TYPES}", _read_restrictions, _write_restrictions
+)
 
 
-def _read_right(raw: Raw) -> ExtendedRight:
+def _read_right(raw: ParsedValue) -> ExtendedRight:
     found = _fields(raw, "type", "extended")
     if "type" not in found:
-        raise Unfit
+        raise InvalidValue
     extended = found.get("extended", ())
     return ExtendedRight(
         _read_type(found["type"]), _read_restrictions(extended) if extended else ()
     )
 
 
-def _write_right(value: ExtendedRight) -> Raw:
+def _write_right(value: ExtendedRight) -> ParsedValue:
     extended = (("extended", _write_restrictions(value.restrictions)),)
-    return Named((("type", str(value.type)), *(extended if value.restrictions else ())))
+    return Group((("type", str(value.type)), *(extended if value.restrictions else ())))
 
 
-RIGHT: Final = Kind(f"(type:N,extended:({_RESTRICTION},…)), {_TYPES}", _read_right, _write_right)
+RIGHT: Final = ValueType(
+    f"(type:N,extended:({_RESTRICTION},…)), {_TYPES}", _read_right, _write_right
+)

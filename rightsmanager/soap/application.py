@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.protocol.envelope import SoapVersion
+from rightsmanager.operations.request import Request
 from rightsmanager.protocol.wire import PROTOCOLS
-from rightsmanager.services.request import Request
+from rightsmanager.protocol.xml.envelope import SoapVersion
 from rightsmanager.soap.faults import RefusalFault
 from rightsmanager.soap.incidents import Incidents
 from rightsmanager.soap.incoming import Incoming

@@ -12,7 +12,7 @@ from typing import Final
 from xml.sax import saxutils
 
 from rightsmanager.errors import InvalidMessage, Refusal
-from rightsmanager.protocol.envelope import SoapVersion
+from rightsmanager.protocol.xml.envelope import SoapVersion
 from rightsmanager.soap.spyne_import import Fault
 
 TEXT_LIMIT: Final = 2048

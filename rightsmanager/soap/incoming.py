@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.envelope import Envelope, SoapVersion, parse_envelope
+from rightsmanager.operations.request import Request
 from rightsmanager.protocol.wire import PROTOCOLS
-from rightsmanager.services.request import Request
+from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_envelope
 from rightsmanager.soap.faults import NotUnderstood
 from rightsmanager.soap.operations import OPERATIONS
 from rightsmanager.soap.outgoing import Outgoing

@@ -9,7 +9,7 @@ the envelope's own as they are. The envelope is written the way ASP.NET writes i
 
 from typing import Final
 
-from rightsmanager.protocol.envelope import SoapVersion
+from rightsmanager.protocol.xml.envelope import SoapVersion
 from rightsmanager.soap.faults import build_fault
 from rightsmanager.soap.spyne_import import OutProtocolBase, SpyneContext
 

@@ -8,8 +8,8 @@ from textwrap import indent
 from typing import Final
 from urllib.parse import urlsplit
 
-from rightsmanager.protocol.envelope import SoapVersion
 from rightsmanager.protocol.wire import MESSAGES, PACKAGING, PROTOCOLS, XMLDSIG, XMLENC
+from rightsmanager.protocol.xml.envelope import SoapVersion
 from rightsmanager.soap.operations import OPERATIONS, Message, Operation
 
 _SIGNATURE: Final = f'<Signature xmlns="{XMLDSIG}">…</Signature>'

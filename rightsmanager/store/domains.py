@@ -82,11 +82,11 @@ class DomainQueries(Queries):
         """Return an account, or None."""
         return self._account("find account", account_id)
 
-    def hold_account(self, account_id: AccountId) -> Account | None:
+    def lock_account_shared(self, account_id: AccountId) -> Account | None:
         """Return an account, or None; until the transaction ends nobody can change it."""
         return self._account("hold account", account_id)
 
-    def take_account(self, account_id: AccountId) -> Account | None:
+    def lock_account(self, account_id: AccountId) -> Account | None:
         """Return an account, or None; until the transaction ends only this one can change it."""
         return self._account("take account", account_id)
 
@@ -111,11 +111,11 @@ class DomainQueries(Queries):
         """Close an account, or with None open it again."""
         self._run("close account", {"key": account_id.raw, "closed_at": now})
 
-    def take_place(self, account_id: AccountId) -> bool:
+    def reserve_seat(self, account_id: AccountId) -> bool:
         """Count one member more; return whether the limit allowed it."""
         return self._count("take place", {"key": account_id.raw}) == 1
 
-    def free_place(self, account_id: AccountId) -> None:
+    def release_seat(self, account_id: AccountId) -> None:
         """Count one member less."""
         self._run("free place", {"key": account_id.raw})
 

@@ -222,7 +222,7 @@ def _totals_by(table: Table, *columns: ColumnElement[Any]) -> Any:  # noqa: ANN4
     )
 
 
-_MOST_FIRST: Final[ColumnElement[Any]] = literal_column("total").desc()
+_MAX_FIRST: Final[ColumnElement[Any]] = literal_column("total").desc()
 
 METERING_STATEMENTS: Final[Mapping[str, Clause]] = {
     "record report": _record_report,
@@ -235,17 +235,17 @@ METERING_STATEMENTS: Final[Mapping[str, Clause]] = {
     "add to device": _add_to(METERING_DEVICES),
     "add to total": _add_to(METERING_TOTALS),
     "total by kid": lambda _: _totals_by(METERING_TOTALS, _TOTAL.kid, _TOTAL.action).order_by(
-        _MOST_FIRST, _TOTAL.kid, _TOTAL.action
+        _MAX_FIRST, _TOTAL.kid, _TOTAL.action
     ),
     "total by action": lambda _: _totals_by(METERING_TOTALS, _TOTAL.action).order_by(
-        _MOST_FIRST, _TOTAL.action
+        _MAX_FIRST, _TOTAL.action
     ),
     "total by day": lambda _: _totals_by(METERING_TOTALS, _TOTAL.day, _TOTAL.action).order_by(
         _TOTAL.day, _TOTAL.action
     ),
     "total by device": lambda _: _totals_by(
         METERING_DEVICES, _DEVICE.device, _DEVICE.action
-    ).order_by(_MOST_FIRST, _DEVICE.device, _DEVICE.action),
+    ).order_by(_MAX_FIRST, _DEVICE.device, _DEVICE.action),
     "find old devices": lambda _: (
         select(_DEVICE.mid, _DEVICE.day)
         .where(_DEVICE.day < bindparam("day"))

@@ -36,7 +36,7 @@ from rightsmanager.store.revocations import (
 from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
 from rightsmanager.store.sessions import SESSION_STATEMENTS, SessionQueries
 from rightsmanager.store.sources import SOURCE_STATEMENTS, SourceQueries
-from rightsmanager.store.sqlite import fold_log, patient_cursor
+from rightsmanager.store.sqlite import busy_retry_cursor, checkpoint_wal
 from rightsmanager.store.statements import (
     Clause,
     compile_statement,
@@ -45,7 +45,7 @@ from rightsmanager.store.statements import (
 from rightsmanager.store.streams import STREAM_STATEMENTS, StreamQueries
 from rightsmanager.store.tables import CONTENT_KEYS, LICENSES
 
-FOLD_EVERY: Final = 1000
+CHECKPOINT_EVERY: Final = 1000
 """After how many transactions of this process SQLite's log is folded into the database."""
 
 
@@ -144,11 +144,11 @@ class Reading:
         try:
             return Transaction(store.connections.cursor(), store.statements)
         except store.failures as error:
-            raise store.given_up(error) from error
+            raise store.database_failed(error) from error
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, self._store.failures):
-            raise self._store.given_up(error) from error
+            raise self._store.database_failed(error) from error
 
 
 class Writing:
@@ -171,21 +171,21 @@ class Writing:
             if not self._is_single:
                 cursor.execute(store.begin)
         except store.failures as error:
-            raise store.given_up(error) from error
+            raise store.database_failed(error) from error
         return Transaction(cursor, store.statements)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         store = self._store
         if isinstance(error, store.failures):
             # The connection is given up, and with it what it began.
-            raise store.given_up(error) from error
+            raise store.database_failed(error) from error
         try:
             if error is None:
                 self._commit()
             else:
                 self._cursor.connection.rollback()
         except store.failures as failure:
-            raise store.given_up(failure) from failure
+            raise store.database_failed(failure) from failure
 
     def _commit(self) -> None:
         if not self._is_single:
@@ -236,14 +236,14 @@ class Store:
         """
         return Reading(self)
 
-    def given_up(self, error: BaseException) -> InternalError:
+    def database_failed(self, error: BaseException) -> InternalError:
         """Return the refusal for what the database did, this thread's connection thrown away."""
         self.connections.forget()
         return InternalError(f"the store failed: {type(error).__name__}")
 
     def fold(self, cursor: Any) -> None:  # noqa: ANN401 -- DBAPI
         """Count a transaction, and after so many of them fold what SQLite keeps beside its file."""
-        if next(self._committed) % FOLD_EVERY == 0:
+        if next(self._committed) % CHECKPOINT_EVERY == 0:
             self._fold(cursor)
 
     def close(self) -> None:
@@ -294,12 +294,12 @@ def _stored_key(row: Sequence[Any]) -> StoredKey:
 
 
 _CURSORS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "sqlite": patient_cursor,
+    "sqlite": busy_retry_cursor,
     "postgresql": methodcaller("cursor"),
 }
 """What makes a connection's cursor."""
 _FOLD: Final[Mapping[str, Callable[[Any], None]]] = {
-    "sqlite": fold_log,
+    "sqlite": checkpoint_wal,
     "postgresql": lambda _: None,
 }
 """What is done after so many transactions."""

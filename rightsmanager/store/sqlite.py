@@ -16,8 +16,8 @@ from typing import Any, Final
 
 FIRST_PAUSE: Final = 0.0001
 """In seconds; each pause is half as long again as the one before."""
-LONGEST_PAUSE: Final = 0.01
-LONGEST_LOG: Final = 20_000
+MAX_PAUSE: Final = 0.01
+MAX_WAL_BYTES: Final = 20_000
 """At how many pages SQLite folds it all the same."""
 FOLD_MILLISECONDS: Final = 100
 """How long folding waits for those who read the log; it is left for the next time then."""
@@ -25,23 +25,23 @@ _PRIMARY: Final = 0xFF
 """The part of an error code that says what kind it is."""
 
 
-def patient_cursor(connection: sqlite3.Connection) -> "PatientCursor":
+def busy_retry_cursor(connection: sqlite3.Connection) -> "BusyRetryCursor":
     """Return a cursor that waits as long as the connection did, which itself waits no more."""
     (milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute("PRAGMA busy_timeout=0")
-    connection.execute(f"PRAGMA wal_autocheckpoint={LONGEST_LOG}")
-    cursor = PatientCursor(connection)
+    connection.execute(f"PRAGMA wal_autocheckpoint={MAX_WAL_BYTES}")
+    cursor = BusyRetryCursor(connection)
     cursor.patience = milliseconds / 1000
     return cursor
 
 
-class PatientCursor(sqlite3.Cursor):
+class BusyRetryCursor(sqlite3.Cursor):
     """A cursor whose statements are asked again while the database is busy."""
 
     patience: float = 0
     """For how many seconds."""
 
-    def execute(self, sql: str, parameters: Any = ()) -> "PatientCursor":  # noqa: ANN401 -- as sqlite3
+    def execute(self, sql: str, parameters: Any = ()) -> "BusyRetryCursor":  # noqa: ANN401 -- as sqlite3
         """Run a statement; raises sqlite3.OperationalError if the database stays busy."""
         try:
             return super().execute(sql, parameters)
@@ -50,12 +50,12 @@ class PatientCursor(sqlite3.Cursor):
                 raise
         return self._ask_again(sql, parameters)
 
-    def _ask_again(self, sql: str, parameters: Any) -> "PatientCursor":  # noqa: ANN401 -- as sqlite3
+    def _ask_again(self, sql: str, parameters: Any) -> "BusyRetryCursor":  # noqa: ANN401 -- as sqlite3
         pause = FIRST_PAUSE
         until = time.monotonic() + self.patience
         while True:
             time.sleep(pause)
-            pause = min(1.5 * pause, LONGEST_PAUSE)
+            pause = min(1.5 * pause, MAX_PAUSE)
             try:
                 return super().execute(sql, parameters)
             except sqlite3.OperationalError as error:
@@ -63,7 +63,7 @@ class PatientCursor(sqlite3.Cursor):
                     raise
 
 
-def fold_log(cursor: PatientCursor) -> None:
+def checkpoint_wal(cursor: BusyRetryCursor) -> None:
     """Write what the log holds into the database and begin it anew, if nobody is in the way."""
     # What is wrong with the disk, the next commit will say: what was written is in the log.
     with suppress(sqlite3.OperationalError):

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rightsmanager.app import Server, Surroundings, build
+from rightsmanager.app import Runtime, Server, build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto.p256 import PublicKey
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
 from rightsmanager.keyring import CertifiedKeys, certify_device
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.protocol.challenge import LicenseRequest, seal_license_challenge
+from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version, build_header
+from rightsmanager.protocol.messages.challenge import LicenseRequest, seal_license_challenge
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.protocol.wrmheader import Header, HeaderKid, Version, build_header
 from rightsmanager.settings import CryptoSettings, Settings
 
 HEADER = Header(Version.V4_0, (HeaderKid(Kid.from_text("6f651ae1-dbe4-4434-bcb4-690d1564c41c")),))
@@ -37,7 +37,7 @@ class Bench:
 
     def server(self, backend: str) -> Server:
         """Return a server in this process."""
-        return build(self.settings(backend), Surroundings())
+        return build(self.settings(backend), Runtime())
 
     def device(self) -> CertifiedKeys:
         """Return a new device."""

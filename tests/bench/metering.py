@@ -20,16 +20,17 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
-from rightsmanager.app import Server, Surroundings, build
+from rightsmanager.app import Runtime, Server, build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
 from rightsmanager.keyring import CertifiedKeys, certify_device
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.exchange import Asking, Sealing
-from rightsmanager.protocol.metering import (
+from rightsmanager.operations.metering_reports import By, MeteringReports, UsageQuestion
+from rightsmanager.operations.request import Request
+from rightsmanager.protocol.formats.bcert import parse_chain
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
+from rightsmanager.protocol.messages.metering import (
     MeteringCertificate,
     MeteringReport,
     Usage,
@@ -37,8 +38,7 @@ from rightsmanager.protocol.metering import (
     seal_metering_data,
 )
 from rightsmanager.protocol.wire import Kid, TransactionId
-from rightsmanager.services.metering_reports import By, MeteringReports, UsageQuestion
-from rightsmanager.services.request import Request
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.settings import Settings
 from rightsmanager.store.engines import make_engine
 from rightsmanager.store.metering import DAY_SECONDS, Period
@@ -86,9 +86,9 @@ class Reporter:
 
     def reports(self, count: int) -> list[bytes]:
         backend = choose_backend()
-        asking = Asking((self.device.chain.raw,), int(time.time()), "4.4.0.1")
+        asking = ClientInfo((self.device.chain.raw,), int(time.time()), "4.4.0.1")
         key = self.certificate.key
-        sealing = Sealing(self.device.signing_key, key, backend, system_random)
+        sealing = ChallengeKeys(self.device.signing_key, key, backend, system_random)
         return [seal_metering_data(self._report(), asking, sealing) for _ in range(count)]
 
     def _report(self) -> MeteringReport:
@@ -270,7 +270,7 @@ def _load(bench: Bench, url: str, rows: int, certificate: MeteringCertificate) -
     sys.stderr.write(f"{rows:,} rows loaded into {engine.dialect.name} in {seconds:.0f} s\n")
     settings = Settings(data=bench.data, database_url=url)
     prepare(settings)
-    return Loaded(rows, build(settings, Surroundings()))
+    return Loaded(rows, build(settings, Runtime()))
 
 
 _NUMBERS: Final = """

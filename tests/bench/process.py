@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from statistics import median
 
 from rightsmanager.app import Server
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.services.request import Request
+from rightsmanager.operations.request import Request
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from tests.bench import limit
 from tests.bench.fixture import Bench
 

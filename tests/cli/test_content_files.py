@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rightsmanager.protocol.keylists import KeyEntry, build_document, build_table
+from rightsmanager.protocol.formats.keylists import KeyEntry, build_document, build_table
 from rightsmanager.protocol.wire import Kid
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.device import load_device
-from rightsmanager.protocol.bcert import CertificateType, Feature
+from rightsmanager.protocol.formats.bcert import CertificateType, Feature
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -46,7 +46,7 @@ class Domains:
         """Have a device in the store as if it had joined."""
         store = open_store(load(None, data=self._data).effective_database_url)
         with store.transaction() as transaction:
-            assert transaction.take_place(ACCOUNT)
+            assert transaction.reserve_seat(ACCOUNT)
             transaction.record_member(ACCOUNT, Member(device, "TV", 1790000000, 1))
         store.close()
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
-from rightsmanager.protocol.pssh import parse_object, parse_pssh
+from rightsmanager.protocol.formats.pssh import parse_object, parse_pssh
+from rightsmanager.protocol.formats.wrmheader import Algid, Header, Version, checksum, parse_header
 from rightsmanager.protocol.wire import Kid, ServiceId
-from rightsmanager.protocol.wrmheader import Algid, Header, Version, checksum, parse_header
 
 if TYPE_CHECKING:
     from pathlib import Path

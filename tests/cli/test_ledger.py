@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.device.identity import load_device
+from rightsmanager.operations.clients import device_id
 from rightsmanager.protocol.wire import Kid, SessionId, TransactionId
-from rightsmanager.services.clients import device_id
 from rightsmanager.settings import load
 from rightsmanager.store.ledger import LedgerEntry
 from rightsmanager.store.queries import open_store

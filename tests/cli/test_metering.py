@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.metering import read_metering_certificate
+from rightsmanager.protocol.formats.bcert import parse_chain
+from rightsmanager.protocol.messages.metering import read_metering_certificate
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
 from rightsmanager.store.metering import ReceivedReport
 from rightsmanager.store.queries import open_store

@@ -10,7 +10,7 @@ import pytest
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.protocol.bcert import (
+from rightsmanager.protocol.formats.bcert import (
     CertificateType,
     Key,
     KeyUsage,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rightsmanager.operations.streams import StreamHolder
 from rightsmanager.protocol.wire import AccountId, Guid, Kid
-from rightsmanager.services.streams import StreamHolder
 from rightsmanager.settings import load
 from rightsmanager.store.queries import open_store
 from rightsmanager.store.streams import EndedBy, Stream

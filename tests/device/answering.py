@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rightsmanager.crypto.random import seeded_random
-from rightsmanager.device import Opening, ServerKeys
-from rightsmanager.device.calling import Caller
+from rightsmanager.device import LicenseOpener, ServerKeys
+from rightsmanager.device.calling import ServerClient
 from rightsmanager.errors import Refusal
-from rightsmanager.protocol.bcert import (
+from rightsmanager.protocol.formats.bcert import (
     CertificateType,
     Chain,
     Key,
@@ -20,15 +20,15 @@ from rightsmanager.protocol.bcert import (
     issue,
     parse_chain,
 )
-from rightsmanager.protocol.domain import DomainRevision, wrap_domain_key
-from rightsmanager.protocol.envelope import Envelope, SoapVersion, parse_envelope
+from rightsmanager.protocol.messages.domain import DomainRevision, wrap_domain_key
+from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_envelope
 from rightsmanager.soap.faults import build_fault
+from tests.operations.subject import PORTABLE, private_key, public_key
 from tests.second import certificates, world
-from tests.services.subject import PORTABLE, private_key, public_key
 
 if TYPE_CHECKING:
     from rightsmanager.crypto.p256 import PrivateKey
-    from rightsmanager.protocol.bcert.objects import CertificateObject, Domain
+    from rightsmanager.protocol.formats.bcert.objects import CertificateObject, Domain
 
 DOMAIN_ISSUER, METERING_ISSUER = 3001, 3002
 URL = "http://server.test/rightsmanager.asmx"
@@ -77,7 +77,7 @@ def refusing(refusal: Refusal) -> Answer:
     return answer
 
 
-def caller_of(opening: Opening, server: Server, **more: Any) -> Caller:  # noqa: ANN401 -- fields of Caller
+def caller_of(opening: LicenseOpener, server: Server, **more: Any) -> ServerClient:  # noqa: ANN401 -- fields of ServerClient
     keys = ServerKeys(public_key(world.SERVER), public_key(world.ROOT))
     given: dict[str, Any] = {
         "opening": opening,
@@ -86,7 +86,7 @@ def caller_of(opening: Opening, server: Server, **more: Any) -> Caller:  # noqa:
         "rng": seeded_random(b"caller"),
         "post": server.post,
     }
-    return Caller(**{**given, **more})
+    return ServerClient(**{**given, **more})
 
 
 def certified(

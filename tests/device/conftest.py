@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.crypto.random import Rng, seeded_random
-from rightsmanager.device import Device, Opening
-from rightsmanager.protocol import xmr
-from rightsmanager.protocol.bcert import ChainVerifier, parse_chain
-from rightsmanager.protocol.xmr.objects import (
+from rightsmanager.device import Device, LicenseOpener
+from rightsmanager.operations.key_material import ClearKey, SealedKey, bind, chain
+from rightsmanager.protocol.formats import xmr
+from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
+from rightsmanager.protocol.formats.xmr.objects import (
     GlobalPolicy,
     IssueDate,
     KeyType,
@@ -19,9 +20,8 @@ from rightsmanager.protocol.xmr.objects import (
     RightsSettings,
     XmrObject,
 )
-from rightsmanager.services.key_material import ClearKey, SealedKey, bind, chain
+from tests.operations.subject import PORTABLE, private_key, public_key
 from tests.second import world
-from tests.services.subject import PORTABLE, private_key, public_key
 
 if TYPE_CHECKING:
     from rightsmanager.crypto.p256 import PublicKey
@@ -78,10 +78,10 @@ def issuer() -> Issuer:
 
 
 @pytest.fixture(scope="session")
-def opening() -> Opening:
+def opening() -> LicenseOpener:
     device = Device(
         parse_chain(world.DEVICE_CHAIN),
         private_key(world.DEVICE_SIGNING),
         private_key(world.DEVICE_ENCRYPTION),
     )
-    return Opening(device, ChainVerifier((public_key(world.ROOT),)), PORTABLE)
+    return LicenseOpener(device, ChainVerifier((public_key(world.ROOT),)), PORTABLE)

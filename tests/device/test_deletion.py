@@ -13,22 +13,22 @@ from rightsmanager.device.journal import open_journal
 from rightsmanager.device.licenses import LicenseStore
 from rightsmanager.device.opening import open_license
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal, ServiceSpecific
-from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.delete_license import (
+from rightsmanager.protocol.formats.bcert import parse_chain
+from rightsmanager.protocol.messages.delete_license import (
     open_delete_license,
     seal_delete_license_response,
 )
 from rightsmanager.protocol.wire import Kid, SessionId
 from tests.device.answering import URL, Answer, Lost, Server, caller_of, refusing
+from tests.operations.subject import PORTABLE, private_key
 from tests.second import world
-from tests.services.subject import PORTABLE, private_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rightsmanager.device import Opening
-    from rightsmanager.protocol.envelope import Envelope
+    from rightsmanager.device import LicenseOpener
+    from rightsmanager.protocol.xml.envelope import Envelope
     from tests.device.conftest import Issuer
 
 KIDS = [Kid(bytes([number]) * 16) for number in range(1, 4)]
@@ -36,7 +36,7 @@ RNG = seeded_random(b"deletion")
 
 
 @pytest.fixture
-def store(tmp_path: Path, opening: Opening, issuer: Issuer) -> Iterator[DeletionStore]:
+def store(tmp_path: Path, opening: LicenseOpener, issuer: Issuer) -> Iterator[DeletionStore]:
     """A device with two licences for each KID."""
     licenses = LicenseStore(tmp_path)
     licenses.record_all([open_license(issuer.bound(kid), opening) for kid in KIDS * 2])
@@ -44,39 +44,41 @@ def store(tmp_path: Path, opening: Opening, issuer: Issuer) -> Iterator[Deletion
         yield DeletionStore(journal, licenses, 2)
 
 
-def hearing(heard: list[Deletion], session_id: SessionId | None = None) -> Answer:
+def hearing(notify_refusals: list[Deletion], session_id: SessionId | None = None) -> Answer:
     def answer(envelope: Envelope) -> bytes:
         keys = [private_key(world.SERVER)]
         challenge = open_delete_license(envelope, keys, PORTABLE, parse_chain)
-        heard.append(Deletion(challenge.session_id, challenge.kids))
+        notify_refusals.append(Deletion(challenge.session_id, challenge.kids))
         return seal_delete_license_response(session_id or challenge.session_id)
 
     return answer
 
 
-def report(store: DeletionStore, opening: Opening, *answers: Answer) -> list[Deletion]:
+def report(store: DeletionStore, opening: LicenseOpener, *answers: Answer) -> list[Deletion]:
     server = Server({"ProcessDeleteLicenseData": list(answers)})
     return list(report_deletions(URL, caller_of(opening, server), store))
 
 
 def test_all_licences_for_a_kid_go_and_the_server_is_told(
-    store: DeletionStore, opening: Opening
+    store: DeletionStore, opening: LicenseOpener
 ) -> None:
     store.delete(KIDS[:2], RNG)
     assert store.licenses.kids() == (KIDS[2],)
-    heard: list[Deletion] = []
-    assert report(store, opening, hearing(heard)) == heard
-    assert [deletion.kids for deletion in heard] == [tuple(KIDS[:2])]
+    notify_refusals: list[Deletion] = []
+    assert report(store, opening, hearing(notify_refusals)) == notify_refusals
+    assert [deletion.kids for deletion in notify_refusals] == [tuple(KIDS[:2])]
     assert store.find_all() == ()
     assert report(store, opening) == []
 
 
-def test_many_kids_are_told_in_several_messages(store: DeletionStore, opening: Opening) -> None:
+def test_many_kids_are_told_in_several_messages(
+    store: DeletionStore, opening: LicenseOpener
+) -> None:
     store.delete([*KIDS, KIDS[0]], RNG)
-    heard: list[Deletion] = []
-    report(store, opening, hearing(heard))
-    assert sorted(len(deletion.kids) for deletion in heard) == [1, 2]
-    assert len({deletion.session_id for deletion in heard}) == 2
+    notify_refusals: list[Deletion] = []
+    report(store, opening, hearing(notify_refusals))
+    assert sorted(len(deletion.kids) for deletion in notify_refusals) == [1, 2]
+    assert len({deletion.session_id for deletion in notify_refusals}) == 2
 
 
 def test_a_kid_without_a_licence_stops_it_before_anything_is_deleted(store: DeletionStore) -> None:
@@ -97,7 +99,7 @@ def lose(envelope: Envelope) -> bytes:
     [lose, refusing(ServiceSpecific("not now")), hearing([], SessionId(bytes(16)))],
 )
 def test_what_was_not_answered_well_is_told_again_under_the_same_id(
-    store: DeletionStore, opening: Opening, answer: Answer
+    store: DeletionStore, opening: LicenseOpener, answer: Answer
 ) -> None:
     store.delete(KIDS[:1], RNG)
     (told,) = store.find_all()
@@ -107,14 +109,14 @@ def test_what_was_not_answered_well_is_told_again_under_the_same_id(
     assert report(store, opening, hearing([])) == [told]
 
 
-def test_another_session_id_is_refused(store: DeletionStore, opening: Opening) -> None:
+def test_another_session_id_is_refused(store: DeletionStore, opening: LicenseOpener) -> None:
     store.delete(KIDS[:1], RNG)
     with pytest.raises(InvalidMessage, match="expected"):
         report(store, opening, hearing([], SessionId(bytes(16))))
 
 
 def test_a_deletion_that_was_cut_off_is_finished(
-    store: DeletionStore, opening: Opening, issuer: Issuer
+    store: DeletionStore, opening: LicenseOpener, issuer: Issuer
 ) -> None:
     raws = {each.file: each.raw for each in store.licenses.find(KIDS[0])}
     store.delete(KIDS[:1], RNG)

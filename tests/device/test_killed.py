@@ -24,7 +24,7 @@ from pathlib import Path
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device.journal import open_journal
 from rightsmanager.device.usage import MeteringStore, count
-from rightsmanager.protocol.metering import Usage
+from rightsmanager.protocol.messages.metering import Usage
 from rightsmanager.protocol.wire import Kid, Mid
 
 journal = open_journal(Path(sys.argv[1]))

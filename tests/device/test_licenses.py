@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.device.journal import open_journal
-from rightsmanager.device.licenses import NOT_STORED, LicenseStore, Shelf
+from rightsmanager.device.licenses import NOT_STORED, LicenseShelf, LicenseStore
 from rightsmanager.device.opening import open_license
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.protocol.wire import AccountId, Kid
-from rightsmanager.protocol.xmr.objects import (
+from rightsmanager.protocol.formats.xmr.objects import (
     Domain,
     Expiration,
     ExpireAfterFirstPlay,
     RemovalDate,
     SecurityLevel,
 )
+from rightsmanager.protocol.wire import AccountId, Kid
 from tests.device.conftest import NOW
-from tests.services.subject import private_key
+from tests.operations.subject import private_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rightsmanager.device import OpenedLicense, Opening
+    from rightsmanager.device import LicenseOpener, OpenedLicense
     from tests.device.conftest import Issuer
 
 KID, ROOT = Kid(bytes(range(16))), Kid(bytes(range(16, 32)))
@@ -39,11 +39,11 @@ def store(tmp_path: Path) -> LicenseStore:
 
 
 @pytest.fixture
-def shelf(store: LicenseStore, opening: Opening) -> Shelf:
-    return Shelf(store, opening, NOW)
+def shelf(store: LicenseStore, opening: LicenseOpener) -> LicenseShelf:
+    return LicenseShelf(store, opening, NOW)
 
 
-def put(shelf: Shelf, *raws: bytes) -> list[OpenedLicense]:
+def put(shelf: LicenseShelf, *raws: bytes) -> list[OpenedLicense]:
     opened = []
     for raw in raws:
         opened.append(open_license(raw, shelf.with_roots()))
@@ -51,14 +51,16 @@ def put(shelf: Shelf, *raws: bytes) -> list[OpenedLicense]:
     return opened
 
 
-def test_an_empty_folder_has_no_licence(shelf: Shelf) -> None:
+def test_an_empty_folder_has_no_licence(shelf: LicenseShelf) -> None:
     assert shelf.store.find_all() == shelf.store.find(KID) == ()
     assert shelf.store.kids() == ()
     with pytest.raises(InternalError, match=f"no licence for KID {KID.text}"):
         shelf.open(KID)
 
 
-def test_a_licence_is_kept_byte_for_byte_for_its_owner_only(shelf: Shelf, issuer: Issuer) -> None:
+def test_a_licence_is_kept_byte_for_byte_for_its_owner_only(
+    shelf: LicenseShelf, issuer: Issuer
+) -> None:
     raw = issuer.bound(KID)
     (opened,) = put(shelf, raw)
     (stored,) = shelf.store.find_all()
@@ -68,13 +70,13 @@ def test_a_licence_is_kept_byte_for_byte_for_its_owner_only(shelf: Shelf, issuer
     assert shelf.open(KID) == opened
 
 
-def test_a_licence_kept_again_is_one(shelf: Shelf, issuer: Issuer) -> None:
+def test_a_licence_kept_again_is_one(shelf: LicenseShelf, issuer: Issuer) -> None:
     raw = issuer.bound(KID)
     put(shelf, raw, raw)
     assert len(shelf.store.find(KID)) == 1
 
 
-def test_the_newest_that_may_be_used_is_the_best(shelf: Shelf, issuer: Issuer) -> None:
+def test_the_newest_that_may_be_used_is_the_best(shelf: LicenseShelf, issuer: Issuer) -> None:
     old, good, _, _ = put(
         shelf,
         issuer.bound(KID, issued=NOW - 20),
@@ -88,7 +90,7 @@ def test_the_newest_that_may_be_used_is_the_best(shelf: Shelf, issuer: Issuer) -
 
 
 def test_without_a_usable_one_it_says_what_is_wrong_with_the_newest(
-    shelf: Shelf, issuer: Issuer
+    shelf: LicenseShelf, issuer: Issuer
 ) -> None:
     put(
         shelf,
@@ -99,8 +101,8 @@ def test_without_a_usable_one_it_says_what_is_wrong_with_the_newest(
         shelf.open(KID)
 
 
-def test_a_first_play_counts(store: LicenseStore, opening: Opening, issuer: Issuer) -> None:
-    shelf = Shelf(store, opening, NOW)
+def test_a_first_play_counts(store: LicenseStore, opening: LicenseOpener, issuer: Issuer) -> None:
+    shelf = LicenseShelf(store, opening, NOW)
     (opened,) = put(shelf, issuer.bound(KID, ExpireAfterFirstPlay(10)))
     assert shelf.open(KID) == opened
     played = {opened.license.rights_id: NOW - 10}
@@ -109,7 +111,9 @@ def test_a_first_play_counts(store: LicenseStore, opening: Opening, issuer: Issu
         replace(shelf, first_played=played.get, now=NOW + 1).open(KID)
 
 
-def test_a_leaf_is_opened_through_the_root_that_is_kept(shelf: Shelf, issuer: Issuer) -> None:
+def test_a_leaf_is_opened_through_the_root_that_is_kept(
+    shelf: LicenseShelf, issuer: Issuer
+) -> None:
     leaf = issuer.leaf(KID, ROOT, ROOT_KEY)
     with pytest.raises(InvalidMessage, match=f"needs the root licence for KID {ROOT.text}"):
         shelf.open_file(leaf)
@@ -118,7 +122,7 @@ def test_a_leaf_is_opened_through_the_root_that_is_kept(shelf: Shelf, issuer: Is
     assert shelf.open(KID).root_kid == ROOT
 
 
-def test_a_leaf_is_no_better_than_its_root(shelf: Shelf, issuer: Issuer) -> None:
+def test_a_leaf_is_no_better_than_its_root(shelf: LicenseShelf, issuer: Issuer) -> None:
     put(
         shelf,
         issuer.bound(ROOT, Expiration(0, NOW), key=ROOT_KEY),
@@ -129,13 +133,15 @@ def test_a_leaf_is_no_better_than_its_root(shelf: Shelf, issuer: Issuer) -> None
         replace(shelf, now=NOW + 1).open(KID)
 
 
-def test_another_root_key_does_not_open_a_leaf(shelf: Shelf, issuer: Issuer) -> None:
+def test_another_root_key_does_not_open_a_leaf(shelf: LicenseShelf, issuer: Issuer) -> None:
     put(shelf, issuer.bound(ROOT, key=bytes(16)))
     with pytest.raises(InvalidMessage, match="CMAC"):
         shelf.open_file(issuer.leaf(KID, ROOT, ROOT_KEY))
 
 
-def test_a_domains_licence_opens_with_the_key_of_its_revision(shelf: Shelf, issuer: Issuer) -> None:
+def test_a_domains_licence_opens_with_the_key_of_its_revision(
+    shelf: LicenseShelf, issuer: Issuer
+) -> None:
     first, second = private_key(4001), private_key(4002)
     raw = issuer.bound(KID, Domain(ACCOUNT, 2), to=second.public)
     member = replace(shelf.opening, domains={(ACCOUNT, 1): first, (ACCOUNT, 2): second})
@@ -149,7 +155,7 @@ def test_a_domains_licence_opens_with_the_key_of_its_revision(shelf: Shelf, issu
         replace(shelf, opening=wrong).open_file(raw)
 
 
-def test_what_is_shared_is_a_licence_of_a_domain(shelf: Shelf, issuer: Issuer) -> None:
+def test_what_is_shared_is_a_licence_of_a_domain(shelf: LicenseShelf, issuer: Issuer) -> None:
     key = private_key(4001)
     member = replace(shelf.opening, domains={(ACCOUNT, 1): key})
     shelf = replace(shelf, opening=member)
@@ -159,33 +165,35 @@ def test_what_is_shared_is_a_licence_of_a_domain(shelf: Shelf, issuer: Issuer) -
     assert (shelf.open_shared(KID), shelf.open(KID)) == (shared, own)
 
 
-def test_of_two_of_the_same_second_the_later_is_the_best(shelf: Shelf, issuer: Issuer) -> None:
+def test_of_two_of_the_same_second_the_later_is_the_best(
+    shelf: LicenseShelf, issuer: Issuer
+) -> None:
     for _ in range(4):
         (later,) = put(shelf, issuer.bound(KID))
         assert shelf.open(KID) == later
 
 
 def test_a_domains_licence_does_not_open_with_the_devices_own_key(
-    shelf: Shelf, issuer: Issuer
+    shelf: LicenseShelf, issuer: Issuer
 ) -> None:
     with pytest.raises(InvalidMessage, match="whose key the device does not have"):
         shelf.open_file(issuer.bound(KID, Domain(ACCOUNT, 1)))
 
 
 @pytest.mark.parametrize("at", [-1, 30, 60, 200])
-def test_an_altered_licence_does_not_open(shelf: Shelf, issuer: Issuer, at: int) -> None:
+def test_an_altered_licence_does_not_open(shelf: LicenseShelf, issuer: Issuer, at: int) -> None:
     raw = bytearray(issuer.bound(KID, SecurityLevel(150)))
     raw[at] ^= 1
     with pytest.raises(InvalidMessage):
         shelf.open_file(bytes(raw))
 
 
-def test_a_licence_for_a_better_device_does_not_open(shelf: Shelf, issuer: Issuer) -> None:
+def test_a_licence_for_a_better_device_does_not_open(shelf: LicenseShelf, issuer: Issuer) -> None:
     with pytest.raises(InvalidMessage, match="needs security level 3000"):
         shelf.open_file(issuer.bound(KID, SecurityLevel(3000)))
 
 
-def test_what_was_to_be_removed_is_dropped(shelf: Shelf, issuer: Issuer) -> None:
+def test_what_was_to_be_removed_is_dropped(shelf: LicenseShelf, issuer: Issuer) -> None:
     stays, goes = put(
         shelf,
         issuer.bound(KID, RemovalDate(NOW + 1)),
@@ -197,7 +205,7 @@ def test_what_was_to_be_removed_is_dropped(shelf: Shelf, issuer: Issuer) -> None
     assert shelf.store.drop_removed(NOW) == ()
 
 
-def test_only_persistent_licences_are_kept(shelf: Shelf, issuer: Issuer) -> None:
+def test_only_persistent_licences_are_kept(shelf: LicenseShelf, issuer: Issuer) -> None:
     raws = (issuer.bound(KID), issuer.bound(ROOT, persistent=False))
     opened = [open_license(raw, shelf.opening) for raw in raws]
     assert shelf.store.record_all(opened) == {}
@@ -205,14 +213,14 @@ def test_only_persistent_licences_are_kept(shelf: Shelf, issuer: Issuer) -> None
 
 
 def test_a_licence_that_cannot_be_kept_is_a_failure(
-    opening: Opening, tmp_path: Path, issuer: Issuer
+    opening: LicenseOpener, tmp_path: Path, issuer: Issuer
 ) -> None:
     (tmp_path / "licenses").write_bytes(b"")
     opened = open_license(issuer.bound(KID), opening)
     assert LicenseStore(tmp_path).record_all([opened]) == {KID: NOT_STORED}
 
 
-def test_a_file_that_is_no_licence_is_named(shelf: Shelf, issuer: Issuer) -> None:
+def test_a_file_that_is_no_licence_is_named(shelf: LicenseShelf, issuer: Issuer) -> None:
     put(shelf, issuer.bound(KID))
     (stored,) = shelf.store.find_all()
     stored.file.write_bytes(b"XMR")

@@ -17,18 +17,18 @@ from rightsmanager.device.revocation import (
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.keyring import ListSigner, create, load_list_signer
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.protocol import xmr
-from rightsmanager.protocol.bcert import ChainVerifier
-from rightsmanager.protocol.response import RevocationList
-from rightsmanager.protocol.revocation import (
+from rightsmanager.protocol.formats import xmr
+from rightsmanager.protocol.formats.bcert import ChainVerifier
+from rightsmanager.protocol.formats.revocation import (
     LISTS,
     NAMES,
     REVOCATION_INFO,
     build_list,
     version_entries,
 )
+from rightsmanager.protocol.formats.xmr.objects import GlobalPolicy, RevocationInfoVersion
+from rightsmanager.protocol.messages.response import RevocationList
 from rightsmanager.protocol.wire import Guid
-from rightsmanager.protocol.xmr.objects import GlobalPolicy, RevocationInfoVersion
 
 NOW = 1790000000
 DEVICE_LIST, PC_LIST = LISTS["device"], LISTS["pc"]

@@ -19,9 +19,10 @@ from rightsmanager.errors import (
     RenewDomain,
     ServiceSpecific,
 )
-from rightsmanager.protocol.bcert import CertificateType, KeyUsage, parse_chain
-from rightsmanager.protocol.bcert.objects import Domain, Metering
-from rightsmanager.protocol.domain import (
+from rightsmanager.protocol.formats.bcert import CertificateType, KeyUsage, parse_chain
+from rightsmanager.protocol.formats.bcert.objects import Domain, Metering
+from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
+from rightsmanager.protocol.messages.domain import (
     DomainRevision,
     JoinResponse,
     LeaveResponse,
@@ -31,7 +32,6 @@ from rightsmanager.protocol.domain import (
     seal_leave_response,
 )
 from rightsmanager.protocol.wire import AccountId, Kid, Mid, ServiceId
-from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version
 from tests.device.answering import (
     DOMAIN_ISSUER,
     METERING_ISSUER,
@@ -44,14 +44,14 @@ from tests.device.answering import (
     domain_revision,
     refusing,
 )
+from tests.operations.subject import PORTABLE, private_key
 from tests.second import world
-from tests.services.subject import PORTABLE, private_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rightsmanager.device import Opening
-    from rightsmanager.protocol.envelope import Envelope
+    from rightsmanager.device import LicenseOpener
+    from rightsmanager.protocol.xml.envelope import Envelope
 
 SERVICE, OTHER_SERVICE = ServiceId(b"service id 16 by"), ServiceId(bytes(16))
 ACCOUNT, OTHER_ACCOUNT = AccountId(b"account id 16 by"), AccountId(bytes(16))
@@ -85,7 +85,7 @@ def joined(*revisions: DomainRevision, **more: Any) -> Answer:  # noqa: ANN401 -
 
 
 def join_once(
-    opening: Opening, answer: Answer, account_id: AccountId | None = ACCOUNT
+    opening: LicenseOpener, answer: Answer, account_id: AccountId | None = ACCOUNT
 ) -> HeldDomain:
     server = Server({"JoinDomain": [answer]})
     return join(URL, Joining(SERVICE, account_id), caller_of(opening, server))
@@ -96,7 +96,9 @@ def store(tmp_path: Path) -> DomainStore:
     return DomainStore(tmp_path)
 
 
-def test_who_joins_gets_the_keys_of_all_revisions(opening: Opening, store: DomainStore) -> None:
+def test_who_joins_gets_the_keys_of_all_revisions(
+    opening: LicenseOpener, store: DomainStore
+) -> None:
     domain = join_once(opening, joined(TWO, ONE))
     assert [(each.revision, each.key) for each in domain.revisions] == [(2, SECOND), (1, FIRST)]
     assert (domain.friendly_name, domain.url) == ("family", "http://domain.test/")
@@ -108,7 +110,7 @@ def test_who_joins_gets_the_keys_of_all_revisions(opening: Opening, store: Domai
     assert modes == {0o600}
 
 
-def test_the_challenge_says_what_is_joined(opening: Opening) -> None:
+def test_the_challenge_says_what_is_joined(opening: LicenseOpener) -> None:
     asked = []
 
     def answer(envelope: Envelope) -> bytes:
@@ -126,7 +128,7 @@ def test_the_challenge_says_what_is_joined(opening: Opening) -> None:
     assert challenge.signer.raw == world.DEVICE_CHAIN
 
 
-def test_older_revisions_stay(opening: Opening, store: DomainStore) -> None:
+def test_older_revisions_stay(opening: LicenseOpener, store: DomainStore) -> None:
     store.record(join_once(opening, joined(ONE)))
     store.record(join_once(opening, joined(TWO)))
     found = store.find(ACCOUNT)
@@ -164,13 +166,13 @@ WRONG_ISSUER = certified(
     ],
 )
 def test_a_reply_that_is_not_as_it_must_be_is_refused(
-    opening: Opening, answer: Answer, told: str
+    opening: LicenseOpener, answer: Answer, told: str
 ) -> None:
     with pytest.raises(InvalidMessage, match=told):
         join_once(opening, answer)
 
 
-def test_a_reply_that_the_server_did_not_sign_is_refused(opening: Opening) -> None:
+def test_a_reply_that_the_server_did_not_sign_is_refused(opening: LicenseOpener) -> None:
     def altered(envelope: Envelope) -> bytes:
         return joined(ONE)(envelope).replace(b"family", b"famine")
 
@@ -200,7 +202,7 @@ def left(account_id: AccountId = ACCOUNT) -> Answer:
     ("answer", "was_member"), [(left(), True), (refusing(NotADomainMember("no")), False)]
 )
 def test_who_leaves_was_a_member_or_not(
-    opening: Opening, answer: Answer, *, was_member: bool
+    opening: LicenseOpener, answer: Answer, *, was_member: bool
 ) -> None:
     domain = join_once(opening, joined(TWO, ONE))
     server = Server({"LeaveDomain": [answer]})
@@ -214,14 +216,16 @@ def test_who_leaves_was_a_member_or_not(
         (refusing(ServiceSpecific("another service")), "another service"),
     ],
 )
-def test_who_could_not_leave_is_told(opening: Opening, answer: Answer, told: str) -> None:
+def test_who_could_not_leave_is_told(opening: LicenseOpener, answer: Answer, told: str) -> None:
     domain = join_once(opening, joined(ONE))
     server = Server({"LeaveDomain": [answer]})
     with pytest.raises((InvalidMessage, ServiceSpecific), match=told):
         leave(URL, domain, caller_of(opening, server))
 
 
-def test_a_domain_that_is_removed_leaves_nothing(opening: Opening, store: DomainStore) -> None:
+def test_a_domain_that_is_removed_leaves_nothing(
+    opening: LicenseOpener, store: DomainStore
+) -> None:
     store.record(join_once(opening, joined(TWO, ONE)))
     store.remove(ACCOUNT)
     assert store.find_all() == ()
@@ -229,7 +233,7 @@ def test_a_domain_that_is_removed_leaves_nothing(opening: Opening, store: Domain
     store.remove(ACCOUNT)
 
 
-def test_a_half_written_domain_is_none(opening: Opening, store: DomainStore) -> None:
+def test_a_half_written_domain_is_none(opening: LicenseOpener, store: DomainStore) -> None:
     store.record(join_once(opening, joined(TWO, ONE)))
     folder = store.folder / "domains" / ACCOUNT.text
     (folder / "2.chain").unlink()
@@ -245,7 +249,7 @@ def test_a_half_written_domain_is_none(opening: Opening, store: DomainStore) -> 
     [("domain.json", b"[]"), ("domain.json", b"{"), ("1.chain", b"CHAI"), ("1.key", b"")],
 )
 def test_a_bad_file_is_named(
-    opening: Opening, store: DomainStore, name: str, content: bytes
+    opening: LicenseOpener, store: DomainStore, name: str, content: bytes
 ) -> None:
     store.record(join_once(opening, joined(ONE)))
     (store.folder / "domains" / ACCOUNT.text / name).write_bytes(content)
@@ -260,7 +264,7 @@ ENOUGH = refusing(ServiceSpecific("enough"))
 
 
 def test_an_outdated_member_joins_again_once_and_asks_again(
-    opening: Opening, store: DomainStore
+    opening: LicenseOpener, store: DomainStore
 ) -> None:
     store.record(join_once(opening, joined(ONE)))
     server = Server(
@@ -277,7 +281,7 @@ def test_an_outdated_member_joins_again_once_and_asks_again(
 
 
 def test_a_server_that_always_wants_a_newer_revision_is_not_asked_for_ever(
-    opening: Opening, store: DomainStore
+    opening: LicenseOpener, store: DomainStore
 ) -> None:
     store.record(join_once(opening, joined(ONE)))
     server = Server({"AcquireLicense": [refusing(RenewDomain("old"))], "JoinDomain": [joined(ONE)]})
@@ -288,7 +292,7 @@ def test_a_server_that_always_wants_a_newer_revision_is_not_asked_for_ever(
 
 
 def test_who_was_told_to_joins_the_domain_that_is_needed(
-    opening: Opening, store: DomainStore
+    opening: LicenseOpener, store: DomainStore
 ) -> None:
     needed = refusing(DomainRequired("join first", domain=FACTS))
     server = Server({"AcquireLicense": [needed, ENOUGH], "JoinDomain": [joined(ONE)]})
@@ -300,7 +304,7 @@ def test_who_was_told_to_joins_the_domain_that_is_needed(
 
 @pytest.mark.parametrize(("joins", "facts"), [(False, FACTS), (True, None)])
 def test_who_was_not_told_to_or_where_does_not_join(
-    opening: Opening, store: DomainStore, *, joins: bool, facts: DomainFacts | None
+    opening: LicenseOpener, store: DomainStore, *, joins: bool, facts: DomainFacts | None
 ) -> None:
     server = Server({"AcquireLicense": [refusing(DomainRequired("join first", domain=facts))]})
     with pytest.raises(DomainRequired):
@@ -308,7 +312,9 @@ def test_who_was_not_told_to_or_where_does_not_join(
     assert server.asked == ["AcquireLicense"]
 
 
-def test_who_was_removed_gives_up_and_keeps_its_keys(opening: Opening, store: DomainStore) -> None:
+def test_who_was_removed_gives_up_and_keeps_its_keys(
+    opening: LicenseOpener, store: DomainStore
+) -> None:
     store.record(join_once(opening, joined(ONE)))
     removed = refusing(NotADomainMember("removed", domain=FACTS))
     for answers in (

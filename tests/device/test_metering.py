@@ -17,9 +17,9 @@ from rightsmanager.device.metering import (
 )
 from rightsmanager.device.usage import MeteringStore, count
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
-from rightsmanager.protocol.bcert import CertificateType, KeyUsage, parse_chain
-from rightsmanager.protocol.bcert.objects import Metering
-from rightsmanager.protocol.metering import (
+from rightsmanager.protocol.formats.bcert import CertificateType, KeyUsage, parse_chain
+from rightsmanager.protocol.formats.bcert.objects import Metering
+from rightsmanager.protocol.messages.metering import (
     MeteringAnswer,
     MeteringReport,
     Usage,
@@ -41,16 +41,16 @@ from tests.device.answering import (
     certified,
     refusing,
 )
+from tests.operations.subject import PORTABLE, private_key
 from tests.second import world
-from tests.services.subject import PORTABLE, private_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rightsmanager.device import Opening
-    from rightsmanager.protocol.bcert import Chain
-    from rightsmanager.protocol.envelope import Envelope
+    from rightsmanager.device import LicenseOpener
+    from rightsmanager.protocol.formats.bcert import Chain
+    from rightsmanager.protocol.xml.envelope import Envelope
 
 MID, OTHER_MID = Mid(b"\1" * 16), Mid(b"\2" * 16)
 KIDS = [Kid(bytes([number]) * 16) for number in range(5)]
@@ -74,13 +74,13 @@ def giving(chain: Chain, mid: Mid = MID) -> Answer:
     return answer
 
 
-def hearing(heard: list[MeteringReport], **more: object) -> Answer:
+def hearing(notify_refusals: list[MeteringReport], **more: object) -> Answer:
     """Answer a report with what it says, but for what is given."""
 
     def answer(envelope: Envelope) -> bytes:
         keys = metering_keys(lambda mid: [METERING_KEY] if mid == MID else [])
         challenge = open_metering_data(envelope, keys, PORTABLE, parse_chain)
-        heard.append(challenge.report)
+        notify_refusals.append(challenge.report)
         report = challenge.report
         right = MeteringAnswer(report.mid, report.transaction_id, challenge.records)
         reply = replace(right, **more)  # type: ignore[arg-type] # fields of MeteringAnswer
@@ -93,7 +93,7 @@ def hearing(heard: list[MeteringReport], **more: object) -> Answer:
 class Metered:
     """A device with what it counted."""
 
-    opening: Opening
+    opening: LicenseOpener
     store: MeteringStore
     certificates: MeteringCertificates
 
@@ -108,7 +108,7 @@ class Metered:
 
 
 @pytest.fixture
-def metered(opening: Opening, tmp_path: Path) -> Iterator[Metered]:
+def metered(opening: LicenseOpener, tmp_path: Path) -> Iterator[Metered]:
     with closing(open_journal(tmp_path)) as journal:
         yield Metered(opening, MeteringStore(journal, 2), MeteringCertificates(tmp_path))
 
@@ -119,17 +119,17 @@ def test_nothing_counted_is_nothing_sent(metered: Metered) -> None:
 
 def test_what_was_counted_is_reported_and_cleared(metered: Metered) -> None:
     metered.play(*KIDS, *KIDS[:2])
-    heard: list[MeteringReport] = []
+    notify_refusals: list[MeteringReport] = []
     server = Server(
         {
             "GetMeteringCertificate": [giving(metering_chain())],
-            "ProcessMeteringData": [hearing(heard)],
+            "ProcessMeteringData": [hearing(notify_refusals)],
         }
     )
-    assert metered.report(server) == heard
-    assert [report.partial for report in heard] == [True, True, False]
-    assert [each.value for report in heard for each in report.usage] == [2, 2, 1, 1, 1]
-    assert len({report.transaction_id for report in heard}) == 3
+    assert metered.report(server) == notify_refusals
+    assert [report.partial for report in notify_refusals] == [True, True, False]
+    assert [each.value for report in notify_refusals for each in report.usage] == [2, 2, 1, 1, 1]
+    assert len({report.transaction_id for report in notify_refusals}) == 3
     assert server.asked == ["GetMeteringCertificate", *["ProcessMeteringData"] * 3]
     assert metered.report(server) == []
 
@@ -196,7 +196,7 @@ def test_without_any_url_it_cannot_report(metered: Metered) -> None:
     ],
 )
 def test_a_certificate_that_is_not_as_it_must_be_is_refused(
-    opening: Opening, answer: Answer, told: str
+    opening: LicenseOpener, answer: Answer, told: str
 ) -> None:
     server = Server({"GetMeteringCertificate": [answer]})
     with pytest.raises(InvalidMessage, match=told):

@@ -14,17 +14,17 @@ from rightsmanager.device.playing import start, stop
 from rightsmanager.device.sessions import SessionStore
 from rightsmanager.device.usage import MeteringStore
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.metering import Usage
-from rightsmanager.protocol.secure_stop import wrap_key
+from rightsmanager.protocol.formats.xmr.objects import Metering, SecureStop, SecureStop2Key
+from rightsmanager.protocol.messages.metering import Usage
+from rightsmanager.protocol.messages.secure_stop import wrap_key
 from rightsmanager.protocol.wire import Kid, Mid
-from rightsmanager.protocol.xmr.objects import Metering, SecureStop, SecureStop2Key
 from tests.device.conftest import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rightsmanager.device import Opening
+    from rightsmanager.device import LicenseOpener
     from tests.device.conftest import Issuer
 
 KID, MID, OTHER_MID = Kid(bytes(range(16))), Mid(b"\1" * 16), Mid(b"\2" * 16)
@@ -39,7 +39,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 def test_a_licence_without_a_metering_id_is_not_counted(
-    opening: Opening, issuer: Issuer, journal: Journal
+    opening: LicenseOpener, issuer: Issuer, journal: Journal
 ) -> None:
     license_ = open_license(issuer.bound(KID), opening)
     playback = start(license_, journal, now=NOW, rng=RNG, times=3)
@@ -48,7 +48,7 @@ def test_a_licence_without_a_metering_id_is_not_counted(
 
 
 def test_plays_are_counted_for_the_metering_id(
-    opening: Opening, issuer: Issuer, journal: Journal
+    opening: LicenseOpener, issuer: Issuer, journal: Journal
 ) -> None:
     license_ = open_license(issuer.bound(KID, Metering(MID)), opening)
     start(license_, journal, now=NOW, rng=RNG, times=3)
@@ -60,7 +60,7 @@ def test_plays_are_counted_for_the_metering_id(
 
 
 def test_the_first_play_of_a_persistent_licence_is_remembered(
-    opening: Opening, issuer: Issuer, journal: Journal
+    opening: LicenseOpener, issuer: Issuer, journal: Journal
 ) -> None:
     for persistent, expected in ((True, NOW), (False, None)):
         license_ = open_license(issuer.bound(KID, persistent=persistent), opening)
@@ -70,7 +70,7 @@ def test_the_first_play_of_a_persistent_licence_is_remembered(
 
 
 def test_without_the_right_to_play_nothing_is_kept(
-    opening: Opening, issuer: Issuer, journal: Journal
+    opening: LicenseOpener, issuer: Issuer, journal: Journal
 ) -> None:
     license_ = open_license(issuer.bound(KID, Metering(MID), play=False), opening)
     with pytest.raises(InvalidMessage, match=f"KID {KID.text} has no right to play"):
@@ -80,7 +80,7 @@ def test_without_the_right_to_play_nothing_is_kept(
 
 
 def test_secure_stop_has_a_session_for_each_play(
-    opening: Opening, issuer: Issuer, journal: Journal
+    opening: LicenseOpener, issuer: Issuer, journal: Journal
 ) -> None:
     terms = (Metering(OTHER_MID), SecureStop(MID))
     license_ = open_license(issuer.bound(KID, *terms, persistent=False), opening)
@@ -98,7 +98,7 @@ def test_secure_stop_has_a_session_for_each_play(
 
 
 def test_the_key_of_secure_stop_2_is_taken_from_the_licence(
-    opening: Opening, issuer: Issuer, journal: Journal
+    opening: LicenseOpener, issuer: Issuer, journal: Journal
 ) -> None:
     terms = (SecureStop(MID), SecureStop2Key(wrap_key(STOP_KEY, KEY)))
     license_ = open_license(issuer.bound(KID, *terms, key=KEY, persistent=False), opening)

@@ -13,9 +13,9 @@ from rightsmanager.device.metering import MeteringCertificates
 from rightsmanager.device.playing import stop
 from rightsmanager.device.sessions import KeptSession, SessionStore, messages, report_sessions
 from rightsmanager.errors import InvalidMessage, Refusal, ServiceSpecific
-from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.metering import metering_keys
-from rightsmanager.protocol.secure_stop import (
+from rightsmanager.protocol.formats.bcert import parse_chain
+from rightsmanager.protocol.messages.metering import metering_keys
+from rightsmanager.protocol.messages.secure_stop import (
     SecureStopChallenge,
     SecureStopResponse,
     Session,
@@ -34,16 +34,16 @@ from tests.device.answering import (
     refusing,
 )
 from tests.device.test_metering import METERING_KEY, MID, OTHER_MID, giving, metering_chain
+from tests.operations.subject import PORTABLE
 from tests.second import world
-from tests.services.subject import PORTABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rightsmanager.device import Opening
-    from rightsmanager.device.calling import Caller
-    from rightsmanager.protocol.envelope import Envelope
+    from rightsmanager.device import LicenseOpener
+    from rightsmanager.device.calling import ServerClient
+    from rightsmanager.protocol.xml.envelope import Envelope
 
 KID, KEY = Kid(bytes(range(16))), b"secure stop key2"
 NOBODYS = SessionId(b"\x99" * 16)
@@ -61,7 +61,7 @@ def kept(number: int, key: bytes | None = None, *, stopped: bool = True) -> Kept
 class Stopping:
     """A device with sessions."""
 
-    opening: Opening
+    opening: LicenseOpener
     store: SessionStore
     certificates: MeteringCertificates
 
@@ -88,7 +88,7 @@ class Stopping:
                 "ProcessSecureStopData": list(answers),
             }
         )
-        caller: Caller = caller_of(self.opening, server)
+        caller: ServerClient = caller_of(self.opening, server)
         reported = report_sessions(MID, URL, caller, self.certificates, self.store)
         return [answer for _, answer in reported]
 
@@ -97,18 +97,18 @@ class Stopping:
 
 
 @pytest.fixture
-def stopping(opening: Opening, tmp_path: Path) -> Iterator[Stopping]:
+def stopping(opening: LicenseOpener, tmp_path: Path) -> Iterator[Stopping]:
     with closing(open_journal(tmp_path)) as journal:
         yield Stopping(opening, SessionStore(journal), MeteringCertificates(tmp_path))
 
 
-def hearing(heard: list[SecureStopChallenge], **more: object) -> Answer:
+def hearing(notify_refusals: list[SecureStopChallenge], **more: object) -> Answer:
     """Accept every session of a message and prove what it proves, but for what is given."""
 
     def answer(envelope: Envelope) -> bytes:
         keys = metering_keys(lambda _: [METERING_KEY])
         challenge = open_secure_stop(envelope, keys, PORTABLE, parse_chain)
-        heard.append(challenge)
+        notify_refusals.append(challenge)
         session = challenge.proposed
         if session is not None and challenge.proof is not None:
             verify_proof(KEY, session, challenge.proof)
@@ -124,9 +124,9 @@ def hearing(heard: list[SecureStopChallenge], **more: object) -> Answer:
 def test_all_sessions_are_reported_in_one_message(stopping: Stopping) -> None:
     sessions = [kept(1), kept(2, stopped=False), kept(3, KEY)]
     stopping.put(*sessions)
-    heard: list[SecureStopChallenge] = []
-    (answer,) = stopping.report(hearing(heard))
-    (challenge,) = heard
+    notify_refusals: list[SecureStopChallenge] = []
+    (answer,) = stopping.report(hearing(notify_refusals))
+    (challenge,) = notify_refusals
     assert challenge.sessions == tuple(each.session for each in sessions)
     assert answer.verified == session_id(3)
     assert stopping.left() == []
@@ -135,10 +135,10 @@ def test_all_sessions_are_reported_in_one_message(stopping: Stopping) -> None:
 
 def test_each_session_with_a_key_is_proven(stopping: Stopping) -> None:
     stopping.put(kept(1, KEY), kept(2, KEY), kept(3))
-    heard: list[SecureStopChallenge] = []
-    answers = stopping.report(hearing(heard))
+    notify_refusals: list[SecureStopChallenge] = []
+    answers = stopping.report(hearing(notify_refusals))
     assert [answer.verified for answer in answers] == [session_id(1), session_id(2)]
-    assert [len(challenge.sessions) for challenge in heard] == [2, 1]
+    assert [len(challenge.sessions) for challenge in notify_refusals] == [2, 1]
 
 
 def test_what_is_not_accepted_stays(stopping: Stopping) -> None:
@@ -178,9 +178,9 @@ def test_sessions_without_a_good_answer_stay(stopping: Stopping, answer: Answer)
     with pytest.raises((Lost, Refusal)):
         stopping.report(answer)
     assert stopping.left() == [session_id(1), session_id(2)]
-    heard: list[SecureStopChallenge] = []
-    stopping.report(hearing(heard))
-    assert len(heard[0].sessions) == 2
+    notify_refusals: list[SecureStopChallenge] = []
+    stopping.report(hearing(notify_refusals))
+    assert len(notify_refusals[0].sessions) == 2
     assert stopping.left() == []
 
 

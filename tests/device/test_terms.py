@@ -4,9 +4,9 @@ import pytest
 
 from rightsmanager.device.terms import State, refuse_unusable, terms_of
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.formats.xmr import License
+from rightsmanager.protocol.formats.xmr import objects as xmr
 from rightsmanager.protocol.wire import NEVER, AccountId, Kid, Mid
-from rightsmanager.protocol.xmr import License
-from rightsmanager.protocol.xmr import objects as xmr
 
 KID, MID = Kid(bytes(range(16))), Mid(bytes(16))
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rightsmanager.crypto.random import Rng, seeded_random
 from rightsmanager.device.journal import Journal, open_journal
 from rightsmanager.device.usage import PLAY, MeteringStore, count
-from rightsmanager.protocol.metering import MAX_VALUE, MeteringReport, Usage
+from rightsmanager.protocol.messages.metering import MAX_VALUE, MeteringReport, Usage
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Aggregator:
     def __init__(self) -> None:
         self.transactions: dict[TransactionId, MeteringReport] = {}
 
-    def hear(self, report: MeteringReport) -> None:
+    def on_event(self, report: MeteringReport) -> None:
         assert self.transactions.setdefault(report.transaction_id, report) == report
         assert len({each.kid for each in report.usage}) <= LIMIT
 
@@ -204,7 +204,7 @@ def send(store: MeteringStore, mid: Mid, fate: str, aggregator: Aggregator, rng:
         return False
     if fate in {"message lost", "killed before sending"}:
         return True
-    aggregator.hear(report)
+    aggregator.on_event(report)
     if fate == "answered":
         store.clear(report)
     return True

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from rightsmanager.app import Surroundings, build
+from rightsmanager.app import Runtime, build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.settings import (
@@ -115,7 +115,7 @@ def test_the_table_of_operations_is_the_services() -> None:
 def test_the_state_of_each_operation_is_told_as_it_is(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     prepare(settings)
-    server = build(settings, Surroundings())
+    server = build(settings, Runtime())
     server.store.close()
     rows = table(README, "operation", "role", "state", "form of the messages")
     assert {name.strip("`") for name, _, state, _ in rows if state == "served"} == set(

@@ -22,7 +22,7 @@ from rightsmanager.crypto.random import system_random
 from rightsmanager.device import (
     Acquired,
     Device,
-    Opening,
+    LicenseOpener,
     Post,
     ServerKeys,
     Wanted,
@@ -33,19 +33,25 @@ from rightsmanager.device.identity import load_server_keys
 from rightsmanager.keyring import certify_device
 from rightsmanager.keyring.certification import DEFAULT_LEVEL
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.protocol.bcert import ChainVerifier
-from rightsmanager.protocol.challenge import (
+from rightsmanager.protocol.formats.bcert import ChainVerifier
+from rightsmanager.protocol.formats.wrmheader import (
+    Algid,
+    Header,
+    HeaderKid,
+    Version,
+    canonical_header,
+)
+from rightsmanager.protocol.messages.challenge import (
     LICENSE_VERSIONS,
     LicenseRequest,
     seal_license_challenge,
 )
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version, canonical_header
 from rightsmanager.store.queries import IssuedLicense, open_store
 from tests.databases import KINDS
 from tests.postgresql import PostgreSQL
 
-PATIENCE = 60
+ACCEPT_BACKOFF = 60
 """Seconds after which a process that should have answered or ended is given up."""
 PROGRAM = (sys.executable, "-m", "rightsmanager")
 
@@ -91,7 +97,7 @@ class Server:
 
     def call(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
         """Send one request; a header's underscores stand for hyphens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ACCEPT_BACKOFF)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, target, body, named)
@@ -120,7 +126,7 @@ class Server:
     def wait(self) -> int:
         """Return the exit status; a server that does not end is killed with its workers."""
         try:
-            return self.process.wait(PATIENCE)
+            return self.process.wait(ACCEPT_BACKOFF)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             return self.process.wait()
@@ -174,7 +180,7 @@ def _start(url: str, data: Path, *arguments: str, **environment: str) -> Server:
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        answered = selector.select(PATIENCE)
+        answered = selector.select(ACCEPT_BACKOFF)
     line = process.stdout.readline() if answered else ""
     if not line:
         server.stop()
@@ -211,7 +217,7 @@ def server(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
 class Client:
     """A simulated device in this process."""
 
-    opening: Opening
+    opening: LicenseOpener
     server: ServerKeys
 
     @property
@@ -261,7 +267,9 @@ def enrol() -> Enrol:
         made = certify_device(files, system_random, security_level=security_level)
         server = load_server_keys(data / "public")
         device = Device(made.chain, made.signing_key, made.encryption_key)
-        return Client(Opening(device, ChainVerifier((server.root,)), choose_backend()), server)
+        return Client(
+            LicenseOpener(device, ChainVerifier((server.root,)), choose_backend()), server
+        )
 
     return one
 
@@ -309,7 +317,7 @@ def command(databases: Databases) -> Command:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE,
+            timeout=ACCEPT_BACKOFF,
             env={**os.environ, **environment},
         )
         told = json.loads(done.stdout) if done.returncode == 0 and "--json" in arguments else None

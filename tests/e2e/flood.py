@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from rightsmanager.crypto.random import seeded_random
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.exchange import Asking, Sealing
-from rightsmanager.protocol.metering import (
+from rightsmanager.operations.clients import device_id
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
+from rightsmanager.protocol.messages.metering import (
     MeteringCertificate,
     MeteringReport,
     Usage,
@@ -28,7 +28,7 @@ from rightsmanager.protocol.metering import (
     seal_metering_data,
 )
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
-from rightsmanager.services.clients import device_id
+from rightsmanager.protocol.xml.envelope import parse_envelope
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Client, Server
@@ -38,7 +38,7 @@ ACTIONS = ("Play", "Play", "Play", "Copy")
 STORE_FAILED = "0x8004c600"
 PAUSE = 0.02
 """Seconds that a device waits before it tries again."""
-PATIENCE = 120
+ACCEPT_BACKOFF = 120
 """Seconds after which a report that is not answered is given up."""
 
 Counts = Counter[tuple[object, str]]
@@ -87,8 +87,8 @@ class Device:
         device = self.client.device
         return seal_metering_data(
             MeteringReport(report.mid, report.transaction_id, tuple(usage)),
-            Asking((device.chain.raw,), int(time.time()), "4.4.0.1"),
-            Sealing(
+            ClientInfo((device.chain.raw,), int(time.time()), "4.4.0.1"),
+            ChallengeKeys(
                 device.signing_key,
                 self.certificate.key,
                 self.client.opening.backend,
@@ -105,7 +105,7 @@ class Device:
                 self._send(port, report)
 
     def _send(self, port: int, report: MeteringReport) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + ACCEPT_BACKOFF
         body = self.seal(report)
         while (answer := self._try(port, body)) is None:
             assert time.monotonic() < deadline, "a report was not answered"
@@ -118,7 +118,7 @@ class Device:
     def _try(self, port: int, body: bytes) -> bytes | None:
         """Return the reply; None where there is none, or the server has no database."""
         self.tries += 1
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ACCEPT_BACKOFF)
         try:
             connection.request("POST", "/rightsmanager.asmx", body, {"Content-Type": "text/xml"})
             if self.random.random() < 0.1:

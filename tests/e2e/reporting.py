@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rightsmanager.crypto.random import system_random
-from rightsmanager.protocol.bcert import Certificate, KeyUsage, parse_chain
-from rightsmanager.protocol.delete_license import open_delete_license_response, seal_delete_license
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.exchange import Asking, Sealing
-from rightsmanager.protocol.secure_stop import (
+from rightsmanager.protocol.formats.bcert import Certificate, KeyUsage, parse_chain
+from rightsmanager.protocol.messages.delete_license import (
+    open_delete_license_response,
+    seal_delete_license,
+)
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
+from rightsmanager.protocol.messages.secure_stop import (
     Proof,
     SecureStopResponse,
     Session,
@@ -19,6 +21,7 @@ from rightsmanager.protocol.secure_stop import (
     seal_secure_stop,
 )
 from rightsmanager.protocol.wire import Kid, Mid, SessionId
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.store.queries import open_store
 
 if TYPE_CHECKING:
@@ -64,12 +67,12 @@ class Reporter:
         return parse_chain((self.server.data / "public" / "metering.bin").read_bytes()).leaf
 
     @property
-    def _asking(self) -> Asking:
-        return Asking((self.client.device.chain.raw,), int(time.time()), "10.0.16384.10011")
+    def _asking(self) -> ClientInfo:
+        return ClientInfo((self.client.device.chain.raw,), int(time.time()), "10.0.16384.10011")
 
     @property
-    def _sealing(self) -> Sealing:
-        return Sealing(
+    def _sealing(self) -> ChallengeKeys:
+        return ChallengeKeys(
             self.client.device.signing_key,
             self.client.server.wmrmserver,
             self.client.opening.backend,

@@ -10,8 +10,8 @@ import pytest
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device import acknowledge, post
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
+from rightsmanager.operations.clients import device_id
 from rightsmanager.protocol.wire import Kid, TransactionId
-from rightsmanager.services.clients import device_id
 from rightsmanager.store.queries import open_store
 
 if TYPE_CHECKING:

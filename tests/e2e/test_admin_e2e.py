@@ -84,7 +84,7 @@ def join(server: Server, account: str) -> None:
     account_id = AccountId.from_text(account)
     store = open_store(server.database_url)
     with store.transaction() as transaction:
-        assert transaction.take_place(account_id)
+        assert transaction.reserve_seat(account_id)
         transaction.record_member(account_id, Member(DEVICE, "TV", 1790000000, 1))
     store.close()
 

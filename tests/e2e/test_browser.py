@@ -103,7 +103,7 @@ def browser(strict: Server) -> Iterator[Browser]:
 
 
 @dataclass(frozen=True)
-class Player:
+class DeviceSession:
     """A page that calls the service."""
 
     page: Page
@@ -129,11 +129,11 @@ class Player:
 
 
 @pytest.fixture
-def player(browser: Browser, site: int) -> Iterator[Player]:
+def player(browser: Browser, site: int) -> Iterator[DeviceSession]:
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(f"http://127.0.0.1:{site}/player")
-        yield Player(page)
+        yield DeviceSession(page)
 
 
 @pytest.fixture(params=["http", "https"])
@@ -144,7 +144,11 @@ def service(request: pytest.FixtureRequest) -> Server:
 
 
 def test_a_page_acquires_a_licence(
-    service: Server, player: Player, enrol: Enrol, header_of: HeaderOf, test_keys: dict[str, str]
+    service: Server,
+    player: DeviceSession,
+    enrol: Enrol,
+    header_of: HeaderOf,
+    test_keys: dict[str, str],
 ) -> None:
     preflights = service.log.read_text().count(PREFLIGHT)
     acquired = enrol(service.data).acquire(service.url, header_of(KID), post=player.post)
@@ -155,7 +159,7 @@ def test_a_page_acquires_a_licence(
 
 @pytest.mark.parametrize("query", ["", "?cfg=(errorcode:0x8004c065)"])
 def test_a_page_reads_the_fault(
-    service: Server, player: Player, enrol: Enrol, header_of: HeaderOf, query: str
+    service: Server, player: DeviceSession, enrol: Enrol, header_of: HeaderOf, query: str
 ) -> None:
     body = enrol(service.data).challenge(header_of(KID)) if query else b"<"
     seen = player.fetch(service.url + query, body, Content_Type="text/xml", SOAPAction='"x"')
@@ -165,14 +169,14 @@ def test_a_page_reads_the_fault(
 
 
 def test_a_page_may_send_the_headers_that_its_own_token_needs(
-    service: Server, player: Player
+    service: Server, player: DeviceSession
 ) -> None:
     seen = player.fetch(service.url, b"<", X_Player_Token="a", X_Dt_Custom_Data="b")
     assert seen["status"] == 500
 
 
 def test_a_page_of_an_origin_that_is_not_listed_learns_nothing(
-    strict: Server, player: Player, site: int
+    strict: Server, player: DeviceSession, site: int
 ) -> None:
     player.page.goto(f"http://localhost:{site}/player")
     for headers in ({}, {"Content_Type": "text/xml"}):
@@ -181,6 +185,6 @@ def test_a_page_of_an_origin_that_is_not_listed_learns_nothing(
         }
 
 
-def test_a_page_reads_what_the_wsdl_says(service: Server, player: Player) -> None:
+def test_a_page_reads_what_the_wsdl_says(service: Server, player: DeviceSession) -> None:
     text = player.page.evaluate("async url => (await fetch(url)).text()", f"{service.url}?wsdl")
     assert service.url in text

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rightsmanager.cli import rightsmanager
-from rightsmanager.protocol.pssh import Pssh, build_object, build_pssh, object_of
+from rightsmanager.protocol.formats.pssh import Pssh, build_object, build_pssh, object_of
+from rightsmanager.protocol.formats.wrmheader import canonical_header
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.protocol.wrmheader import canonical_header
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ from rightsmanager.device.identity import load_server_keys
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
 from rightsmanager.keyring import create
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.protocol.bcert import ChainVerifier, parse_chain
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.response import open_license_response
+from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
+from rightsmanager.protocol.messages.response import open_license_response
+from rightsmanager.protocol.xml.envelope import parse_envelope
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -82,7 +82,7 @@ DYING = '''
 import os, signal
 from contextlib import contextmanager
 from pathlib import Path
-from rightsmanager.services.seam import Callables
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.store.queries import Store
 
 def make(options):
@@ -98,7 +98,7 @@ def make(options):
             os.kill(os.getpid(), signal.SIGKILL)
 
     Store.transaction = transaction
-    return Callables()
+    return HookSet()
 '''
 
 

@@ -1,4 +1,4 @@
-"""A device deletes licences and tells the server until it has heard of it."""
+"""A device deletes licences and tells the server until it has notify_refusals of it."""
 
 from __future__ import annotations
 

@@ -17,13 +17,18 @@ from click.testing import CliRunner
 from rightsmanager.cli import rightsmanager
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import NotADomainMember
-from rightsmanager.protocol.domain import JoinResponse, open_join_response, seal_join, seal_leave
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.exchange import Asking, Sealing
+from rightsmanager.operations.clients import device_id
+from rightsmanager.protocol.messages.domain import (
+    JoinResponse,
+    open_join_response,
+    seal_join,
+    seal_leave,
+)
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
 from rightsmanager.protocol.wire import AccountId, ServiceId
-from rightsmanager.services.clients import device_id
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.store.queries import open_store
-from tests.e2e.conftest import PATIENCE
+from tests.e2e.conftest import ACCEPT_BACKOFF
 from tests.e2e.devices import CommandedDevice, make_device
 
 if TYPE_CHECKING:
@@ -51,8 +56,8 @@ def crowded(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
 
 
 def sealed(client: Client, account: AccountId, *, leave: bool = False) -> bytes:
-    asking = Asking((client.device.chain.raw,), int(time.time()), "10.0.16384.10011")
-    sealing = Sealing(
+    asking = ClientInfo((client.device.chain.raw,), int(time.time()), "10.0.16384.10011")
+    sealing = ChallengeKeys(
         client.device.signing_key, client.server.wmrmserver, client.opening.backend, system_random
     )
     if leave:
@@ -140,7 +145,7 @@ def test_a_join_whose_worker_is_killed_is_answered_when_it_is_sent_again(
         lost = threads.submit(crowded.post, body)
         for pid in crowded.workers():
             os.kill(pid, signal.SIGKILL)
-        lost.exception(PATIENCE)
+        lost.exception(ACCEPT_BACKOFF)
     again = _until_served(crowded, body)
     stored, members, revisions = recorded(crowded, account)
     assert (stored.members, len(members), revisions) == (1, 1, 1)
@@ -149,7 +154,7 @@ def test_a_join_whose_worker_is_killed_is_answered_when_it_is_sent_again(
 
 def _until_served(server: Server, body: bytes) -> bytes:
     """Return the reply once new workers are there."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + ACCEPT_BACKOFF
     while time.monotonic() < end:
         try:
             answer = server.post(body)

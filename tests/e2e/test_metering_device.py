@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.errors import Refusal
-from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.metering import read_metering_certificate
+from rightsmanager.protocol.formats.bcert import parse_chain
+from rightsmanager.protocol.messages.metering import read_metering_certificate
 from rightsmanager.protocol.wire import Mid
 from rightsmanager.store.metering import DAY_SECONDS, Period
 from rightsmanager.store.queries import open_store

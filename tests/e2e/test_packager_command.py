@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from rightsmanager.cli import rightsmanager
 from rightsmanager.device.packaging import acquire_packaging_data
 from rightsmanager.errors import InvalidMessage, Refusal, ServiceSpecific
-from rightsmanager.protocol.durations import parse_duration
-from rightsmanager.protocol.packaging import StreamInformation
-from rightsmanager.protocol.pssh import parse_object
+from rightsmanager.protocol.formats.durations import parse_duration
+from rightsmanager.protocol.formats.pssh import parse_object
+from rightsmanager.protocol.messages.packaging import StreamInformation
 from rightsmanager.protocol.wire import decode_base64
 from tests.second import packager
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rightsmanager.protocol.pssh import parse_object
+from rightsmanager.protocol.formats.pssh import parse_object
 from tests.second import packager
 
 if TYPE_CHECKING:

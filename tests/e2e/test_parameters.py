@@ -10,13 +10,13 @@ import pytest
 from lxml import etree
 
 from rightsmanager.errors import ServiceSpecific, StatusCode
-from rightsmanager.protocol.wire import Kid
-from rightsmanager.protocol.xmr.objects import (
+from rightsmanager.protocol.formats.xmr.objects import (
     ExplicitDigitalVideoProtection,
     PlayEnabler,
     SecureStop,
     SecurityLevel,
 )
+from rightsmanager.protocol.wire import Kid
 
 if TYPE_CHECKING:
     from pathlib import Path

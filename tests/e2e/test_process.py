@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from rightsmanager.cli import rightsmanager
 from rightsmanager.keyring.identities import IDENTITIES
-from rightsmanager.protocol.fingerprints import fingerprint
+from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.wire import Kid
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from rightsmanager.cli import rightsmanager
 from rightsmanager.errors import DeviceCertificateRevoked
-from rightsmanager.protocol.revocation import LISTS, REVOCATION_INFO
+from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

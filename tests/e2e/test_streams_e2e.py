@@ -16,10 +16,10 @@ from lxml import etree
 
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import system_random
-from rightsmanager.protocol.secure_stop import build_proof, unwrap_key
+from rightsmanager.operations.clients import device_id
+from rightsmanager.protocol.formats.xmr.objects import SecureStop2Key
+from rightsmanager.protocol.messages.secure_stop import build_proof, unwrap_key
 from rightsmanager.protocol.wire import AccountId, Kid, SessionId
-from rightsmanager.protocol.xmr.objects import SecureStop2Key
-from rightsmanager.services.clients import device_id
 from tests.e2e.devices import make_device, text
 from tests.e2e.reporting import Reporter, open_streams_of, read_stop, sessions_of
 

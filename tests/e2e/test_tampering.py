@@ -12,8 +12,8 @@ import pytest
 
 from rightsmanager.device import Acquired, Post, post
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.xmr.license import parse_license
-from rightsmanager.protocol.xmr.objects import ContentKey
+from rightsmanager.protocol.formats.xmr.license import parse_license
+from rightsmanager.protocol.formats.xmr.objects import ContentKey
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rightsmanager.app import Surroundings, build
+from rightsmanager.app import Runtime, build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto import pem
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.p256_backends import BACKENDS, choose_backend
-from rightsmanager.device import Device, Opening, open_reply
+from rightsmanager.device import Device, LicenseOpener, open_reply
 from rightsmanager.device.identity import load_server_keys
-from rightsmanager.protocol.bcert import ChainVerifier, parse_chain
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.response import parse_fault
+from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
+from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
+from rightsmanager.protocol.messages.response import parse_fault
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.protocol.wrmheader import Header, HeaderKid, Version
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Target:
 
     post: Callable[[bytes], bytes]
     issued: Callable[[], list[IssuedLicense]]
-    opening: Opening
+    opening: LicenseOpener
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def target(
         PrivateKey(b64decode(challenges["device"]["encryption_private_key"])),
     )
     root = load_server_keys(settings.data / "public").root
-    opening = Opening(device, ChainVerifier((root,)), choose_backend(name))
+    opening = LicenseOpener(device, ChainVerifier((root,)), choose_backend(name))
     if way == "in process":
         with _in_process(settings, opening) as here:
             yield here
@@ -104,8 +104,8 @@ def _environment(folder: Path, challenges: dict[str, Any], backend: str) -> dict
 
 
 @contextmanager
-def _in_process(settings: Settings, opening: Opening) -> Iterator[Target]:
-    server = build(settings, Surroundings(clock=lambda: NOW))
+def _in_process(settings: Settings, opening: LicenseOpener) -> Iterator[Target]:
+    server = build(settings, Runtime(clock=lambda: NOW))
 
     def post(body: bytes) -> bytes:
         environ = {

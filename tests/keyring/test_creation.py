@@ -12,7 +12,12 @@ from rightsmanager.errors import InternalError
 from rightsmanager.keyring import KeyringSources, certify_device, create, load
 from rightsmanager.keyring.files import KeyFiles, keep_file
 from rightsmanager.keyring.identities import IDENTITIES
-from rightsmanager.protocol.bcert import CertificateType, ChainVerifier, KeyUsage, parse_chain
+from rightsmanager.protocol.formats.bcert import (
+    CertificateType,
+    ChainVerifier,
+    KeyUsage,
+    parse_chain,
+)
 
 NOW = 1790000000
 CERTIFIED = [identity.name for identity in IDENTITIES if identity.certified]

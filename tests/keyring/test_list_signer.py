@@ -8,7 +8,7 @@ from rightsmanager.crypto.random import Rng, seeded_random
 from rightsmanager.errors import InternalError
 from rightsmanager.keyring import KeyringSources, create, load, load_list_signer
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.protocol.bcert import CertificateType, ChainVerifier, KeyUsage
+from rightsmanager.protocol.formats.bcert import CertificateType, ChainVerifier, KeyUsage
 
 NEW = ("crl-issuer", "crl-signer")
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
 from rightsmanager.protocol.wire import Kid, Mid
-from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "policy.json").read_text("utf-8"))
 OWN_MID = Mid.from_text(VECTORS["default_mid"])

@@ -15,28 +15,28 @@ from rightsmanager.policy.decision import (
     SPECIAL_CHAINED,
     SPECIAL_DOMAIN,
     SPECIAL_ROOT,
-    Asked,
     Decision,
     DefaultDomain,
+    LicenseQuery,
     decide,
 )
 from rightsmanager.policy.grants import Policy, default_grants
 from rightsmanager.policy.reflection import Client, client_info
-from rightsmanager.protocol.bcert import parse_chain
+from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.wire import AccountId, ServiceId, TransactionId
 from tests.policy.sample import KIDS, header
 from tests.second import certificates as cert
 from tests.second import world
 
 CLIENT = Client(parse_chain(world.DEVICE_CHAIN), "10.0.16384.10011", 1506866400)
-ASKED = Asked(header(*KIDS), "", None, CLIENT, "http://drm.example/rightsmanager.asmx")
+ASKED = LicenseQuery(header(*KIDS), "", None, CLIENT, "http://drm.example/rightsmanager.asmx")
 SERVICE, ACCOUNT = ServiceId(b"our service id 1"), AccountId(b"account id 00001")
 OTHER = AccountId(b"account id 00002")
 DOMAIN = DefaultDomain(SERVICE, ACCOUNT)
 TID = "3033E8F0-FB1B-4170-AD5C-60549AAB2C79"
 
 
-def decided(query: str = "", custom_data: str | None = None, of: Asked = ASKED) -> Decision:
+def decided(query: str = "", custom_data: str | None = None, of: LicenseQuery = ASKED) -> Decision:
     return decide(replace(of, query=query, custom_data=custom_data), Policy())
 
 

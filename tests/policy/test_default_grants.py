@@ -17,10 +17,10 @@ from rightsmanager.policy.grants import (
     refuse_security_level,
 )
 from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
+from rightsmanager.protocol.formats.xmr import objects as xmr
+from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import NEVER, Kid
-from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version
-from rightsmanager.protocol.xmr import objects as xmr
-from rightsmanager.protocol.xmr.objects import KeyType
 from tests.policy.sample import OWN_MID
 
 NOW = 1790000000

@@ -14,9 +14,9 @@ from rightsmanager.policy.grants import (
     describe,
 )
 from rightsmanager.policy.query import parse_query
+from rightsmanager.protocol.formats.wrmheader import Algid, Header
+from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid
-from rightsmanager.protocol.wrmheader import Algid, Header
-from rightsmanager.protocol.xmr.objects import KeyType
 from tests.policy.sample import KIDS, header
 
 KEY = bytes.fromhex("12341234123412341234123412341237")

@@ -8,8 +8,14 @@ from rightsmanager.policy.granting import grants_of
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.policy.parameters import PARAMETERS
-from rightsmanager.policy.query import Spelling, find_wishes, parse_custom_data, parse_query, write
-from rightsmanager.protocol.xmr.table import build_objects
+from rightsmanager.policy.query import (
+    Spelling,
+    parse_custom_data,
+    parse_query,
+    parse_request,
+    write,
+)
+from rightsmanager.protocol.formats.xmr.table import build_objects
 from tests.policy.sample import OWN_MID, VECTORS, header
 
 TESTS = VECTORS["tests"]
@@ -22,8 +28,8 @@ def expected(test: dict[str, Any]) -> bytes:
 
 
 def objects(query: str, custom_data: str | None = None, default: Policy | None = None) -> bytes:
-    wishes = find_wishes(query, custom_data) or ((),)
-    (grant,) = grants_of(wishes, header(), default or Policy())
+    requested_licenses = parse_request(query, custom_data) or ((),)
+    (grant,) = grants_of(requested_licenses, header(), default or Policy())
     return build_objects(policy_objects(grant.policy, VECTORS["issued_at"], OWN_MID))
 
 
@@ -34,19 +40,19 @@ def test_a_licence_says_what_was_asked(test: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test["query"][:60])
 def test_it_says_the_same_asked_in_each_other_spelling(test: dict[str, Any]) -> None:
-    wishes = parse_query(test["query"]) or ((),)
+    requested_licenses = parse_query(test["query"]) or ((),)
     for spelling in (Spelling.CFG, Spelling.CFG64):
-        assert expected(test) == objects(write(wishes, spelling))
-    assert expected(test) == objects("", write(wishes, Spelling.JSON))
+        assert expected(test) == objects(write(requested_licenses, spelling))
+    assert expected(test) == objects("", write(requested_licenses, Spelling.JSON))
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test["query"][:60])
 def test_every_spelling_reads_what_it_wrote(test: dict[str, Any]) -> None:
-    wishes = parse_query(test["query"])
-    if wishes:
-        assert wishes == parse_query(write(wishes, Spelling.CFG))
-        assert wishes == parse_query(write(wishes, Spelling.CFG64))
-        assert wishes == parse_custom_data(write(wishes, Spelling.JSON))
+    requested_licenses = parse_query(test["query"])
+    if requested_licenses:
+        assert requested_licenses == parse_query(write(requested_licenses, Spelling.CFG))
+        assert requested_licenses == parse_query(write(requested_licenses, Spelling.CFG64))
+        assert requested_licenses == parse_custom_data(write(requested_licenses, Spelling.JSON))
 
 
 def test_every_parameter_has_a_vector() -> None:

@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from rightsmanager.crypto.random import seeded_random
+from rightsmanager.inspection import Context, Description, describe
+from rightsmanager.operations.key_material import ClearKey, bind
 from rightsmanager.policy.granting import grants_of
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.licenses import policy_objects
-from rightsmanager.policy.query import find_wishes
-from rightsmanager.protocol import xmr
-from rightsmanager.protocol.xmr import build_license, parse_license
-from rightsmanager.protocol.xmr.objects import KeyType
-from rightsmanager.services.key_material import ClearKey, bind
-from rightsmanager.show import Context, Description, describe
+from rightsmanager.policy.query import parse_request
+from rightsmanager.protocol.formats import xmr
+from rightsmanager.protocol.formats.xmr import build_license, parse_license
+from rightsmanager.protocol.formats.xmr.objects import KeyType
+from tests.operations.subject import PORTABLE, private_key, public_key
 from tests.policy.sample import KIDS, OWN_MID, VECTORS, header
 from tests.second import world
-from tests.services.subject import PORTABLE, private_key, public_key
 
 AFTER_KEYS = 5
 """Around the policies: the first object, key material, content key, device key, signature."""
@@ -28,8 +28,8 @@ INNER = {"0190", "0192"}
 
 
 def licence(query: str) -> bytes:
-    wishes = find_wishes(query, None) or ((),)
-    (grant,) = grants_of(wishes, header(), Policy())
+    requested_licenses = parse_request(query, None) or ((),)
+    (grant,) = grants_of(requested_licenses, header(), Policy())
     clear = ClearKey(KIDS[0], KeyType.AES_CTR, bytes(16))
     sealed = bind(clear, public_key(world.DEVICE_ENCRYPTION), PORTABLE, seeded_random(b"shown"))
     objects = (*policy_objects(grant.policy, VECTORS["issued_at"], OWN_MID), sealed.material)

@@ -178,8 +178,8 @@ def test_each_row_is_a_sentence_with_its_expectation() -> None:
     ],
 )
 def test_legacy_dates_are_those_of_the_united_states(text: str, seconds: int) -> None:
-    wish = read_legacy([("Expiration", text)])
-    assert (BY_NAME["expiration"], seconds) in wish
+    requested = read_legacy([("Expiration", text)])
+    assert (BY_NAME["expiration"], seconds) in requested
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rightsmanager.policy.requested_licenses import RequestedLicense
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.query import (
     Spelling,
-    find_wishes,
     parse_custom_data,
     parse_query,
+    parse_request,
     write,
 )
-from rightsmanager.policy.raw import DEPTH_MOST, LICENSES_MOST, TEXT_MOST, VALUES_MOST
-from rightsmanager.policy.wishes import Wish
+from rightsmanager.policy.raw import MAX_DEPTH, MAX_LICENSES, MAX_TEXT, MAX_VALUES
 from rightsmanager.protocol.wire import Guid, Kid
 
 PUBLISHED_CFG64 = (
@@ -38,8 +38,11 @@ TWO = [
 ]
 
 
-def values(wishes: tuple[Wish, ...]) -> list[dict[str, Any]]:
-    return [{parameter.name: value for parameter, value in wish} for wish in wishes]
+def values(requested_licenses: tuple[RequestedLicense, ...]) -> list[dict[str, Any]]:
+    return [
+        {parameter.name: value for parameter, value in requested}
+        for requested in requested_licenses
+    ]
 
 
 def asked(query: str) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def json_asked(text: str) -> dict[str, Any]:
 
 def refusal(query: str, custom_data: str | None = None) -> str:
     with pytest.raises(ServiceSpecific) as caught:
-        find_wishes(query, custom_data)
+        parse_request(query, custom_data)
     return caught.value.text
 
 
@@ -75,18 +78,20 @@ def cfg64(text: str) -> str:
     ],
 )
 def test_published_examples_ask_for_two_licences(query: str, custom_data: str | None) -> None:
-    assert values(find_wishes(query, custom_data)) == TWO
+    assert values(parse_request(query, custom_data)) == TWO
 
 
 def test_the_url_wins_over_custom_data_as_a_whole() -> None:
-    wishes = find_wishes("cfg=(persist:true)", "json=[{'sl':'2000'},{'sl':'nonsense'}]")
-    assert values(wishes) == [{"persist": True}]
+    requested_licenses = parse_request(
+        "cfg=(persist:true)", "json=[{'sl':'2000'},{'sl':'nonsense'}]"
+    )
+    assert values(requested_licenses) == [{"persist": True}]
 
 
 @pytest.mark.parametrize("query", ["", "&", "&amp;&"])
 @pytest.mark.parametrize("custom_data", [None, "", "a token", '{"sl":150}', "json", "[]"])
 def test_nothing_is_asked(query: str, custom_data: str | None) -> None:
-    assert find_wishes(query, custom_data) == ()
+    assert parse_request(query, custom_data) == ()
 
 
 @pytest.mark.parametrize(
@@ -298,17 +303,17 @@ def test_what_is_no_base64_of_text_is_refused(value: str) -> None:
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        ("cfg=" + ",".join(["()"] * (LICENSES_MOST + 1)), "more than 100 licences"),
+        ("cfg=" + ",".join(["()"] * (MAX_LICENSES + 1)), "more than 100 licences"),
         ("cfg=" + ",".join(["()"] * 10_000), "more than 100 licences"),
-        ("cfg=" + "(" * 10_000, f"more than {DEPTH_MOST} deep"),
-        ("cfg=(a:" + "(" * 10_000 + ")" * 10_000 + ")", f"more than {DEPTH_MOST} deep"),
-        ("cfg=(" + ",".join(["a"] * (VALUES_MOST + 1)) + ")", f"more than {VALUES_MOST} values"),
-        ("cfg=(" + "a" * TEXT_MOST + ")", f"expected at most {TEXT_MOST}"),
-        ("a" * (TEXT_MOST + 1), f"expected at most {TEXT_MOST}"),
+        ("cfg=" + "(" * 10_000, f"more than {MAX_DEPTH} deep"),
+        ("cfg=(a:" + "(" * 10_000 + ")" * 10_000 + ")", f"more than {MAX_DEPTH} deep"),
+        ("cfg=(" + ",".join(["a"] * (MAX_VALUES + 1)) + ")", f"more than {MAX_VALUES} values"),
+        ("cfg=(" + "a" * MAX_TEXT + ")", f"expected at most {MAX_TEXT}"),
+        ("a" * (MAX_TEXT + 1), f"expected at most {MAX_TEXT}"),
         (cfg64("[" + ",".join(["{}"] * 4_000) + "]"), "more than 100 licences"),
-        (cfg64('[{"a":' + "[" * 10_000), f"more than {DEPTH_MOST} deep"),
-        (cfg64('[{"a":' * 4_000), f"more than {DEPTH_MOST} deep"),
-        (cfg64('[{"a":[' + "1," * 10_000 + "1]}]"), f"more than {VALUES_MOST} values"),
+        (cfg64('[{"a":' + "[" * 10_000), f"more than {MAX_DEPTH} deep"),
+        (cfg64('[{"a":' * 4_000), f"more than {MAX_DEPTH} deep"),
+        (cfg64('[{"a":[' + "1," * 10_000 + "1]}]"), f"more than {MAX_VALUES} values"),
         (cfg64('[{"sl":' + "1" * 20_000 + "}]"), "sl is '111"),
     ],
 )
@@ -318,7 +323,7 @@ def test_what_is_over_the_limits_is_refused(query: str, text: str) -> None:
 
 
 def test_overlong_json_in_custom_data_is_refused() -> None:
-    assert f"expected at most {TEXT_MOST}" in refusal("", "json=[" + " " * TEXT_MOST + "]")
+    assert f"expected at most {MAX_TEXT}" in refusal("", "json=[" + " " * MAX_TEXT + "]")
 
 
 @pytest.mark.parametrize(
@@ -350,17 +355,19 @@ def test_a_key_in_json_is_not_shown_either() -> None:
 
 
 def test_each_spelling_is_written() -> None:
-    wishes = parse_query("SecurityLevel=2000&Expiration=12/31/2017 10:11:12&PlayRight=1")
-    assert write(wishes, Spelling.CFG) == (
+    requested_licenses = parse_query(
+        "SecurityLevel=2000&Expiration=12/31/2017 10:11:12&PlayRight=1"
+    )
+    assert write(requested_licenses, Spelling.CFG) == (
         "cfg=(persist:true,sl:2000,expiration:20171231101112,playright:true)"
     )
-    assert write(wishes, Spelling.JSON) == (
+    assert write(requested_licenses, Spelling.JSON) == (
         'json=[{"persist":"true","sl":"2000","expiration":"20171231101112","playright":"true"}]'
     )
-    assert write(wishes, Spelling.LEGACY) == (
+    assert write(requested_licenses, Spelling.LEGACY) == (
         "SecurityLevel=2000&Expiration=12/31/2017%2010:11:12&PlayRight=1"
     )
-    assert parse_query(write(wishes, Spelling.LEGACY)) == wishes
+    assert parse_query(write(requested_licenses, Spelling.LEGACY)) == requested_licenses
 
 
 @pytest.mark.parametrize(
@@ -417,11 +424,11 @@ def test_anything_is_read_or_refused(text: str) -> None:
         ("", "json=[{" + text + "}]"),
     ):
         try:
-            wishes = find_wishes(query, custom_data)
+            requested_licenses = parse_request(query, custom_data)
         except ServiceSpecific:
             continue
-        if wishes:
-            assert wishes == parse_query(write(wishes, Spelling.CFG))
+        if requested_licenses:
+            assert requested_licenses == parse_query(write(requested_licenses, Spelling.CFG))
 
 
 def test_a_guid_in_a_written_query_is_read_again() -> None:

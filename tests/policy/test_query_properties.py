@@ -4,27 +4,27 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rightsmanager.policy.requested_licenses import RequestedLicense
 
-from rightsmanager.policy.kinds import DATE, Kind
+from rightsmanager.policy.kinds import DATE, ValueType
 from rightsmanager.policy.parameter import Parameter
 from rightsmanager.policy.parameters import BY_NAME, PARAMETERS
 from rightsmanager.policy.query import Spelling, parse_custom_data, parse_query, write
-from rightsmanager.policy.wishes import Wish
 from rightsmanager.protocol.wire import NEVER, Guid
 from tests.policy.sample import VECTORS
 
-SAMPLES: Wish = tuple(
+SAMPLES: RequestedLicense = tuple(
     {
         (parameter.name, str(value)): (parameter, value)
         for test in VECTORS["tests"]
-        for wish in parse_query(test["query"])
-        for parameter, value in wish
+        for requested in parse_query(test["query"])
+        for parameter, value in requested
     }.values()
 )
 """A few values of every parameter."""
 
 
-def once(pairs: list[tuple[Parameter, Any]]) -> Wish:
+def once(pairs: list[tuple[Parameter, Any]]) -> RequestedLicense:
     """Return the pairs without parameters that are there again and may not be."""
     found: dict[int | str, tuple[Parameter, Any]] = {}
     for place, (parameter, value) in enumerate(pairs):
@@ -35,21 +35,23 @@ def once(pairs: list[tuple[Parameter, Any]]) -> Wish:
 WISHES = st.lists(st.sampled_from(SAMPLES), max_size=12).map(once)
 
 
-def grouped(wish: Wish) -> Wish:
-    """Return the wish with repeated parameters side by side, as JSON has them."""
-    names = list(dict.fromkeys(parameter.name for parameter, _ in wish))
-    return tuple(sorted(wish, key=lambda pair: names.index(pair[0].name)))
+def grouped(requested: RequestedLicense) -> RequestedLicense:
+    """Return the requested with repeated parameters side by side, as JSON has them."""
+    names = list(dict.fromkeys(parameter.name for parameter, _ in requested))
+    return tuple(sorted(requested, key=lambda pair: names.index(pair[0].name)))
 
 
 @given(st.lists(WISHES, min_size=1, max_size=4).map(tuple))
-def test_every_spelling_reads_what_it_wrote(wishes: tuple[Wish, ...]) -> None:
-    assert wishes == parse_query(write(wishes, Spelling.CFG))
-    as_json = tuple(map(grouped, wishes))
-    assert as_json == parse_query(write(wishes, Spelling.CFG64))
-    assert as_json == parse_custom_data(write(wishes, Spelling.JSON))
+def test_every_spelling_reads_what_it_wrote(
+    requested_licenses: tuple[RequestedLicense, ...],
+) -> None:
+    assert requested_licenses == parse_query(write(requested_licenses, Spelling.CFG))
+    as_json = tuple(map(grouped, requested_licenses))
+    assert as_json == parse_query(write(requested_licenses, Spelling.CFG64))
+    assert as_json == parse_custom_data(write(requested_licenses, Spelling.JSON))
 
 
-def both(said: Wish) -> list[tuple[tuple[object, object], str]]:
+def both(said: RequestedLicense) -> list[tuple[tuple[object, object], str]]:
     persist, simple = (BY_NAME["persist"], True), (BY_NAME["simple"], True)
     return [
         (persist, write(((persist, *said),), Spelling.LEGACY)),
@@ -58,10 +60,10 @@ def both(said: Wish) -> list[tuple[tuple[object, object], str]]:
 
 
 @given(WISHES)
-def test_the_legacy_spelling_reads_what_it_wrote(wish: Wish) -> None:
+def test_the_legacy_spelling_reads_what_it_wrote(requested: RequestedLicense) -> None:
     lifetimes = {"persist", "simple"}
     said = tuple(
-        pair for pair in wish if pair[0].legacy is not None and pair[0].name not in lifetimes
+        pair for pair in requested if pair[0].legacy is not None and pair[0].name not in lifetimes
     )
     for lifetime, query in both(said):
         assert ((lifetime, *said),) == (parse_query(query) or ((lifetime,),))
@@ -76,7 +78,7 @@ def test_every_second_is_written_and_read(second: int) -> None:
 
 @given(st.binary(min_size=16, max_size=16).map(Guid))
 def test_every_guid_is_read_in_both_spellings(guid: Guid) -> None:
-    kind: Kind = BY_NAME["tid"].kind
+    kind: ValueType = BY_NAME["tid"].kind
     assert kind.read(guid.base64) == kind.read(guid.text) == kind.read(f"{{{guid.text.upper()}}}")
 
 

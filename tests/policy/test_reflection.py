@@ -3,7 +3,7 @@
 import pytest
 
 from rightsmanager.policy.reflection import Client, client_info
-from rightsmanager.protocol.bcert import Chain, parse_chain
+from rightsmanager.protocol.formats.bcert import Chain, parse_chain
 from tests.second import certificates as cert
 from tests.second import world
 

@@ -8,7 +8,8 @@ from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InvalidMessage, Refusal
-from rightsmanager.protocol.acknowledgement import (
+from rightsmanager.protocol.formats.bcert import parse_chain
+from rightsmanager.protocol.messages.acknowledgement import (
     AcknowledgementChallenge,
     StorageResult,
     open_acknowledgement,
@@ -16,10 +17,9 @@ from rightsmanager.protocol.acknowledgement import (
     seal_acknowledgement,
     seal_acknowledgement_response,
 )
-from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.exchange import Asking, Sealing
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
 from rightsmanager.protocol.wire import Kid, TransactionId
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from tests.second import challenge as second
 from tests.second import world
 
@@ -35,8 +35,8 @@ def sealed(*results: StorageResult, custom_data: str | None = None) -> bytes:
     return seal_acknowledgement(
         TRANSACTION,
         results,
-        Asking((world.DEVICE_CHAIN,), world.NOW, "4.4.0.1", custom_data),
-        Sealing(DEVICE, SERVER.public, BACKEND, seeded_random(b"acknowledgement")),
+        ClientInfo((world.DEVICE_CHAIN,), world.NOW, "4.4.0.1", custom_data),
+        ChallengeKeys(DEVICE, SERVER.public, BACKEND, seeded_random(b"acknowledgement")),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rightsmanager.crypto.p256 import PrivateKey, PublicKey
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.bcert import (
+from rightsmanager.protocol.formats.bcert import (
     CertificateType,
     Chain,
     Feature,
@@ -24,8 +24,8 @@ from rightsmanager.protocol.bcert import (
     parse_certificate,
     parse_chain,
 )
-from rightsmanager.protocol.bcert import objects as bcert
-from rightsmanager.protocol.bcert.table import BY_KIND, TABLE, build_object, parse_object
+from rightsmanager.protocol.formats.bcert import objects as bcert
+from rightsmanager.protocol.formats.bcert.table import BY_KIND, TABLE, build_object, parse_object
 from rightsmanager.protocol.wire import AccountId, Guid, Mid, ServiceId
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "bcert.json").read_text("utf-8"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.bcert import (
+from rightsmanager.protocol.formats.bcert import (
     CertificateType,
     ChainVerifier,
     Key,
@@ -20,8 +20,8 @@ from rightsmanager.protocol.bcert import (
     issue,
     parse_chain,
 )
-from rightsmanager.protocol.bcert import objects as bcert
-from rightsmanager.protocol.bcert.table import BY_TAG
+from rightsmanager.protocol.formats.bcert import objects as bcert
+from rightsmanager.protocol.formats.bcert.table import BY_TAG
 from rightsmanager.protocol.wire import AccountId, Mid, ServiceId
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "bcert.json").read_text("utf-8"))

@@ -10,7 +10,7 @@ import pytest
 from rightsmanager.crypto import p256
 from rightsmanager.crypto.p256 import PrivateKey, PublicKey, sign
 from rightsmanager.errors import DeviceCertificateRevoked, InvalidMessage
-from rightsmanager.protocol.bcert import (
+from rightsmanager.protocol.formats.bcert import (
     Certificate,
     CertificateType,
     Chain,
@@ -25,9 +25,14 @@ from rightsmanager.protocol.bcert import (
     parse_certificate,
     parse_chain,
 )
-from rightsmanager.protocol.bcert.objects import Device, ExtendedData, HardwareId, Manufacturer
-from rightsmanager.protocol.bcert.objects import Signature as SignatureObject
-from rightsmanager.protocol.bcert.verification import ISSUING_USAGES, POWERS
+from rightsmanager.protocol.formats.bcert.objects import (
+    Device,
+    ExtendedData,
+    HardwareId,
+    Manufacturer,
+)
+from rightsmanager.protocol.formats.bcert.objects import Signature as SignatureObject
+from rightsmanager.protocol.formats.bcert.verification import ISSUING_USAGES, POWERS
 from rightsmanager.protocol.wire import encode_base64
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "bcert.json").read_text("utf-8"))
@@ -308,7 +313,7 @@ class Counted:
 @pytest.fixture
 def verified(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted = Counted()
-    monkeypatch.setattr("rightsmanager.protocol.bcert.verification.verify", counted)
+    monkeypatch.setattr("rightsmanager.protocol.formats.bcert.verification.verify", counted)
     return counted
 
 

@@ -10,13 +10,13 @@ import pytest
 from rightsmanager.crypto.p256 import Backend, PrivateKey, PublicKey
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch, Refusal
-from rightsmanager.protocol.bcert import Chain
-from rightsmanager.protocol.challenge import REMEMBERED_LENGTH, ChallengeReader
+from rightsmanager.protocol.formats.bcert import Chain
+from rightsmanager.protocol.formats.wrmheader import Algid
+from rightsmanager.protocol.messages.challenge import REMEMBERED_LENGTH, ChallengeReader
 from rightsmanager.protocol.wire import Guid
-from rightsmanager.protocol.wrmheader import Algid
+from tests.operations.subject import Opener, opener
 from tests.second import challenge as second
 from tests.second import world
-from tests.services.subject import Opener, opener
 
 KID, OTHER_KID = bytes(range(32, 48)), bytes(range(48, 64))
 HEADER = second.header_40(KID)

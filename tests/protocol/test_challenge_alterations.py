@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch
-from rightsmanager.protocol.challenge import LicenseChallenge
+from rightsmanager.protocol.messages.challenge import LicenseChallenge
+from tests.operations.subject import Opener, opener
 from tests.second import challenge as second
 from tests.second import world
-from tests.services.subject import Opener, opener
 
 REVOCATION = (
     "<RevocationLists><RevListInfo><ListID>ioydTlK2p0WXkWklprR5Hw==</ListID>"

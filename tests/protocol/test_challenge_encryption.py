@@ -6,10 +6,10 @@ import pytest
 
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.errors import InvalidMessage
+from tests.operations.subject import Opener, opener, private_key, public_key
 from tests.second import certificates as cert
 from tests.second import challenge as second
 from tests.second import curve, world
-from tests.services.subject import Opener, opener, private_key, public_key
 
 WISH = second.Wish(second.header_40(bytes(range(32, 48))))
 PLAINTEXT = second.data(world.DEVICE_CHAIN).encode()

@@ -11,10 +11,10 @@ import pytest
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.challenge import LicenseChallenge
+from rightsmanager.protocol.messages.challenge import LicenseChallenge
+from tests.operations.subject import Opener, opener
 from tests.second import challenge as second
 from tests.second import curve, world
-from tests.services.subject import Opener, opener
 
 Respell = Callable[[str], str]
 

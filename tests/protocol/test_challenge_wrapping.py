@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.challenge import LicenseChallenge
+from rightsmanager.protocol.messages.challenge import LicenseChallenge
+from tests.operations.subject import Opener, opener
 from tests.second import challenge as second
 from tests.second import world
-from tests.services.subject import Opener, opener
 
 WISH = second.Wish(second.header_40(bytes(range(32, 48))))
 LA = second.element(world.CLIENT, WISH)

@@ -10,17 +10,17 @@ from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InvalidMessage, Refusal
-from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.delete_license import (
+from rightsmanager.protocol.formats.bcert import parse_chain
+from rightsmanager.protocol.messages.delete_license import (
     DeleteLicenseChallenge,
     open_delete_license,
     open_delete_license_response,
     seal_delete_license,
     seal_delete_license_response,
 )
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.exchange import Asking, Sealing
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
 from rightsmanager.protocol.wire import Kid, SessionId
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from tests.second import challenge as second
 from tests.second import curve, reports, world
 
@@ -51,8 +51,8 @@ def test_what_is_sealed_the_second_server_reads(session: bytes, kids: list[bytes
     body = seal_delete_license(
         SessionId(session),
         tuple(map(Kid, kids)),
-        Asking((world.DEVICE_CHAIN,), world.NOW, "4.4.0.1"),
-        Sealing(DEVICE, SERVER.public, BACKEND, seeded_random(b"delete")),
+        ClientInfo((world.DEVICE_CHAIN,), world.NOW, "4.4.0.1"),
+        ChallengeKeys(DEVICE, SERVER.public, BACKEND, seeded_random(b"delete")),
     )
     read = reports.read_delete_license(body, world.SERVER, curve.public(world.ROOT))
     assert read == (session, tuple(kids))

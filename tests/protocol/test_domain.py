@@ -8,8 +8,8 @@ from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch, Refusal
-from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.domain import (
+from rightsmanager.protocol.formats.bcert import parse_chain
+from rightsmanager.protocol.messages.domain import (
     DOMAIN_KEY_LENGTH,
     DomainRevision,
     JoinChallenge,
@@ -27,9 +27,9 @@ from rightsmanager.protocol.domain import (
     unwrap_domain_key,
     wrap_domain_key,
 )
-from rightsmanager.protocol.envelope import Envelope, parse_envelope
-from rightsmanager.protocol.exchange import Asking, Sealing
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
 from rightsmanager.protocol.wire import AccountId, ServiceId
+from rightsmanager.protocol.xml.envelope import Envelope, parse_envelope
 from tests.second import challenge as second
 from tests.second import curve, world
 from tests.second import domain as other
@@ -55,12 +55,12 @@ JOINED = JoinResponse(
 LEFT = LeaveResponse(SERVICE, ACCOUNT, 3)
 
 
-def asking(custom_data: str | None = None) -> Asking:
-    return Asking((world.DEVICE_CHAIN,), world.NOW, "4.4.0.1", custom_data)
+def asking(custom_data: str | None = None) -> ClientInfo:
+    return ClientInfo((world.DEVICE_CHAIN,), world.NOW, "4.4.0.1", custom_data)
 
 
-def sealing() -> Sealing:
-    return Sealing(DEVICE, SERVER.public, BACKEND, seeded_random(b"domain"))
+def sealing() -> ChallengeKeys:
+    return ChallengeKeys(DEVICE, SERVER.public, BACKEND, seeded_random(b"domain"))
 
 
 def join(

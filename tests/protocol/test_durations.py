@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.durations import MOST_SECONDS, Duration, parse_duration
+from rightsmanager.protocol.formats.durations import MAX_SECONDS, Duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from rightsmanager.protocol.durations import MOST_SECONDS, Duration, parse_durat
         ("P1DT1S", 86401),
         ("P0Y0M0DT0H0M4S", 4),
         ("PT000010S", 10),
-        (f"PT{MOST_SECONDS}S", MOST_SECONDS),
+        (f"PT{MAX_SECONDS}S", MAX_SECONDS),
     ],
 )
 def test_a_duration_is_read(text: str, seconds: float) -> None:
@@ -53,13 +53,13 @@ def test_what_has_no_fixed_length_is_refused(text: str) -> None:
         parse_duration(text, "Offset")
 
 
-@pytest.mark.parametrize("text", ["-PT1S", "-P0.1S", f"PT{MOST_SECONDS}.1S", "P999999999D"])
+@pytest.mark.parametrize("text", ["-PT1S", "-P0.1S", f"PT{MAX_SECONDS}.1S", "P999999999D"])
 def test_what_is_negative_or_too_long_is_refused(text: str) -> None:
     with pytest.raises(InvalidMessage, match="expected from 0 to 2147483648 seconds"):
         parse_duration(text, "Offset")
 
 
-@given(st.integers(0, MOST_SECONDS * 1000 - 1))
+@given(st.integers(0, MAX_SECONDS * 1000 - 1))
 def test_a_duration_that_is_written_is_read(milliseconds: int) -> None:
     seconds = Fraction(milliseconds, 1000)
     written = Duration.of(seconds)

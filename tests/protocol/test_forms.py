@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.challenge import LicenseChallenge, open_license_challenge
-from rightsmanager.protocol.envelope import Envelope, SoapVersion, parse_envelope
-from rightsmanager.protocol.forms import REVOCATION_LIST, LicenseForm
+from rightsmanager.protocol.messages.challenge import LicenseChallenge, open_license_challenge
+from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_envelope
+from rightsmanager.protocol.xml.fastpath import REVOCATION_LIST, CanonicalChallenge
+from tests.operations.subject import Opener, opener
 from tests.second import challenge as second
 from tests.second import world
-from tests.services.subject import Opener, opener
 
 KID = bytes(range(32, 48))
 OTHER = bytes(range(48, 64))
@@ -151,7 +151,7 @@ def test_whatever_has_the_form_is_what_a_parser_finds(at: int, removed: int, pie
         assert envelope.license_form == found(etree.fromstring(body), body)
 
 
-def found(root: etree._Element, body: bytes) -> LicenseForm:
+def found(root: etree._Element, body: bytes) -> CanonicalChallenge:
     """Return the values of a challenge as a parser finds them."""
 
     def text(path: str) -> bytes | None:
@@ -165,7 +165,7 @@ def found(root: etree._Element, body: bytes) -> LicenseForm:
         return value
 
     la, key = ".//p:LA", ".//x:EncryptedKey"
-    return LicenseForm(
+    return CanonicalChallenge(
         la=written(body, b"LA"),
         version=there(f"{la}/p:Version"),
         header=written(body, b"WRMHEADER"),

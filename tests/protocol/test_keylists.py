@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.keylists import (
+from rightsmanager.protocol.formats.keylists import (
     KeyEntry,
     build_document,
     build_table,
@@ -21,7 +21,7 @@ from rightsmanager.protocol.keylists import (
     parse_key_list,
     parse_table,
 )
-from rightsmanager.protocol.keylists.entry import KEY_TYPES, LAST_PERIOD, SCHEMES
+from rightsmanager.protocol.formats.keylists.entry import KEY_TYPES, LAST_PERIOD, SCHEMES
 from rightsmanager.protocol.wire import Kid
 
 KID = Kid(bytes(range(16)))
@@ -253,7 +253,7 @@ def test_cpix_is_imported_without_setuptools() -> None:
             *(sys.executable, "-c"),
             (
                 "import sys; sys.modules['setuptools'] = None\n"
-                "from rightsmanager.protocol.keylists.cpix_import import cpix\n"
+                "from rightsmanager.protocol.formats.keylists.cpix_import import cpix\n"
                 "print(cpix.PLAYREADY_SYSTEM_ID, 'pkg_resources' in sys.modules)"
             ),
         ],

@@ -10,8 +10,7 @@ from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch, Refusal
-from rightsmanager.protocol import exchange
-from rightsmanager.protocol.bcert import (
+from rightsmanager.protocol.formats.bcert import (
     CertificateType,
     Key,
     KeyUsage,
@@ -20,10 +19,10 @@ from rightsmanager.protocol.bcert import (
     issue,
     parse_chain,
 )
-from rightsmanager.protocol.bcert.objects import Metering
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.exchange import Asking, Sealing, seal_asking
-from rightsmanager.protocol.metering import (
+from rightsmanager.protocol.formats.bcert.objects import Metering
+from rightsmanager.protocol.messages import exchange
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo, seal_asking
+from rightsmanager.protocol.messages.metering import (
     DATA_FORM,
     MAX_VALUE,
     MeteringAnswer,
@@ -42,6 +41,7 @@ from rightsmanager.protocol.metering import (
     seal_metering_response,
 )
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from tests.second import challenge as second
 from tests.second import curve, world
 from tests.second.metering import Report, read_report
@@ -54,7 +54,7 @@ METERING = PrivateKey(world.OTHER.to_bytes(32, "big"))
 MID, OTHER_MID = Mid(bytes(range(16))), Mid(bytes(16))
 TRANSACTION = TransactionId(bytes(range(16, 32)))
 KID = Kid(bytes(16))
-ASKING = Asking((world.DEVICE_CHAIN,), world.NOW, "4.4.0.1")
+ASKING = ClientInfo((world.DEVICE_CHAIN,), world.NOW, "4.4.0.1")
 REPORT = MeteringReport(MID, TRANSACTION, (Usage(KID, "Play", 3),))
 PLAY = "<Action><Name>Play</Name><Value>3</Value></Action>"
 
@@ -73,8 +73,8 @@ USAGE = st.dictionaries(
 )
 
 
-def sealing() -> Sealing:
-    return Sealing(DEVICE, METERING.public, BACKEND, seeded_random(b"metering"))
+def sealing() -> ChallengeKeys:
+    return ChallengeKeys(DEVICE, METERING.public, BACKEND, seeded_random(b"metering"))
 
 
 def keys(mid: Mid) -> Sequence[PrivateKey]:
@@ -96,7 +96,7 @@ def written(records: str, elements: str | None = None, *, key_name: str = MID.ba
     told = elements or (
         f"<MeteringID>{MID.base64}</MeteringID><TransactionID>{TRANSACTION.text}</TransactionID>"
     )
-    named = Sealing(DEVICE, METERING.public, BACKEND, seeded_random(b"metering"), key_name)
+    named = ChallengeKeys(DEVICE, METERING.public, BACKEND, seeded_random(b"metering"), key_name)
     return seal_asking(DATA_FORM, told, records, ASKING, named)
 
 
@@ -264,7 +264,7 @@ def test_a_report_under_another_key_name_is_refused(key_name: str, told: str) ->
 
 def test_a_report_encrypted_to_another_key_does_not_open() -> None:
     body = seal_metering_data(
-        REPORT, ASKING, Sealing(DEVICE, SERVER.public, BACKEND, seeded_random(b"other"))
+        REPORT, ASKING, ChallengeKeys(DEVICE, SERVER.public, BACKEND, seeded_random(b"other"))
     )
     with pytest.raises(InvalidMessage, match="EncryptedData does not open"):
         opened(body)
@@ -280,7 +280,7 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_certificate_request_opens_to_what_was_sealed() -> None:
     body = seal_certificate_request(
-        MID, ASKING, Sealing(DEVICE, SERVER.public, BACKEND, seeded_random(b"request"))
+        MID, ASKING, ChallengeKeys(DEVICE, SERVER.public, BACKEND, seeded_random(b"request"))
     )
     request = open_certificate_request(parse_envelope(body), (SERVER,), BACKEND, parse_chain)
     assert (request.mid, request.signer.raw) == (MID, world.DEVICE_CHAIN)

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.durations import Duration
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.packaging import (
-    LONGEST_PROGRAM,
+from rightsmanager.protocol.formats.durations import Duration
+from rightsmanager.protocol.messages.packaging import (
+    MAX_PROGRAM_LENGTH,
     PackagingRequest,
     ProtectionSystem,
     StreamInformation,
@@ -24,6 +23,7 @@ from rightsmanager.protocol.packaging import (
     parse_packaging_response,
 )
 from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.soap.outgoing import build_envelope
 from tests.second import packager
 
@@ -49,7 +49,7 @@ def parse(body: bytes) -> PackagingRequest:
 programs = st.text(
     st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"),
     min_size=1,
-    max_size=LONGEST_PROGRAM,
+    max_size=MAX_PROGRAM_LENGTH,
 ).filter(lambda text: text == text.strip(" \t\r\n"))
 durations = st.integers(0, 2**31).map(lambda n: Duration(Fraction(n), f"PT{n}S"))
 parts = st.tuples(programs, durations, st.none() | durations)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.pssh import (
+from rightsmanager.protocol.formats.pssh import (
     EMBEDDED_LICENSE_STORE,
-    MOST_BYTES,
+    MAX_BYTES,
     PlayReadyObject,
     Pssh,
     Record,
@@ -18,8 +18,8 @@ from rightsmanager.protocol.pssh import (
     parse_object,
     parse_pssh,
 )
+from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version, parse_header
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.protocol.wrmheader import Header, HeaderKid, Version, parse_header
 
 VECTOR = json.loads((Path(__file__).parents[1] / "vectors" / "pssh.json").read_text("utf-8"))
 OBJECTS, BOXES = VECTOR["objects"], VECTOR["boxes"]
@@ -93,11 +93,11 @@ def test_an_object_without_a_header_says_so() -> None:
 
 
 def test_an_object_has_at_most_15_kib() -> None:
-    most = PlayReadyObject((Record(EMBEDDED_LICENSE_STORE, bytes(MOST_BYTES - 10)),))
+    most = PlayReadyObject((Record(EMBEDDED_LICENSE_STORE, bytes(MAX_BYTES - 10)),))
     data = build_object(most)
-    assert len(data) == MOST_BYTES
+    assert len(data) == MAX_BYTES
     assert most == parse_object(data)
-    too_many = PlayReadyObject((Record(EMBEDDED_LICENSE_STORE, bytes(MOST_BYTES - 9)),))
+    too_many = PlayReadyObject((Record(EMBEDDED_LICENSE_STORE, bytes(MAX_BYTES - 9)),))
     with pytest.raises(InvalidMessage, match="15361 bytes"):
         build_object(too_many)
     with pytest.raises(InvalidMessage, match="15361 bytes"):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.pssh import (
+from rightsmanager.protocol.formats.pssh import (
     PlayReadyObject,
     Pssh,
     Record,

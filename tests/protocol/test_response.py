@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from rightsmanager.errors import DomainFacts, InvalidMessage
-from rightsmanager.protocol.envelope import Envelope, SoapVersion, parse_envelope
-from rightsmanager.protocol.response import (
+from rightsmanager.protocol.messages.response import (
     Fault,
     LicenseResponse,
     RevocationList,
@@ -19,9 +18,10 @@ from rightsmanager.protocol.response import (
     seal_license_response,
 )
 from rightsmanager.protocol.wire import Guid, TransactionId
+from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_envelope
+from tests.operations.subject import private_key, public_key
 from tests.second import world
 from tests.second.challenge import M, P
-from tests.services.subject import private_key, public_key
 
 KEY = private_key(world.SIGNER)
 LEAST = LicenseResponse(licenses=(b"XMR",), response_id=bytes(range(32)))

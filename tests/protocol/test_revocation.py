@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from rightsmanager.crypto.p256 import PrivateKey, PublicKey
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.bcert import ChainVerifier, parse_chain
-from rightsmanager.protocol.revocation import (
+from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
+from rightsmanager.protocol.formats.revocation import (
     LISTS,
     NAMES,
     REVOCATION_INFO,

@@ -11,10 +11,9 @@ from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch, Refusal
-from rightsmanager.protocol.bcert import parse_chain
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.exchange import Asking, Sealing
-from rightsmanager.protocol.secure_stop import (
+from rightsmanager.protocol.formats.bcert import parse_chain
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
+from rightsmanager.protocol.messages.secure_stop import (
     Proof,
     SecureStopChallenge,
     SecureStopResponse,
@@ -29,6 +28,7 @@ from rightsmanager.protocol.secure_stop import (
     wrap_key,
 )
 from rightsmanager.protocol.wire import Kid, Mid, SessionId
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from tests.second import challenge as second
 from tests.second import curve, reports, world
 
@@ -79,8 +79,8 @@ def sealed(sessions: Sequence[Session], proof: Proof | None) -> bytes:
         Mid(MID),
         sessions,
         proof,
-        Asking((world.DEVICE_CHAIN,), world.NOW, "4.4.0.1"),
-        Sealing(DEVICE, METERING.public, BACKEND, seeded_random(b"secure stop")),
+        ClientInfo((world.DEVICE_CHAIN,), world.NOW, "4.4.0.1"),
+        ChallengeKeys(DEVICE, METERING.public, BACKEND, seeded_random(b"secure stop")),
     )
 
 

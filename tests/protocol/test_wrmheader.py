@@ -8,8 +8,7 @@ import pytest
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.wire import HEADER, Kid, ServiceId
-from rightsmanager.protocol.wrmheader import (
+from rightsmanager.protocol.formats.wrmheader import (
     Algid,
     Header,
     HeaderKid,
@@ -21,6 +20,7 @@ from rightsmanager.protocol.wrmheader import (
     parse_header_element,
     verify_checksum,
 )
+from rightsmanager.protocol.wire import HEADER, Kid, ServiceId
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 VECTOR = json.loads((VECTORS / "wrmheader.json").read_text("utf-8"))

@@ -8,10 +8,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.elements import clark, local_name
-from rightsmanager.protocol.envelope import parse_xml
-from rightsmanager.protocol.wire import HEADER, Kid, ServiceId
-from rightsmanager.protocol.wrmheader import (
+from rightsmanager.protocol.formats.wrmheader import (
     Algid,
     Header,
     HeaderKid,
@@ -21,6 +18,9 @@ from rightsmanager.protocol.wrmheader import (
     parse_header,
     parse_header_element,
 )
+from rightsmanager.protocol.wire import HEADER, Kid, ServiceId
+from rightsmanager.protocol.xml.elements import clark, local_name
+from rightsmanager.protocol.xml.envelope import parse_xml
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 TESTS = json.loads((VECTORS / "wrmheader.json").read_text("utf-8"))["tests"]

@@ -11,7 +11,7 @@ from rightsmanager.crypto.p256 import Backend
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.elements import (
+from rightsmanager.protocol.xml.elements import (
     Fields,
     canonical,
     child,
@@ -20,8 +20,8 @@ from rightsmanager.protocol.elements import (
     optional_text,
     text_of,
 )
-from rightsmanager.protocol.envelope import parse_xml
-from rightsmanager.protocol.xmlsec import (
+from rightsmanager.protocol.xml.envelope import parse_xml
+from rightsmanager.protocol.xml.xmlsec import (
     Encrypted,
     Signature,
     build_encrypted,
@@ -34,9 +34,9 @@ from rightsmanager.protocol.xmlsec import (
     verify_digest,
     verify_value,
 )
+from tests.operations.subject import PORTABLE, private_key, public_key
 from tests.second import challenge as second
 from tests.second import world
-from tests.services.subject import PORTABLE, private_key, public_key
 
 KEY, PUBLIC = private_key(world.SERVER), public_key(world.SERVER)
 ELEMENT = f'<LA xmlns="{second.P}" Id="SignedData"><Version>1</Version></LA>'

@@ -11,8 +11,7 @@ from rightsmanager.crypto.aes import cmac
 from rightsmanager.crypto.p256 import Backend, PrivateKey
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.wire import NEVER, Guid, Kid, Mid
-from rightsmanager.protocol.xmr import (
+from rightsmanager.protocol.formats.xmr import (
     License,
     build_license,
     build_signed,
@@ -20,8 +19,9 @@ from rightsmanager.protocol.xmr import (
     rights_id_after,
     verify_signature,
 )
-from rightsmanager.protocol.xmr import objects as xmr
-from rightsmanager.protocol.xmr.table import LAYOUTS, Layout
+from rightsmanager.protocol.formats.xmr import objects as xmr
+from rightsmanager.protocol.formats.xmr.table import LAYOUTS, Layout
+from rightsmanager.protocol.wire import NEVER, Guid, Kid, Mid
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 PUBLISHED = json.loads((VECTORS / "xmr_published.json").read_text("utf-8"))

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid
-from rightsmanager.protocol.xmr import (
+from rightsmanager.protocol.formats.xmr import (
     License,
     build_license,
     build_signed,
     parse_license,
     verify_signature,
 )
-from rightsmanager.protocol.xmr import objects as xmr
-from rightsmanager.protocol.xmr.table import BY_TYPE, LAYOUTS
+from rightsmanager.protocol.formats.xmr import objects as xmr
+from rightsmanager.protocol.formats.xmr.table import BY_TYPE, LAYOUTS
+from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 PUBLISHED = json.loads((VECTORS / "xmr_published.json").read_text("utf-8"))

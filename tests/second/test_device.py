@@ -7,16 +7,16 @@ import pytest
 from rightsmanager.crypto.p256 import Backend
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.crypto.random import seeded_random
-from rightsmanager.protocol.challenge import (
+from rightsmanager.protocol.messages.challenge import (
     LicenseRequest,
     RevocationListInfo,
     seal_license_challenge,
 )
 from rightsmanager.protocol.wire import Guid
+from tests.operations.subject import private_key, public_key
 from tests.second import challenge as second
 from tests.second import curve, world
 from tests.second.server import Challenge, read_challenge
-from tests.services.subject import private_key, public_key
 
 KID = bytes(range(16))
 HEADERS = {

@@ -16,21 +16,21 @@ from lxml import etree
 from rightsmanager.crypto.p256 import Backend
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.device.identity import Device
-from rightsmanager.device.opening import Opening, open_reply
+from rightsmanager.device.opening import LicenseOpener, open_reply
 from rightsmanager.policy.grants import Policy
-from rightsmanager.protocol.bcert import ChainVerifier, parse_chain
-from rightsmanager.protocol.envelope import parse_envelope
-from rightsmanager.protocol.wrmheader import parse_header
+from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
+from rightsmanager.protocol.formats.wrmheader import parse_header
+from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.store.queries import Store, open_store
-from tests.second import certificates, challenge, curve, reply, server, world
-from tests.second import challenge as second
-from tests.second.reply import Reply, read_reply
-from tests.services.subject import (
+from tests.operations.subject import (
     ask,
     make_service,
     private_key,
     public_key,
 )
+from tests.second import certificates, challenge, curve, reply, server, world
+from tests.second import challenge as second
+from tests.second.reply import Reply, read_reply
 
 TEST_SEED = b64decode("XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I")
 KIDS = tuple(bytes([number] * 15 + [0]) for number in range(1, 4))
@@ -124,7 +124,7 @@ def test_the_projects_own_device_reads_the_same_reply(store: Store) -> None:
         private_key(world.DEVICE_SIGNING),
         private_key(world.DEVICE_ENCRYPTION),
     )
-    opening = Opening(device, ChainVerifier((public_key(world.ROOT),)), service.backend)
+    opening = LicenseOpener(device, ChainVerifier((public_key(world.ROOT),)), service.backend)
     _, licenses = open_reply(
         parse_envelope(in_envelope(text)),
         opening,

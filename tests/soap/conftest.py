@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from rightsmanager.services.request import Request
+from rightsmanager.operations.request import Request
 from rightsmanager.soap.application import build
 from rightsmanager.soap.operations import OPERATIONS, Role
 from rightsmanager.soap.server import SoapServer
@@ -37,7 +37,7 @@ class Answer:
         return etree.fromstring(self.body).findtext(".//Exception/StatusCode")
 
 
-class Caller:
+class ServerClient:
     def __init__(self, server: SoapServer) -> None:
         self._server = server
 
@@ -59,20 +59,24 @@ def name_it(request: Request) -> bytes:
     return f'<{name}Response xmlns="{P}"></{name}Response>'.encode()
 
 
-Calling = Callable[..., Caller]
+Calling = Callable[..., ServerClient]
 """Makes a caller of a server with these services in these roles."""
 
 
 @pytest.fixture
 def calling() -> Calling:
-    def make(services: Services | None = None, roles: frozenset[Role] = frozenset(Role)) -> Caller:
-        return Caller(SoapServer(build(services or dict.fromkeys(OPERATIONS, name_it), roles)))
+    def make(
+        services: Services | None = None, roles: frozenset[Role] = frozenset(Role)
+    ) -> ServerClient:
+        return ServerClient(
+            SoapServer(build(services or dict.fromkeys(OPERATIONS, name_it), roles))
+        )
 
     return make
 
 
 @pytest.fixture
-def call(calling: Calling) -> Caller:
+def call(calling: Calling) -> ServerClient:
     return calling()
 
 

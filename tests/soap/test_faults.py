@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from rightsmanager.errors import DomainFacts, DomainRequired, InvalidMessage
-from rightsmanager.protocol.envelope import SoapVersion
+from rightsmanager.protocol.xml.envelope import SoapVersion
 from rightsmanager.soap.faults import build_fault, clean
 from rightsmanager.soap.outgoing import build_envelope
 

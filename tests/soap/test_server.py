@@ -10,8 +10,8 @@ from rightsmanager.errors import InvalidMessage, ProtocolRedirect, Refusal, Serv
 from rightsmanager.soap.operations import OPERATIONS, Role
 
 if TYPE_CHECKING:
-    from rightsmanager.services.request import Request
-    from tests.soap.conftest import Caller, Calling, Written
+    from rightsmanager.operations.request import Request
+    from tests.soap.conftest import Calling, ServerClient, Written
 
 
 P = "http://schemas.microsoft.com/DRM/2007/03/protocols"
@@ -22,7 +22,7 @@ SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("namespace", [SOAP11, SOAP12])
 def test_each_of_the_nine_is_answered_by_its_own_service(
-    call: Caller, envelope: Written, name: str, namespace: str
+    call: ServerClient, envelope: Written, name: str, namespace: str
 ) -> None:
     answer = call(envelope(name, namespace))
     assert answer.status == "200 OK"
@@ -93,7 +93,7 @@ def test_an_operation_without_a_service_is_service_specific(
     ["", '""', f'"{P}/AcquireLicense"', f"{P}/AcquireLicense", ' "AcquireLicense" ', "urn:else"],
 )
 def test_an_action_that_names_no_other_operation_is_served(
-    call: Caller, envelope: Written, action: str
+    call: ServerClient, envelope: Written, action: str
 ) -> None:
     assert call(envelope(), HTTP_SOAPACTION=action).status == "200 OK"
 
@@ -109,7 +109,7 @@ def test_an_action_that_names_no_other_operation_is_served(
     ],
 )
 def test_an_action_that_names_another_operation_is_refused(
-    call: Caller, envelope: Written, headers: dict[str, str]
+    call: ServerClient, envelope: Written, headers: dict[str, str]
 ) -> None:
     answer = call(envelope(namespace=SOAP12), **headers)
     assert answer.code == "0x8004c601"
@@ -130,7 +130,7 @@ def _header(namespace: str, attributes: str) -> str:
     ],
 )
 def test_a_header_that_must_be_understood_has_its_own_fault_code(
-    call: Caller, envelope: Written, namespace: str, attributes: str, code_path: str
+    call: ServerClient, envelope: Written, namespace: str, attributes: str, code_path: str
 ) -> None:
     answer = call(envelope("AcquireLicense", namespace, _header(namespace, attributes)))
     assert answer.status == "500 Internal Server Error"
@@ -142,7 +142,7 @@ def test_a_header_that_must_be_understood_has_its_own_fault_code(
 @pytest.mark.parametrize(
     "attributes", ["", 's:mustUnderstand="0"', 's:mustUnderstand="1" s:actor="urn:b"']
 )
-def test_any_other_header_is_served(call: Caller, envelope: Written, attributes: str) -> None:
+def test_any_other_header_is_served(call: ServerClient, envelope: Written, attributes: str) -> None:
     assert call(envelope("AcquireLicense", SOAP11, _header(SOAP11, attributes))).status == "200 OK"
 
 
@@ -207,7 +207,7 @@ def test_a_fault_of_soap_1_2_is_written_to_the_byte(calling: Calling, envelope: 
     ],
 )
 def test_without_an_envelope_the_content_type_tells_the_version(
-    call: Caller, type_: str, namespace: str
+    call: ServerClient, type_: str, namespace: str
 ) -> None:
     assert etree.fromstring(call(b"<", CONTENT_TYPE=type_).body).tag == f"{{{namespace}}}Envelope"
 

@@ -9,10 +9,10 @@ import pytest
 
 from rightsmanager.store.sqlite import (
     FIRST_PAUSE,
-    LONGEST_PAUSE,
-    PatientCursor,
-    fold_log,
-    patient_cursor,
+    MAX_PAUSE,
+    BusyRetryCursor,
+    busy_retry_cursor,
+    checkpoint_wal,
 )
 
 SECONDS = 0.25
@@ -54,15 +54,15 @@ def other(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture
-def cursor(tmp_path: Path, other: sqlite3.Connection) -> Iterator[PatientCursor]:
+def cursor(tmp_path: Path, other: sqlite3.Connection) -> Iterator[BusyRetryCursor]:
     del other
     connection = sqlite3.connect(tmp_path / "file", timeout=SECONDS, isolation_level=None)
-    yield patient_cursor(connection)
+    yield busy_retry_cursor(connection)
     connection.close()
 
 
 def test_it_writes_as_soon_as_the_other_has_written(
-    cursor: PatientCursor, other: sqlite3.Connection, passing: Passing
+    cursor: BusyRetryCursor, other: sqlite3.Connection, passing: Passing
 ) -> None:
     passing.meanwhile = other.commit
     assert cursor.execute(INSERT) is cursor
@@ -70,21 +70,21 @@ def test_it_writes_as_soon_as_the_other_has_written(
     assert cursor.execute("SELECT b FROM a").fetchall() == [(1,)]
 
 
-def test_it_gives_up_when_its_time_is_over(cursor: PatientCursor, passing: Passing) -> None:
+def test_it_gives_up_when_its_time_is_over(cursor: BusyRetryCursor, passing: Passing) -> None:
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         cursor.execute(INSERT)
-    assert SECONDS < sum(passing.pauses) < SECONDS + LONGEST_PAUSE
+    assert SECONDS < sum(passing.pauses) < SECONDS + MAX_PAUSE
     assert passing.pauses == sorted(passing.pauses)
 
 
-def test_it_reads_at_once(cursor: PatientCursor, passing: Passing) -> None:
+def test_it_reads_at_once(cursor: BusyRetryCursor, passing: Passing) -> None:
     assert cursor.execute("SELECT b FROM a").fetchall() == []
     assert passing.pauses == []
 
 
 @pytest.mark.parametrize("sql", ["SELECT nothing FROM nowhere", "?"])
 def test_any_other_failure_is_one_at_once(
-    cursor: PatientCursor, passing: Passing, sql: str
+    cursor: BusyRetryCursor, passing: Passing, sql: str
 ) -> None:
     with pytest.raises(sqlite3.OperationalError):
         cursor.execute(sql)
@@ -92,7 +92,7 @@ def test_any_other_failure_is_one_at_once(
 
 
 def test_it_may_fail_otherwise_at_last(
-    cursor: PatientCursor, other: sqlite3.Connection, passing: Passing
+    cursor: BusyRetryCursor, other: sqlite3.Connection, passing: Passing
 ) -> None:
     def drop() -> None:
         other.execute("DROP TABLE a")
@@ -105,11 +105,11 @@ def test_it_may_fail_otherwise_at_last(
 
 
 def test_the_log_is_folded_and_begun_anew(
-    cursor: PatientCursor, other: sqlite3.Connection, tmp_path: Path
+    cursor: BusyRetryCursor, other: sqlite3.Connection, tmp_path: Path
 ) -> None:
     other.execute(INSERT)
     other.commit()
-    fold_log(cursor)
+    checkpoint_wal(cursor)
     log = tmp_path / "file-wal"
     before = log.stat().st_size
     other.execute(INSERT)
@@ -118,10 +118,10 @@ def test_the_log_is_folded_and_begun_anew(
 
 
 def test_a_log_that_others_write_to_is_left_as_it_is(
-    cursor: PatientCursor, other: sqlite3.Connection, passing: Passing
+    cursor: BusyRetryCursor, other: sqlite3.Connection, passing: Passing
 ) -> None:
     other.execute(INSERT)
-    fold_log(cursor)
+    checkpoint_wal(cursor)
     other.commit()
     assert cursor.execute("SELECT count(*) FROM a").fetchall() == [(1,)]
     assert cursor.execute("PRAGMA busy_timeout").fetchall() == [(0,)]

@@ -8,7 +8,7 @@ import click
 
 from rightsmanager.cli.device.content import Content, content_options, kid_option
 from rightsmanager.cli.device.player import (
-    Player,
+    DeviceSession,
     account_option,
     counted,
     device_option,
@@ -19,14 +19,14 @@ from rightsmanager.cli.options import json_option
 from rightsmanager.cli.printing import print_table
 from rightsmanager.device.acknowledge import Acknowledged, acknowledge
 from rightsmanager.device.acquire import Acquired, Wanted
-from rightsmanager.device.calling import Caller
+from rightsmanager.device.calling import ServerClient
 from rightsmanager.device.membership import Membership
 from rightsmanager.device.opening import OpenedLicense
 from rightsmanager.device.revocation import save_lists
-from rightsmanager.protocol.acknowledgement import STORED
-from rightsmanager.protocol.revocation import NAMES
+from rightsmanager.protocol.formats.revocation import NAMES
+from rightsmanager.protocol.formats.xmr.objects import KeyType, SecurityLevel
+from rightsmanager.protocol.messages.acknowledgement import STORED
 from rightsmanager.protocol.wire import AccountId, Kid
-from rightsmanager.protocol.xmr.objects import KeyType, SecurityLevel
 
 
 @click.command(name="acquire")
@@ -75,7 +75,12 @@ def acquire_(  # noqa: PLR0913 -- one parameter for each option
 
 
 def obtain(
-    player: Player, url: str, wanted: Wanted, membership: Membership, *, keep_quiet: bool = False
+    player: DeviceSession,
+    url: str,
+    wanted: Wanted,
+    membership: Membership,
+    *,
+    keep_quiet: bool = False,
 ) -> tuple[Acquired, Acknowledged | None]:
     """Return what a server gave, kept where it is persistent, and acknowledged where it asks."""
     caller = player.caller
@@ -89,7 +94,7 @@ def obtain(
 
 
 def _acknowledge(
-    url: str, acquired: Acquired, caller: Caller, failures: dict[Kid, int]
+    url: str, acquired: Acquired, caller: ServerClient, failures: dict[Kid, int]
 ) -> Acknowledged | None:
     return acknowledge(
         url,

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import click
 
 from rightsmanager.cli.options import KidParameter, VersionParameter
-from rightsmanager.protocol.pssh import parse_object, parse_pssh
+from rightsmanager.protocol.formats.pssh import parse_object, parse_pssh
+from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version, parse_header
 from rightsmanager.protocol.wire import Kid, decode_base64
-from rightsmanager.protocol.wrmheader import Algid, Header, HeaderKid, Version, parse_header
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rightsmanager.cli.device.player import (
-    Player,
+    DeviceSession,
     account_option,
     counted,
     device_option,
@@ -114,7 +114,7 @@ def domains(folder: Path, *, as_json: bool) -> None:
     click.echo(counted(len(rows), "domain"))
 
 
-def _service_id(player: Player, account_id: AccountId | None) -> ServiceId:
+def _service_id(player: DeviceSession, account_id: AccountId | None) -> ServiceId:
     held = None if account_id is None else player.domains.find(account_id)
     return (
         ServiceId.parse(default_settings().domain.service_id) if held is None else held.service_id

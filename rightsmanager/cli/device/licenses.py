@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rightsmanager.cli.device.acquire import license_facts, print_opened
-from rightsmanager.cli.device.player import Player, counted, device_option, player_of
+from rightsmanager.cli.device.player import DeviceSession, counted, device_option, player_of
 from rightsmanager.cli.options import KidParameter, json_option
 from rightsmanager.cli.printing import print_table
 from rightsmanager.device.files import write_whole
@@ -15,8 +15,8 @@ from rightsmanager.device.licenses import StoredLicense
 from rightsmanager.device.opening import OpenedLicense
 from rightsmanager.device.terms import Terms
 from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.inspection.values import time_text
 from rightsmanager.protocol.wire import Guid, Kid
-from rightsmanager.show.values import time_text
 
 _COLUMNS = ("KID", "bound to", "state", "begins", "ends", "removal", "metering id", "issued")
 
@@ -113,7 +113,7 @@ def _and_root(opened: OpenedLicense) -> str:
     return "" if root is None else f"; it is a leaf, export its root {root.text} too"
 
 
-def _facts(stored: StoredLicense, player: Player) -> dict[str, Any]:
+def _facts(stored: StoredLicense, player: DeviceSession) -> dict[str, Any]:
     terms = stored.terms
     first_played = player.journal.first_played(stored.license.rights_id)
     return {

@@ -9,7 +9,7 @@ from rightsmanager.crypto.random import system_random
 from rightsmanager.device.identity import Device, load_server_keys, save_device
 from rightsmanager.keyring import certify_device
 from rightsmanager.keyring.certification import DEFAULT_FEATURES, DEFAULT_LEVEL
-from rightsmanager.protocol.bcert import Feature
+from rightsmanager.protocol.formats.bcert import Feature
 
 FEATURES = {feature.name.lower().replace("_", "-"): feature for feature in Feature}
 

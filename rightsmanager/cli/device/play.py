@@ -10,7 +10,7 @@ import click
 from rightsmanager.cli.device.acquire import obtain
 from rightsmanager.cli.device.content import Content, content_options
 from rightsmanager.cli.device.player import (
-    Player,
+    DeviceSession,
     account_option,
     counted,
     device_option,
@@ -21,7 +21,7 @@ from rightsmanager.crypto.random import system_random
 from rightsmanager.device.acquire import Wanted
 from rightsmanager.device.membership import Membership
 from rightsmanager.device.opening import OpenedLicense
-from rightsmanager.device.playing import MOST_TIMES, Playback, start
+from rightsmanager.device.playing import MAX_TIMES, Playback, start
 from rightsmanager.device.playing import stop as stop_cleanly
 from rightsmanager.device.terms import refuse_unusable
 from rightsmanager.errors import InvalidMessage
@@ -32,7 +32,7 @@ from rightsmanager.protocol.wire import AccountId, Kid
 @device_option
 @click.argument("kid", type=KidParameter())
 @click.option(
-    "--times", type=click.IntRange(1, MOST_TIMES), default=1, show_default=True, help="How often."
+    "--times", type=click.IntRange(1, MAX_TIMES), default=1, show_default=True, help="How often."
 )
 @click.option(
     "--stop",
@@ -80,7 +80,7 @@ def play(  # noqa: PLR0913 -- one parameter for each option
         _print(playback, ending)
 
 
-def _kept(player: Player, kid: Kid, *, must: bool) -> OpenedLicense | None:
+def _kept(player: DeviceSession, kid: Kid, *, must: bool) -> OpenedLicense | None:
     """Return the best licence that the device keeps, None where it may be acquired instead."""
     if must or player.licenses.find(kid):
         try:
@@ -92,7 +92,7 @@ def _kept(player: Player, kid: Kid, *, must: bool) -> OpenedLicense | None:
 
 
 def _acquired(
-    player: Player, kid: Kid, url: str, wanted: Wanted, membership: Membership
+    player: DeviceSession, kid: Kid, url: str, wanted: Wanted, membership: Membership
 ) -> OpenedLicense:
     acquired, _ = obtain(player, url, wanted, membership)
     license_ = next((each for each in acquired.licenses if each.kid == kid), None)

@@ -11,15 +11,15 @@ import click
 from rightsmanager.cli.options import GuidParameter
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
-from rightsmanager.device.calling import Caller
+from rightsmanager.device.calling import ServerClient
 from rightsmanager.device.domains import DomainStore
 from rightsmanager.device.http import Post, post, post_trusting
 from rightsmanager.device.identity import ServerKeys, load_device, load_server_keys
 from rightsmanager.device.journal import Journal, open_journal
-from rightsmanager.device.licenses import LicenseStore, Shelf
-from rightsmanager.device.opening import Opening
+from rightsmanager.device.licenses import LicenseShelf, LicenseStore
+from rightsmanager.device.opening import LicenseOpener
 from rightsmanager.device.revocation import load_lists
-from rightsmanager.protocol.bcert import ChainVerifier
+from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.wire import AccountId
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -29,11 +29,11 @@ _POST: Final = f"{__name__}.post"
 
 
 @dataclass(frozen=True, slots=True)
-class Player:
+class DeviceSession:
     """A device in its folder, its journal open until the command ends."""
 
     folder: Path
-    opening: Opening
+    opening: LicenseOpener
     server: ServerKeys
     journal: Journal
     now: int
@@ -47,9 +47,9 @@ class Player:
         return LicenseStore(self.folder)
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> LicenseShelf:
         """Its licences, ready to be opened."""
-        return Shelf(self.licenses, self.opening, self.now, self.journal.first_played)
+        return LicenseShelf(self.licenses, self.opening, self.now, self.journal.first_played)
 
     @property
     def domains(self) -> DomainStore:
@@ -57,16 +57,16 @@ class Player:
         return DomainStore(self.folder)
 
     @property
-    def caller(self) -> Caller:
+    def caller(self) -> ServerClient:
         """Asks its server, over the network and with the system's randomness."""
         opening = self.shelf.with_roots()
-        return Caller(opening, self.server, self.now, system_random, self.post)
+        return ServerClient(opening, self.server, self.now, system_random, self.post)
 
 
-def player_of(folder: Path) -> Player:
+def player_of(folder: Path) -> DeviceSession:
     """Return the device of a folder, whose journal is closed when the command ends."""
     server = load_server_keys(folder)
-    opening = Opening(
+    opening = LicenseOpener(
         load_device(folder),
         ChainVerifier((server.root,)),
         choose_backend(),
@@ -76,7 +76,9 @@ def player_of(folder: Path) -> Player:
     journal = open_journal(folder)
     context = click.get_current_context()
     context.call_on_close(journal.close)
-    return Player(folder, opening, server, journal, int(time.time()), context.meta.get(_POST, post))
+    return DeviceSession(
+        folder, opening, server, journal, int(time.time()), context.meta.get(_POST, post)
+    )
 
 
 def device_option(command: Command) -> Command:

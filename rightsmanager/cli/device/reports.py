@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from rightsmanager.cli.device.player import Player, counted, device_option, player_of, url_option
+from rightsmanager.cli.device.player import (
+    DeviceSession,
+    counted,
+    device_option,
+    player_of,
+    url_option,
+)
 from rightsmanager.cli.options import KidParameter, json_option
 from rightsmanager.cli.printing import print_table
 from rightsmanager.crypto.random import system_random
@@ -16,7 +22,7 @@ from rightsmanager.device.metering import MeteringCertificates, report_usage
 from rightsmanager.device.sessions import SessionStore, report_sessions
 from rightsmanager.device.usage import MeteringStore
 from rightsmanager.errors import Refusal
-from rightsmanager.protocol.metering import MAX_RECORDS
+from rightsmanager.protocol.messages.metering import MAX_RECORDS
 from rightsmanager.protocol.wire import Kid, Mid
 
 report_url_option = click.option(
@@ -58,7 +64,9 @@ def meter(folder: Path, *, url: str | None, max_records: int, as_json: bool) -> 
     )
 
 
-def _meter(mid: Mid, url: str | None, player: Player, store: MeteringStore) -> Iterator[Facts]:
+def _meter(
+    mid: Mid, url: str | None, player: DeviceSession, store: MeteringStore
+) -> Iterator[Facts]:
     certificates = MeteringCertificates(player.folder)
     for report in report_usage(mid, url, player.caller, certificates, store):
         yield {
@@ -94,7 +102,7 @@ def stop(folder: Path, *, url: str | None, as_json: bool) -> None:
     )
 
 
-def _stop(mid: Mid, url: str | None, player: Player, store: SessionStore) -> Iterator[Facts]:
+def _stop(mid: Mid, url: str | None, player: DeviceSession, store: SessionStore) -> Iterator[Facts]:
     certificates = MeteringCertificates(player.folder)
     for message, answer in report_sessions(mid, url, player.caller, certificates, store):
         yield {
@@ -127,7 +135,7 @@ def delete(folder: Path, *, url: str, kids: tuple[Kid, ...], as_json: bool) -> N
     )
 
 
-def _delete(url: str, player: Player, store: DeletionStore) -> Iterator[Facts]:
+def _delete(url: str, player: DeviceSession, store: DeletionStore) -> Iterator[Facts]:
     for deletion in report_deletions(url, player.caller, store):
         yield {
             "session_id": deletion.session_id.text,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from rightsmanager.cli.device.player import Player, device_option, player_of
+from rightsmanager.cli.device.player import DeviceSession, device_option, player_of
 from rightsmanager.cli.options import json_option
 from rightsmanager.cli.printing import print_table
 from rightsmanager.device.deletion import DeletionStore
@@ -27,7 +27,7 @@ def show(folder: Path, *, as_json: bool) -> None:
     print_table(("fact", "value"), rows)
 
 
-def _facts(player: Player) -> dict[str, Any]:
+def _facts(player: DeviceSession) -> dict[str, Any]:
     leaf = player.opening.device.chain.leaf
     sessions = SessionStore(player.journal)
     deletions = DeletionStore(player.journal, player.licenses).find_all()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from rightsmanager.cli.metering.options import day_of, operating, question, question_options
+from rightsmanager.cli.metering.options import day_of, metering_admin, question, question_options
 from rightsmanager.cli.options import data_option
 from rightsmanager.errors import InternalError
+from rightsmanager.operations.metering_reports import By, UsageQuestion
 from rightsmanager.protocol.wire import Kid, Mid
-from rightsmanager.services.metering_reports import By, UsageQuestion
 from rightsmanager.store.metering import Period, Total
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def chart(  # noqa: PLR0913 -- the options of a command
     # It takes half a second to import, and many megabytes.
     from rightsmanager.charts import draw  # noqa: PLC0415
 
-    operated = operating(data)
+    operated = metering_admin(data)
     asked = question(operated, mid, first, last)
     totals = operated.reports.find(asked, By(by))
     picture = draw(bars_of(asked, By(by), totals), "svg" if out.suffix.lower() == ".svg" else "png")

@@ -7,16 +7,16 @@ from typing import Any, Final
 
 import click
 
-from rightsmanager.cli.metering.options import operating
+from rightsmanager.cli.metering.options import metering_admin
 from rightsmanager.cli.options import GuidParameter, data_option, json_option, key_files
 from rightsmanager.cli.printing import print_table
 from rightsmanager.crypto.random import system_random
 from rightsmanager.keyring import MeteringIdentity, certify_metering
-from rightsmanager.protocol.fingerprints import fingerprint
+from rightsmanager.operations.metering_keys import KnownMeteringId
+from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.wire import Mid, encode_base64
-from rightsmanager.services.metering_keys import KnownMeteringId
 
-_NAME_MOST: Final = 64
+_MAX_NAME: Final = 64
 
 
 @click.command()
@@ -30,9 +30,9 @@ def create(data: Path, name: str, url: str | None, mid: Mid | None, *, as_json: 
 
     Its private key lies in the database, encrypted; every server on the database has it at once.
     """
-    if len(name) > _NAME_MOST:
-        raise click.BadParameter(f"expected at most {_NAME_MOST} characters", param_hint="--name")
-    operated, files = operating(data), key_files(data)
+    if len(name) > _MAX_NAME:
+        raise click.BadParameter(f"expected at most {_MAX_NAME} characters", param_hint="--name")
+    operated, files = metering_admin(data), key_files(data)
 
     def certify(mid: Mid, url: str) -> MeteringIdentity:
         return certify_metering(files, system_random, mid, url)
@@ -47,7 +47,7 @@ def create(data: Path, name: str, url: str | None, mid: Mid | None, *, as_json: 
 @json_option
 def list_(data: Path, *, as_json: bool) -> None:
     """List the metering ids, the keyring's own first."""
-    facts = [_facts(each) for each in operating(data).ids.find_all()]
+    facts = [_facts(each) for each in metering_admin(data).ids.find_all()]
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
@@ -70,7 +70,7 @@ def list_(data: Path, *, as_json: bool) -> None:
 @click.argument("mid", type=GuidParameter(Mid))
 def show(data: Path, chain_file: Path | None, mid: Mid, *, as_json: bool) -> None:
     """Show a metering id: its state, its key's fingerprint and where it takes reports."""
-    known = operating(data).ids.find(mid)
+    known = metering_admin(data).ids.find(mid)
     if chain_file is not None:
         chain_file.write_bytes(known.certificate.chain.raw)
     _tell(known, as_json=as_json)
@@ -81,7 +81,7 @@ def show(data: Path, chain_file: Path | None, mid: Mid, *, as_json: bool) -> Non
 @click.argument("mid", type=GuidParameter(Mid))
 def retire(data: Path, mid: Mid) -> None:
     """Give a metering id's certificate out no more; reports encrypted to it still count."""
-    operating(data).ids.retire(mid)
+    metering_admin(data).ids.retire(mid)
     click.echo(f"{mid.text} is retired; what clients encrypted to it is still read")
 
 

@@ -13,9 +13,9 @@ from rightsmanager.app import open_keyring
 from rightsmanager.cli.options import GuidParameter, made_store_of, settings_of
 from rightsmanager.crypto.random import system_random
 from rightsmanager.keyring import Keyring
+from rightsmanager.operations.metering_keys import MeteringIds
+from rightsmanager.operations.metering_reports import MeteringReports, UsageQuestion
 from rightsmanager.protocol.wire import Mid
-from rightsmanager.services.metering_keys import MeteringIds
-from rightsmanager.services.metering_reports import MeteringReports, UsageQuestion
 from rightsmanager.settings import Settings, passphrase
 from rightsmanager.store.metering import Period
 from rightsmanager.store.queries import Store
@@ -25,7 +25,7 @@ _FIRST_DAY: Final = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Operating:
+class MeteringAdmin:
     """What commands about metering work on."""
 
     settings: Settings
@@ -49,11 +49,11 @@ class Operating:
         return MeteringReports(self.store, keeps_reports=self.settings.metering.keep_reports > 0)
 
 
-def operating(data: Path) -> Operating:
+def metering_admin(data: Path) -> MeteringAdmin:
     """Return settings, keyring and store of a data folder; the store is closed at the end."""
     settings = settings_of(data)
     keyring = open_keyring(settings, passphrase())
-    return Operating(settings, keyring, made_store_of(settings))
+    return MeteringAdmin(settings, keyring, made_store_of(settings))
 
 
 class DayParameter(click.ParamType[date]):
@@ -92,7 +92,7 @@ def question_options(command: Command) -> Command:
 
 
 def question(
-    operated: Operating, mid: Mid | None, first: date | None, last: date | None
+    operated: MeteringAdmin, mid: Mid | None, first: date | None, last: date | None
 ) -> UsageQuestion:
     """Return what options ask for; click shows what is wrong with them.
 

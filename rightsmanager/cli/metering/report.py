@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from rightsmanager.cli.metering.options import day_of, operating, question, question_options
+from rightsmanager.cli.metering.options import day_of, metering_admin, question, question_options
 from rightsmanager.cli.options import data_option, json_option
 from rightsmanager.cli.printing import csv_option, print_csv, print_table, printable
+from rightsmanager.operations.metering_reports import By, UsageQuestion
 from rightsmanager.protocol.wire import Kid, Mid
-from rightsmanager.services.metering_reports import By, UsageQuestion
 from rightsmanager.store.metering import Total
 
 
@@ -37,7 +37,7 @@ def report(  # noqa: PLR0913 -- the options of a command
     By kid, action and device the most used stand first. By device it tells only of the reports that
     are still kept; all else comes from the totals, which stay for good.
     """
-    operated = operating(data)
+    operated = metering_admin(data)
     asked = question(operated, mid, first, last)
     totals = operated.reports.find(asked, By(by))
     if as_json:

@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
+from rightsmanager.admin.royalty import Prices, Royalty, money
 from rightsmanager.cli.metering.options import (
     day_of,
-    operating,
+    metering_admin,
     question,
     question_options,
 )
 from rightsmanager.cli.options import data_option, json_option
 from rightsmanager.cli.printing import csv_option, print_csv, print_table
+from rightsmanager.operations.metering_reports import UsageQuestion
 from rightsmanager.protocol.wire import Mid
-from rightsmanager.services.metering_reports import UsageQuestion
-from rightsmanager.services.royalty import Prices, Royalty, money
 
 
 class PriceParameter(click.ParamType[Decimal]):
@@ -71,7 +71,7 @@ def royalty(  # noqa: PLR0913 -- the options of a command
 
     The days are those of UTC.
     """
-    operated = operating(data)
+    operated = metering_admin(data)
     asked = question(operated, mid, first, last)
     usual = operated.settings.metering
     prices = Prices(

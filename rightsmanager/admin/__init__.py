@@ -1,0 +1,1 @@
+"""What an operator does, as opposed to what devices ask for."""

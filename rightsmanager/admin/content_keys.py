@@ -1,0 +1,134 @@
+"""The registry of content keys: what is stored of each, and what lists of keys bring and take.
+
+An import is one transaction. What is stored already stays as it is, and is told apart from what is
+new; what a list knows beside it, such as its program, is added where nothing is known. Anything
+that contradicts what is stored is refused, and with it the whole list.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import InternalError, ServiceSpecific
+from rightsmanager.operations.content import ContentKeys
+from rightsmanager.protocol.formats.keylists.entry import KeyEntry
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.store.queries import StoredKey, Transaction
+from rightsmanager.store.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKeyEntry:
+    """A stored content key and where it came from."""
+
+    key: StoredKey
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class ImportContext:
+    """What registering keys needs beside a transaction."""
+
+    content_keys: ContentKeys
+    origin: str
+    now: int
+    """Unix seconds."""
+    rng: Rng
+
+
+def find_registered(
+    transaction: Transaction, wanted: Callable[[Kid, Source], bool] = lambda _kid, _source: True
+) -> list[StoredKeyEntry]:
+    """Return the stored keys that are wanted, oldest first."""
+    sources = transaction.find_sources()
+    registered = (
+        StoredKeyEntry(key, sources.get(key.kid, Source()))
+        for key in transaction.find_content_keys()
+    )
+    return [each for each in registered if wanted(each.key.kid, each.source)]
+
+
+def register_keys(
+    transaction: Transaction, entries: Iterable[KeyEntry], registration: ImportContext
+) -> int:
+    """Store the keys of a list; return how many of them are new.
+
+    Raises ServiceSpecific, which names the KID, for a key that contradicts what is stored; the
+    transaction must then not be committed.
+    """
+    return sum(_register(transaction, entry, registration) for entry in entries)
+
+
+def remove_key(transaction: Transaction, kid: Kid) -> bool:
+    """Remove a stored content key and its source; return whether it was there."""
+    transaction.remove_source(kid)
+    return transaction.remove_content_key(kid)
+
+
+def key_entries(registered: Sequence[StoredKeyEntry], content_keys: ContentKeys) -> list[KeyEntry]:
+    """Return stored keys in the clear, as lists have them; raises InternalError as `open` does."""
+    return [
+        KeyEntry(
+            kid=each.key.kid,
+            key=content_keys.open(each.key),
+            key_type=each.key.key_type,
+            program=each.source.program,
+            period=each.source.period,
+            scheme=each.source.scheme,
+            iv=each.source.iv,
+        )
+        for each in registered
+    ]
+
+
+def _register(transaction: Transaction, entry: KeyEntry, registration: ImportContext) -> bool:
+    """Store one key; return whether it is new."""
+    keys = registration.content_keys
+    sealed = keys.seal(entry.kid, entry.key, entry.key_type, registration.now, registration.rng)
+    is_new = transaction.record_content_key(sealed)
+    given = Source(registration.origin, entry.program, entry.period, entry.scheme, entry.iv)
+    if is_new:
+        _record_source(transaction, entry.kid, given)
+        return True
+    stored = transaction.find_content_key(entry.kid)
+    if stored is None or keys.open(stored) != entry.key or stored.key_type != entry.key_type:
+        raise ServiceSpecific(
+            f"KID {entry.kid.text} has a content key already, another one or of another type"
+        )
+    _complete(transaction, entry.kid, given)
+    return False
+
+
+def _complete(transaction: Transaction, kid: Kid, given: Source) -> None:
+    """Add what is given of a key to what is known of it; refuse what contradicts that."""
+    known = transaction.find_source(kid)
+    for name in ("program", "period", "scheme", "iv"):
+        had, has = getattr(known, name), getattr(given, name)
+        if has is not None and had is not None and has != had:
+            raise ServiceSpecific(f"KID {kid.text} has another {name} already: {_told(had)}")
+    completed = replace(
+        known,
+        program=known.program or given.program,
+        period=given.period if known.period is None else known.period,
+        scheme=known.scheme or given.scheme,
+        iv=known.iv or given.iv,
+    )
+    if completed != known:
+        transaction.remove_source(kid)
+        _record_source(transaction, kid, completed)
+
+
+def _record_source(transaction: Transaction, kid: Kid, source: Source) -> None:
+    if transaction.record_source(kid, source):
+        return
+    other = transaction.find_program_kid(source.program or "", source.period or 0)
+    if other is None:
+        raise InternalError(f"KID {kid.text} has a source and no content key")
+    raise ServiceSpecific(
+        f"KID {kid.text} is for the program {source.program!r}, period {source.period}, "
+        f"which has KID {other.text} already"
+    )
+
+
+def _told(value: str | int | bytes) -> str:
+    return value.hex() if isinstance(value, bytes) else repr(value)

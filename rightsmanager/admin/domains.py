@@ -1,0 +1,287 @@
+"""What the operator does with accounts, from whatever side it is asked: one transaction each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import (
+    InvalidMessage,
+    NotADomainMember,
+    ServiceSpecific,
+    UnknownAccountId,
+)
+from rightsmanager.operations.clients import encryption_key
+from rightsmanager.operations.domain_authority import DomainAuthority
+from rightsmanager.protocol.formats.bcert import parse_chain
+from rightsmanager.protocol.formats.fingerprints import fingerprint
+from rightsmanager.protocol.wire import GUID_LENGTH, AccountId, decode_base64, encode_base64
+from rightsmanager.store.domains import Account, Member, StoredRevision
+from rightsmanager.store.queries import Store, Transaction
+
+DEVICE_LENGTH: Final = 32
+MAX_LIMIT: Final = 2**31 - 1
+MAX_NAME: Final = 256
+"""Characters of a friendly name."""
+MAX_URL: Final = 2048
+"""Characters of a URL."""
+
+
+Facts = dict[str, Any]
+"""What may be told of something, ready for JSON."""
+
+
+class Conflict(ServiceSpecific):
+    """An account is not as it has to be for what is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionFacts:
+    """What may be told of a revision."""
+
+    revision: int
+    key_fingerprint: str
+    """Of the domain's public key."""
+    certificate_digest: bytes
+    """How the certificate can be revoked, 32 bytes."""
+    made_at: int
+    """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDetails:
+    """An account with all that belongs to it, and no private key."""
+
+    account: Account
+    revisions: tuple[RevisionFacts, ...]
+    """Newest first."""
+    members: tuple[Member, ...]
+    """Those that were members too, the first to join first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainAdministration:
+    """Lists and changes accounts; raises UnknownAccountId for one that is not there."""
+
+    store: Store
+    authority: DomainAuthority
+    clock: Callable[[], int]
+
+    def find_accounts(self) -> list[Account]:
+        """Return every account, oldest first."""
+        with self.store.reading() as found:
+            return found.find_accounts()
+
+    def find_account(self, account_id: AccountId) -> AccountDetails:
+        """Return an account with its revisions and members."""
+        with self.store.reading() as found:
+            account = _expect(found.find_account(account_id), account_id)
+            revisions = found.find_revisions(account_id)
+            members = found.find_members(account_id)
+        return AccountDetails(account, tuple(map(_facts, revisions)), tuple(members))
+
+    def create(
+        self,
+        account_id: AccountId | None = None,
+        *,
+        friendly_name: str | None = None,
+        url: str = "",
+        limit: int | None = None,
+    ) -> Account:
+        """Return a new account, with a random id where none is given.
+
+        Raises Conflict if it is there, and ServiceSpecific for a value that is none.
+        """
+        terms = self.authority.terms
+        account_id = account_id or _new_account_id(self.authority.rng)
+        account = replace(
+            terms.new_account(account_id, self.clock()),
+            friendly_name=terms.friendly_name if friendly_name is None else friendly_name,
+            url=url,
+            limit=terms.limit if limit is None else limit,
+        )
+        refuse_values(account.friendly_name, account.url, account.limit)
+        with self.store.transaction() as transaction:
+            if not self.authority.open_account(transaction, account):
+                raise Conflict(f"account {account_id.text} is there, expected a new one")
+            return _expect(transaction.find_account(account_id), account_id)
+
+    def change(
+        self,
+        account_id: AccountId,
+        *,
+        friendly_name: str | None = None,
+        url: str | None = None,
+        limit: int | None = None,
+        closed: bool | None = None,
+    ) -> Account:
+        """Change what is given of an account; members over a new limit stay.
+
+        Certificates of revisions that there are keep their URL. Raises ServiceSpecific for a value
+        that is none, and Conflict where it is closed or open already.
+        """
+        with self.store.transaction() as transaction:
+            account = _take(transaction, account_id)
+            changed = replace(
+                account,
+                friendly_name=account.friendly_name if friendly_name is None else friendly_name,
+                url=account.url if url is None else url,
+                limit=account.limit if limit is None else limit,
+            )
+            refuse_values(changed.friendly_name, changed.url, changed.limit)
+            transaction.change_account(changed)
+            return changed if closed is None else self._close(transaction, changed, closed=closed)
+
+    def close(self, account_id: AccountId) -> Account:
+        """Close an account: no joins and no licences until it is open again; Conflict if it is."""
+        return self.change(account_id, closed=True)
+
+    def reopen(self, account_id: AccountId) -> Account:
+        """Open a closed account again with the members that it had; Conflict if it is open."""
+        return self.change(account_id, closed=False)
+
+    def renew(self, account_id: AccountId) -> Account:
+        """Make the next revision of an account's domain: new licences need it."""
+        with self.store.transaction() as transaction:
+            account = _take(transaction, account_id)
+            return self.authority.renew(transaction, account, self.clock())
+
+    def remove(self, account_id: AccountId, device: str) -> Account:
+        """Make a member none, until it is allowed again, and renew the domain.
+
+        Raises NotADomainMember for a device that is no member.
+        """
+        with self.store.transaction() as transaction:
+            account = _take(transaction, account_id)
+            member = transaction.find_member(account_id, device)
+            if member is None or not member.is_member:
+                raise NotADomainMember(f"device {device} is no member of account {account_id.text}")
+            transaction.record_member(account_id, replace(member, removed_at=self.clock()))
+            transaction.release_seat(account_id)
+            renewed = self.authority.renew(transaction, account, self.clock())
+            return replace(renewed, members=account.members - 1)
+
+    def allow(self, account_id: AccountId, device: str) -> Account:
+        """Let a device that was removed join again; Conflict for one that was not."""
+        with self.store.transaction() as transaction:
+            account = _take(transaction, account_id)
+            member = transaction.find_member(account_id, device)
+            if member is None or member.removed_at is None:
+                raise Conflict(f"device {device} was not removed from account {account_id.text}")
+            left = replace(member, removed_at=None, left_at=member.removed_at)
+            transaction.record_member(account_id, left)
+            return account
+
+    def _close(self, transaction: Transaction, account: Account, *, closed: bool) -> Account:
+        if closed == (account.closed_at is not None):
+            state = "closed" if closed else "open"
+            raise Conflict(f"account {account.account_id.text} is {state}")
+        closed_at = self.clock() if closed else None
+        transaction.close_account(account.account_id, closed_at)
+        return replace(account, closed_at=closed_at)
+
+
+def account_facts(account: Account) -> Facts:
+    """Return what may be told of an account; dates are ISO 8601 in UTC."""
+    return {
+        "account_id": account.account_id.text,
+        "service_id": account.service_id.text,
+        "friendly_name": account.friendly_name,
+        "url": account.url,
+        "limit": account.limit,
+        "members": account.members,
+        "revision": account.revision,
+        "created_at": _date(account.created_at),
+        "closed_at": _date(account.closed_at),
+    }
+
+
+def details_facts(details: AccountDetails) -> Facts:
+    """Return what may be told of an account and all that belongs to it."""
+    return {
+        **account_facts(details.account),
+        "revisions": [
+            {
+                "revision": each.revision,
+                "key_fingerprint": each.key_fingerprint,
+                "certificate_digest": encode_base64(each.certificate_digest),
+                "made_at": _date(each.made_at),
+            }
+            for each in details.revisions
+        ],
+        "devices": [_member_facts(member) for member in details.members],
+    }
+
+
+def _member_facts(member: Member) -> Facts:
+    ended_at = member.left_at if member.removed_at is None else member.removed_at
+    left = "left" if member.removed_at is None else "removed"
+    return {
+        "device": member.device,
+        "name": member.name,
+        "state": "member" if member.is_member else left,
+        "joined_at": _date(member.joined_at),
+        "revision": member.revision,
+        "ended_at": _date(ended_at),
+    }
+
+
+def _date(seconds: int | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def parse_device(text: str) -> str:
+    """Return a device by its SHA-256 in hexadecimal, base64, or base64 for URLs, in base64.
+
+    Raises InvalidMessage.
+    """
+    text = text.strip()
+    try:
+        if len(text) == 2 * DEVICE_LENGTH:
+            return encode_base64(bytes.fromhex(text))
+        ordinary = text.replace("-", "+").replace("_", "/").rstrip("=")
+        padded = ordinary + "=" * (-len(ordinary) % 4)
+        return encode_base64(decode_base64(padded, "the device", DEVICE_LENGTH))
+    except (InvalidMessage, ValueError):
+        raise InvalidMessage(
+            f"device is {text[: 2 * DEVICE_LENGTH]!r}, expected {DEVICE_LENGTH} bytes in "
+            "hexadecimal digits or base64"
+        ) from None
+
+
+def refuse_values(friendly_name: str, url: str, limit: int) -> None:
+    """Refuse what certificates and messages cannot say of an account; raises ServiceSpecific."""
+    if len(friendly_name) > MAX_NAME or not friendly_name.isprintable():
+        raise ServiceSpecific(
+            f"friendly_name has {len(friendly_name)} characters, expected at most {MAX_NAME}, "
+            "all printable"
+        )
+    is_address = url.startswith(("http://", "https://")) and url.isascii() and url.isprintable()
+    if url and not (is_address and len(url) <= MAX_URL):
+        raise ServiceSpecific(
+            f"url is {url[:64]!r}, expected http:// or https:// and at most {MAX_URL} characters"
+        )
+    if not 0 <= limit <= MAX_LIMIT:
+        raise ServiceSpecific(f"limit is {limit}, expected 0 to {MAX_LIMIT}")
+
+
+def _new_account_id(rng: Rng) -> AccountId:
+    return AccountId(rng(GUID_LENGTH))
+
+
+def _take(transaction: Transaction, account_id: AccountId) -> Account:
+    return _expect(transaction.lock_account(account_id), account_id)
+
+
+def _expect(account: Account | None, account_id: AccountId) -> Account:
+    if account is None:
+        raise UnknownAccountId(f"there is no account {account_id.text}")
+    return account
+
+
+def _facts(stored: StoredRevision) -> RevisionFacts:
+    leaf = parse_chain(stored.chain).leaf
+    return RevisionFacts(
+        stored.revision, fingerprint(encryption_key(leaf).raw), leaf.digest, stored.made_at
+    )

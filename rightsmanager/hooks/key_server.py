@@ -1,0 +1,60 @@
+"""Asks an HTTP key server for content keys: `GET URL/KID` gives JSON with the key.
+
+    [hooks]
+    make = "rightsmanager.hooks.key_server:make"
+    [hooks.options]
+    url = "https://keys.example/v1"
+    authorization = "Bearer …"
+
+The KID is written as GUID; the answer is `{"key": "base64 of 16 bytes"}`, or 404 for a KID that the
+key server does not know, whose key then comes from the store or the seed.
+"""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from rightsmanager.errors import InternalError
+from rightsmanager.hooks.hook_set import CONTENT_KEY_LENGTH, Facts, HookSet
+from rightsmanager.protocol.wire import Kid, decode_base64
+
+TIMEOUT_SECONDS: Final = 3
+MAX_BYTES: Final = 4096
+
+
+def make(options: Mapping[str, str]) -> HookSet:
+    """Return the callables; the option `url` is required, `authorization` is a header's value."""
+    url = options.get("url", "")
+    if not url.startswith(("http://", "https://")):
+        raise InternalError(f"hooks.options.url is {url!r}, expected an http or https URL")
+    headers = {"Accept": "application/json"}
+    if options.get("authorization"):
+        headers["Authorization"] = options["authorization"]
+
+    def find_content_key(_facts: Facts, kid: Kid) -> bytes | None:
+        return ask(f"{url.rstrip('/')}/{kid.text}", headers)
+
+    return HookSet(find_content_key=find_content_key)
+
+
+def ask(url: str, headers: Mapping[str, str]) -> bytes | None:
+    """Return the content key of 16 bytes at a URL, None for 404; raises InternalError."""
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 -- make checks it
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            text = answer.read(MAX_BYTES)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise InternalError(f"the key server answered HTTP {error.code}") from None
+    except OSError as error:
+        raise InternalError(f"the key server cannot be reached: {error}") from None
+    try:
+        key = json.loads(text)["key"]
+    except (ValueError, KeyError, TypeError):
+        raise InternalError("the key server's answer is not JSON with a key") from None
+    return decode_base64(str(key), "the key server's key", CONTENT_KEY_LENGTH)

@@ -1,0 +1,244 @@
+"""The answer: the licences that a request would get, what is wrong with it, and warnings.
+
+Nothing here knows the client. What depends on its certificate is a warning, and content that is not
+named is assumed to have the KIDs that are asked for.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+from rightsmanager.errors import ServiceSpecific, StatusCode
+from rightsmanager.inspection.description import Description
+from rightsmanager.inspection.explain.questions import Question
+from rightsmanager.inspection.explain.warnings import FAULTS, find_warnings
+from rightsmanager.inspection.licenses import describe_objects
+from rightsmanager.policy.decision import NO_DOMAIN, DefaultDomain, decide_grants
+from rightsmanager.policy.grants import Grant, Policy
+from rightsmanager.policy.kinds import HEADER
+from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.policy.query import (
+    Spelling,
+    parse_request,
+    read_group,
+    split_custom_data,
+    split_query,
+    write,
+)
+from rightsmanager.policy.raw import Group
+from rightsmanager.policy.requested_licenses import RequestedLicense
+from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
+from rightsmanager.protocol.wire import AccountId, Kid, Mid
+
+ASSUMED_KID: Final = Kid(bytes(16))
+"""Stands for the header's KID where nobody says which header."""
+UNKNOWN_MID: Final = Mid(bytes(16))
+"""Stands for the server's own metering id where nobody knows it."""
+MAX_PROBLEMS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The same request in one of the spellings."""
+
+    spelling: Spelling
+    text: str
+    """The query or CustomData, or why there is none."""
+    is_possible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a request would get."""
+
+    problems: tuple[str, ...] = ()
+    """Why it is refused with 0x8004c604; none if it is not."""
+    fault: str | None = None
+    """The fault that it asks for."""
+    licenses: tuple[Description, ...] = ()
+    warnings: tuple[str, ...] = ()
+    translations: tuple[Translation, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the request gets no answer but a refusal."""
+        return bool(self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a server grants and names where a request does not say it."""
+
+    policy: Policy = field(default_factory=Policy)
+    own_mid: Mid = UNKNOWN_MID
+    """Its own metering id."""
+    domain: DefaultDomain = NO_DOMAIN
+    """What licences are bound to whose request names no account."""
+
+
+def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
+    """Return what a request would get from a server with these defaults; now: Unix seconds."""
+    try:
+        requested_licenses = parse_request(question.query, question.custom_data)
+    except ServiceSpecific as refusal:
+        return Explanation(_problems(question, refusal))
+    translations = tuple(
+        _translate(requested_licenses, spelling) for spelling in Spelling if requested_licenses
+    )
+    fault = _fault(requested_licenses)
+    header = question.header or _assumed_header(requested_licenses)
+    try:
+        grants = () if fault else _decide(requested_licenses, header, defaults)
+    except ServiceSpecific as refusal:
+        return Explanation((refusal.text,), translations=translations)
+    return Explanation(
+        fault=fault,
+        licenses=tuple(
+            _describe(grant, number, now, defaults.own_mid)
+            for number, grant in enumerate(grants, 1)
+        ),
+        warnings=find_warnings(question, requested_licenses, grants, now),
+        translations=translations,
+    )
+
+
+def _decide(
+    requested_licenses: Sequence[RequestedLicense], header: Header, defaults: Defaults
+) -> tuple[Grant, ...]:
+    return decide_grants(requested_licenses, header, defaults.policy, defaults.domain).grants
+
+
+def _assumed_header(requested_licenses: Sequence[RequestedLicense]) -> Header:
+    """Return a header with the KIDs that are asked for, root licences' aside."""
+    named: dict[Kid, None] = {}
+    for requested in requested_licenses or ((),):
+        values: dict[str, Any] = {parameter.name: value for parameter, value in requested}
+        kid = values.get("kid", HEADER)
+        if kid == HEADER:
+            named[ASSUMED_KID] = None
+        elif not values.get("isroot"):
+            named[kid] = None
+    kids = tuple(HeaderKid(kid, None) for kid in named or (ASSUMED_KID,))
+    return Header(Version.V4_3, kids)
+
+
+# --- what is wrong --------------------------------------------------------------------------------
+
+
+def _problems(question: Question, first: ServiceSpecific) -> tuple[str, ...]:
+    """Return everything that is wrong with single values, or else what was found first."""
+    texts = dict.fromkeys(islice(_refused_items(question), MAX_PROBLEMS))
+    return tuple(texts) if first.text in texts else (first.text, *texts)
+
+
+def _refused_items(question: Question) -> Iterator[str]:
+    for spelling, group in _groups(question):
+        for item in group.items:
+            try:
+                read_group(spelling, Group((item,)))
+            except ServiceSpecific as refusal:
+                yield refusal.text
+
+
+def _groups(question: Question) -> list[tuple[Spelling, Group]]:
+    try:
+        spelling, groups = split_query(question.query)
+        if not groups:
+            spelling, groups = Spelling.JSON, split_custom_data(question.custom_data or "")
+    except ServiceSpecific:
+        return []
+    return [(spelling, group) for group in groups]
+
+
+# --- faults on request ----------------------------------------------------------------------------
+
+
+def _fault(requested_licenses: Sequence[RequestedLicense]) -> str | None:
+    """Return the fault that a request asks for; the first licence that asks for one counts."""
+    for requested in requested_licenses:
+        asked = {parameter.sets: (parameter.name, value) for parameter, value in requested if value}
+        place = next((place for place in FAULTS if place in asked), None)
+        if place is not None:
+            name, value = asked[place]
+            status = _STATUS.get(place) or value
+            words = status.name.replace("_", " ").lower()
+            return f"{name} answers with the fault {status.hex}, {words}"
+    return None
+
+
+_STATUS: Final[dict[str, StatusCode]] = {
+    "reply.client_info": StatusCode.SERVICE_SPECIFIC,
+    "reply.revoked": StatusCode.DEVICE_CERTIFICATE_REVOKED,
+}
+"""What parameters answer with, by what they set; others with their value."""
+
+
+# --- licences -------------------------------------------------------------------------------------
+
+
+def _describe(grant: Grant, number: int, now: int, own_mid: Mid) -> Description:
+    kind = "root licence" if grant.is_root else "licence"
+    chained = () if grant.root_kid is None else (_kid("chained to root", grant.root_kid),)
+    account_id = grant.account_id
+    bound = () if account_id is None else (_domain(account_id),)
+    key_type = grant.key_type
+    return Description(
+        f"{kind} {number}",
+        meaning="persistent" if grant.policy.persistent else "non-persistent",
+        children=(
+            _kid("KID", grant.kid),
+            Description("content key", _key_source(grant)),
+            Description("key type", _KEY_TYPE if key_type is None else key_type.name),
+            *chained,
+            *bound,
+            *_stream(grant),
+            *describe_objects(policy_objects(grant.policy, now, own_mid)),
+        ),
+    )
+
+
+_KEY_TYPE: Final = "as stored for the KID, else AES_CTR"
+
+
+def _kid(name: str, kid: Kid) -> Description:
+    if kid == ASSUMED_KID:
+        return Description(name, HEADER, "one licence for each KID of the header")
+    return Description(name, kid.text, kid.base64)
+
+
+def _stream(grant: Grant) -> tuple[Description, ...]:
+    """Return what the server adds to a licence with secure stop."""
+    if not grant.policy.secure_stop:
+        return ()
+    holder = "device" if grant.account_id is None else "account"
+    return (
+        Description("secure stop 2 key", "the one that the server has for the KID"),
+        Description("stream", f"opens one of the {holder}"),
+    )
+
+
+def _domain(account_id: AccountId) -> Description:
+    return Description(
+        "bound to domain",
+        f"account {account_id.text}, at its newest revision",
+        account_id.base64,
+    )
+
+
+def _key_source(grant: Grant) -> str:
+    if grant.content_key is not None:
+        return "given in the request"
+    if grant.key_seed is not None:
+        return "made from the key seed in the request"
+    return "the one that the server has for the KID"
+
+
+# --- spellings ------------------------------------------------------------------------------------
+
+
+def _translate(requested_licenses: tuple[RequestedLicense, ...], spelling: Spelling) -> Translation:
+    try:
+        return Translation(spelling, write(requested_licenses, spelling))
+    except ServiceSpecific as refusal:
+        return Translation(spelling, refusal.text, is_possible=False)

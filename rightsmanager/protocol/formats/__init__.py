@@ -1,0 +1,1 @@
+"""Binary and text formats that messages carry."""

@@ -1,0 +1,248 @@
+"""One certificate: read, and written again.
+
+    certificate  "CERT", version u32 = 1, length u32, length up to the signature object u32, objects
+
+The signature object stands where the head says, and signs all bytes before it. What follows it is
+signed by nobody: that may be the extended data alone, in a certificate whose flags say so.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar, cast
+
+from rightsmanager.crypto.p256 import PublicKey
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.formats.bcert.objects import (
+    Basic,
+    CertificateFlag,
+    CertificateObject,
+    CertificateType,
+    Domain,
+    ExtendedData,
+    Feature,
+    Features,
+    Key,
+    Keys,
+    KeyUsage,
+    Manufacturer,
+    Metering,
+    Signature,
+    Unknown,
+)
+from rightsmanager.protocol.formats.bcert.table import (
+    SIGNATURE_OBJECT_LENGTH,
+    build_object,
+    parse_object,
+)
+
+HEAD: Final = struct.Struct(">4sIII")
+MAGIC: Final = b"CERT"
+VERSION: Final = 1
+
+T = TypeVar("T", bound=CertificateObject)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate as it was received; only `parse_certificate` makes one, so all parts agree.
+
+    Two certificates are equal when their bytes are.
+    """
+
+    raw: bytes = field(repr=False)
+    signed_length: int = field(compare=False)
+    """How many of the bytes the signature covers."""
+    digest: bytes = field(compare=False)
+    """SHA-256 of the bytes up to the signature object: how revocation lists name it."""
+    objects: tuple[CertificateObject, ...] = field(compare=False, repr=False)
+    basic: Basic = field(compare=False)
+    keys: tuple[Key, ...] = field(compare=False)
+    signature: Signature = field(compare=False)
+    _by_kind: Mapping[type[CertificateObject], CertificateObject] = field(compare=False, repr=False)
+
+    def find(self, kind: type[T]) -> T | None:
+        """Return the object of a class, of which a certificate has at most one."""
+        return cast("T | None", self._by_kind.get(kind))
+
+    @property
+    def certificate_id(self) -> bytes:
+        """16 bytes."""
+        return self.basic.certificate_id
+
+    @property
+    def security_level(self) -> int:
+        """150, 2000 or 3000 in published certificates."""
+        return self.basic.security_level
+
+    @property
+    def type(self) -> CertificateType:
+        """Whom or what it is for."""
+        return self.basic.type
+
+    @property
+    def flags(self) -> int:
+        """The flags of the certificate as a whole, see CertificateFlag."""
+        return self.basic.certificate_flags
+
+    @property
+    def expiry(self) -> int:
+        """The last second in which it is valid, in Unix time; `wire.NEVER` for no end."""
+        return self.basic.expiry
+
+    @property
+    def client_id(self) -> bytes:
+        """16 bytes."""
+        return self.basic.client_id
+
+    @property
+    def features(self) -> tuple[Feature | int, ...]:
+        """The features, none where there is no such object."""
+        found = self.find(Features)
+        return () if found is None else found.values
+
+    @property
+    def manufacturer(self) -> Manufacturer | None:
+        """Who made it, where it says so."""
+        return self.find(Manufacturer)
+
+    @property
+    def domain(self) -> Domain | None:
+        """Which domain it is for; in domain certificates."""
+        return self.find(Domain)
+
+    @property
+    def metering(self) -> Metering | None:
+        """Which metering service it is for; in metering certificates."""
+        return self.find(Metering)
+
+    @property
+    def issuer_key(self) -> PublicKey:
+        """The key that it says signed it."""
+        return self.signature.issuer_key
+
+    @property
+    def signed(self) -> bytes:
+        """The bytes that the signature covers."""
+        return self.raw[: self.signed_length]
+
+    def key_with_usage(self, usage: KeyUsage | int) -> PublicKey | None:
+        """Return the first key that has the usage."""
+        for key in self.keys:
+            if usage in key.usages:
+                return key.public
+        return None
+
+
+def parse_certificate(data: bytes, name: str = "certificate") -> Certificate:
+    """Return the certificate; `build_certificate` of its objects gives the same bytes again.
+
+    Raises InvalidMessage, which says `name`, for anything that is not exactly one certificate:
+    other magic or version, lengths that do not fit, an object twice, no basic, key or signature
+    object, or a basic object whose digest is not that of the first key. The digest is a fact of
+    these bytes alone, so no certificate exists here for which it does not hold.
+    """
+    signed_length = _parse_head(data, name)
+    signed = _parse_objects(data, HEAD.size, signed_length, name)
+    unsigned = _parse_objects(data, signed_length, len(data), name)
+    by_kind = _by_kind((*signed, *unsigned), name)
+    basic, keys = _require(Basic, by_kind, name), _require(Keys, by_kind, name).keys
+    signature = _require(Signature, by_kind, name)
+    _refuse_misplaced(signed, unsigned, basic, name)
+    if hashlib.sha256(keys[0].public.raw).digest() != basic.key_digest:
+        raise InvalidMessage(f"{name}: Basic object has not the SHA-256 of the first key")
+    return Certificate(
+        raw=data,
+        signed_length=signed_length,
+        digest=hashlib.sha256(data[:signed_length]).digest(),
+        objects=(*signed, *unsigned),
+        basic=basic,
+        keys=keys,
+        signature=signature,
+        _by_kind=by_kind,
+    )
+
+
+def build_certificate(objects: Iterable[CertificateObject]) -> bytes:
+    """Return the bytes of a certificate of these objects, its signature object among them."""
+    items = tuple(objects)
+    parts = [build_object(item) for item in items]
+    signature = next(at for at, item in enumerate(items) if isinstance(item, Signature))
+    signed_length = HEAD.size + sum(map(len, parts[:signature]))
+    length = HEAD.size + sum(map(len, parts))
+    return b"".join((HEAD.pack(MAGIC, VERSION, length, signed_length), *parts))
+
+
+def build_signed(objects: Iterable[CertificateObject]) -> bytes:
+    """Return the bytes that the signature of a certificate of these objects is to cover."""
+    body = b"".join(build_object(item) for item in objects)
+    signed_length = HEAD.size + len(body)
+    head = HEAD.pack(MAGIC, VERSION, signed_length + SIGNATURE_OBJECT_LENGTH, signed_length)
+    return head + body
+
+
+def _parse_head(data: bytes, name: str) -> int:
+    if len(data) < HEAD.size:
+        raise InvalidMessage(f"{name}: {len(data)} bytes are too few for its head")
+    magic, version, length, signed_length = HEAD.unpack_from(data)
+    if magic != MAGIC or version != VERSION:
+        raise InvalidMessage(f"{name} does not begin with CERT and version 1")
+    if length != len(data):
+        raise InvalidMessage(f"{name}: length is {length}, expected {len(data)}")
+    if not HEAD.size <= signed_length <= length:
+        raise InvalidMessage(
+            f"{name}: length up to the signature is {signed_length}, expected "
+            f"{HEAD.size} to {length}"
+        )
+    return cast("int", signed_length)
+
+
+def _parse_objects(data: bytes, start: int, end: int, name: str) -> tuple[CertificateObject, ...]:
+    objects = []
+    while start < end:
+        found, start = parse_object(data, start, end, name)
+        objects.append(found)
+    return tuple(objects)
+
+
+def _by_kind(
+    objects: tuple[CertificateObject, ...], name: str
+) -> dict[type[CertificateObject], CertificateObject]:
+    by_kind: dict[type[CertificateObject], CertificateObject] = {}
+    for item in objects:
+        kind = type(item)
+        if kind in by_kind:
+            raise InvalidMessage(f"{name}: {kind.__name__} object is there twice, expected once")
+        if kind is not Unknown:
+            by_kind[kind] = item
+    return by_kind
+
+
+def _require(
+    kind: type[T], by_kind: Mapping[type[CertificateObject], CertificateObject], name: str
+) -> T:
+    found = by_kind.get(kind)
+    if found is None:
+        raise InvalidMessage(f"{name}: {kind.__name__} object is missing")
+    return cast("T", found)
+
+
+def _refuse_misplaced(
+    signed: tuple[CertificateObject, ...],
+    unsigned: tuple[CertificateObject, ...],
+    basic: Basic,
+    name: str,
+) -> None:
+    if not (signed and isinstance(signed[0], Basic)):
+        raise InvalidMessage(f"{name}: the first object is not Basic")
+    if not (unsigned and isinstance(unsigned[0], Signature)):
+        raise InvalidMessage(f"{name}: Signature object is not where the head says")
+    following = unsigned[1:]
+    if following and not (
+        basic.certificate_flags & CertificateFlag.EXTENDED_DATA_PRESENT
+        and all(isinstance(item, ExtendedData) for item in following)
+    ):
+        raise InvalidMessage(
+            f"{name}: after the signature is what is not ExtendedData or what no flag announces"
+        )

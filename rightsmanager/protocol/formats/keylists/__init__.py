@@ -1,0 +1,24 @@
+"""Lists of content keys in the clear, as other systems exchange them: CPIX and CSV."""
+
+import codecs
+
+from rightsmanager.protocol.formats.keylists.document import build_document, parse_document
+from rightsmanager.protocol.formats.keylists.entry import KEY_TYPES, KeyEntry, parse_content_key
+from rightsmanager.protocol.formats.keylists.table import build_table, parse_table
+
+__all__ = [
+    "KEY_TYPES",
+    "KeyEntry",
+    "build_document",
+    "build_table",
+    "parse_content_key",
+    "parse_document",
+    "parse_key_list",
+    "parse_table",
+]
+
+
+def parse_key_list(data: bytes) -> tuple[KeyEntry, ...]:
+    """Return the keys of a list in either form, told by its first byte; raises InvalidMessage."""
+    text = data.removeprefix(codecs.BOM_UTF8).lstrip()
+    return parse_document(text) if text.startswith(b"<") else parse_table(data)

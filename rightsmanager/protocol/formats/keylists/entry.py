@@ -1,0 +1,62 @@
+"""A content key as lists of keys have it."""
+
+import binascii
+from dataclasses import dataclass, field
+from typing import Final
+
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.messages.packaging import CONTENT_KEY_LENGTH, MAX_PROGRAM_LENGTH
+from rightsmanager.protocol.wire import Kid, decode_base64
+
+SCHEMES: Final = {"cenc": "aesctr", "cens": "aesctr", "cbc1": "aescbc", "cbcs": "aescbc"}
+"""The key type of each protection scheme of ISO/IEC 23001-7."""
+KEY_TYPES: Final = ("aesctr", "aescbc")
+LAST_PERIOD: Final = 2**31
+_IV_LENGTHS: Final = (8, 16)
+_HEX_LENGTH: Final = 2 * CONTENT_KEY_LENGTH
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """A content key in the clear, and what its list says beside it."""
+
+    kid: Kid
+    key: bytes = field(repr=False)
+    """16 bytes."""
+    key_type: str = "aesctr"
+    program: str | None = None
+    period: int | None = None
+    """A number where there is a program, else None."""
+    scheme: str | None = None
+    """Of SCHEMES; None where the list does not say."""
+    iv: bytes | None = None
+    """The explicit IV, 8 or 16 bytes; None where the list does not say."""
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself or does not fit."""
+        if (self.program is None) is not (self.period is None):
+            raise InvalidMessage(f"KID {self.kid.text} has a program or a period, expected both")
+        if self.program is not None and not 0 < len(self.program) <= MAX_PROGRAM_LENGTH:
+            raise InvalidMessage(
+                f"the program of KID {self.kid.text} has {len(self.program)} characters, "
+                f"expected 1 to {MAX_PROGRAM_LENGTH}"
+            )
+        if self.period is not None and not 0 <= self.period <= LAST_PERIOD:
+            raise InvalidMessage(
+                f"the period of KID {self.kid.text} is {self.period}, expected 0 to {LAST_PERIOD}"
+            )
+        if self.iv is not None and len(self.iv) not in _IV_LENGTHS:
+            raise InvalidMessage(
+                f"the IV of KID {self.kid.text} has {len(self.iv)} bytes, expected 8 or 16"
+            )
+
+
+def parse_content_key(text: str, name: str) -> bytes:
+    """Return the 16 bytes of 32 hexadecimal digits or of base64; raises InvalidMessage."""
+    text = text.strip()
+    if len(text) != _HEX_LENGTH:
+        return decode_base64(text, name, CONTENT_KEY_LENGTH)
+    try:
+        return binascii.unhexlify(text)
+    except ValueError:
+        raise InvalidMessage(f"{name} is not 32 hexadecimal digits") from None

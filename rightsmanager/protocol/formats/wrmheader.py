@@ -1,0 +1,440 @@
+"""WRMHEADER, the header that names the keys of a content, in its four versions.
+
+    WRMHEADER[@version]/DATA
+      4.0.0.0   PROTECTINFO/{KEYLEN, ALGID}, KID, CHECKSUM
+      4.1.0.0   PROTECTINFO/KID[@ALGID @CHECKSUM @VALUE]
+      4.2.0.0   PROTECTINFO/KIDS/KID, several
+      4.3.0.0   PROTECTINFO[@LICENSEREQUESTED]/KIDS/KID, where ALGID may be AESCBC or absent
+      all       LA_URL, LUI_URL, DS_ID, CUSTOMATTRIBUTES, DECRYPTORSETUP, each optional
+
+KIDs and DS_ID are base64 of 16 bytes in Microsoft's mixed order. Headers are written canonical:
+namespace declarations first, attributes in alphabetical order, explicit closing tags, no white
+space between elements. Any other well-formed spelling is read alike: prefixes, other orders, white
+space, empty elements for absent ones, elements that are not known. A received text is kept and
+given back as it is; a changed header is written anew.
+
+Source: the published PlayReady Header Specification.
+"""
+
+import codecs
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha1
+from typing import Final
+from xml.sax.saxutils import escape
+
+from lxml import etree
+
+from rightsmanager.crypto.aes import ecb_encrypt
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.wire import (
+    GUID_LENGTH,
+    HEADER,
+    Kid,
+    ServiceId,
+    decode_base64,
+    encode_base64,
+)
+from rightsmanager.protocol.xml.elements import local_name
+from rightsmanager.protocol.xml.envelope import parse_xml
+
+
+class Algid(StrEnum):
+    """What a content is encrypted with."""
+
+    AESCTR = "AESCTR"
+    AESCBC = "AESCBC"
+    COCKTAIL = "COCKTAIL"
+
+
+class Version(StrEnum):
+    """The versions that are read and written."""
+
+    V4_0 = "4.0.0.0"
+    V4_1 = "4.1.0.0"
+    V4_2 = "4.2.0.0"
+    V4_3 = "4.3.0.0"
+
+
+_CHECKSUM_LENGTHS: Final = {None: 8, Algid.AESCTR: 8, Algid.COCKTAIL: 7, Algid.AESCBC: 0}
+"""In bytes. A key whose ALGID is absent has the checksum of AESCTR, if any."""
+_COCKTAIL_BUFFER: Final = 21
+_COCKTAIL_ROUNDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderKid:
+    """One key of a header; its checksum has 8 bytes for AESCTR and 7 for COCKTAIL."""
+
+    kid: Kid
+    algid: Algid | None = Algid.AESCTR
+    checksum: bytes | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a checksum of another length."""
+        length = _CHECKSUM_LENGTHS[self.algid]
+        if self.checksum is not None and len(self.checksum) != length:
+            raise InvalidMessage(
+                f"WRMHEADER CHECKSUM of KID {self.kid} has {len(self.checksum)} bytes, expected "
+                f"{length or 'none'} for ALGID {self.algid}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header with at least one key, of which none is there twice."""
+
+    version: Version
+    kids: tuple[HeaderKid, ...]
+    la_url: str | None = None
+    lui_url: str | None = None
+    ds_id: ServiceId | None = None
+    custom_attributes: str | None = None
+    """The whole CUSTOMATTRIBUTES element, as canonical XML that stands alone."""
+    decryptor_setup: str | None = None
+    license_requested: bool = True
+    others: tuple[str, ...] = ()
+    """The unknown elements of DATA, as canonical XML that stands alone."""
+    source: str | None = field(default=None, init=False, repr=False, compare=False)
+    """The text that was parsed; `dataclasses.replace` leaves it behind."""
+
+    def __post_init__(self) -> None:
+        """Refuse keys that the version does not allow."""
+        layout = _LAYOUTS[self.version]
+        if not 0 < len(self.kids) <= layout.most_kids:
+            raise InvalidMessage(
+                f"WRMHEADER {self.version} has {len(self.kids)} KIDs, expected "
+                f"{'one' if layout.most_kids == 1 else 'at least one'}"
+            )
+        if len({key.kid for key in self.kids}) < len(self.kids):
+            raise InvalidMessage("WRMHEADER KIDS has a KID twice")
+        for key in self.kids:
+            if key.algid not in layout.algids:
+                raise InvalidMessage(
+                    f"WRMHEADER {self.version} has ALGID {key.algid or 'absent'}, expected "
+                    + " or ".join(sorted(algid for algid in layout.algids if algid))
+                )
+
+
+def parse_header(text: str | bytes) -> Header:
+    """Return the header of a text, which `build_header` gives again.
+
+    Bytes are UTF-16-LE or UTF-8, each with or without a byte order mark. Raises InvalidMessage
+    for whatever is not a header of one of the four versions.
+    """
+    source = text if isinstance(text, str) else _decode(text)
+    try:
+        utf8 = source.removeprefix("\ufeff").encode()
+    except UnicodeEncodeError:
+        raise InvalidMessage("WRMHEADER has characters that are no Unicode text") from None
+    header = parse_header_element(parse_xml(utf8, "WRMHEADER"))
+    object.__setattr__(header, "source", source)
+    return header
+
+
+def parse_header_element(element: etree._Element) -> Header:
+    """Return the header of a WRMHEADER element, wherever it stands."""
+    if element.tag != f"{{{HEADER}}}WRMHEADER":
+        raise InvalidMessage(f"{element.tag!s} found, expected WRMHEADER in namespace {HEADER}")
+    version = _version(element)
+    data = _only(element, "DATA")
+    known, others = _known_and_others(data)
+    protect_info = known.get("PROTECTINFO")
+    if protect_info is None:
+        raise InvalidMessage("WRMHEADER DATA has no PROTECTINFO")
+    return Header(
+        version=version,
+        kids=_LAYOUTS[version].read(known, protect_info),
+        la_url=_text(known.get("LA_URL")),
+        lui_url=_text(known.get("LUI_URL")),
+        ds_id=_ds_id(_text(known.get("DS_ID"))),
+        custom_attributes=_standing_alone(known.get("CUSTOMATTRIBUTES")),
+        decryptor_setup=_text(known.get("DECRYPTORSETUP")),
+        license_requested=_license_requested(version, protect_info),
+        others=tuple(filter(None, map(_standing_alone, others))),
+    )
+
+
+def build_header(header: Header) -> str:
+    """Return the text that was parsed, or the canonical one of a header that was made here."""
+    return canonical_header(header) if header.source is None else header.source
+
+
+def canonical_header(header: Header) -> str:
+    """Return the header written anew; a PlayReady Object has this text in UTF-16-LE."""
+    custom = header.custom_attributes
+    pieces = (
+        f'<WRMHEADER xmlns="{HEADER}" version="{header.version}"><DATA>',
+        _LAYOUTS[header.version].write(header),
+        _element("LA_URL", header.la_url),
+        _element("LUI_URL", header.lui_url),
+        _element("DS_ID", header.ds_id.base64 if header.ds_id else None),
+        _inside_header(custom) if custom else "",
+        _element("DECRYPTORSETUP", header.decryptor_setup),
+        *map(_inside_header, header.others),
+        "</DATA></WRMHEADER>",
+    )
+    return "".join(pieces)
+
+
+def parse_custom_attributes(xml: str) -> str:
+    """Return CUSTOMATTRIBUTES with this XML in it, as headers have it; raises InvalidMessage."""
+    text = f'<CUSTOMATTRIBUTES xmlns="">{xml}</CUSTOMATTRIBUTES>'
+    try:
+        element = parse_xml(text.encode(), "CUSTOMATTRIBUTES")
+    except UnicodeEncodeError:
+        raise InvalidMessage("CUSTOMATTRIBUTES has characters that are no Unicode text") from None
+    return _standing_alone(element) or ""
+
+
+def checksum(algid: Algid | None, content_key: bytes, kid: Kid) -> bytes | None:
+    """Return the CHECKSUM of a content key of 16 bytes: 8 for AESCTR, 7 for COCKTAIL, else none."""
+    match algid:
+        case Algid.AESCTR:
+            return ecb_encrypt(content_key, kid.raw)[: _CHECKSUM_LENGTHS[algid]]
+        case Algid.COCKTAIL:
+            buffer = content_key.ljust(_COCKTAIL_BUFFER, b"\0")
+            for _ in range(_COCKTAIL_ROUNDS):
+                buffer = sha1(buffer, usedforsecurity=False).digest()
+            return buffer[: _CHECKSUM_LENGTHS[algid]]
+        case _:
+            return None
+
+
+def verify_checksum(key: HeaderKid, content_key: bytes) -> None:
+    """Raise InvalidMessage if the key has a checksum and it is not that of the content key."""
+    if key.checksum is None:
+        return
+    if key.checksum != checksum(key.algid or Algid.AESCTR, content_key, key.kid):
+        raise InvalidMessage(
+            f"WRMHEADER CHECKSUM of KID {key.kid} is {encode_base64(key.checksum)}, "
+            "expected that of the content key"
+        )
+
+
+def _decode(data: bytes) -> str:
+    utf16 = data.startswith(codecs.BOM_UTF16_LE) or data[1:2] == b"\0"
+    try:
+        return data.decode("utf-16-le" if utf16 else "utf-8")
+    except UnicodeDecodeError:
+        raise InvalidMessage("WRMHEADER is neither UTF-16-LE nor UTF-8") from None
+
+
+def _version(element: etree._Element) -> Version:
+    version = element.get("version", "")
+    if version not in _LAYOUTS:
+        raise InvalidMessage(
+            f"WRMHEADER version is {version[:32]!r}, expected {' or '.join(_LAYOUTS)}"
+        )
+    return Version(version)
+
+
+_KNOWN: Final = {
+    f"{{{HEADER}}}{name}": name
+    for name in (
+        "PROTECTINFO",
+        "KID",
+        "CHECKSUM",
+        "LA_URL",
+        "LUI_URL",
+        "DS_ID",
+        "CUSTOMATTRIBUTES",
+        "DECRYPTORSETUP",
+    )
+} | {"CUSTOMATTRIBUTES": "CUSTOMATTRIBUTES"}
+"""The children of DATA; CUSTOMATTRIBUTES comes with the header's namespace and without any."""
+
+
+def _known_and_others(
+    data: etree._Element,
+) -> tuple[dict[str, etree._Element], list[etree._Element]]:
+    known: dict[str, etree._Element] = {}
+    others = []
+    for child in data.iterchildren(tag=etree.Element):
+        name = _KNOWN.get(str(child.tag))
+        if name is None:
+            others.append(child)
+        elif name in known:
+            raise InvalidMessage(f"WRMHEADER DATA has two {name}")
+        else:
+            known[name] = child
+    return known, others
+
+
+def _find(parent: etree._Element, name: str) -> etree._Element | None:
+    found = list(parent.iterchildren(tag=f"{{{HEADER}}}{name}"))
+    if len(found) > 1:
+        raise InvalidMessage(f"WRMHEADER has {len(found)} {name}, expected one")
+    return found[0] if found else None
+
+
+def _only(parent: etree._Element, name: str) -> etree._Element:
+    found = _find(parent, name)
+    if found is None:
+        raise InvalidMessage(f"WRMHEADER has no {name}")
+    return found
+
+
+def _text(element: etree._Element | None) -> str | None:
+    """Return an element's text; None where it is empty or there is no element."""
+    if element is None:
+        return None
+    if len(element):
+        name = local_name(element)
+        raise InvalidMessage(f"WRMHEADER {name} has nodes in it, expected text")
+    return (element.text or "").strip() or None
+
+
+def _ds_id(text: str | None) -> ServiceId | None:
+    return None if text is None else ServiceId(decode_base64(text, "WRMHEADER DS_ID", GUID_LENGTH))
+
+
+def _license_requested(version: Version, protect_info: etree._Element) -> bool:
+    if version < Version.V4_3:
+        return True
+    value = protect_info.get("LICENSEREQUESTED", "true")
+    if value not in _BOOLEANS:
+        raise InvalidMessage(
+            f"WRMHEADER LICENSEREQUESTED is {value[:32]!r}, expected true or false"
+        )
+    return _BOOLEANS[value]
+
+
+_BOOLEANS: Final = {"true": True, "false": False}
+
+
+def _header_kid(value: str | None, algid: str | None, checksum: str | None) -> HeaderKid:
+    if not value:
+        raise InvalidMessage("WRMHEADER KID has no value")
+    if algid and algid not in Algid.__members__:
+        raise InvalidMessage(
+            f"WRMHEADER ALGID is {algid[:32]!r}, expected {' or '.join(Algid.__members__)}"
+        )
+    return HeaderKid(
+        kid=Kid(decode_base64(value, "WRMHEADER KID", GUID_LENGTH)),
+        algid=Algid(algid) if algid else None,
+        checksum=decode_base64(checksum, "WRMHEADER CHECKSUM") if checksum else None,
+    )
+
+
+_KEY_LENGTHS: Final = {Algid.AESCTR: 16, Algid.COCKTAIL: 7}
+_KEY_LENGTHS_READ: Final = {Algid.AESCTR: ("16",), Algid.COCKTAIL: ("7", "8")}
+
+
+def _read_kid_element(
+    known: dict[str, etree._Element], protect_info: etree._Element
+) -> tuple[HeaderKid, ...]:
+    key = _header_kid(
+        _text(known.get("KID")),
+        _text(_find(protect_info, "ALGID")),
+        _text(known.get("CHECKSUM")),
+    )
+    length = _text(_find(protect_info, "KEYLEN"))
+    expected = _KEY_LENGTHS_READ.get(key.algid or Algid.AESCTR, ())
+    if length is not None and expected and length not in expected:
+        raise InvalidMessage(
+            f"WRMHEADER KEYLEN is {length[:32]!r}, expected {' or '.join(expected)}"
+        )
+    return (key,)
+
+
+def _write_kid_element(header: Header) -> str:
+    (key,) = header.kids
+    algid = key.algid or Algid.AESCTR
+    return (
+        f"<PROTECTINFO><KEYLEN>{_KEY_LENGTHS[algid]}</KEYLEN><ALGID>{algid}</ALGID></PROTECTINFO>"
+        + _element("KID", key.kid.base64)
+        + _element("CHECKSUM", encode_base64(key.checksum) if key.checksum else None)
+    )
+
+
+def _read_kid_attributes(
+    _: dict[str, etree._Element], protect_info: etree._Element
+) -> tuple[HeaderKid, ...]:
+    return _read_kids_in(protect_info)
+
+
+def _write_kid_attributes(header: Header) -> str:
+    return f"<PROTECTINFO>{_kids_in(header)}</PROTECTINFO>"
+
+
+def _read_kids(_: dict[str, etree._Element], protect_info: etree._Element) -> tuple[HeaderKid, ...]:
+    return _read_kids_in(_only(protect_info, "KIDS"))
+
+
+def _write_kids(header: Header) -> str:
+    requested = "" if header.license_requested else ' LICENSEREQUESTED="false"'
+    return f"<PROTECTINFO{requested}><KIDS>{_kids_in(header)}</KIDS></PROTECTINFO>"
+
+
+def _read_kids_in(parent: etree._Element) -> tuple[HeaderKid, ...]:
+    return tuple(
+        _header_kid(kid.get("VALUE"), kid.get("ALGID"), kid.get("CHECKSUM"))
+        for kid in parent.iterchildren(tag=f"{{{HEADER}}}KID")
+    )
+
+
+def _kids_in(header: Header) -> str:
+    return "".join(
+        "<KID"
+        + (f' ALGID="{key.algid}"' if key.algid else "")
+        + (f' CHECKSUM="{encode_base64(key.checksum)}"' if key.checksum else "")
+        + f' VALUE="{key.kid.base64}"></KID>'
+        for key in header.kids
+    )
+
+
+def _element(name: str, text: str | None) -> str:
+    return f"<{name}>{escape(text, {chr(13): '&#xD;'})}</{name}>" if text else ""
+
+
+def _standing_alone(element: etree._Element | None) -> str | None:
+    """Return an element as canonical XML with its own namespace declarations only."""
+    if element is None:
+        return None
+    try:
+        canonical = etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
+    except etree.C14NError as error:
+        name = local_name(element)
+        raise InvalidMessage(f"WRMHEADER {name} has no canonical form: {error}") from None
+    return canonical.decode()
+
+
+_HEADER_DECLARED: Final = f' xmlns="{HEADER}"'
+_DEFAULT_DECLARED: Final = ' xmlns="'
+_START: Final = re.compile(r"<[^\s/>]+")
+
+
+def _inside_header(xml: str) -> str:
+    """Return XML that stood alone as it is written under the header's default namespace."""
+    start = _START.match(xml)
+    if start is None:
+        return xml
+    name, rest = start[0], xml[start.end() :]
+    if rest.startswith(_HEADER_DECLARED):
+        return name + rest.removeprefix(_HEADER_DECLARED)
+    # What has no namespace within it must not get the header's, so the default is always unset.
+    return xml if rest.startswith(_DEFAULT_DECLARED) else f'{name} xmlns=""{rest}'
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What a version allows, and how its keys are read and written."""
+
+    read: Callable[[dict[str, etree._Element], etree._Element], tuple[HeaderKid, ...]]
+    write: Callable[[Header], str]
+    most_kids: float
+    algids: frozenset[Algid | None]
+
+
+_OLD: Final = frozenset((Algid.AESCTR, Algid.COCKTAIL))
+_ANY: Final = frozenset((*Algid, None))
+_MANY: Final = float("inf")
+_LAYOUTS: Final = {
+    Version.V4_0: _Layout(_read_kid_element, _write_kid_element, 1, _OLD),
+    Version.V4_1: _Layout(_read_kid_attributes, _write_kid_attributes, 1, _OLD),
+    Version.V4_2: _Layout(_read_kids, _write_kids, _MANY, _OLD),
+    Version.V4_3: _Layout(_read_kids, _write_kids, _MANY, _ANY),
+}

@@ -1,0 +1,107 @@
+"""ProcessDeleteLicenseData: a client says which persistent licences it has deleted.
+
+    DeleteLicenseData                nothing of its own
+    Data                             SessionID (base64), KIDs/KID (base64), one or more, each once
+    DeleteLicenseResponse            SessionID (base64); neither signed nor encrypted
+
+Public is that the challenge holds a session id and the KIDs, and that the reply is plain and holds
+the session id, which the client compares. The form is a profile of this project: see `exchange`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from rightsmanager.crypto import p256
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.formats.bcert import Chain
+from rightsmanager.protocol.messages.challenge import server_keys
+from rightsmanager.protocol.messages.exchange import (
+    ChallengeKeys,
+    ClientInfo,
+    MessageNames,
+    open_asked,
+    open_unsigned_answer,
+    seal_asking,
+    seal_unsigned_answer,
+)
+from rightsmanager.protocol.wire import Kid, SessionId
+from rightsmanager.protocol.xml.elements import child, plain_text, text_of
+from rightsmanager.protocol.xml.envelope import Envelope
+
+FORM: Final = MessageNames("ProcessDeleteLicenseData", "DeleteLicenseData", "DeleteLicenseResponse")
+MAX_KIDS: Final = 1000
+"""How many KIDs a message may name unless the reader is told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteLicenseChallenge:
+    """What a ProcessDeleteLicenseData challenge says."""
+
+    session_id: SessionId
+    kids: tuple[Kid, ...]
+    """One or more, each once."""
+    chains: tuple[Chain, ...]
+    signer: Chain
+    """The chain whose leaf signed the challenge: the device's."""
+
+
+# --- the challenge --------------------------------------------------------------------------------
+
+
+def open_delete_license(
+    envelope: Envelope,
+    keys: Sequence[p256.PrivateKey],
+    backend: p256.Backend,
+    parse_chain: Callable[[bytes], Chain],
+    max_kids: int = MAX_KIDS,
+) -> DeleteLicenseChallenge:
+    """Return what a ProcessDeleteLicenseData challenge says.
+
+    Raises InvalidMessage, and ProtocolVersionMismatch for another Version than 1.
+    """
+    asked = open_asked(envelope, FORM, server_keys(keys), backend, parse_chain)
+    return DeleteLicenseChallenge(
+        session_id=SessionId.from_base64(text_of(asked.data, "", "SessionID")),
+        kids=_kids(asked.data, max_kids),
+        chains=asked.chains,
+        signer=asked.signer,
+    )
+
+
+def seal_delete_license(
+    session_id: SessionId, kids: Sequence[Kid], asking: ClientInfo, sealing: ChallengeKeys
+) -> bytes:
+    """Return the SOAP 1.1 envelope of a ProcessDeleteLicenseData challenge."""
+    elements = "".join(f"<KID>{kid.base64}</KID>" for kid in kids)
+    data = f"{_build_session_id(session_id)}<KIDs>{elements}</KIDs>"
+    return seal_asking(FORM, "", data, asking, sealing)
+
+
+def _kids(data: etree._Element, max_kids: int) -> tuple[Kid, ...]:
+    elements = child(data, "", "KIDs").findall("KID")
+    if not 0 < len(elements) <= max_kids:
+        raise InvalidMessage(f"KIDs has {len(elements)} KID, expected 1 to {max_kids}")
+    kids = tuple(Kid.from_base64(plain_text(element)) for element in elements)
+    if len(set(kids)) < len(kids):
+        raise InvalidMessage("KIDs has a KID twice, expected each once")
+    return kids
+
+
+# --- the reply ------------------------------------------------------------------------------------
+
+
+def seal_delete_license_response(session_id: SessionId) -> bytes:
+    """Return the Body's child: the plain reply to ProcessDeleteLicenseData."""
+    return seal_unsigned_answer(FORM, _build_session_id(session_id))
+
+
+def open_delete_license_response(envelope: Envelope) -> SessionId:
+    """Return which session the reply to ProcessDeleteLicenseData is for; raises InvalidMessage."""
+    return SessionId.from_base64(open_unsigned_answer(envelope, FORM).text("SessionID"))
+
+
+def _build_session_id(session_id: SessionId) -> str:
+    return f"<SessionID>{session_id.base64}</SessionID>"

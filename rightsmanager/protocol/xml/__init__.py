@@ -1,0 +1,1 @@
+"""The XML layer of the protocol."""

@@ -1,0 +1,110 @@
+"""HTTPS: whose certificate the server shows, and how it shakes hands.
+
+server.certfile, keyfile         the operator's own
+server.https = "self-signed"     one that `rightsmanager.keyring.https` keeps in the data folder
+neither                          no HTTPS
+"""
+
+import ssl
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from rightsmanager.crypto.random import Rng
+from rightsmanager.crypto.x509 import HttpsCertificate
+from rightsmanager.errors import InternalError
+from rightsmanager.keyring import HttpsFiles, create_https, read_certificate
+from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.settings import ServerSettings, Settings
+
+LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
+HANDSHAKE_SECONDS: Final = 5.0
+"""Longest handshake; a thread waits for it."""
+
+_NO_PAIR: Final = (
+    "they are no certificate and its key in PEM, or the passphrase is wrong or missing"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """What the server proves its address by."""
+
+    certificate: Path
+    key: Path
+    trusted_by: Path
+    """The file that a client of the self-signed certificate is given; else the certificate."""
+
+
+def shown(settings: Settings) -> TlsFiles | None:
+    """Return the files of the server's certificate, None where it serves HTTP."""
+    server = settings.server
+    if server.certfile:
+        certificate = Path(server.certfile)
+        return TlsFiles(certificate, Path(server.keyfile or server.certfile), certificate)
+    if server.https == "off":
+        return None
+    files = HttpsFiles(settings.data)
+    return TlsFiles(files.certificate, files.key, files.public)
+
+
+def prepare_https(settings: Settings, files: KeyFiles, now: int, rng: Rng) -> None:
+    """Make the self-signed certificate where the settings want one and it is not there."""
+    if settings.server.https == "self-signed":
+        create_https(files, certificate_names(settings.server), now, rng)
+
+
+def certificate_names(server: ServerSettings) -> tuple[str, ...]:
+    """Return what the self-signed certificate names: where clients may say that the server is."""
+    bound = server.bind.rpartition(":")[0].strip("[]")
+    public = urlsplit(server.public_url).hostname or ""
+    named = (*LOOPBACK_NAMES, *([] if _is_wildcard(bound) else [bound]), public)
+    return tuple(dict.fromkeys(_canonical(name) for name in (*named, *server.https_names) if name))
+
+
+def shown_certificate(files: TlsFiles) -> HttpsCertificate:
+    """Return the certificate that the server shows; raises InternalError if there is none."""
+    return read_certificate(files.certificate)
+
+
+def server_context(files: TlsFiles, passphrase: bytes | None) -> ssl.SSLContext:
+    """Return what the server speaks TLS 1.2 and 1.3 with; raises InternalError for bad files."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = PatientSocket
+    try:
+        # Without a passphrase OpenSSL would ask the terminal for one.
+        context.load_cert_chain(files.certificate, files.key, password=passphrase or b"")
+    except ssl.SSLError as error:
+        reason = error.reason.lower().replace("_", " ") if error.reason else _NO_PAIR
+        raise InternalError(_unusable(files, reason)) from None
+    except OSError as error:
+        raise InternalError(_unusable(files, error.strerror or "they cannot be read")) from None
+    return context
+
+
+class PatientSocket(ssl.SSLSocket):
+    """A connection whose client may not take as long as it likes to shake hands."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 -- as in ssl
+        """Return when the handshake is done; raises TimeoutError if it takes too long."""
+        self.settimeout(HANDSHAKE_SECONDS)
+        super().do_handshake(block)
+        self.settimeout(None)
+
+
+def _unusable(files: TlsFiles, reason: str) -> str:
+    return f"HTTPS with the certificate {files.certificate} and the key {files.key}: {reason}"
+
+
+def _is_wildcard(host: str) -> bool:
+    return not host or host in {"0.0.0.0", "::"}  # noqa: S104 -- it is not listened on here
+
+
+def _canonical(name: str) -> str:
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name.lower()

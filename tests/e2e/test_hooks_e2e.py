@@ -1,0 +1,39 @@
+"""The built-in example of an operator's own logic, in a server of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rightsmanager.errors import ServiceSpecific
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Command, Enrol, HeaderOf, Start
+
+KID = "4Rplb+TbNES8tGkNFWTEHA=="
+OTHER = "AmfjCTOPbEOl3WD/5mcecA=="
+
+
+def test_a_server_that_asks_for_tokens_serves_only_who_has_one(
+    tmp_path: Path, start: Start, enrol: Enrol, command: Command, header_of: HeaderOf
+) -> None:
+    data = tmp_path / "data"
+    init = command("init", "--data", str(data))
+    made = command("request-token", "--data", str(data), "--kid", KID)
+    assert (init.status, made.status) == (0, 0)
+    token = made.output.strip()
+
+    make = "rightsmanager.hooks.token:make"
+    server = start(data, RIGHTSMANAGER_SEAM__MAKE=make)
+    client = enrol(data)
+    assert len(client.acquire(server.url, header_of(KID), token).licenses) == 1
+    with pytest.raises(ServiceSpecific, match="has no token"):
+        client.acquire(server.url, header_of(KID))
+    with pytest.raises(ServiceSpecific, match="not good for KID"):
+        client.acquire(server.url, header_of(OTHER), token)
+    answer = server.post(client.challenge(header_of(KID)), authorization=f"Bearer {token}")
+    assert answer.status == 200
+    assert len(server.issued()) == 2

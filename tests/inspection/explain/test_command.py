@@ -1,0 +1,154 @@
+"""`rightsmanager explain`: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rightsmanager.cli import rightsmanager
+from rightsmanager.inspection.explain.forms import header_of
+from rightsmanager.protocol.formats.wrmheader import build_header
+from rightsmanager.protocol.wire import Kid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KID = Kid(bytes(range(16)))
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(rightsmanager, ["explain", *arguments], input=stdin)
+
+
+def test_a_url_gives_licences() -> None:
+    result = run("http://h/rightsmanager.asmx?cfg=(sl:2000)")
+    assert result.exit_code == 0
+    assert "licence 1 (non-persistent)" in result.output
+    assert "level: 2000" in result.output
+
+
+def test_a_warning_keeps_the_exit_status() -> None:
+    result = run("cfg=(sl:3000,enddate:20200101)", "--security-level", "2000")
+    assert result.exit_code == 0
+    assert result.output.count("warning: ") == 2
+
+
+def test_a_refusal_is_a_line_for_each_thing() -> None:
+    result = run("cfg=(sl:1,persit:true)")
+    assert result.exit_code == 1
+    assert result.output == (
+        "refused: sl is '1', expected 150, 2000 or 3000\n"
+        "refused: 'persit' is no parameter, the nearest known name is persist\n"
+    )
+
+
+def test_a_fault_on_request_is_told() -> None:
+    result = run("cfg=(revoked:true)")
+    assert result.exit_code == 0
+    assert result.output == (
+        "fault: revoked answers with the fault 0x8004c065, device certificate revoked\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-file"],
+        [],
+        ["cfg=()", "--to", "xml"],
+        ["cfg=()", "--kid", "x"],
+        ["cfg=()", "--header", "no-such-file"],
+        ["cfg=()", "--security-level", "-1"],
+    ],
+)
+def test_a_wrong_call_is_a_usage_error(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_kids_come_from_options_or_from_a_header(tmp_path: Path) -> None:
+    file = tmp_path / "header.xml"
+    file.write_text(build_header(header_of((KID,))))
+    for arguments in (["--kid", KID.base64], ["--header", str(file)]):
+        assert f"KID: {KID.text}" in run("cfg=(sl:2000)", *arguments).output
+    assert f"KID: {KID.text}" in run(str(file)).output
+    assert run("cfg=()", "--kid", KID.text, "--header", str(file)).exit_code == 2
+
+
+def test_a_header_option_needs_a_header(tmp_path: Path) -> None:
+    file = tmp_path / "query"
+    file.write_text("cfg=()")
+    assert "no WRMHEADER is in it" in run("cfg=()", "--header", str(file)).output
+
+
+def test_a_file_or_standard_input_may_have_the_query(tmp_path: Path) -> None:
+    file = tmp_path / "query"
+    file.write_text("cfg=(sl:2000)\n")
+    assert "level: 2000" in run(str(file)).output
+    assert "level: 2000" in run("-", stdin="json=[{'sl':2000}]").output
+
+
+def test_custom_data_is_asked_where_the_url_asks_nothing() -> None:
+    arguments = ["--custom-data", "json=[{'sl':2000}]"]
+    assert "level: 2000" in run("http://h/rightsmanager.asmx", *arguments).output
+    assert "CustomData has no effect" in run("cfg=(sl:3000)", *arguments).output
+
+
+@pytest.mark.parametrize(
+    ("spelling", "text"),
+    [
+        ("cfg", "cfg=(simple:true,sl:2000)"),
+        ("cfg64", "cfg64=W3sic2ltcGxlIjoidHJ1ZSIsInNsIjoiMjAwMCJ9XQ=="),
+        ("json", 'json=[{"simple":"true","sl":"2000"}]'),
+        ("legacy", "UseSimpleNonPersistentLicense=1&SecurityLevel=2000"),
+    ],
+)
+def test_a_request_is_translated(spelling: str, text: str) -> None:
+    legacy = "UseSimpleNonPersistentLicense=1&SecurityLevel=2000"
+    result = run(legacy, "--to", spelling)
+    assert (result.exit_code, result.output) == (0, f"{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("cfg=(realtime:true)", "refused: the legacy spelling has no name for realtime\n"),
+        ("cfg=(sl:1)", "refused: sl is '1', expected 150, 2000 or 3000\n"),
+        ("http://h/rightsmanager.asmx", "refused: it asks nothing\n"),
+    ],
+)
+def test_what_cannot_be_translated_is_refused(query: str, text: str) -> None:
+    result = run(query, "--to", "legacy")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", text)
+
+
+def test_json_has_all_of_it() -> None:
+    facts = json.loads(run("cfg=(realtime:true)", "--json").output)
+    assert list(facts) == ["refused", "fault", "warnings", "licenses", "spellings"]
+    assert facts["spellings"]["cfg"] == "cfg=(realtime:true)"
+    assert facts["spellings"]["legacy"] is None
+    assert len(facts["licenses"]) == len(facts["warnings"]) == 1
+    refused = run("cfg=(sl:1)", "--json")
+    assert refused.exit_code == 1
+    assert json.loads(refused.output)["licenses"] == []
+
+
+def test_what_is_not_named_is_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "rightsmanager.toml").write_text("[policy]\nsecurity_level = 3000\n")
+    result = run("--data", str(tmp_path), "http://h/rightsmanager.asmx")
+    assert "level: 3000" in result.output
+    assert result.output.endswith("this is the server's default policy.\n")
+
+
+def test_no_licence_is_told_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "header.xml"
+    text = build_header(header_of((KID,)))
+    file.write_text(text.replace("<PROTECTINFO>", '<PROTECTINFO LICENSEREQUESTED="false">'))
+    assert run(str(file)).output.endswith("no licence\n")

@@ -1,0 +1,187 @@
+"""A server's licence, secure stop and secure delete services around one store and one clock."""
+
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+import pytest
+
+from rightsmanager.crypto.digest import hkdf_sha256
+from rightsmanager.crypto.p256 import PrivateKey
+from rightsmanager.errors import InvalidMessage, Refusal
+from rightsmanager.hooks.hook_set import Hooks, HookSet
+from rightsmanager.operations.delete_license import DeleteLicenseService
+from rightsmanager.operations.request import Request
+from rightsmanager.operations.revocation import RevocationCache
+from rightsmanager.operations.secure_stop import SecureStopService
+from rightsmanager.operations.secure_stop_keys import SecureStopKeys
+from rightsmanager.operations.signing import Signing
+from rightsmanager.operations.streams import StreamSettings
+from rightsmanager.protocol.formats.bcert import ChainVerifier
+from rightsmanager.protocol.xml.envelope import parse_envelope
+from rightsmanager.store.ledger import DeletedKid, LedgerEntry
+from rightsmanager.store.queries import Store
+from rightsmanager.store.sessions import StoredSession
+from rightsmanager.store.streams import Stream
+from tests.operations.subject import (
+    PORTABLE,
+    SECURE_STOP_SECRET,
+    ask,
+    make_service,
+    private_key,
+    public_key,
+)
+from tests.second import certificates as cert
+from tests.second import challenge as second
+from tests.second import curve, reports, world
+from tests.second.certificates import read_chain
+from tests.second.reply import Reply, read_reply
+
+METERING = 1010
+MID = bytes(range(16, 32))
+ROOT = curve.public(world.ROOT)
+KIDS = tuple(bytes([number]) * 16 for number in range(1, 6))
+
+
+def device(number: int) -> second.Client:
+    """Return one of many devices."""
+    subject = cert.Subject(cert.DEVICE, ((number, (cert.SIGN, cert.ENCRYPT)),))
+    return second.Client(world.device_chain(subject), number, number, curve.public(world.SERVER))
+
+
+def id_of(client: second.Client) -> str:
+    """Return by what the server knows a client."""
+    key = read_chain(client.chain)[0].key(cert.SIGN)
+    return second.b64(sha256(curve.point_bytes(key)).digest())
+
+
+def secure_stop_key(kid: bytes) -> bytes:
+    return hkdf_sha256(SECURE_STOP_SECRET, kid, 16)
+
+
+@dataclass
+class Site:
+    """What is asked of the services, and what the store holds afterwards."""
+
+    store: Store
+    streams: StreamSettings = field(default_factory=StreamSettings)
+    callables: HookSet = field(default_factory=HookSet)
+    now: int = world.NOW
+    acknowledge: bool = False
+    _count: int = field(default=0, init=False)
+
+    def nonce(self) -> bytes:
+        """Return what makes the next challenge another one."""
+        self._count += 1
+        return self._count.to_bytes(16, "big")
+
+    def challenge(
+        self,
+        client: second.Client,
+        *kids: bytes,
+        nonce: bytes | None = None,
+        client_time: int | None = None,
+    ) -> bytes:
+        """Return an AcquireLicense challenge; by default at the device's clock as the server's."""
+        wish = second.Wish(
+            second.header_42(*kids),
+            "4",
+            nonce or self.nonce(),
+            str(self.now if client_time is None else client_time),
+        )
+        return second.challenge(client, wish)
+
+    def acquire(
+        self, body: bytes, query: str = "cfg=(securestop:true)", key: int = world.DEVICE_ENCRYPTION
+    ) -> Reply:
+        """Return the reply, its licences opened with a device's private key."""
+        service = replace(
+            make_service(self.store),
+            streams=self.streams,
+            hooks=Hooks(self.callables, 5),
+            clock=lambda: self.now,
+            acknowledge_persistent=self.acknowledge,
+        )
+        return read_reply(ask(service, body, query), key, ROOT)
+
+    def stop(
+        self, said: reports.SecureStop, client: second.Client = world.CLIENT
+    ) -> tuple[bytes, tuple[bytes, ...], bytes]:
+        """Report sessions; return what the second client reads in the reply."""
+        return self.post_stop(said.body(replace(client, server=curve.public(METERING))))
+
+    def post_stop(self, body: bytes) -> tuple[bytes, tuple[bytes, ...], bytes]:
+        """Post a report of sessions."""
+        service = SecureStopService(
+            keys=self._keys,
+            secure_stop_keys=SecureStopKeys(SECURE_STOP_SECRET),
+            signing=Signing(private_key(world.SIGNER), world.SIGNER_CHAIN, always=False),
+            verifier=ChainVerifier((public_key(world.ROOT),)),
+            store=self.store,
+            revocations=RevocationCache(self.store),
+            backend=PORTABLE,
+            clock=lambda: self.now,
+            max_sessions=20,
+            hooks=Hooks(self.callables, 5),
+        )
+        reply = service.process_secure_stop_data(_request(body))
+        return reports.read_secure_stop_reply(reply, ROOT)
+
+    def delete(self, body: bytes) -> bytes:
+        """Report deleted licences; return the session id in the reply."""
+        service = DeleteLicenseService(
+            server_keys=(private_key(world.SERVER),),
+            verifier=ChainVerifier((public_key(world.ROOT),)),
+            store=self.store,
+            revocations=RevocationCache(self.store),
+            backend=PORTABLE,
+            clock=lambda: self.now,
+            max_kids=20,
+            hooks=Hooks(self.callables, 5),
+        )
+        return reports.read_delete_license_reply(
+            service.process_delete_license_data(_request(body))
+        )
+
+    def refusal(self, said: reports.SecureStop, client: second.Client = world.CLIENT) -> Refusal:
+        """Return why a report is refused; what was recorded stays as it was."""
+        before = self.sessions(), self.all_streams()
+        with pytest.raises(Refusal) as refusal:
+            self.stop(said, client)
+        assert (self.sessions(), self.all_streams()) == before
+        return refusal.value
+
+    @staticmethod
+    def _keys(name: str) -> tuple[PrivateKey, ...]:
+        if name != second.b64(MID):
+            raise InvalidMessage(f"KeyName is {name!r}, which is no metering id of this server")
+        return (private_key(METERING),)
+
+    def sessions(self) -> list[StoredSession]:
+        with self.store.reading() as found:
+            return found.find_sessions()
+
+    def open_streams(self) -> list[Stream]:
+        with self.store.reading() as found:
+            return found.find_streams(self.now)
+
+    def all_streams(self) -> list[Stream]:
+        with self.store.reading() as found:
+            return found.find_streams(self.now, ended=True)
+
+    def ledger(self, client: second.Client = world.CLIENT) -> list[LedgerEntry]:
+        with self.store.reading() as found:
+            return found.find_ledger(id_of(client))
+
+    def deleted(self, client: second.Client = world.CLIENT) -> list[DeletedKid]:
+        with self.store.reading() as found:
+            return found.find_deleted_kids(id_of(client))
+
+
+def _request(body: bytes) -> Request:
+    return Request(
+        envelope=parse_envelope(body),
+        url="http://127.0.0.1/rightsmanager.asmx",
+        query="",
+        headers={},
+        remote="127.0.0.1",
+    )

@@ -1,0 +1,130 @@
+"""Who may ask for content keys in the clear."""
+
+from __future__ import annotations
+
+import pytest
+
+from rightsmanager.errors import ServiceSpecific
+from rightsmanager.operations.access import Access, AccessMode
+from rightsmanager.operations.request import Request
+from rightsmanager.protocol.xml.envelope import parse_envelope
+from tests.second import packager
+
+TOKEN = "correct-horse.battery~staple"
+HERE = "127.0.0.1"
+FAR = "203.0.113.9"
+
+
+def request(remote: str = FAR, **headers: str) -> Request:
+    return Request(
+        envelope=parse_envelope(packager.ask(packager.stream("a"))),
+        url="http://127.0.0.1/rightsmanager.asmx",
+        query="",
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        remote=remote,
+    )
+
+
+def refusal(access: Access, asked: Request) -> str:
+    with pytest.raises(ServiceSpecific) as refused:
+        access.refuse_stranger("AcquirePackagingData", asked)
+    return refused.value.text
+
+
+LOOPBACK = Access(AccessMode.LOOPBACK)
+BEHIND = Access(AccessMode.LOOPBACK, trust_forwarded=True)
+
+
+@pytest.mark.parametrize("remote", [HERE, "127.5.5.5", "::1", "::ffff:127.0.0.1"])
+def test_a_packager_on_this_machine_passes(remote: str) -> None:
+    LOOPBACK.refuse_stranger("AcquirePackagingData", request(remote))
+    BEHIND.refuse_stranger("AcquirePackagingData", request(remote, x_forwarded_for=remote))
+
+
+@pytest.mark.parametrize("remote", [FAR, "10.0.0.1", "::", "::ffff:10.0.0.1", "localhost"])
+def test_a_packager_elsewhere_is_refused(remote: str) -> None:
+    for access in (LOOPBACK, BEHIND):
+        told = refusal(access, request(remote))
+        assert f"comes from {remote}, expected a loopback address" in told
+        assert "(packaging.access = loopback)" in told
+
+
+def test_without_an_address_nobody_passes() -> None:
+    assert "comes from no address" in refusal(LOOPBACK, request(""))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x_forwarded_for": HERE},
+        {"x_forwarded_for": FAR},
+        {"forwarded": f"for={HERE}"},
+        {"x_real_ip": HERE},
+        {"via": "1.1 proxy"},
+    ],
+)
+def test_behind_a_proxy_that_is_not_trusted_nobody_passes(headers: dict[str, str]) -> None:
+    told = refusal(LOOPBACK, request(HERE, **headers))
+    assert "through a proxy that is not trusted" in told
+    assert "server.trust_forwarded" in told
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x_forwarded_for": "unknown"},
+        {"x_forwarded_for": ""},
+        {"x_forwarded_for": f"{HERE}, _hidden"},
+        {"forwarded": f"for={HERE}"},
+    ],
+)
+def test_what_a_trusted_proxy_does_not_know_is_not_taken_for_its_own_address(
+    headers: dict[str, str],
+) -> None:
+    assert "through a proxy" in refusal(BEHIND, request(HERE, **headers))
+
+
+def test_a_trusted_proxys_client_counts() -> None:
+    assert f"comes from {FAR}" in refusal(BEHIND, request(FAR, x_forwarded_for=f"{HERE}, {FAR}"))
+    BEHIND.refuse_stranger("A", request(HERE, x_forwarded_for=f"{FAR}, {HERE}"))
+
+
+@pytest.mark.parametrize("header", ["origin", "sec_fetch_site"])
+def test_a_browsers_page_on_this_machine_is_refused(header: str) -> None:
+    assert "comes from a browser's page" in refusal(LOOPBACK, request(HERE, **{header: "null"}))
+
+
+@pytest.mark.parametrize("spelling", ["Bearer {}", "bearer  {}", " BEARER {} "])
+def test_who_has_the_token_passes(spelling: str) -> None:
+    access = Access(AccessMode.TOKEN, TOKEN)
+    access.refuse_stranger("A", request(authorization=spelling.format(TOKEN)))
+
+
+@pytest.mark.parametrize(
+    ("authorization", "told"),
+    [
+        (None, "has no token, expected the header Authorization: Bearer"),
+        ("", "has no token"),
+        (TOKEN, "has no token"),
+        (f"Basic {TOKEN}", "has no token"),
+        ("Bearer", "has no token"),
+        (f"Bearer {TOKEN} {TOKEN}", "has no token"),
+        (f"Bearer {TOKEN}x", "has another token"),
+        (f"Bearer {TOKEN[:-1]}", "has another token"),
+        ("Bearer \u00ff", "has no token"),
+    ],
+)
+def test_who_has_no_token_is_refused_and_no_token_is_told(
+    authorization: str | None, told: str
+) -> None:
+    access = Access(AccessMode.TOKEN, TOKEN)
+    headers = {} if authorization is None else {"authorization": authorization}
+    text = refusal(access, request(HERE, **headers))
+    assert told in text
+    assert TOKEN[:-1] not in text
+    assert TOKEN not in repr(access)
+
+
+def test_off_is_off_and_open_is_open() -> None:
+    assert "is switched off here" in refusal(Access(AccessMode.OFF), request(HERE))
+    Access(AccessMode.OPEN).refuse_stranger("A", request(FAR, origin="https://example.com"))

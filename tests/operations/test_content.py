@@ -1,0 +1,118 @@
+"""Content keys lie in the store sealed, each under its own KID."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
+from rightsmanager.crypto.random import seeded_random
+from rightsmanager.errors import InvalidMessage, Refusal, ServiceSpecific
+from rightsmanager.operations.content import ContentKeys, FoundKey
+from rightsmanager.protocol.formats.xmr.objects import KeyType
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.store.queries import Store, StoredKey
+from tests.databases import stored_bytes
+from tests.operations.subject import STORAGE_KEY
+
+CONTENT_KEYS = ContentKeys(STORAGE_KEY, TEST_KEY_SEED)
+KID = Kid(bytes(range(16)))
+KEY = bytes(range(100, 116))
+RNG = seeded_random(b"content")
+
+
+def test_a_kid_without_a_stored_key_has_the_seeds(store: Store) -> None:
+    with store.transaction() as transaction:
+        found = CONTENT_KEYS.find(transaction, KID)
+    assert FoundKey(content_key(TEST_KEY_SEED, KID.raw), None) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "key_type"), [("aesctr", KeyType.AES_CTR), ("aescbc", KeyType.AES_CBC)]
+)
+def test_a_stored_key_is_found_with_its_type(store: Store, name: str, key_type: KeyType) -> None:
+    with store.transaction() as transaction:
+        assert transaction.record_content_key(CONTENT_KEYS.seal(KID, KEY, name, 7, RNG))
+        assert FoundKey(KEY, key_type) == CONTENT_KEYS.find(transaction, KID)
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_what_is_sealed_opens(key: bytes) -> None:
+    sealed = CONTENT_KEYS.seal(KID, key, "aesctr", 0, RNG)
+    assert len(sealed.sealed) == 44
+    assert key == CONTENT_KEYS.open(sealed)
+
+
+def test_the_same_key_is_never_sealed_alike() -> None:
+    sealed = {CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG).sealed for _ in range(10)}
+    assert len(sealed) == 10
+
+
+@given(st.integers(0, 43), st.integers(1, 255))
+def test_a_sealed_key_that_was_altered_does_not_open(at: int, bits: int) -> None:
+    sealed = bytearray(CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG).sealed)
+    sealed[at] ^= bits
+    with pytest.raises(Refusal):
+        CONTENT_KEYS.open(StoredKey(KID, bytes(sealed), "aesctr", 0))
+
+
+def test_a_sealed_key_opens_neither_for_another_kid_nor_under_another_key() -> None:
+    stored = CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG)
+    with pytest.raises(Refusal):
+        CONTENT_KEYS.open(StoredKey(Kid(bytes(16)), stored.sealed, "aesctr", 0))
+    with pytest.raises(Refusal):
+        ContentKeys(bytes(32), TEST_KEY_SEED).open(stored)
+
+
+@pytest.mark.parametrize("length", [0, 12, 27])
+def test_a_sealed_key_that_is_too_short_does_not_open(length: int) -> None:
+    with pytest.raises(Refusal):
+        CONTENT_KEYS.open(StoredKey(KID, bytes(length), "aesctr", 0))
+
+
+def test_no_key_lies_in_the_database_in_the_clear(store: Store, database_url: str) -> None:
+    with store.transaction() as transaction:
+        transaction.record_content_key(CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG))
+    written = stored_bytes(database_url)
+    assert KID.raw in written
+    for secret in (KEY, STORAGE_KEY, KEY.hex().encode()):
+        assert secret not in written
+
+
+def test_no_key_is_shown_when_printed() -> None:
+    shown = repr((CONTENT_KEYS, FoundKey(KEY, None), CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG)))
+    for secret in (KEY, STORAGE_KEY, TEST_KEY_SEED):
+        assert repr(secret) not in shown
+        assert secret.hex() not in shown
+
+
+def test_a_seed_that_is_too_short_is_refused(store: Store) -> None:
+    with store.transaction() as transaction, pytest.raises(InvalidMessage, match="key seed"):
+        ContentKeys(STORAGE_KEY, bytes(29)).find(transaction, KID)
+
+
+WITHOUT_SEED = ContentKeys(STORAGE_KEY, b"")
+
+
+def test_without_a_seed_only_stored_keys_are_found(store: Store) -> None:
+    with store.transaction() as transaction:
+        transaction.record_content_key(WITHOUT_SEED.seal(KID, KEY, "aesctr", 7, RNG))
+        assert FoundKey(KEY, KeyType.AES_CTR) == WITHOUT_SEED.find(transaction, KID)
+        with pytest.raises(ServiceSpecific) as refused:
+            WITHOUT_SEED.find(transaction, Kid(bytes(16)))
+    assert refused.value.text == (
+        "KID 00000000-0000-0000-0000-000000000000 (AAAAAAAAAAAAAAAAAAAAAA==) has no stored content "
+        "key, and there is no key seed"
+    )
+
+
+def test_a_kid_in_the_other_order_of_bytes_is_told(store: Store) -> None:
+    with store.transaction() as transaction:
+        transaction.record_content_key(WITHOUT_SEED.seal(KID.swapped, KEY, "aesctr", 7, RNG))
+        with pytest.raises(ServiceSpecific) as refused:
+            WITHOUT_SEED.find(transaction, KID)
+        assert CONTENT_KEYS.find(transaction, KID).key == content_key(TEST_KEY_SEED, KID.raw)
+    assert refused.value.text == (
+        "KID 03020100-0504-0706-0809-0a0b0c0d0e0f (AAECAwQFBgcICQoLDA0ODw==) has no stored content "
+        "key, and there is no key seed; KID 00010203-0405-0607-0809-0a0b0c0d0e0f "
+        "(AwIBAAUEBwYICQoLDA0ODw==), its bytes in the other order, has one"
+    )

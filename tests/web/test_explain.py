@@ -1,0 +1,173 @@
+"""/explain and /parameters: the form, its answer as HTML, and nothing that runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+from lxml import html
+
+from rightsmanager.inspection.explain import Defaults, explain_form, parameter_rows
+from rightsmanager.policy.parameters import PARAMETERS
+from rightsmanager.soap.application import build
+from rightsmanager.soap.operations import OPERATIONS
+from rightsmanager.soap.samples import exchanges
+from rightsmanager.soap.server import SoapServer
+from rightsmanager.soap.wsdl import build_wsdl
+from rightsmanager.web.explain_pages import ExplainPages
+from rightsmanager.web.help import HelpPages, Service
+from rightsmanager.web.router import Router, RouterSettings
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Answer, ServerClient
+
+HOME = "/rightsmanager.asmx"
+KEY = "EjQSNBI0EjQSNBI0EjQSNw=="
+
+
+def explained(*, asked: str, custom_data: str, kids: str, level: str) -> object:
+    return explain_form(
+        asked=asked,
+        custom_data=custom_data,
+        kids=kids,
+        level=level,
+        defaults=Defaults(),
+        now=1790000000,
+    )
+
+
+@pytest.fixture(name="get")
+def get_fixture(call: ServerClient) -> ServerClient:
+    """Call a front that has the two pages, and something else behind it."""
+    guides = ExplainPages(explained, parameter_rows(), HOME).guides()
+    service = Service(OPERATIONS.values(), {}, exchanges, build_wsdl, HOME, guides)
+    soap = SoapServer(build({}, frozenset()))
+    return type(call)(Router(soap, HelpPages(service), RouterSettings(), call.front))
+
+
+def ask(get: ServerClient, **fields: str) -> Answer:
+    return get("GET", f"/explain?{urlencode(fields)}")
+
+
+def text_of(answer: Answer) -> str:
+    return " ".join(html.fromstring(answer.body).text_content().split())
+
+
+def test_the_form_is_sent_by_get_and_needs_no_script(get: ServerClient) -> None:
+    answer = get("GET", "/explain")
+    page = html.fromstring(answer.body)
+    (form,) = page.forms
+    assert (answer.status, form.method) == (200, "GET")
+    assert set(form.fields) == {"asked", "customdata", "kids", "level"}
+    assert {label.get("for") for label in page.iter("label")} == set(form.fields)
+    assert page.xpath("//script | //img | //link[@rel='stylesheet'] | //@onclick") == []
+    assert page.xpath("//section") == []
+
+
+def test_the_answer_has_licences_warnings_and_spellings(get: ServerClient) -> None:
+    answer = ask(get, asked="http://h/x.asmx?cfg=(sl:3000,enddate:20200101)", level="2000")
+    page = html.fromstring(answer.body)
+    warnings = [item.text_content() for item in page.xpath("//ul[@class='lines warnings']/li")]
+    assert len(warnings) == 2
+    assert [pre.get("aria-label") for pre in page.iter("pre")] == ["cfg", "cfg64", "json", "legacy"]
+    assert "security level object 0x0034, flags 0x0001 must understand level: 3000" in text_of(
+        answer
+    )
+
+
+def test_a_refusal_has_a_line_for_each_thing(get: ServerClient) -> None:
+    answer = ask(get, asked="cfg=(sl:1,persit:true)")
+    page = html.fromstring(answer.body)
+    assert answer.status == 200
+    assert [item.text_content() for item in page.xpath("//ul[@class='lines']/li")] == [
+        "sl is '1', expected 150, 2000 or 3000",
+        "'persit' is no parameter, the nearest known name is persist",
+    ]
+
+
+def test_a_fault_on_request_is_told(get: ServerClient) -> None:
+    assert "revoked answers with the fault 0x8004c065" in text_of(ask(get, asked="(revoked:true)"))
+
+
+def test_custom_data_and_kids_are_asked_too(get: ServerClient) -> None:
+    kid = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
+    text = text_of(ask(get, customdata="json=[{'sl':2000}]", kids=kid))
+    assert "level: 2000" in text
+    assert f"KID: {kid}" in text
+
+
+def test_the_default_policy_is_told_for_kids_alone(get: ServerClient) -> None:
+    text = text_of(ask(get, kids="6f651ae1-dbe4-4434-bcb4-690d1564c41c"))
+    assert "this is the server's default policy" in text
+
+
+@pytest.mark.parametrize("field", ["asked", "customdata", "kids", "level"])
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><b onload=x>', "</textarea><i>"])
+def test_what_is_asked_is_shown_and_not_run(get: ServerClient, field: str, text: str) -> None:
+    answer = ask(get, **{field: text})
+    page = html.fromstring(answer.body)
+    assert answer.status == 200
+    assert page.forms[0].fields[field] == text
+    assert page.xpath("//script | //b | //i | //@onload") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["asked=%ff%fe", "asked=%00", "%", "&".join(["x=1"] * 50), "asked=cfg%3D(sl:%f0)", "kids=%ff"],
+)
+def test_a_query_that_is_odd_is_answered(get: ServerClient, query: str) -> None:
+    assert get("GET", f"/explain?{query}").status == 200
+
+
+def test_a_content_key_is_shown_only_where_it_was_written(get: ServerClient) -> None:
+    answer = ask(get, asked=f"cfg=(contentkey:{KEY})")
+    page = html.fromstring(answer.body)
+    shown = [each.text_content() for each in page.xpath("//textarea | //pre")]
+    assert text_of(answer).count(KEY) == sum(text.count(KEY) for text in shown)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_a_refused_key_is_not_repeated_in_the_refusal(get: ServerClient) -> None:
+    page = html.fromstring(ask(get, asked=f"cfg=(keyseed:{KEY})").body)
+    (line,) = page.xpath("//ul[@class='lines']/li")
+    assert KEY not in line.text_content()
+
+
+def test_the_list_has_every_parameter_with_an_example_to_follow(get: ServerClient) -> None:
+    page = html.fromstring(get("GET", "/parameters").body)
+    assert [row.get("id") for row in page.findall(".//tbody/tr")] == [
+        parameter.name for parameter in PARAMETERS
+    ]
+    links = page.xpath("//a[@class='example']/@href")
+    assert len(links) == len(PARAMETERS)
+    for link in links:
+        assert get("GET", link).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "links"),
+    [
+        ("/rightsmanager.asmx", {"/explain", "/parameters"}),
+        ("/rightsmanager.asmx?op=AcquireLicense", {"/explain", "/parameters"}),
+        ("/rightsmanager.asmx?op=JoinDomain", set()),
+        ("/explain", {"/parameters", HOME}),
+        ("/parameters", {"/explain", HOME}),
+    ],
+)
+def test_the_pages_link_to_each_other(get: ServerClient, path: str, links: set[str]) -> None:
+    found = html.fromstring(get("GET", path).body).xpath("//a/@href")
+    assert {link for link in found if link in {"/explain", "/parameters", HOME}} == links
+
+
+@pytest.mark.parametrize("path", ["/explain", "/parameters"])
+def test_only_reading_is_allowed(get: ServerClient, path: str) -> None:
+    answer = get("POST", path, b"asked=x")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert get("HEAD", path).body == b""
+
+
+def test_other_paths_are_still_elsewhere(get: ServerClient, call: ServerClient) -> None:
+    assert get("GET", "/explain/more").body == call("GET", "/explain/more").body
+    assert call("GET", "/explain").status == 404

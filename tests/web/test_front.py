@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from lxml import etree
+from structlog.testing import capture_logs
+
+from rightsmanager.protocol.wire import PROTOCOLS as P
+from rightsmanager.web.router import RouterSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.web.conftest import Calling, ServerClient, Written
+
+
+SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/rightsmanager.asmx",
+        "/service/rightsmanager.asmx",
+        "/playready/RightsManager.asmx",
+        "/directtaps/svc/pr30/RIGHTSMANAGER.ASMX",
+    ],
+)
+def test_any_path_that_ends_in_the_asmx_is_served(
+    call: ServerClient, envelope: Written, path: str
+) -> None:
+    assert call("POST", path, envelope()).status == 200
+
+
+def test_a_reply_is_the_operations_bytes_in_an_envelope(
+    call: ServerClient, envelope: Written
+) -> None:
+    answer = call.post(envelope())
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/xml; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "private"
+    assert answer.headers["Content-Length"] == str(len(answer.body))
+    assert answer.body.startswith(
+        b'<?xml version="1.0" encoding="utf-8"?>'
+        b'<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"'
+    )
+    assert answer.body.endswith(
+        b'<soap:Body><AcquireLicenseResponse xmlns="http://schemas.microsoft.com/DRM/2007/03/'
+        b'protocols"><AcquireLicenseResult>%d</AcquireLicenseResult></AcquireLicenseResponse>'
+        b"</soap:Body></soap:Envelope>" % len(envelope())
+    )
+
+
+@pytest.mark.parametrize("type_", ["text/xml", "application/octet-stream", "", "text/plain; x"])
+def test_the_envelope_tells_the_version_whatever_the_content_type(
+    call: ServerClient, envelope: Written, type_: str
+) -> None:
+    answer = call.post(envelope(namespace=SOAP12), CONTENT_TYPE=type_)
+    assert answer.headers["Content-Type"] == "application/soap+xml; charset=utf-8"
+    assert etree.fromstring(answer.body).tag == f"{{{SOAP12}}}Envelope"
+
+
+def test_a_browsers_preflight_is_answered(call: ServerClient) -> None:
+    answer = call(
+        "OPTIONS",
+        "/rightsmanager.asmx",
+        HTTP_ORIGIN="https://player.example",
+        HTTP_ACCESS_CONTROL_REQUEST_METHOD="POST",
+        HTTP_ACCESS_CONTROL_REQUEST_HEADERS="content-type,x-token",
+    )
+    assert answer.status == 204
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert (
+        answer.headers["Access-Control-Allow-Headers"]
+        == "content-type, soapaction, authorization, content-type,x-token"
+    )
+    assert answer.headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS, POST"
+    assert answer.headers["Access-Control-Max-Age"] == "86400"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/rightsmanager.asmx", b"", 500),
+        ("POST", "/rightsmanager.asmx", b"x" * 5000, 413),
+        ("GET", "/rightsmanager.asmx", b"", 200),
+        ("GET", "/nothing", b"", 404),
+        ("POST", "/nothing", b"x", 404),
+        ("PUT", "/rightsmanager.asmx", b"", 405),
+        ("DELETE", "/", b"", 405),
+    ],
+)
+def test_every_answer_has_cross_origin_headers(
+    call: ServerClient, method: str, path: str, body: bytes, status: int
+) -> None:
+    answer = call(method, path, body)
+    assert answer.status == status
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_another_method_is_told_which_are_allowed(call: ServerClient) -> None:
+    assert call("PUT", "/rightsmanager.asmx").headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+    assert call("POST", "/").headers["Allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_head_is_get_without_the_body(call: ServerClient) -> None:
+    get = call("GET", "/rightsmanager.asmx")
+    head = call("HEAD", "/rightsmanager.asmx")
+    assert head.headers == get.headers
+    assert head.body == b""
+
+
+def test_other_paths_go_to_the_other_application_without_cross_origin_headers(
+    calling: Calling, envelope: Written
+) -> None:
+    def console(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode()]
+
+    call = calling(elsewhere=console)
+    answer = call("GET", "/console/accounts")
+    assert answer.body == b"/console/accounts"
+    assert answer.headers == {}
+    assert call("POST", "/rightsmanager.asmx", envelope()).status == 200
+    assert b"RightsManager" in call("GET", "/").body
+
+
+def test_a_call_is_one_line_in_the_log_without_its_body(
+    calling: Calling, envelope: Written
+) -> None:
+    with capture_logs() as lines:
+        answer = calling().post(envelope(inner="secret"))
+    (line,) = lines
+    assert isinstance(line.pop("ms"), float)
+    assert line == {
+        "event": "call",
+        "log_level": "info",
+        "operation": "AcquireLicense",
+        "status": "ok",
+        "remote": "192.0.2.7",
+        "bytes_in": len(envelope(inner="secret")),
+        "bytes_out": len(answer.body),
+    }
+
+
+def test_a_refused_call_is_logged_with_its_status_code(calling: Calling, envelope: Written) -> None:
+    with capture_logs() as lines:
+        calling().post(envelope("LeaveDomain"))
+    assert [(line["operation"], line["status"]) for line in lines] == [
+        ("LeaveDomain", "0x8004c604")
+    ]
+
+
+def test_a_surprise_is_an_internal_error_whose_id_the_log_has(
+    calling: Calling, envelope: Written
+) -> None:
+    def fail(_request: object) -> bytes:
+        raise KeyError("not for the client\nSELECT key")
+
+    with capture_logs() as lines:
+        answer = calling(more={"JoinDomain": fail}).post(envelope("JoinDomain"))
+    assert (answer.status, answer.code) == (500, "0x8004c600")
+    assert lines[0]["error"] == "KeyError"
+    assert lines[0]["incident"].encode() in answer.body
+    assert b"not for the client" not in answer.body
+    assert any("fail" in frame for frame in lines[0]["frames"])
+
+
+def test_a_service_that_answers_no_bytes_is_an_internal_error(
+    calling: Calling, envelope: Written
+) -> None:
+    call = calling(more={"JoinDomain": lambda _request: "text"})
+    answer = call.post(envelope("JoinDomain"))
+    assert (answer.status, answer.code) == (500, "0x8004c600")
+
+
+def test_the_next_call_is_served_after_any_refusal(call: ServerClient, envelope: Written) -> None:
+    for bad in (b"", b"<", b"x" * 5000, envelope("Nothing")):
+        assert call.post(bad).status >= 400
+        assert call.post(envelope()).status == 200
+
+
+def test_the_limit_counts_the_last_byte(calling: Calling, envelope: Written) -> None:
+    body = envelope()
+    assert calling(RouterSettings(body_limit=len(body))).post(body).status == 200
+    answer = calling(RouterSettings(body_limit=len(body) - 1)).post(body)
+    assert (answer.status, answer.code) == (413, "0x8004c601")
+    assert str(len(body) - 1).encode() in answer.body
+
+
+def test_an_operation_may_have_a_limit_of_its_own(calling: Calling, envelope: Written) -> None:
+    body = envelope()
+    settings = RouterSettings(body_limit=len(body) - 1, body_limits={"AcquireLicense": len(body)})
+    call = calling(settings)
+    assert call.post(body, HTTP_SOAPACTION=f'"{P}/AcquireLicense"').status == 200
+    assert call.post(body).status == 413
+    assert call.post(body, HTTP_SOAPACTION=f'"{P}/LeaveDomain"').status == 413
+    assert call.post(body + b" ", HTTP_SOAPACTION=f'"{P}/AcquireLicense"').status == 413
+    other = envelope("LeaveDomain").ljust(len(body))
+    answer = call.post(other, HTTP_SOAPACTION=f'"{P}/AcquireLicense"')
+    assert b"the SOAPAction names AcquireLicense" in answer.body

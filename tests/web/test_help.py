@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from lxml import etree, html
+
+from rightsmanager.soap.operations import OPERATIONS
+from rightsmanager.web.address import Addressing
+from rightsmanager.web.router import RouterSettings
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Calling, ServerClient
+
+
+def test_the_help_page_lists_the_nine_operations_and_says_which_are_not_served(
+    call: ServerClient,
+) -> None:
+    page = html.fromstring(call("GET", "/svc/RightsManager.asmx").body)
+    assert [link.get("href") for link in page.findall(".//td/a")] == [
+        f"?op={name}" for name in OPERATIONS
+    ]
+    text = page.text_content()
+    assert "AcquirePackagingData is not served here: the role packaging is off" in text
+    assert "JoinDomain is not built yet" in text
+    assert "AcquireLicense is not" not in text
+    assert "It is no service of Microsoft" in text
+    assert page.xpath("//a/@href")[0] == "?wsdl"
+
+
+def test_the_pages_load_nothing_from_elsewhere(call: ServerClient) -> None:
+    for path in ("/rightsmanager.asmx", "/rightsmanager.asmx?op=AcquireLicense", "/", "/x"):
+        page = html.fromstring(call("GET", path).body)
+        assert page.xpath("//script | //img | //link[@rel='stylesheet']") == []
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_samples_of_each_operation_are_well_formed_in_both_versions(
+    call: ServerClient, name: str
+) -> None:
+    page = html.fromstring(call("GET", f"/svc/RightsManager.asmx?op={name}").body)
+    messages = [pre.text_content() for pre in page.findall(".//pre")]
+    assert len(messages) == 4
+    for message in messages:
+        head, _, body = message.partition("\n\n")
+        root = etree.fromstring(body.encode())
+        operation = etree.QName(root[0][0]).localname
+        assert operation == (name + "Response" if head.startswith("HTTP/1.1 200") else name)
+    assert f'SOAPAction: "http://schemas.microsoft.com/DRM/2007/03/protocols/{name}"' in messages[0]
+    assert f'action="http://schemas.microsoft.com/DRM/2007/03/protocols/{name}"' in messages[2]
+
+
+def test_the_samples_are_for_this_address(call: ServerClient) -> None:
+    page = call("GET", "/svc/RightsManager.asmx?op=acquirelicense", HTTP_HOST="drm.example:81")
+    assert b"POST /svc/RightsManager.asmx HTTP/1.1\nHost: drm.example:81\n" in page.body
+
+
+def test_an_unknown_operation_is_not_found(call: ServerClient) -> None:
+    assert call("GET", "/rightsmanager.asmx?op=Nothing").status == 404
+
+
+def test_the_query_of_a_licence_url_shows_the_list(call: ServerClient) -> None:
+    page = call("GET", "/rightsmanager.asmx?cfg=(persist:false,sl:2000)")
+    assert (page.status, b"?op=AcquireLicense" in page.body) == (200, True)
+
+
+@pytest.mark.parametrize("query", ["wsdl", "WSDL", "singleWsdl", "wsdl=", "wsdl&x"])
+def test_the_wsdl_has_the_address_it_was_asked_at(call: ServerClient, query: str) -> None:
+    answer = call("GET", f"/svc/RightsManager.asmx?{query}", HTTP_HOST="drm.example:81")
+    assert answer.headers["Content-Type"] == "text/xml; charset=utf-8"
+    root = etree.fromstring(answer.body)
+    assert {port.get("location") for port in root.findall(".//{*}address")} == {
+        "http://drm.example:81/svc/RightsManager.asmx"
+    }
+
+
+def test_the_wsdl_has_the_public_address_where_one_is_configured(calling: Calling) -> None:
+    public = "https://drm.example/a&b/rightsmanager.asmx"
+    call = calling(RouterSettings(addressing=Addressing(public)))
+    root = etree.fromstring(call("GET", "/rightsmanager.asmx?wsdl").body)
+    assert {port.get("location") for port in root.findall(".//{*}address")} == {public}
+
+
+def test_the_root_leads_to_the_service(call: ServerClient) -> None:
+    page = html.fromstring(call("GET", "/").body)
+    assert page.xpath("//a/@href") == ["/rightsmanager.asmx"]
