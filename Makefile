@@ -83,7 +83,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # cpix wants these for single protection systems and for its schema, of which neither is used here
 # or another way is found; zeep, in the tests, wants those that are named last.
 UNUSED := construct protobuf pycryptodome setuptools
-UNUSED_BUT_IN_TESTS := certifi charset-normalizer idna requests urllib3
+UNUSED_BUT_IN_TESTS := certifi charset-normalizer requests urllib3
 WITHOUT = $(addprefix --no-emit-package ,$(1))
 
 lock: $(VENV)/.venv
