@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-ACCEPT_BACKOFF = 60
+STARTING_SECONDS = 60
 """Seconds after which a server that should have started or stopped is given up."""
 USER = "rightsmanager"
 NOBODY = 65534
@@ -97,7 +97,7 @@ class PostgreSQL:
                 start_new_session=True,
                 **self._user,
             )
-        deadline = time.monotonic() + ACCEPT_BACKOFF
+        deadline = time.monotonic() + STARTING_SECONDS
         while not self._is_ready(self.process.pid):
             assert self.process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
@@ -114,7 +114,7 @@ class PostgreSQL:
         """Stop the server: SIGINT breaks off what is connected, SIGQUIT is a crash."""
         if self.process is not None:
             self.process.send_signal(number)
-            self.process.wait(ACCEPT_BACKOFF)
+            self.process.wait(STARTING_SECONDS)
             self.process = None
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:

@@ -24,8 +24,7 @@ from rightsmanager.app import Runtime, Server, build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
-from rightsmanager.keyring import CertifiedKeys, certify_device
-from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.keyring import CertifiedKeys
 from rightsmanager.operations.metering_reports import By, MeteringReports, UsageQuestion
 from rightsmanager.operations.request import Request
 from rightsmanager.protocol.formats.bcert import parse_chain
@@ -83,6 +82,7 @@ class Reporter:
     device: CertifiedKeys
     certificate: MeteringCertificate
     random: Random
+    records: int = RECORDS
 
     def reports(self, count: int) -> list[bytes]:
         backend = choose_backend()
@@ -96,8 +96,13 @@ class Reporter:
         return MeteringReport(self.certificate.mid, transaction_id, self._usage())
 
     def _usage(self) -> tuple[Usage, ...]:
-        titles = self.random.sample(range(TITLES), RECORDS)
+        titles = self.random.sample(range(TITLES), self.records)
         return tuple(Usage(_kid(title), "Play", self.random.randint(1, 9)) for title in titles)
+
+
+def make_reporter(bench: Bench, records: int = RECORDS) -> Reporter:
+    """Return a new device that reports to the bench's own metering id."""
+    return Reporter(bench.device(), _certificate(bench), Random(1), records)
 
 
 def main() -> None:
@@ -116,10 +121,8 @@ def _measure(database: "Database", sizes: Sequence[int]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, database.running():
         bench = Bench(Path(folder))
         bench.prepare()
-        certificate = _certificate(bench)
-        loaded = [_load(bench, database.url(rows), rows, certificate) for rows in sizes]
-        device = certify_device(KeyFiles(bench.data, None), system_random)
-        reporter = Reporter(device, certificate, Random(1))
+        reporter = make_reporter(bench)
+        loaded = [_load(bench, database.url(rows), rows, reporter.certificate) for rows in sizes]
         seconds = _growth(loaded, reporter)
         report = {
             "seconds": seconds,

@@ -51,7 +51,7 @@ from rightsmanager.store.queries import IssuedLicense, open_store
 from tests.databases import KINDS
 from tests.postgresql import PostgreSQL
 
-ACCEPT_BACKOFF = 60
+REPLY_SECONDS = 60
 """Seconds after which a process that should have answered or ended is given up."""
 PROGRAM = (sys.executable, "-m", "rightsmanager")
 
@@ -97,7 +97,7 @@ class Server:
 
     def call(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
         """Send one request; a header's underscores stand for hyphens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ACCEPT_BACKOFF)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REPLY_SECONDS)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, target, body, named)
@@ -126,7 +126,7 @@ class Server:
     def wait(self) -> int:
         """Return the exit status; a server that does not end is killed with its workers."""
         try:
-            return self.process.wait(ACCEPT_BACKOFF)
+            return self.process.wait(REPLY_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             return self.process.wait()
@@ -180,7 +180,7 @@ def _start(url: str, data: Path, *arguments: str, **environment: str) -> Server:
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        answered = selector.select(ACCEPT_BACKOFF)
+        answered = selector.select(REPLY_SECONDS)
     line = process.stdout.readline() if answered else ""
     if not line:
         server.stop()
@@ -317,7 +317,7 @@ def command(databases: Databases) -> Command:
             capture_output=True,
             text=True,
             check=False,
-            timeout=ACCEPT_BACKOFF,
+            timeout=REPLY_SECONDS,
             env={**os.environ, **environment},
         )
         told = json.loads(done.stdout) if done.returncode == 0 and "--json" in arguments else None

@@ -38,7 +38,7 @@ ACTIONS = ("Play", "Play", "Play", "Copy")
 STORE_FAILED = "0x8004c600"
 PAUSE = 0.02
 """Seconds that a device waits before it tries again."""
-ACCEPT_BACKOFF = 120
+REPLY_SECONDS = 120
 """Seconds after which a report that is not answered is given up."""
 
 Counts = Counter[tuple[object, str]]
@@ -105,7 +105,7 @@ class Device:
                 self._send(port, report)
 
     def _send(self, port: int, report: MeteringReport) -> None:
-        deadline = time.monotonic() + ACCEPT_BACKOFF
+        deadline = time.monotonic() + REPLY_SECONDS
         body = self.seal(report)
         while (answer := self._try(port, body)) is None:
             assert time.monotonic() < deadline, "a report was not answered"
@@ -118,7 +118,7 @@ class Device:
     def _try(self, port: int, body: bytes) -> bytes | None:
         """Return the reply; None where there is none, or the server has no database."""
         self.tries += 1
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ACCEPT_BACKOFF)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REPLY_SECONDS)
         try:
             connection.request("POST", "/rightsmanager.asmx", body, {"Content-Type": "text/xml"})
             if self.random.random() < 0.1:

@@ -29,7 +29,7 @@ pytestmark = on_sqlite
 
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 PATH = "/rightsmanager.asmx"
-ACCEPT_BACKOFF = 30
+REPLY_SECONDS = 30
 THREADS = 4
 
 Connect = Callable[..., ssl.SSLSocket]
@@ -63,7 +63,7 @@ def context(secured: Server) -> ssl.SSLContext:
 @pytest.fixture
 def connect(secured: Server, context: ssl.SSLContext) -> Connect:
     def one(name: str = "127.0.0.1") -> ssl.SSLSocket:
-        plain = socket.create_connection(("127.0.0.1", secured.port), timeout=ACCEPT_BACKOFF)
+        plain = socket.create_connection(("127.0.0.1", secured.port), timeout=REPLY_SECONDS)
         return context.wrap_socket(plain, server_hostname=name)
 
     return one
@@ -198,7 +198,7 @@ def test_plain_http_is_told_that_https_is_spoken(secured: Server) -> None:
 def test_what_is_no_handshake_is_dropped_and_does_no_harm(
     secured: Server, connect: Connect, hello: bytes
 ) -> None:
-    with socket.create_connection(("127.0.0.1", secured.port), timeout=ACCEPT_BACKOFF) as peer:
+    with socket.create_connection(("127.0.0.1", secured.port), timeout=REPLY_SECONDS) as peer:
         peer.sendall(hello)
         peer.shutdown(socket.SHUT_WR)
         assert b"HTTP" not in read_all(peer)
@@ -245,7 +245,7 @@ def test_a_key_under_the_passphrase_is_made_and_used(start: Start, tmp_path: Pat
     server = start(tmp_path / "data", "--https", RIGHTSMANAGER_PASSPHRASE="swordfish")
     assert b"ENCRYPTED" in (server.data / "tls" / "https.key").read_bytes()
     trusting = ssl.create_default_context(cafile=server.data / "public" / "tls.pem")
-    plain = socket.create_connection(("127.0.0.1", server.port), timeout=ACCEPT_BACKOFF)
+    plain = socket.create_connection(("127.0.0.1", server.port), timeout=REPLY_SECONDS)
     with trusting.wrap_socket(plain, server_hostname="localhost") as connection:
         assert connection.version() == "TLSv1.3"
     assert server.stop() == 0

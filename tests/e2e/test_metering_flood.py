@@ -23,7 +23,7 @@ from rightsmanager.protocol.messages.metering import (
 from rightsmanager.protocol.wire import PROTOCOLS, Kid
 from rightsmanager.store.metering import Period
 from rightsmanager.store.queries import open_store
-from tests.e2e.flood import ACCEPT_BACKOFF, Counts, Device, Flood, Sizes
+from tests.e2e.flood import REPLY_SECONDS, Counts, Device, Flood, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +134,7 @@ def kill_database(database: PostgreSQL) -> Callable[[Random], None]:
             for each in (pid, *children):
                 with suppress(ProcessLookupError):
                     os.kill(each, signal.SIGKILL)
-            database.process.wait(ACCEPT_BACKOFF)
+            database.process.wait(REPLY_SECONDS)
             database.start()
 
     return kill
@@ -206,7 +206,7 @@ def test_a_client_that_vanishes_after_the_servers_commit_may_ask_again(
     head = f"POST /rightsmanager.asmx HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(head.encode() + body)
-    deadline = time.monotonic() + ACCEPT_BACKOFF
+    deadline = time.monotonic() + REPLY_SECONDS
     while counted() == before:
         assert time.monotonic() < deadline
         time.sleep(0.01)

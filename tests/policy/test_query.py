@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rightsmanager.policy.requested_licenses import RequestedLicense
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.query import (
@@ -18,6 +17,7 @@ from rightsmanager.policy.query import (
     write,
 )
 from rightsmanager.policy.raw import MAX_DEPTH, MAX_LICENSES, MAX_TEXT, MAX_VALUES
+from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.protocol.wire import Guid, Kid
 
 PUBLISHED_CFG64 = (

@@ -4,12 +4,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rightsmanager.policy.requested_licenses import RequestedLicense
 
 from rightsmanager.policy.kinds import DATE, ValueType
 from rightsmanager.policy.parameter import Parameter
 from rightsmanager.policy.parameters import BY_NAME, PARAMETERS
 from rightsmanager.policy.query import Spelling, parse_custom_data, parse_query, write
+from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.protocol.wire import NEVER, Guid
 from tests.policy.sample import VECTORS
 

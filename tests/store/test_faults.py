@@ -21,7 +21,7 @@ from tests.postgresql import PostgreSQL
 from tests.store.test_queries import all_licenses, license_of, record
 
 THREADS = 4
-ACCEPT_BACKOFF = 60
+REPLY_SECONDS = 60
 
 
 @pytest.fixture
@@ -69,11 +69,11 @@ def threads_of(count: int) -> Iterator[Callable[[Callable[[int], object]], objec
     barrier = threading.Barrier(count)
 
     def at_once(function: Callable[[int], object], number: int) -> None:
-        barrier.wait(ACCEPT_BACKOFF)
+        barrier.wait(REPLY_SECONDS)
         try:
             function(number)
         finally:
-            barrier.wait(ACCEPT_BACKOFF)
+            barrier.wait(REPLY_SECONDS)
 
     with ThreadPoolExecutor(count) as pool:
         yield lambda function: list(pool.map(partial(at_once, function), range(count)))
@@ -136,7 +136,7 @@ def test_what_the_url_says_of_a_connection_is_done(database_url: str) -> None:
 
 def await_connections(count: int, url: str, postgresql: PostgreSQL) -> None:
     """Return once this process has so many connections; PostgreSQL hears of an end a bit later."""
-    deadline = time.monotonic() + ACCEPT_BACKOFF
+    deadline = time.monotonic() + REPLY_SECONDS
     while (found := connections(url, postgresql)) != count:
         assert time.monotonic() < deadline, found
         time.sleep(0.01)
