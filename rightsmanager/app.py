@@ -1,49 +1,51 @@
 """The composition root: the one place that knows every part and puts them together."""
 
-import base64
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rightsmanager.admin.domains import DomainAdministration
+from rightsmanager.assembly import (
+    admin_token,
+    content_keys,
+    default_domain,
+    default_policy,
+    domain_authority,
+    domain_defaults,
+    open_keyring,
+    open_store,
+    packaging_access,
+    packaging_options,
+    stream_settings,
+)
 from rightsmanager.crypto import p256
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
-from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.hooks.hook_set import Hooks, load_hooks, notify_refusals
 from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
-from rightsmanager.keyring import Keyring, KeyringSources
-from rightsmanager.keyring import load as load_keyring
-from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.keyring import Keyring
 from rightsmanager.logs import note_failure
-from rightsmanager.operations.access import Access, AccessMode
 from rightsmanager.operations.acknowledge_license import AcknowledgementService
 from rightsmanager.operations.acquire_license import Clock, LicenseService
-from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.delete_license import DeleteLicenseService
 from rightsmanager.operations.domain import DomainService
-from rightsmanager.operations.domain_authority import DomainAuthority, DomainDefaults
+from rightsmanager.operations.domain_authority import DomainAuthority
 from rightsmanager.operations.domain_binding import DomainBinder
 from rightsmanager.operations.metering import MeteringService
 from rightsmanager.operations.metering_keys import MeteringKeys
-from rightsmanager.operations.packaging import PackagingService, Packing
+from rightsmanager.operations.packaging import PackagingService
 from rightsmanager.operations.revocation import RevocationCache
 from rightsmanager.operations.secure_stop import SecureStopService
 from rightsmanager.operations.secure_stop_keys import SecureStopKeys
 from rightsmanager.operations.signing import Signing
-from rightsmanager.operations.streams import StreamSettings
-from rightsmanager.policy.decision import DefaultDomain
-from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.formats.bcert import ChainVerifier
-from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.messages.challenge import ChallengeReader
-from rightsmanager.protocol.wire import AccountId, Mid, ServiceId
-from rightsmanager.settings import KeyringSettings, Settings, refuse_admin_token
+from rightsmanager.protocol.wire import Mid
+from rightsmanager.settings import Settings
 from rightsmanager.soap import application, operations, samples, wsdl
 from rightsmanager.soap.server import SoapServer
-from rightsmanager.store.queries import Store, open_store
+from rightsmanager.store.queries import Store
 from rightsmanager.web.address import Addressing
 from rightsmanager.web.bearer_auth import AdminSettings, BearerAuth
 from rightsmanager.web.cors import CrossOrigin
@@ -125,7 +127,7 @@ def build(settings: Settings, runtime: Runtime) -> Server:
 
 def _parts(settings: Settings, runtime: Runtime) -> _Components:
     keyring = open_keyring(settings, runtime.passphrase)
-    store = open_store(settings.effective_database_url, settings.database_seconds)
+    store = open_store(settings)
     return _Components(
         settings=settings,
         runtime=runtime,
@@ -178,7 +180,7 @@ def _license_service(parts: _Components) -> LicenseService:
         own_mid=parts.keyring.metering.mid,
         rng=parts.runtime.rng,
         secure_stop_keys=parts.secure_stop_keys,
-        streams=StreamSettings(**settings.streams.model_dump()),
+        streams=stream_settings(settings),
         acknowledge_persistent=settings.license.acknowledge == "persistent",
         default_domain=default_domain(terms),
         **parts.usual,
@@ -189,7 +191,7 @@ def _packaging_service(parts: _Components) -> PackagingService:
     return PackagingService(
         access=packaging_access(parts.settings),
         content_keys=content_keys(parts.settings, parts.keyring),
-        packing=packing(parts.settings),
+        packing=packaging_options(parts.settings),
         store=parts.store,
         clock=parts.runtime.clock,
         rng=parts.runtime.rng,
@@ -234,86 +236,6 @@ def _delete_license_service(parts: _Components) -> DeleteLicenseService:
         server_keys=parts.keyring.server_keys,
         max_kids=parts.settings.secure_delete.max_kids,
         **parts.usual,
-    )
-
-
-def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:
-    """Return the keyring of the data folder with what the settings add."""
-    return load_keyring(KeyFiles(settings.data, passphrase), _sources(settings.keyring))
-
-
-def content_keys(settings: Settings, keyring: Keyring) -> ContentKeys:
-    """Return where content keys are found; raises InvalidMessage for a seed that is none."""
-    try:
-        seed = base64.b64decode(settings.license.key_seed, validate=True)
-    except ValueError:
-        raise InvalidMessage("license.key_seed is not base64") from None
-    return ContentKeys(keyring.storage_key, seed)
-
-
-def packaging_access(settings: Settings) -> Access:
-    """Return who gets keys in the clear."""
-    packaging = settings.packaging
-    return Access(
-        AccessMode(packaging.access),
-        packaging.token.get_secret_value(),
-        settings.server.trust_forwarded,
-    )
-
-
-def packing(settings: Settings) -> Packing:
-    """Return how keys for packagers are made."""
-    packaging = settings.packaging
-    return Packing(
-        packaging.key_period,
-        Version(packaging.header_version),
-        packaging.algid.lower(),
-        packaging.checksum,
-    )
-
-
-def domain_defaults(settings: Settings) -> DomainDefaults:
-    """Return what the settings say of domains; raises InvalidMessage for an id that is none."""
-    domain = settings.domain
-    account = domain.default_account
-    return DomainDefaults(
-        service_id=ServiceId.parse(domain.service_id),
-        first_use=domain.accounts == "first-use",
-        limit=domain.limit,
-        friendly_name=domain.friendly_name,
-        url=domain.url or settings.server.public_url,
-        help_url=domain.help_url,
-        default_account=AccountId.parse(account) if account else None,
-    )
-
-
-def domain_authority(settings: Settings, keyring: Keyring, rng: Rng) -> DomainAuthority:
-    """Return what makes domains; raises InvalidMessage for an id that is none."""
-    return DomainAuthority(
-        keyring.domain_issuer, domain_defaults(settings), keyring.storage_key, rng
-    )
-
-
-def default_domain(terms: DomainDefaults) -> DefaultDomain:
-    """Return what licences are bound to whose request names no account."""
-    return DefaultDomain(terms.service_id, terms.default_account)
-
-
-def default_policy(settings: Settings) -> Policy:
-    """Return what a licence grants when its request asks for nothing else."""
-    policy = settings.policy
-    return Policy(
-        security_level=policy.security_level,
-        persistent=policy.persistent,
-        play=policy.play,
-        valid_for=policy.valid_for,
-        output_levels=OutputLevels(
-            policy.compressed_digital_video,
-            policy.uncompressed_digital_video,
-            policy.analog_video,
-            policy.compressed_digital_audio,
-            policy.uncompressed_digital_audio,
-        ),
     )
 
 
@@ -366,21 +288,6 @@ def _admin(settings: Settings, administration: DomainAdministration) -> Wsgi | N
     return BearerAuth(build_api(administration, path, note_failure), door)
 
 
-def admin_token(settings: Settings) -> str:
-    """Return the token of the admin API; raises InternalError where its file has none."""
-    admin = settings.admin
-    if not admin.token_file:
-        return admin.token.get_secret_value()
-    try:
-        token = Path(admin.token_file).read_text("ascii").split("\n", 1)[0].strip()
-        refuse_admin_token(token)
-    except OSError as error:
-        raise InternalError(f"admin.token_file cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise InternalError(f"admin.token_file: {error}") from None
-    return token
-
-
 def _explain_pages(settings: Settings, clock: Clock, own_mid: Mid) -> ExplainPages:
     domain = default_domain(domain_defaults(settings))
     defaults = Defaults(default_policy(settings), own_mid, domain)
@@ -396,12 +303,3 @@ def _explain_pages(settings: Settings, clock: Clock, own_mid: Mid) -> ExplainPag
         )
 
     return ExplainPages(explain, parameter_rows(), HOME)
-
-
-def _sources(settings: KeyringSettings) -> KeyringSources:
-    return KeyringSources(
-        trust_anchors=tuple(Path(file) for file in settings.trust_anchors),
-        server_keys=tuple(Path(file) for file in settings.server_keys),
-        signing_key=Path(settings.signing_key) if settings.signing_key else None,
-        signing_chain=Path(settings.signing_chain) if settings.signing_chain else None,
-    )

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "admin": "errors crypto protocol keyring policy store operations",
     "soap": "errors crypto protocol keyring policy store operations",
     "web": "errors crypto protocol keyring policy store operations admin settings",
+    "assembly": "errors crypto protocol keyring policy store operations settings",
     "charts": "",
     "settings": "errors",
     "logs": "errors settings",

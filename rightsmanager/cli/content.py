@@ -16,7 +16,7 @@ from rightsmanager.admin.content_keys import (
     register_keys,
     remove_key,
 )
-from rightsmanager.app import content_keys, open_keyring
+from rightsmanager.assembly import content_keys, open_keyring
 from rightsmanager.cli.content_files import export, import_
 from rightsmanager.cli.options import (
     KidParameter,

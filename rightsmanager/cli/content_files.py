@@ -13,7 +13,7 @@ from rightsmanager.admin.content_keys import (
     key_entries,
     register_keys,
 )
-from rightsmanager.app import content_keys, open_keyring
+from rightsmanager.assembly import content_keys, open_keyring
 from rightsmanager.cli.options import (
     KidParameter,
     data_option,

@@ -12,7 +12,7 @@ from rightsmanager.admin.domains import (
     account_facts,
     details_facts,
 )
-from rightsmanager.app import domain_authority, open_keyring
+from rightsmanager.assembly import domain_authority, open_keyring
 from rightsmanager.cli.device_parameter import DeviceParameter
 from rightsmanager.cli.options import (
     GuidParameter,

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from rightsmanager.app import default_domain, default_policy, domain_defaults
+from rightsmanager.assembly import default_domain, default_policy, domain_defaults
 from rightsmanager.cli.options import KidParameter, data_option, json_option, key_files, settings_of
 from rightsmanager.cli.printing import print_tree
 from rightsmanager.cli.show import MAX_BYTES, as_tree

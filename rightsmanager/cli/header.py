@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from rightsmanager.app import content_keys, open_keyring
+from rightsmanager.assembly import content_keys, open_keyring
 from rightsmanager.cli.options import (
     GuidParameter,
     VersionParameter,

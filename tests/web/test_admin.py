@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rightsmanager.app import admin_token
+from rightsmanager.assembly import admin_token
 from rightsmanager.errors import InternalError
 from rightsmanager.settings import Settings, load
 from rightsmanager.web.bearer_auth import AdminSettings, BearerAuth

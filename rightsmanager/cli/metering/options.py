@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from rightsmanager.app import open_keyring
+from rightsmanager.assembly import open_keyring
 from rightsmanager.cli.options import GuidParameter, made_store_of, settings_of
 from rightsmanager.crypto.random import system_random
 from rightsmanager.keyring import Keyring

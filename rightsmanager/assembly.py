@@ -1,0 +1,140 @@
+"""Builds the values that a server and the operator's commands share from the settings.
+
+Knows the keyring, the store, content keys, domains and policies, and neither SOAP nor pages:
+a command imports this module and never `app`.
+"""
+
+import base64
+from pathlib import Path
+
+from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.keyring import Keyring, KeyringSources
+from rightsmanager.keyring import load as load_keyring
+from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.operations.access import Access, AccessMode
+from rightsmanager.operations.content import ContentKeys
+from rightsmanager.operations.domain_authority import DomainAuthority, DomainDefaults
+from rightsmanager.operations.packaging import Packing
+from rightsmanager.operations.streams import StreamSettings
+from rightsmanager.policy.decision import DefaultDomain
+from rightsmanager.policy.grants import OutputLevels, Policy
+from rightsmanager.protocol.formats.wrmheader import Version
+from rightsmanager.protocol.wire import AccountId, ServiceId
+from rightsmanager.settings import KeyringSettings, Settings, refuse_admin_token
+from rightsmanager.store.queries import Store
+from rightsmanager.store.queries import open_store as open_database
+
+
+def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:
+    """Return the keyring of the data folder and of the files that the settings name."""
+    return load_keyring(KeyFiles(settings.data, passphrase), _keyring_sources(settings.keyring))
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the store that the settings name; the caller closes it."""
+    return open_database(settings.effective_database_url, settings.database_seconds)
+
+
+def content_keys(settings: Settings, keyring: Keyring) -> ContentKeys:
+    """Return the stored and the seed's content keys; raises InvalidMessage for an invalid seed."""
+    try:
+        seed = base64.b64decode(settings.license.key_seed, validate=True)
+    except ValueError:
+        raise InvalidMessage("license.key_seed is not base64") from None
+    return ContentKeys(keyring.storage_key, seed)
+
+
+def packaging_access(settings: Settings) -> Access:
+    """Return the rule by which packagers get keys in the clear."""
+    packaging = settings.packaging
+    return Access(
+        AccessMode(packaging.access),
+        packaging.token.get_secret_value(),
+        settings.server.trust_forwarded,
+    )
+
+
+def packaging_options(settings: Settings) -> Packing:
+    """Return the form of the keys and headers that packagers get."""
+    packaging = settings.packaging
+    return Packing(
+        packaging.key_period,
+        Version(packaging.header_version),
+        packaging.algid.lower(),
+        packaging.checksum,
+    )
+
+
+def stream_settings(settings: Settings) -> StreamSettings:
+    """Return the limits on streams that are open at once."""
+    return StreamSettings(**settings.streams.model_dump())
+
+
+def domain_defaults(settings: Settings) -> DomainDefaults:
+    """Return the defaults of new domains; raises InvalidMessage for an invalid id."""
+    domain = settings.domain
+    account = domain.default_account
+    return DomainDefaults(
+        service_id=ServiceId.parse(domain.service_id),
+        first_use=domain.accounts == "first-use",
+        limit=domain.limit,
+        friendly_name=domain.friendly_name,
+        url=domain.url or settings.server.public_url,
+        help_url=domain.help_url,
+        default_account=AccountId.parse(account) if account else None,
+    )
+
+
+def domain_authority(settings: Settings, keyring: Keyring, rng: Rng) -> DomainAuthority:
+    """Return the authority that creates domains; raises InvalidMessage for an invalid id."""
+    return DomainAuthority(
+        keyring.domain_issuer, domain_defaults(settings), keyring.storage_key, rng
+    )
+
+
+def default_domain(terms: DomainDefaults) -> DefaultDomain:
+    """Return the domain to bind to when the request names no account."""
+    return DefaultDomain(terms.service_id, terms.default_account)
+
+
+def default_policy(settings: Settings) -> Policy:
+    """Return the policy of a licence whose request names no parameter."""
+    policy = settings.policy
+    return Policy(
+        security_level=policy.security_level,
+        persistent=policy.persistent,
+        play=policy.play,
+        valid_for=policy.valid_for,
+        output_levels=OutputLevels(
+            policy.compressed_digital_video,
+            policy.uncompressed_digital_video,
+            policy.analog_video,
+            policy.compressed_digital_audio,
+            policy.uncompressed_digital_audio,
+        ),
+    )
+
+
+def admin_token(settings: Settings) -> str:
+    """Return the token of the admin API; raises InternalError if its file holds no valid one."""
+    admin = settings.admin
+    if not admin.token_file:
+        return admin.token.get_secret_value()
+    try:
+        token = Path(admin.token_file).read_text("ascii").split("\n", 1)[0].strip()
+        refuse_admin_token(token)
+    except OSError as error:
+        raise InternalError(f"admin.token_file cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InternalError(f"admin.token_file: {error}") from None
+    return token
+
+
+def _keyring_sources(settings: KeyringSettings) -> KeyringSources:
+    return KeyringSources(
+        trust_anchors=tuple(Path(file) for file in settings.trust_anchors),
+        server_keys=tuple(Path(file) for file in settings.server_keys),
+        signing_key=Path(settings.signing_key) if settings.signing_key else None,
+        signing_chain=Path(settings.signing_chain) if settings.signing_chain else None,
+    )
