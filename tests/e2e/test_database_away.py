@@ -111,8 +111,8 @@ def test_a_worker_killed_between_commit_and_reply_is_asked_again(
         tmp_path / "data",
         *("--workers", "2"),
         PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
-        RIGHTSMANAGER_SEAM__MAKE="dying:make",
-        RIGHTSMANAGER_SEAM__OPTIONS=f'{{"flag": "{flag}"}}',
+        RIGHTSMANAGER_HOOKS__MAKE="dying:make",
+        RIGHTSMANAGER_HOOKS__OPTIONS=f'{{"flag": "{flag}"}}',
     )
     client = enrol(server.data)
     body = client.challenge(header_of(KID))

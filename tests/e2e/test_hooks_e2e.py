@@ -27,7 +27,7 @@ def test_a_server_that_asks_for_tokens_serves_only_who_has_one(
     token = made.output.strip()
 
     make = "rightsmanager.hooks.token:make"
-    server = start(data, RIGHTSMANAGER_SEAM__MAKE=make)
+    server = start(data, RIGHTSMANAGER_HOOKS__MAKE=make)
     client = enrol(data)
     assert len(client.acquire(server.url, header_of(KID), token).licenses) == 1
     with pytest.raises(ServiceSpecific, match="has no token"):

@@ -16,7 +16,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from rightsmanager import wsgi
-from rightsmanager.wsgi import REPLY_SECONDS, Connections, Worker, cache_config, forget
+from rightsmanager.wsgi import ACCEPT_BACKOFF, Connections, Worker, cache_config, forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,7 +108,7 @@ def test_a_worker_leaves_a_connection_to_one_that_has_fewer(
     connections.record(THEIRS, 0)
     passing.meanwhile = lambda: connections.record(THEIRS, 1)
     worker.accept(None)
-    assert 0 < passing.now < REPLY_SECONDS
+    assert 0 < passing.now < ACCEPT_BACKOFF
 
 
 def test_a_worker_does_not_leave_a_connection_to_one_that_is_stuck(
@@ -118,7 +118,7 @@ def test_a_worker_does_not_leave_a_connection_to_one_that_is_stuck(
     connections.record(THEIRS, 0)
     worker.accept(None)
     assert worker.nr_conns == 2
-    assert passing.now >= REPLY_SECONDS
+    assert passing.now >= ACCEPT_BACKOFF
 
 
 def test_settled_settings_are_those_that_were_set() -> None:
