@@ -1,7 +1,7 @@
-"""Every refusal under its status code.
+"""The refusals, one class for each status code.
 
-A refusal is a fault of the service: a status code that clients act on and a text that says which
-check failed, on what, and what was expected. Nothing is stored by a request that is refused.
+A refusal becomes a fault of the service: a status code that clients act on, and a text that names
+the failed check, the value and the expectation. A refused request stores nothing.
 
 Source of the codes: the published list of PlayReady service errors.
 """
@@ -34,7 +34,7 @@ class StatusCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class DomainFacts:
-    """Which domain a refusal is about, as a fault spells it; None for what it does not say."""
+    """The domain in a fault's details; None for a missing element."""
 
     service_id: str | None = None
     """Base64 of a GUID."""
@@ -56,22 +56,25 @@ class Refusal(Exception):  # noqa: N818 -- the project's word for it
         custom_data: str | None = None,
         redirect_url: str | None = None,
         domain: DomainFacts | None = None,
+        is_received: bool = False,
     ) -> None:
         super().__init__(text)
         self.text = text
         self.custom_data = custom_data
         self.redirect_url = redirect_url
         self.domain = domain
+        self.is_received = is_received
+        """Whether a server sent it as a fault. Only then do commands print its status code."""
 
 
 class InternalError(Refusal):
-    """The server could not do what it should."""
+    """The server, or a command, cannot do its work: a file, a setting, the database."""
 
     status = StatusCode.INTERNAL_ERROR
 
 
 class InvalidMessage(Refusal):
-    """Something received is not what the format says; the one error type of all parsers."""
+    """Data violates its format; the only error type of all parsers."""
 
     status = StatusCode.INVALID_MESSAGE
 
@@ -83,13 +86,17 @@ class DeviceCertificateRevoked(Refusal):
 
 
 class DeviceLimitReached(Refusal):
-    """The domain has no free place."""
+    """The domain has its maximum number of devices."""
 
     status = StatusCode.DEVICE_LIMIT_REACHED
 
 
+class ConnectionFailed(InternalError):
+    """A client got no answer from a server, or one that is not SOAP."""
+
+
 class ServiceSpecific(Refusal):
-    """The service's own reason, such as a bad parameter or a role that is not served."""
+    """A reason of the service's own, such as an invalid parameter or a role that is not served."""
 
     status = StatusCode.SERVICE_SPECIFIC
 
@@ -113,19 +120,19 @@ class NotADomainMember(Refusal):
 
 
 class ProtocolVersionMismatch(Refusal):
-    """The challenge is of a version that is not served."""
+    """The challenge has a version that is not supported."""
 
     status = StatusCode.PROTOCOL_VERSION_MISMATCH
 
 
 class UnknownAccountId(Refusal):
-    """There is no such account."""
+    """The account is unknown."""
 
     status = StatusCode.UNKNOWN_ACCOUNT_ID
 
 
 class ProtocolRedirect(Refusal):
-    """The client should ask at another URL."""
+    """The client has to ask at another URL."""
 
     status = StatusCode.PROTOCOL_REDIRECT
 

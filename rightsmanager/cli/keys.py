@@ -8,10 +8,10 @@ from typing import Any
 import click
 from rich.tree import Tree
 
-from rightsmanager.cli.options import data_option, json_option, key_files, rng_for, settings_of
+from rightsmanager.cli.options import data_option, json_option, key_files, settings_of
 from rightsmanager.cli.printing import print_tree
 from rightsmanager.crypto.random import system_random
-from rightsmanager.keyring import create
+from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import IDENTITIES, Identity
 from rightsmanager.protocol.formats.bcert import Certificate

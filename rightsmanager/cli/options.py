@@ -7,9 +7,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from rightsmanager.crypto.random import Rng, seeded_random, system_random
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.keyring.files import PRIVATE_MODE, KeyFiles
+from rightsmanager.files import PRIVATE_MODE
+from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.settings import (
@@ -85,13 +85,6 @@ def write_private(file: Path, data: bytes) -> None:
         raise InternalError(f"{file} is there already, expected a new file") from None
     except OSError as error:
         raise InternalError(f"{file} cannot be written: {error.strerror}") from None
-
-
-def rng_for(seed: str | None) -> Callable[[str], Rng]:
-    """Return a source of randomness for each name: the system's, or one that a seed repeats."""
-    if seed is None:
-        return lambda _name: system_random
-    return lambda name: seeded_random(f"{seed}\0{name}".encode())
 
 
 AnyGuid = TypeVar("AnyGuid", bound=Guid)

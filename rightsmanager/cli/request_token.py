@@ -7,8 +7,8 @@ import click
 
 from rightsmanager.cli.options import KidParameter, data_option
 from rightsmanager.crypto.random import system_random
+from rightsmanager.files import keep_file
 from rightsmanager.hooks.token import SECRET_FILE, sign
-from rightsmanager.keyring.files import keep_file
 from rightsmanager.protocol.wire import Kid
 
 SECRET_LENGTH = 32

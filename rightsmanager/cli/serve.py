@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from rightsmanager.cli.options import data_option, json_option, key_files, rng_for, settings_of
+from rightsmanager.cli.options import data_option, json_option, key_files, settings_of
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import InternalError
-from rightsmanager.keyring import create
+from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import configure_logs
 from rightsmanager.protocol.formats.fingerprints import fingerprint

@@ -27,8 +27,9 @@ from rightsmanager.device import load_device
 from rightsmanager.device.domains import DomainStore
 from rightsmanager.device.identity import ROOT_FILE
 from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.files import find_file
 from rightsmanager.inspection import Check, Context, Description, Outcome, as_json, describe
-from rightsmanager.keyring.files import KeyFiles, read_file
+from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import METERING, ROOT, WMRMSERVER
 from rightsmanager.protocol.wire import Kid, decode_base64
 from rightsmanager.settings import Settings
@@ -192,7 +193,7 @@ def _anchors(files: KeyFiles, settings: Settings, folder: Path | None) -> Iterat
     if folder is not None:
         places.append(folder / ROOT_FILE)
     for place in places:
-        point = read_file(place)
+        point = find_file(place)
         if point is not None:
             yield p256.PublicKey(point)
 
@@ -203,7 +204,7 @@ def _server_keys(files: KeyFiles, settings: Settings) -> tuple[p256.PrivateKey, 
         others = [
             pem.parse_private_key(text, files.passphrase if b"ENCRYPTED" in text else None)
             for place in settings.keyring.server_keys
-            if (text := read_file(Path(place))) is not None
+            if (text := find_file(Path(place))) is not None
         ]
     except InternalError as error:
         # All but challenges can be shown without these keys.

@@ -1,8 +1,8 @@
-"""Who we are: roots, issuers, server and metering keys and certificates.
+"""The server's identities: roots, issuers, server and metering keys and certificates.
 
-`identities` is the table of what there is, `files` keeps it without ever overwriting, `creation`
-makes what is missing, and `loading` reads the whole into one frozen Keyring. `https` keeps what the
-server's address is proved by, which is no part of PlayReady.
+`identities` is the table of them, `files` stores them and never overwrites one, `creation` makes
+the missing ones, and `loading` reads them into one frozen Keyring. `https` keeps the certificate of
+the server's address, which PlayReady does not know.
 """
 
 from rightsmanager.keyring.certification import (
@@ -12,7 +12,7 @@ from rightsmanager.keyring.certification import (
     certify_domain,
     certify_metering,
 )
-from rightsmanager.keyring.creation import create
+from rightsmanager.keyring.creation import create, rng_for
 from rightsmanager.keyring.https import HttpsFiles, create_https, read_certificate
 from rightsmanager.keyring.loading import (
     DomainIssuer,
@@ -41,4 +41,5 @@ __all__ = [
     "load",
     "load_list_signer",
     "read_certificate",
+    "rng_for",
 ]

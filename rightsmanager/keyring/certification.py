@@ -1,4 +1,4 @@
-"""Certifies what comes and goes: simulated devices, domains, and metering services."""
+"""Certifies simulated devices, domains, and metering services."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ from rightsmanager.protocol.wire import GUID_LENGTH, NEVER, Mid
 
 DEFAULT_LEVEL: Final = 2000
 DOMAIN_LEVEL: Final = 3000
-"""No less than any device's: what a device may use is held against its own certificate."""
+"""At least any device's: a member's own certificate limits what it may use."""
 DEFAULT_FEATURES: Final = (
     Feature.SECURE_CLOCK,
     Feature.REVOCATION_LISTS,
@@ -43,7 +43,7 @@ DEFAULT_FEATURES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CertifiedKeys:
-    """A new client: its chain and the private keys of the leaf."""
+    """A new client: its chain, and the private keys of the leaf."""
 
     chain: Chain
     signing_key: p256.PrivateKey = field(repr=False)
@@ -60,7 +60,7 @@ def certify_device(
 ) -> CertifiedKeys:
     """Return a new device under the device issuer; `expiry` is in Unix seconds.
 
-    Raises InternalError where the keyring has no device issuer.
+    Raises InternalError if the keyring has no device issuer.
     """
     issuer = _issuer_key(files, DEVICE_ISSUER)
     signing, encryption = p256.PrivateKey.generate(rng), p256.PrivateKey.generate(rng)
@@ -83,10 +83,10 @@ def certify_device(
 
 
 def certify_metering(files: KeyFiles, rng: Rng, mid: Mid, url: str) -> MeteringIdentity:
-    """Return a new metering service under the metering issuer, which takes reports at `url`.
+    """Return a new metering service under the metering issuer, for reports to `url`.
 
-    Raises InternalError where the keyring has no metering issuer, and InvalidMessage for a URL that
-    a certificate cannot hold.
+    Raises InternalError if the keyring has no metering issuer, and InvalidMessage for a URL that a
+    certificate cannot hold.
     """
     issuer = _issuer_key(files, METERING_ISSUER)
     key = p256.PrivateKey.generate(rng)
@@ -119,16 +119,13 @@ class CertifiedDomain:
 
 
 def certify_domain(issuer: DomainIssuer, domain: Domain, rng: Rng) -> CertifiedDomain:
-    """Return a revision of a domain, with a key pair of its own, under the domain issuer.
-
-    Its key only encrypts keys: what members send is signed by each with its own, so that one
-    member cannot speak for another.
-    """
+    """Return a revision of a domain, with its own key pair, under the domain issuer."""
     key = p256.PrivateKey.generate(rng)
     template = Template(
         type=CertificateType.DOMAIN,
         security_level=DOMAIN_LEVEL,
         certificate_id=rng(GUID_LENGTH),
+        # Members share this key. It encrypts and never signs: no member can pose as another.
         keys=(Key(key.public, (KeyUsage.ENCRYPT_KEY,)),),
         objects=(domain,),
     )

@@ -1,23 +1,19 @@
-"""Files that are written whole; a key or chain once, and never overwritten.
+"""The keyring's files in a data folder; a key or chain is written once and never overwritten.
 
-DIR/keyring/NAME.key      PKCS#8 PEM, encrypted where there is a passphrase; mode 0600
+DIR/keyring/NAME.key      PKCS#8 PEM, encrypted if there is a passphrase; mode 0600
 DIR/keyring/NAME.chain    BCert chain; mode 0600
-DIR/public/…              what an outside client must know
+DIR/public/…              the keys and certificates that outside clients need
 """
 
-import os
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from rightsmanager.crypto import p256, pem
 from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.files import find_file, keep_file
 from rightsmanager.protocol.formats.bcert import Chain, parse_chain
-
-PRIVATE_MODE: Final = 0o600
-FOLDER_MODE: Final = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +22,7 @@ class KeyFiles:
 
     data: Path
     passphrase: bytes | None = field(repr=False)
-    """What private keys are encrypted under; None for not at all."""
+    """Encrypts the private keys; None for keys in the clear."""
 
     @property
     def private(self) -> Path:
@@ -35,105 +31,66 @@ class KeyFiles:
 
     @property
     def public(self) -> Path:
-        """The folder of what outside clients must know."""
+        """The folder of what outside clients need."""
         return self.data / "public"
 
+    def key_file(self, name: str) -> Path:
+        """Return the file of an identity's private key."""
+        return self.private / f"{name}.key"
+
+    def chain_file(self, name: str) -> Path:
+        """Return the file of an identity's certificate chain."""
+        return self.private / f"{name}.chain"
+
+    def public_file(self, name: str) -> Path:
+        """Return the file of an identity's public key."""
+        return self.public / f"{name}.pub"
+
     def find_key(self, name: str) -> p256.PrivateKey | None:
-        """Return an identity's private key, or None; raises InternalError if it cannot be read."""
-        data = read_file(self.private / f"{name}.key")
-        return None if data is None else self._decode(data, self.private / f"{name}.key")
+        """Return an identity's private key, or None; raises InternalError for an invalid file."""
+        file = self.key_file(name)
+        data = find_file(file)
+        return None if data is None else parse_key_file(file, data, self.passphrase)
 
     def find_chain(self, name: str) -> Chain | None:
-        """Return an identity's chain, or None; raises InternalError if it cannot be read."""
-        file = self.private / f"{name}.chain"
-        data = read_file(file)
-        return None if data is None else _chain(data, file)
+        """Return an identity's chain, or None; raises InternalError for an invalid file."""
+        file = self.chain_file(name)
+        data = find_file(file)
+        return None if data is None else parse_chain_file(file, data)
 
     def keep_key(self, name: str, make: Callable[[], p256.PrivateKey]) -> p256.PrivateKey:
-        """Return an identity's private key, made and written if there is none yet."""
-        file = self.private / f"{name}.key"
+        """Return an identity's private key, made and written if it was missing."""
+        file = self.key_file(name)
         data = keep_file(file, lambda: pem.build_private_key(make(), self.passphrase))
-        return self._decode(data, file)
+        return parse_key_file(file, data, self.passphrase)
 
     def keep_chain(self, name: str, make: Callable[[], Chain]) -> Chain:
-        """Return an identity's chain, made and written if there is none yet."""
-        file = self.private / f"{name}.chain"
-        return _chain(keep_file(file, lambda: make().raw), file)
-
-    def _decode(self, data: bytes, file: Path) -> p256.PrivateKey:
-        try:
-            return pem.parse_private_key(data, self.passphrase)
-        except InternalError as error:
-            raise InternalError(f"{file}: {error.text}") from None
+        """Return an identity's chain, made and written if it was missing."""
+        file = self.chain_file(name)
+        return parse_chain_file(file, keep_file(file, lambda: make().raw))
 
 
-def _chain(data: bytes, file: Path) -> Chain:
-    try:
+def parse_key_file(file: Path, data: bytes, passphrase: bytes | None) -> p256.PrivateKey:
+    """Return the private key in a file's bytes; raises InternalError, which names the file."""
+    with _named(file):
+        return pem.parse_private_key(data, passphrase)
+
+
+def parse_chain_file(file: Path, data: bytes) -> Chain:
+    """Return the chain in a file's bytes; raises InternalError, which names the file."""
+    with _named(file):
         return parse_chain(data)
-    except InvalidMessage as error:
+
+
+def parse_public_file(file: Path, data: bytes) -> p256.PublicKey:
+    """Return the public key in a file's 64 bytes; raises InternalError, which names the file."""
+    with _named(file):
+        return p256.PublicKey(data)
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (InternalError, InvalidMessage) as error:
         raise InternalError(f"{file}: {error.text}") from None
-
-
-def read_file(file: Path) -> bytes | None:
-    """Return a file's bytes, or None if there is none; raises InternalError for other troubles."""
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InternalError(f"{file} cannot be read: {error.strerror}") from None
-
-
-def keep_file(file: Path, make: Callable[[], bytes]) -> bytes:
-    """Return the file's bytes, written whole at once if there was none.
-
-    Of several processes that do this at the same moment one writes, and all return its bytes.
-    """
-    present = read_file(file)
-    if present is not None:
-        return present
-    data = make()
-    try:
-        return data if _link(file, data) else file.read_bytes()
-    except OSError as error:
-        raise InternalError(f"{file} cannot be written: {error.strerror}") from None
-
-
-def replace_file(file: Path, data: bytes) -> None:
-    """Put the data in the file's place, whole at once; for what is made anew, never for a key."""
-    try:
-        draft = _draft(file, data)
-        draft.replace(file)
-    except OSError as error:
-        raise InternalError(f"{file} cannot be written: {error.strerror}") from None
-
-
-def _link(file: Path, data: bytes) -> bool:
-    """Return whether the file was made of the data; False if another was there first."""
-    draft = _draft(file, data)
-    try:
-        # A link, unlike a rename, never takes the place of a file that is there.
-        os.link(draft, file)
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink(missing_ok=True)
-    return True
-
-
-def _draft(file: Path, data: bytes) -> Path:
-    """Return a file beside the one that is to be, with all of the data."""
-    # The mode is not that of parents, and the data folder will hold the database too.
-    for folder in (file.parent.parent, file.parent):
-        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    return draft

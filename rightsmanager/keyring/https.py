@@ -17,7 +17,8 @@ from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import Rng
 from rightsmanager.crypto.x509 import HttpsCertificate, issue_self_signed, parse_certificate
 from rightsmanager.errors import InternalError
-from rightsmanager.keyring.files import KeyFiles, keep_file, read_file, replace_file
+from rightsmanager.files import find_file, keep_file, replace_file
+from rightsmanager.keyring.files import KeyFiles
 
 LIFETIME: Final = 825 * 86400
 """For how many seconds a certificate is valid: the longest that every client takes."""
@@ -62,14 +63,14 @@ def create_https(files: KeyFiles, names: tuple[str, ...], now: int, rng: Rng) ->
     if not _will_do(certificate, key, names, now):
         replace_file(places.certificate, make())
         certificate = read_certificate(places.certificate)
-    if read_file(places.public) != certificate.pem:
+    if find_file(places.public) != certificate.pem:
         replace_file(places.public, certificate.pem)
     return certificate
 
 
 def read_certificate(file: Path, held: bytes | None = None) -> HttpsCertificate:
     """Return the certificate in a file, whose bytes may be at hand; raises InternalError."""
-    data = read_file(file) if held is None else held
+    data = find_file(file) if held is None else held
     if data is None:
         raise InternalError(f"{file} is not there")
     try:

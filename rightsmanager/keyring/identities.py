@@ -1,17 +1,17 @@
-"""What a keyring holds, as one table: each identity, who issues it and what it may do.
+"""The table of a keyring's identities: the issuer and the usages of each.
 
 root                    signs the issuers; clients know its public key
 device-issuer           certifies devices, PCs and applications
 domain-issuer           certifies domains
 metering-issuer         certifies metering services
-license-signer-issuer   certifies what signs replies
+license-signer-issuer   certifies signers of licences and replies
 license-signer          signs licences and replies
-crl-issuer              certifies what signs revocation lists
+crl-issuer              certifies signers of revocation lists
 crl-signer              signs revocation lists
 metering                decrypts metering reports
 wmrmserver              decrypts challenges; it has no certificate, clients know its public key
-storage                 encrypts content keys in the store, and gives the secret of secure stop 2;
-                        it has no certificate
+storage                 encrypts content keys in the store; the secret of secure stop 2 is derived
+                        from it; it has no certificate
 """
 
 from dataclasses import dataclass, replace
@@ -20,16 +20,16 @@ from typing import Final
 from rightsmanager.protocol.formats.bcert import CertificateType, KeyUsage
 
 ISSUER_LEVEL: Final = 3000
-"""The security level of issuers: no certificate under them can have a higher one."""
+"""The security level of issuers, which no certificate under them can exceed."""
 SIGNER_LEVEL: Final = 3000
 
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """What the certificate of an identity says."""
+    """The contents of an identity's certificate."""
 
     issuer: str
-    """The identity that signs it."""
+    """The name of the identity that signs it."""
     type: CertificateType
     usages: tuple[KeyUsage, ...]
     security_level: int
@@ -42,10 +42,8 @@ class Identity:
     name: str
     certified: Certified | None = None
     optional: bool = False
-    """Whether it is left out where its issuer's key is not there.
-
-    That is so of what came later than a data folder whose root may have been taken away.
-    """
+    """Whether `create` leaves it out if its issuer's key is missing."""
+    # True for identities that are newer than data folders whose root key may have been taken away.
 
 
 def _issuer(name: str, *usages: KeyUsage) -> Identity:
@@ -99,4 +97,4 @@ IDENTITIES: Final = (
     WMRMSERVER,
     STORAGE,
 )
-"""All of them, each after its issuer."""
+"""All identities, each after its issuer."""

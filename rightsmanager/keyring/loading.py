@@ -1,13 +1,19 @@
-"""Reads a keyring, and what settings add to it, into one frozen value."""
+"""Reads a keyring, and the files that settings add to it, into one frozen value."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from rightsmanager.crypto import p256, pem
+from rightsmanager.crypto import p256
 from rightsmanager.crypto.digest import hkdf_sha256
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.keyring.files import KeyFiles, read_file
+from rightsmanager.files import read_file
+from rightsmanager.keyring.files import (
+    KeyFiles,
+    parse_chain_file,
+    parse_key_file,
+    parse_public_file,
+)
 from rightsmanager.keyring.identities import (
     CRL_SIGNER,
     DOMAIN_ISSUER,
@@ -17,7 +23,7 @@ from rightsmanager.keyring.identities import (
     STORAGE,
     WMRMSERVER,
 )
-from rightsmanager.protocol.formats.bcert import Chain, KeyUsage, parse_chain
+from rightsmanager.protocol.formats.bcert import Chain, KeyUsage
 from rightsmanager.protocol.messages.metering import MeteringCertificate, read_metering_certificate
 from rightsmanager.protocol.wire import Mid
 
@@ -27,7 +33,7 @@ _SIGNER_USAGES: Final = (KeyUsage.SIGN_LICENSE, KeyUsage.SIGN_RESPONSE)
 
 @dataclass(frozen=True, slots=True)
 class KeyringSources:
-    """Files that settings name beside or in place of the data folder's."""
+    """Files that settings name in addition to the data folder's, or in their place."""
 
     trust_anchors: tuple[Path, ...] = ()
     server_keys: tuple[Path, ...] = ()
@@ -45,13 +51,13 @@ class MeteringIdentity:
 
     @property
     def mid(self) -> Mid:
-        """Its metering id."""
+        """The metering id."""
         return self.certificate.mid
 
 
 @dataclass(frozen=True, slots=True)
 class DomainIssuer:
-    """Who certifies domains."""
+    """The issuer of domain certificates."""
 
     key: p256.PrivateKey = field(repr=False)
     chain: Chain
@@ -60,76 +66,81 @@ class DomainIssuer:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Everything a server must know of itself."""
+    """The identities and keys of a server."""
 
     server_keys: tuple[p256.PrivateKey, ...] = field(repr=False)
-    """What challenges may be encrypted to, our own first."""
+    """Keys that challenges may be encrypted to, the data folder's own first."""
     signing_key: p256.PrivateKey = field(repr=False)
     signing_chain: Chain
     """The leaf has the usages to sign licences and responses, and is of `signing_key`."""
     trust_anchors: tuple[p256.PublicKey, ...]
-    """Roots whose chains are believed, our own first."""
+    """Roots of trusted chains, the data folder's own first."""
     storage_key: bytes = field(repr=False)
-    """What keys in the store are encrypted under, 32 bytes."""
+    """Encrypts keys in the store, 32 bytes."""
     metering: MeteringIdentity
-    """The metering service that is always there."""
+    """The metering service that every server has."""
     secure_stop_secret: bytes = field(repr=False)
-    """What the secure-stop-2 keys of all KIDs are derived from, 32 bytes."""
+    """The secure-stop-2 keys of all KIDs are derived from it, 32 bytes."""
     domain_issuer: DomainIssuer | None = None
-    """None where its key was taken away: no domain can be made or renewed."""
+    """None if its key was taken away: no domain can be created or renewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListSigner:
-    """Who signs revocation lists."""
+    """The signer of revocation lists."""
 
     key: p256.PrivateKey = field(repr=False)
     chain: Chain
     """The leaf gives `key` the usage to sign revocation lists."""
 
 
-def load_list_signer(files: KeyFiles) -> ListSigner:
-    """Return who signs revocation lists; raises InternalError, which says what to do."""
-    key, chain = files.find_key(CRL_SIGNER.name), files.find_chain(CRL_SIGNER.name)
-    if key is None or chain is None:
-        raise InternalError(
-            f"{files.private} has no {CRL_SIGNER.name}; where {ROOT.name}.key was taken away, "
-            "put it back, and run rightsmanager init"
-        )
-    if chain.leaf.key_with_usage(KeyUsage.SIGN_CRL) != key.public:
-        raise InternalError(f"{CRL_SIGNER.name}.chain does not give its key the usage SIGN_CRL")
-    return ListSigner(key, chain)
-
-
 def load(files: KeyFiles, sources: KeyringSources) -> Keyring:
     """Return the keyring of a data folder; raises InternalError, which names the file at fault."""
     signing_key, signing_chain = _signer(files, sources)
+    storage = _own_key(files, STORAGE.name).raw
     return Keyring(
         server_keys=(
             _own_key(files, WMRMSERVER.name),
-            *(_key_from(file, files.passphrase) for file in sources.server_keys),
+            *(read_key(file, files.passphrase) for file in sources.server_keys),
         ),
         signing_key=signing_key,
         signing_chain=signing_chain,
-        trust_anchors=(
-            _point_from(files.public / f"{ROOT.name}.pub"),
-            *(_point_from(file) for file in sources.trust_anchors),
+        trust_anchors=tuple(
+            read_public_key(file) for file in (files.public_file(ROOT.name), *sources.trust_anchors)
         ),
-        storage_key=hkdf_sha256(
-            _own_key(files, STORAGE.name).raw, b"content keys", STORAGE_KEY_LENGTH
-        ),
+        storage_key=hkdf_sha256(storage, b"content keys", STORAGE_KEY_LENGTH),
         metering=_metering(files),
-        secure_stop_secret=hkdf_sha256(
-            _own_key(files, STORAGE.name).raw, b"secure stop 2", STORAGE_KEY_LENGTH
-        ),
+        secure_stop_secret=hkdf_sha256(storage, b"secure stop 2", STORAGE_KEY_LENGTH),
         domain_issuer=_domain_issuer(files),
     )
 
 
+def load_list_signer(files: KeyFiles) -> ListSigner:
+    """Return the signer of revocation lists; raises InternalError, which says what to do."""
+    key, chain = files.find_key(CRL_SIGNER.name), files.find_chain(CRL_SIGNER.name)
+    if key is None or chain is None:
+        raise InternalError(
+            f"{files.private} has no {CRL_SIGNER.name}; if {ROOT.name}.key was taken away, "
+            "put it back, and run rightsmanager init"
+        )
+    _refuse_other_key(CRL_SIGNER.name, key, chain, KeyUsage.SIGN_CRL)
+    return ListSigner(key, chain)
+
+
+def read_key(file: Path, passphrase: bytes | None) -> p256.PrivateKey:
+    """Return the private key in a PEM file that settings name; raises InternalError."""
+    data = read_file(file)
+    # A key that is added to the keyring need not be encrypted, even if the keyring is.
+    return parse_key_file(file, data, passphrase if b"ENCRYPTED" in data else None)
+
+
+def read_public_key(file: Path) -> p256.PublicKey:
+    """Return the public key in a file of 64 bytes; raises InternalError."""
+    return parse_public_file(file, read_file(file))
+
+
 def _metering(files: KeyFiles) -> MeteringIdentity:
-    key, chain = _own_key(files, METERING.name), files.find_chain(METERING.name)
-    if chain is None:
-        raise InternalError(f"{files.private} has no {METERING.name}.chain; run rightsmanager init")
+    key, chain = _own_key(files, METERING.name), _own_chain(files, METERING.name)
     try:
         certificate = read_metering_certificate(chain)
     except InvalidMessage as error:
@@ -143,10 +154,7 @@ def _domain_issuer(files: KeyFiles) -> DomainIssuer | None:
     key, chain = files.find_key(DOMAIN_ISSUER.name), files.find_chain(DOMAIN_ISSUER.name)
     if key is None or chain is None:
         return None
-    if chain.leaf.key_with_usage(KeyUsage.ISSUE_DOMAIN) != key.public:
-        raise InternalError(
-            f"{DOMAIN_ISSUER.name}.chain does not give its key the usage ISSUE_DOMAIN"
-        )
+    _refuse_other_key(DOMAIN_ISSUER.name, key, chain, KeyUsage.ISSUE_DOMAIN)
     return DomainIssuer(key, chain)
 
 
@@ -154,12 +162,11 @@ def _signer(files: KeyFiles, sources: KeyringSources) -> tuple[p256.PrivateKey, 
     if (sources.signing_key is None) != (sources.signing_chain is None):
         raise InternalError("of signing_key and signing_chain only one is set, expected both")
     if sources.signing_key is None or sources.signing_chain is None:
-        key, chain = _own_key(files, LICENSE_SIGNER.name), files.find_chain(LICENSE_SIGNER.name)
-        if chain is None:
-            raise InternalError(f"{files.private} has no {LICENSE_SIGNER.name}.chain")
+        key = _own_key(files, LICENSE_SIGNER.name)
+        chain = _own_chain(files, LICENSE_SIGNER.name)
     else:
-        key = _key_from(sources.signing_key, files.passphrase)
-        chain = _chain_from(sources.signing_chain)
+        key = read_key(sources.signing_key, files.passphrase)
+        chain = parse_chain_file(sources.signing_chain, read_file(sources.signing_chain))
     for usage in _SIGNER_USAGES:
         if chain.leaf.key_with_usage(usage) != key.public:
             raise InternalError(
@@ -175,32 +182,13 @@ def _own_key(files: KeyFiles, name: str) -> p256.PrivateKey:
     return key
 
 
-def _key_from(file: Path, passphrase: bytes | None) -> p256.PrivateKey:
-    data = _read(file)
-    # A key that is put in beside ours need not be under our passphrase.
-    encrypted = b"ENCRYPTED" in data
-    try:
-        return pem.parse_private_key(data, passphrase if encrypted else None)
-    except InternalError as error:
-        raise InternalError(f"{file}: {error.text}") from None
+def _own_chain(files: KeyFiles, name: str) -> Chain:
+    chain = files.find_chain(name)
+    if chain is None:
+        raise InternalError(f"{files.private} has no {name}.chain; run rightsmanager init")
+    return chain
 
 
-def _chain_from(file: Path) -> Chain:
-    try:
-        return parse_chain(_read(file))
-    except InvalidMessage as error:
-        raise InternalError(f"{file}: {error.text}") from None
-
-
-def _point_from(file: Path) -> p256.PublicKey:
-    try:
-        return p256.PublicKey(_read(file))
-    except InvalidMessage as error:
-        raise InternalError(f"{file}: {error.text}") from None
-
-
-def _read(file: Path) -> bytes:
-    data = read_file(file)
-    if data is None:
-        raise InternalError(f"{file} is not there")
-    return data
+def _refuse_other_key(name: str, key: p256.PrivateKey, chain: Chain, usage: KeyUsage) -> None:
+    if chain.leaf.key_with_usage(usage) != key.public:
+        raise InternalError(f"{name}.chain does not give its key the usage {usage.name}")

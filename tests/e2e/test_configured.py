@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rightsmanager.cli.options import rng_for
 from rightsmanager.device.identity import load_server_keys
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
-from rightsmanager.keyring import create
+from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
 from rightsmanager.protocol.messages.response import open_license_response

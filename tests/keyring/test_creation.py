@@ -1,4 +1,4 @@
-"""What `create` makes, and that it makes it once."""
+"""`create` makes each identity once."""
 
 import multiprocessing
 import stat
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from rightsmanager.cli.options import rng_for
 from rightsmanager.crypto.p256 import PublicKey
 from rightsmanager.errors import InternalError
-from rightsmanager.keyring import KeyringSources, certify_device, create, load
-from rightsmanager.keyring.files import KeyFiles, keep_file
+from rightsmanager.files import keep_file
+from rightsmanager.keyring import KeyringSources, certify_device, create, load, rng_for
+from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.formats.bcert import (
     CertificateType,
@@ -38,7 +38,7 @@ def files(tmp_path: Path) -> KeyFiles:
     return made
 
 
-def test_the_folders_hold_what_the_table_says_and_nothing_else(files: KeyFiles) -> None:
+def test_the_folders_hold_the_identities_of_the_table_and_nothing_else(files: KeyFiles) -> None:
     assert set(contents(files.data)) == {
         *(f"keyring/{identity.name}.key" for identity in IDENTITIES),
         *(f"keyring/{name}.chain" for name in CERTIFIED),
@@ -48,13 +48,13 @@ def test_the_folders_hold_what_the_table_says_and_nothing_else(files: KeyFiles) 
     }
 
 
-def test_files_are_their_owners_alone(files: KeyFiles) -> None:
+def test_only_their_owner_can_read_the_files(files: KeyFiles) -> None:
     for path in (files.data, *files.data.rglob("*")):
         expected = 0o700 if path.is_dir() else 0o600
         assert stat.S_IMODE(path.stat().st_mode) == expected, path
 
 
-def test_clients_find_two_points_and_a_metering_chain(files: KeyFiles) -> None:
+def test_the_public_files_are_two_keys_and_a_metering_chain(files: KeyFiles) -> None:
     for name in ("root", "wmrmserver"):
         raw = (files.public / f"{name}.pub").read_bytes()
         key = files.find_key(name)
@@ -67,7 +67,7 @@ def test_clients_find_two_points_and_a_metering_chain(files: KeyFiles) -> None:
 
 
 @pytest.mark.parametrize("name", CERTIFIED)
-def test_every_chain_is_believed_under_the_root(files: KeyFiles, name: str) -> None:
+def test_every_chain_verifies_under_the_root(files: KeyFiles, name: str) -> None:
     root = PublicKey((files.public / "root.pub").read_bytes())
     key, chain = files.find_key(name), files.find_chain(name)
     assert key is not None
@@ -76,7 +76,7 @@ def test_every_chain_is_believed_under_the_root(files: KeyFiles, name: str) -> N
     assert chain.leaf.keys[0].public == key.public
 
 
-def test_a_device_is_believed_too(files: KeyFiles) -> None:
+def test_the_chain_of_a_device_verifies(files: KeyFiles) -> None:
     root = PublicKey((files.public / "root.pub").read_bytes())
     made = certify_device(files, rng_for("device")(""), security_level=3000)
     ChainVerifier((root,)).verify(made.chain, NOW)
@@ -85,7 +85,7 @@ def test_a_device_is_believed_too(files: KeyFiles) -> None:
     assert leaf.key_with_usage(KeyUsage.ENCRYPT_KEY) == made.encryption_key.public
 
 
-def test_created_again_nothing_changes(files: KeyFiles) -> None:
+def test_create_changes_nothing_the_second_time(files: KeyFiles) -> None:
     before = contents(files.data)
     create(files, rng_for("another"))
     create(files, rng_for(None))
@@ -93,7 +93,7 @@ def test_created_again_nothing_changes(files: KeyFiles) -> None:
 
 
 @pytest.mark.parametrize("name", ["keyring/wmrmserver.key", "public/root.pub", "keyring/root.key"])
-def test_what_is_there_is_never_overwritten(files: KeyFiles, name: str) -> None:
+def test_an_existing_file_is_never_overwritten(files: KeyFiles, name: str) -> None:
     (files.data / name).write_bytes(b"mine")
     if name.endswith(".key"):
         with pytest.raises(InternalError, match=name):
@@ -103,7 +103,7 @@ def test_what_is_there_is_never_overwritten(files: KeyFiles, name: str) -> None:
     assert (files.data / name).read_bytes() == b"mine"
 
 
-def test_what_is_missing_alone_is_made(files: KeyFiles) -> None:
+def test_only_missing_files_are_made(files: KeyFiles) -> None:
     before = contents(files.data)
     missing = {
         "keyring/storage.key",
@@ -169,7 +169,7 @@ def test_processes_that_create_at_the_same_time_agree(tmp_path: Path) -> None:
     assert [file.name for file in data.rglob(".*")] == []
 
 
-def test_whoever_writes_second_gets_the_firsts_bytes(tmp_path: Path) -> None:
+def test_the_second_writer_gets_the_bytes_of_the_first(tmp_path: Path) -> None:
     file = tmp_path / "folder" / "file"
 
     def late() -> bytes:
@@ -181,7 +181,7 @@ def test_whoever_writes_second_gets_the_firsts_bytes(tmp_path: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_root_that_is_kept_elsewhere_is_not_made_anew(files: KeyFiles) -> None:
+def test_a_root_that_is_kept_elsewhere_is_not_replaced(files: KeyFiles) -> None:
     before = contents(files.data)
     (files.private / "root.key").unlink()
     create(files, rng_for(None))
@@ -192,10 +192,10 @@ def test_a_root_that_is_kept_elsewhere_is_not_made_anew(files: KeyFiles) -> None
     certify_device(files, rng_for("device")(""))
 
 
-def test_without_the_root_a_missing_issuer_cannot_be_made_and_is_named(files: KeyFiles) -> None:
+def test_a_missing_issuer_is_named_if_the_root_is_kept_elsewhere(files: KeyFiles) -> None:
     (files.private / "root.key").unlink()
     (files.private / "device-issuer.chain").unlink()
-    with pytest.raises(InternalError, match=r"device-issuer has no certificate .*root\.key"):
+    with pytest.raises(InternalError, match=r"device-issuer has no certificate, .*root\.key"):
         create(files, rng_for(None))
     assert not (files.private / "root.key").exists()
 

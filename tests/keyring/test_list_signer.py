@@ -1,4 +1,4 @@
-"""The signer of revocation lists: made where it can be, also in an older data folder."""
+"""The signer of revocation lists, which an older data folder gets too."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def rng_for(name: str) -> Rng:
 
 @pytest.fixture
 def files(tmp_path: Path) -> KeyFiles:
-    """A data folder as it was before there was a signer of lists."""
+    """A data folder that is older than the signer of lists."""
     files = KeyFiles(tmp_path, None)
     create(files, rng_for)
     for name in NEW:
@@ -28,7 +28,7 @@ def files(tmp_path: Path) -> KeyFiles:
     return files
 
 
-def test_it_is_a_crl_signer_under_the_root(files: KeyFiles) -> None:
+def test_the_signer_verifies_under_the_root(files: KeyFiles) -> None:
     create(files, rng_for)
     signer, root = load_list_signer(files), files.find_key("root")
     assert root is not None
@@ -37,7 +37,7 @@ def test_it_is_a_crl_signer_under_the_root(files: KeyFiles) -> None:
     assert signer.chain.leaf.key_with_usage(KeyUsage.SIGN_CRL) == signer.key.public
 
 
-def test_an_older_folder_gets_it_and_keeps_all_else(files: KeyFiles) -> None:
+def test_an_older_folder_gets_a_signer_and_keeps_the_rest(files: KeyFiles) -> None:
     before = {file.name: file.read_bytes() for file in files.private.iterdir()}
     create(files, rng_for)
     after = {file.name: file.read_bytes() for file in files.private.iterdir()}
@@ -47,7 +47,7 @@ def test_an_older_folder_gets_it_and_keeps_all_else(files: KeyFiles) -> None:
     }
 
 
-def test_a_folder_whose_root_was_taken_away_still_serves_without_it(files: KeyFiles) -> None:
+def test_a_folder_without_a_root_key_loads_without_a_signer(files: KeyFiles) -> None:
     (files.private / "root.key").unlink()
     create(files, rng_for)
     load(files, KeyringSources())

@@ -1,4 +1,4 @@
-"""What `load` reads, and how it names the file at fault."""
+"""`load` reads a whole keyring and names the file at fault."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from rightsmanager.cli.options import rng_for
 from rightsmanager.crypto import pem
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InternalError
-from rightsmanager.keyring import Keyring, KeyringSources, create, load
+from rightsmanager.keyring import Keyring, KeyringSources, create, load, rng_for
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import IDENTITIES
 
@@ -30,7 +29,7 @@ def key() -> PrivateKey:
     return PrivateKey.generate(seeded_random(b"another"))
 
 
-def test_a_keyring_is_what_was_created(files: KeyFiles) -> None:
+def test_load_returns_the_created_identities(files: KeyFiles) -> None:
     keyring = load(files, NONE)
     assert keyring.server_keys == (files.find_key("wmrmserver"),)
     assert keyring.signing_key == files.find_key("license-signer")
@@ -41,7 +40,7 @@ def test_a_keyring_is_what_was_created(files: KeyFiles) -> None:
     assert len(keyring.storage_key) == 32
 
 
-def test_it_does_not_print_its_secrets(files: KeyFiles) -> None:
+def test_repr_shows_no_secret(files: KeyFiles) -> None:
     keyring = load(files, NONE)
     shown = repr(keyring)
     for secret in (*keyring.server_keys, keyring.signing_key):
@@ -52,7 +51,7 @@ def test_it_does_not_print_its_secrets(files: KeyFiles) -> None:
     assert "swordfish" not in repr(KeyFiles(files.data, b"swordfish"))
 
 
-def test_sources_come_after_our_own(files: KeyFiles, key: PrivateKey, tmp_path: Path) -> None:
+def test_sources_follow_the_own_keys(files: KeyFiles, key: PrivateKey, tmp_path: Path) -> None:
     server_key, root = tmp_path / "old.key", tmp_path / "their.pub"
     server_key.write_bytes(pem.build_private_key(key))
     root.write_bytes(key.public.raw)
@@ -136,14 +135,14 @@ class TestPassphrase:
         for key in keys:
             assert key.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
 
-    def test_it_opens_them(self, locked: KeyFiles) -> None:
+    def test_the_passphrase_opens_them(self, locked: KeyFiles) -> None:
         keyring = load(locked, NONE)
         assert load(KeyFiles(locked.data, b"swordfish"), NONE) == keyring
 
     @pytest.mark.parametrize(
         ("passphrase", "told"), [(None, "no passphrase is given"), (b"Swordfish", "is wrong")]
     )
-    def test_without_it_they_stay_shut_and_nothing_is_made(
+    def test_without_it_they_stay_encrypted_and_nothing_is_made(
         self, locked: KeyFiles, passphrase: bytes | None, told: str
     ) -> None:
         files = KeyFiles(locked.data, passphrase)
