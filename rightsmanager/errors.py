@@ -91,7 +91,7 @@ class DeviceLimitReached(Refusal):
     status = StatusCode.DEVICE_LIMIT_REACHED
 
 
-class ConnectionFailed(InternalError):
+class ConnectionFailed(InternalError):  # noqa: N818 -- named as its siblings
     """A client got no answer from a server, or one that is not SOAP."""
 
 
