@@ -22,7 +22,8 @@ from rightsmanager.assembly import (
 from rightsmanager.crypto import p256
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
-from rightsmanager.hooks.hook_set import Hooks, load_hooks, notify_refusals
+from rightsmanager.hooks.calls import Hooks, notify_refusals
+from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
 from rightsmanager.keyring import Keyring
 from rightsmanager.logs import note_failure

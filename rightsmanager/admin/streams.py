@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.operations.streams import StreamHolder
+from rightsmanager.hooks.facts import StreamHolder
 from rightsmanager.protocol.wire import Guid
 from rightsmanager.store.queries import Store
 from rightsmanager.store.streams import EndedBy, Stream

@@ -18,7 +18,7 @@ from rightsmanager.cli.options import (
     settings_of,
 )
 from rightsmanager.cli.printing import print_table
-from rightsmanager.operations.streams import StreamHolder
+from rightsmanager.hooks.facts import StreamHolder
 from rightsmanager.protocol.wire import AccountId, Guid
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -1,1 +1,1 @@
-"""Examples of an operator's own logic, good enough to be used; `services.hooks` says how."""
+"""Hooks for an operator's own logic, and two that are ready to use: `token` and `key_server`."""

@@ -1,4 +1,4 @@
-"""Asks an HTTP key server for content keys: `GET URL/KID` gives JSON with the key.
+"""Content keys from an HTTP key server: `GET URL/KID` returns JSON with the key.
 
     [hooks]
     make = "rightsmanager.hooks.key_server:make"
@@ -6,8 +6,8 @@
     url = "https://keys.example/v1"
     authorization = "Bearer …"
 
-The KID is written as GUID; the answer is `{"key": "base64 of 16 bytes"}`, or 404 for a KID that the
-key server does not know, whose key then comes from the store or the seed.
+The KID is a GUID. The answer is `{"key": "base64 of 16 bytes"}`, or 404 for an unknown KID, whose
+key then comes from the store or the seed.
 """
 
 import json
@@ -18,7 +18,9 @@ from http import HTTPStatus
 from typing import Final
 
 from rightsmanager.errors import InternalError
-from rightsmanager.hooks.hook_set import CONTENT_KEY_LENGTH, Facts, HookSet
+from rightsmanager.hooks.calls import CONTENT_KEY_LENGTH
+from rightsmanager.hooks.facts import Facts
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.protocol.wire import Kid, decode_base64
 
 TIMEOUT_SECONDS: Final = 3
@@ -26,7 +28,7 @@ MAX_BYTES: Final = 4096
 
 
 def make(options: Mapping[str, str]) -> HookSet:
-    """Return the callables; the option `url` is required, `authorization` is a header's value."""
+    """Return the hooks; requires the option `url`, sends `authorization` as a header if given."""
     url = options.get("url", "")
     if not url.startswith(("http://", "https://")):
         raise InternalError(f"hooks.options.url is {url!r}, expected an http or https URL")
@@ -35,12 +37,12 @@ def make(options: Mapping[str, str]) -> HookSet:
         headers["Authorization"] = options["authorization"]
 
     def find_content_key(_facts: Facts, kid: Kid) -> bytes | None:
-        return ask(f"{url.rstrip('/')}/{kid.text}", headers)
+        return request_key(f"{url.rstrip('/')}/{kid.text}", headers)
 
     return HookSet(find_content_key=find_content_key)
 
 
-def ask(url: str, headers: Mapping[str, str]) -> bytes | None:
+def request_key(url: str, headers: Mapping[str, str]) -> bytes | None:
     """Return the content key of 16 bytes at a URL, None for 404; raises InternalError."""
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 -- make checks it
     try:

@@ -1,15 +1,15 @@
-"""Lets a request pass that carries a signed token: a JWT in an HTTP header or in CustomData.
+"""Authorisation by a signed token: a JWT in an HTTP header or in CustomData.
 
     [hooks]
     make = "rightsmanager.hooks.token:make"
 
-The token stands in the header `Authorization: Bearer TOKEN` or is the CustomData of the challenge.
+The token is in the header `Authorization: Bearer TOKEN` or is the CustomData of the challenge.
 It is signed by HMAC-SHA-256 with the secret of the data folder, which `rightsmanager request-token`
-uses too, and says
+also uses. Its claims:
 
-    exp     until when it is good, Unix seconds; required
-    sub     whom it was given to
-    kids    the KIDs it is good for, as GUIDs; all if absent
+    exp     expiry in Unix seconds; required
+    sub     the subject that it was issued to
+    kids    the KIDs that it is valid for, as GUIDs; all if absent
 
 Source: RFC 7519 (JWT), RFC 6750 (Bearer).
 """
@@ -21,17 +21,18 @@ from typing import Any, Final
 import jwt
 
 from rightsmanager.errors import InternalError, ServiceSpecific
-from rightsmanager.hooks.hook_set import Facts, HookSet
+from rightsmanager.hooks.facts import Facts
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.protocol.wire import Kid
 
 ALGORITHM: Final = "HS256"
 SECRET_FILE: Final = Path("keyring") / "request-token.secret"
-"""Under the data folder; its bytes are the secret."""
+"""The file of the secret, relative to the data folder."""
 _BEARER: Final = "bearer "
 
 
 def make(options: Mapping[str, str]) -> HookSet:
-    """Return the callables; the option `secret_file` may name another file for the secret."""
+    """Return the hooks; the option `secret_file` may name another file of the secret."""
     secret = read_secret(Path(options.get("secret_file") or Path(options["data"]) / SECRET_FILE))
 
     def authorise(facts: Facts) -> None:
@@ -41,7 +42,7 @@ def make(options: Mapping[str, str]) -> HookSet:
 
 
 def read_secret(file: Path) -> bytes:
-    """Return the secret of a file; raises InternalError where it cannot be read."""
+    """Return the secret in a file; raises InternalError if it cannot be read."""
     try:
         return file.read_bytes()
     except OSError as error:
@@ -49,7 +50,7 @@ def read_secret(file: Path) -> bytes:
 
 
 def sign(secret: bytes, subject: str, expires: int, kids: Sequence[Kid]) -> str:
-    """Return a token that is good until `expires` (Unix seconds) for these KIDs, or for all."""
+    """Return a token for these KIDs, or for all, that expires at `expires` (Unix seconds)."""
     claims: dict[str, Any] = {"sub": subject, "exp": expires}
     if kids:
         claims["kids"] = [kid.text for kid in kids]
@@ -57,7 +58,7 @@ def sign(secret: bytes, subject: str, expires: int, kids: Sequence[Kid]) -> str:
 
 
 def verify(token: str, secret: bytes) -> Mapping[str, Any]:
-    """Return what a token says; raises ServiceSpecific if it is none, not ours or out of date."""
+    """Return the claims of a token; raises ServiceSpecific if it is invalid or expired."""
     try:
         claims: Mapping[str, Any] = jwt.decode(
             token, secret, [ALGORITHM], options={"require": ["exp"]}
@@ -68,13 +69,13 @@ def verify(token: str, secret: bytes) -> Mapping[str, Any]:
 
 
 def refuse_token(claims: Mapping[str, Any], kids: Sequence[Kid]) -> None:
-    """Refuse a token that is not good for all of the KIDs; raises ServiceSpecific."""
-    good_for = claims.get("kids")
-    if good_for is None:
+    """Raise ServiceSpecific unless a token is valid for all of the KIDs."""
+    allowed = claims.get("kids")
+    if allowed is None:
         return
     for kid in kids:
-        if kid.text not in good_for:
-            raise ServiceSpecific(f"the request's token is not good for KID {kid.text}")
+        if kid.text not in allowed:
+            raise ServiceSpecific(f"the request's token is not valid for KID {kid.text}")
 
 
 def _token(facts: Facts) -> str:

@@ -17,7 +17,9 @@ from rightsmanager.crypto import p256
 from rightsmanager.crypto.keyseed import content_key
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.hooks.hook_set import Event, Facts, Hooks, HookSet
+from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.facts import Event, Facts
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.acknowledge_license import transaction_id_of
 from rightsmanager.operations.clients import device_id, encryption_key, refuse_client
 from rightsmanager.operations.content import ContentKeys, FoundKey, KnownKeys
@@ -177,7 +179,7 @@ class LicenseService:
         )
 
     def _with_operators_key(self, facts: Facts, grant: Grant) -> Grant:
-        # LicenseQuery here and not when keys are found: nothing waits for others within a transaction.
+        # Before the transaction: a hook must not make others wait for its locks.
         if grant.content_key is not None or grant.key_seed is not None:
             return grant
         return replace(grant, content_key=self.hooks.find_content_key(facts, grant.kid))
@@ -188,7 +190,7 @@ class LicenseService:
         """Return what opens the streams of licences with secure stop, None where there are none."""
         if not any(grant.policy.secure_stop for grant in decision.grants):
             return None
-        # LicenseQuery here, as for keys: nothing waits for others within a transaction.
+        # Before the transaction, as for keys: a hook must not make others wait for its locks.
         find_limit = partial(self.hooks.find_stream_limit, _facts(request, challenge))
         device = device_id(challenge.signer.leaf)
         return self.streams.opening(decision.grants, device, challenge.client_time, find_limit)

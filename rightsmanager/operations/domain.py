@@ -22,7 +22,9 @@ from rightsmanager.errors import (
     ServiceSpecific,
     UnknownAccountId,
 )
-from rightsmanager.hooks.hook_set import Event, Hooks, HookSet
+from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.facts import Event
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.clients import device_id, encryption_key, refuse_client
 from rightsmanager.operations.domain_authority import DomainAuthority
 from rightsmanager.operations.request import Request

@@ -14,7 +14,9 @@ from typing import Final, NamedTuple
 
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.hooks.hook_set import Event, Hooks, HookSet
+from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.facts import Event
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.access import Access
 from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.request import Request

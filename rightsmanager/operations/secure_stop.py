@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 
 from rightsmanager.crypto import p256
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.hooks.hook_set import Event, Hooks, HookSet
+from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.facts import Event
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.clients import device_id, refuse_client
 from rightsmanager.operations.request import Request
 from rightsmanager.operations.revocation import RevocationCache

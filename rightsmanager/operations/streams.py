@@ -17,30 +17,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from rightsmanager.errors import ServiceSpecific
+from rightsmanager.hooks.facts import StreamHolder
 from rightsmanager.policy.grants import Grant
-from rightsmanager.protocol.wire import GUID_LENGTH, AccountId, Guid, Kid
+from rightsmanager.protocol.wire import GUID_LENGTH, Guid, Kid
 from rightsmanager.store.queries import IssuedLicense, Transaction
 from rightsmanager.store.streams import Stream
 
 LATEST: Final = 2**63 - 1
 """The latest time that the store keeps."""
 _PURPOSE: Final = b"stream"
-
-
-@dataclass(frozen=True, slots=True)
-class StreamHolder:
-    """Whose streams are counted: an account's, or without one a device's."""
-
-    account_id: AccountId | None
-    device: str
-    """As in Facts."""
-
-    @property
-    def name(self) -> str:
-        """What the store calls the holder: `account:` or `device:` and who it is."""
-        if self.account_id is None:
-            return f"device:{self.device}"
-        return f"account:{self.account_id.text}"
 
 
 FindLimit = Callable[[StreamHolder], int | None]

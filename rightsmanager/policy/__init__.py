@@ -1,1 +1,1 @@
-"""What to grant: one frozen Grant for each licence, and the licence's objects that say it."""
+"""From requests to grants: parameters in four spellings, and the objects of a licence."""

@@ -1,18 +1,18 @@
 """The spelling `cfg=`: groups of names and values in brackets.
 
-    cfg      group[,group]…                each group is one licence
+    cfg      group[,group]…                one licence for each group
     group    (item[,item]…) or ()
     item     name:value, or a name alone
     value    text without brackets and commas, (value[,value]…) or (name:value[,name:value]…)
 
-There are no blanks. Source: the public test server's page on its query string.
+White space is refused. Source: the public test server's page on its query string.
 """
 
 import re
 from typing import Final
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.raw import Group, ParsedValue, ParserLimits, quote
+from rightsmanager.policy.parsed_values import Group, ParsedValue, ParserLimits, quote
 
 _TEXT: Final = re.compile(r"[^(),]*")
 _BLANK: Final = re.compile(r"\s")
@@ -21,7 +21,7 @@ _Item = tuple[str | None, ParsedValue]
 
 
 def parse_groups(text: str) -> tuple[Group, ...]:
-    """Return the groups of a `cfg`, percent-encoding undone; raises ServiceSpecific."""
+    """Return the groups of a `cfg` without percent-encoding; raises ServiceSpecific."""
     return _Parser(text).groups()
 
 
@@ -35,13 +35,13 @@ def build_groups(groups: tuple[Group, ...]) -> str:
     return ",".join(build_value(group) for group in groups)
 
 
-def build_value(raw: ParsedValue) -> str:
-    """Return one value as it stands in a `cfg`."""
-    if isinstance(raw, str):
-        return raw
-    if isinstance(raw, tuple):
-        return f"({','.join(build_value(item) for item in raw)})"
-    return f"({','.join(_build_item(name, value) for name, value in raw.items)})"
+def build_value(value: ParsedValue) -> str:
+    """Return one value as a `cfg` writes it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple):
+        return f"({','.join(build_value(item) for item in value)})"
+    return f"({','.join(_build_item(name, item) for name, item in value.items)})"
 
 
 def _build_item(name: str, value: ParsedValue) -> str:
@@ -49,10 +49,10 @@ def _build_item(name: str, value: ParsedValue) -> str:
 
 
 class _Parser:
-    """Goes through a text once, from left to right."""
+    """Reads a text once, from left to right."""
 
     def __init__(self, text: str) -> None:
-        self._meter = ParserLimits("cfg", text)
+        self._limits = ParserLimits("cfg", text)
         self._text = text
         self._at = 0
         blank = _BLANK.search(text)
@@ -62,21 +62,21 @@ class _Parser:
             )
 
     def groups(self) -> tuple[Group, ...]:
-        groups = [_named(self._bracket(1))]
+        groups = [_group(self._bracket(1))]
         while self._at < len(self._text):
             self._expect(",")
-            self._meter.licenses(len(groups) + 1)
-            groups.append(_named(self._bracket(1)))
+            self._limits.licenses(len(groups) + 1)
+            groups.append(_group(self._bracket(1)))
         return tuple(groups)
 
     def only_value(self) -> ParsedValue:
-        value = _raw(self._bracket(1)) if self._next() == "(" else self._plain()
+        value = _list_or_group(self._bracket(1)) if self._next() == "(" else self._plain()
         if self._at < len(self._text):
             raise self._unexpected("nothing")
         return value
 
     def _bracket(self, depth: int) -> list[_Item]:
-        self._meter.depth(depth)
+        self._limits.depth(depth)
         self._expect("(")
         items: list[_Item] = []
         if self._next() != ")":
@@ -88,13 +88,13 @@ class _Parser:
         return items
 
     def _item(self, depth: int) -> _Item:
-        self._meter.value()
+        self._limits.value()
         plain = self._plain()
         name, colon, value = plain.partition(":")
         if self._next() == "(":
             if value or (name and not colon):
                 raise self._unexpected("a comma or a closing bracket")
-            return name if colon else None, _raw(self._bracket(depth + 1))
+            return name if colon else None, _list_or_group(self._bracket(depth + 1))
         if not plain:
             raise self._unexpected("a name")
         return (name, value) if colon else (None, plain)
@@ -121,13 +121,13 @@ class _Parser:
         )
 
 
-def _raw(items: list[_Item]) -> ParsedValue:
+def _list_or_group(items: list[_Item]) -> ParsedValue:
     if any(name is not None for name, _ in items):
-        return _named(items)
+        return _group(items)
     return tuple(value for _, value in items)
 
 
-def _named(items: list[_Item]) -> Group:
+def _group(items: list[_Item]) -> Group:
     return Group(tuple(_with_name(name, value) for name, value in items))
 
 
@@ -136,4 +136,4 @@ def _with_name(name: str | None, value: ParsedValue) -> tuple[str, ParsedValue]:
         return name, value
     if isinstance(value, str):
         return value, ""
-    raise ServiceSpecific("cfg has a bracket without a name beside values with names")
+    raise ServiceSpecific("cfg has a bracket without a name among values with names")

@@ -1,7 +1,7 @@
-"""What a request gets: licences, a fault that it asked for, or a refusal.
+"""The decision on a request: licences, or a fault that the request asked for.
 
 A request without parameters takes a short path: one licence for each key of the header by the
-server's default policy, but for two keys of old test content.
+server's default policy, with an exception for two keys of old test content.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,34 +9,35 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rightsmanager.errors import DeviceCertificateRevoked, Refusal, ServiceSpecific
-from rightsmanager.policy.granting import grants_of, refuse_rights, settings_of
+from rightsmanager.policy.granting import collect_fields, grant_licenses, refuse_rights
 from rightsmanager.policy.grants import Grant, Policy, default_grants, refuse_security_level
 from rightsmanager.policy.query import parse_request
-from rightsmanager.policy.reflection import Client, asked_refusal, client_info_refusal
+from rightsmanager.policy.reflection import Client, client_info_refusal, requested_refusal
 from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.protocol.formats.bcert import Feature
 from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.wire import AccountId, Kid, ServiceId, TransactionId
 
 SPECIAL_CHAINED: Final = Kid.from_base64("uPeXHrR3K0icGCpYMBGsZw==")
-"""Without parameters it gets a root and a leaf licence that expire soon."""
+"""A KID that gets a root and a leaf licence of a few minutes without parameters."""
 SPECIAL_DOMAIN: Final = Kid.from_base64("m1HAERIu8E+uABCZY4TX2g==")
-"""Without parameters its licence is bound to a domain."""
+"""A KID whose licence is bound to a domain without parameters."""
+# No root is published for the chained KID: this is the one of the published example of chaining.
 SPECIAL_ROOT: Final = Kid.from_text("3c6f3c13-6207-4916-867c-8252b3993638")
-"""The root of the chained one: that of the published example, since none is published for it."""
+"""The KID of the root licence that the chained KID gets."""
 SPECIAL_SECONDS: Final = 300
-"""For how long the chained licences are good."""
+"""Lifetime of the chained licences."""
 
 _SPECIAL: Final = frozenset({SPECIAL_CHAINED.raw, SPECIAL_DOMAIN.raw})
 
 
 @dataclass(frozen=True, slots=True)
 class LicenseQuery:
-    """A verified request, as far as it decides what is granted."""
+    """The parts of a verified request that the decision depends on."""
 
     header: Header
     query: str = field(repr=False)
-    """As it came, undecoded, without the question mark; it may hold a content key."""
+    """Percent-encoded, without the question mark; it may contain a content key."""
     custom_data: str | None = field(repr=False)
     client: Client
     url: str
@@ -45,15 +46,15 @@ class LicenseQuery:
 
 @dataclass(frozen=True, slots=True)
 class DefaultDomain:
-    """Which domain licences are bound to where the request names no account."""
+    """The domain to bind licences to when the request names no account."""
 
     service_id: ServiceId | None = None
-    """The domains of headers with this DS_ID are ours."""
+    """The DS_ID of headers whose licences are bound to the account."""
     account_id: AccountId | None = None
-    """The account of such content; None where there is no such account."""
+    """The account of such content, if any."""
 
-    def account_of(self, header: Header) -> AccountId | None:
-        """Return the account that a header's licences are bound to, None where it is of none."""
+    def find_account(self, header: Header) -> AccountId | None:
+        """Return the account that a header's licences are bound to, or None."""
         if header.ds_id is None or header.ds_id != self.service_id:
             return None
         return self.account_id
@@ -64,27 +65,27 @@ NO_DOMAIN: Final = DefaultDomain()
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a request gets: licences, or a fault that it asked for."""
+    """Licences, or a fault that the request asked for."""
 
     grants: tuple[Grant, ...]
     refusal: Refusal | None = None
     transaction_id: TransactionId | None = None
-    """What the device shall acknowledge the licences under."""
+    """The transaction id that the device acknowledges the licences with."""
 
 
-def decide(asked: LicenseQuery, default: Policy, domain: DefaultDomain = NO_DOMAIN) -> Decision:
-    """Return what a request gets, root licences first.
+def decide(query: LicenseQuery, default: Policy, domain: DefaultDomain = NO_DOMAIN) -> Decision:
+    """Return the decision on a request, root licences first.
 
-    Raises ServiceSpecific for what cannot be granted, by name, value and expectation.
+    Raises ServiceSpecific for parameters that cannot be granted.
     """
-    requested_licenses = parse_request(asked.query, asked.custom_data)
-    refusal = _find_refusal(requested_licenses, asked) if requested_licenses else None
-    if refusal is not None:
-        return Decision((), refusal)
-    leaf = asked.client.chain.leaf
+    requested_licenses = parse_request(query.query, query.custom_data)
+    fault = _find_fault(requested_licenses, query) if requested_licenses else None
+    if fault is not None:
+        return Decision((), fault)
+    leaf = query.client.chain.leaf
     if requested_licenses and Feature.PLAYREADY_3 in leaf.features:
         refuse_rights(requested_licenses)
-    decision = decide_grants(requested_licenses, asked.header, default, domain)
+    decision = decide_grants(requested_licenses, query.header, default, domain)
     refuse_security_level(decision.grants, leaf.security_level)
     return decision
 
@@ -95,19 +96,19 @@ def decide_grants(
     default: Policy,
     domain: DefaultDomain = NO_DOMAIN,
 ) -> Decision:
-    """Return the licences that requests give; without any, those of the default.
+    """Return the decision on requested licences, or the default one if there are none.
 
     Raises ServiceSpecific.
     """
-    account_id = domain.account_of(header)
+    account_id = domain.find_account(header)
     if not requested_licenses:
-        return Decision(_bound(_unasked(header, default, domain), account_id))
-    grants = _bound(grants_of(requested_licenses, header, default), account_id)
+        return Decision(_bind(_default_grants(header, default, domain), account_id))
+    grants = _bind(grant_licenses(requested_licenses, header, default), account_id)
     return Decision(grants, transaction_id=_transaction_id(requested_licenses))
 
 
-def _bound(grants: tuple[Grant, ...], account_id: AccountId | None) -> tuple[Grant, ...]:
-    """Return the grants, bound to the account's domain where they are bound to none."""
+def _bind(grants: tuple[Grant, ...], account_id: AccountId | None) -> tuple[Grant, ...]:
+    """Return the grants with those that are bound to no domain bound to the account's."""
     if account_id is None:
         return grants
     return tuple(
@@ -116,26 +117,26 @@ def _bound(grants: tuple[Grant, ...], account_id: AccountId | None) -> tuple[Gra
     )
 
 
-def _find_refusal(
-    requested_licenses: Sequence[RequestedLicense], asked: LicenseQuery
+def _find_fault(
+    requested_licenses: Sequence[RequestedLicense], query: LicenseQuery
 ) -> Refusal | None:
-    replies = (settings_of(requested)["reply"] for requested in requested_licenses)
-    return next(filter(None, (_injected(reply, asked) for reply in replies)), None)
+    """Return the first fault that the request asks for."""
+    replies = (collect_fields(requested)["reply"] for requested in requested_licenses)
+    return next(filter(None, (_requested_fault(reply, query) for reply in replies)), None)
 
 
-def _injected(reply: Mapping[str, Any], asked: LicenseQuery) -> Refusal | None:
-    """Return the fault that a requested asks for."""
+def _requested_fault(reply: Mapping[str, Any], query: LicenseQuery) -> Refusal | None:
     if reply.get("client_info"):
-        return client_info_refusal(asked.client)
+        return client_info_refusal(query.client)
     if "error_code" in reply:
-        return asked_refusal(reply["error_code"], asked.url)
+        return requested_refusal(reply["error_code"], query.url)
     if reply.get("revoked"):
         return DeviceCertificateRevoked("revoked was asked for: the device counts as revoked")
     return None
 
 
 def _transaction_id(requested_licenses: Sequence[RequestedLicense]) -> TransactionId | None:
-    replies = [settings_of(requested)["reply"] for requested in requested_licenses]
+    replies = [collect_fields(requested)["reply"] for requested in requested_licenses]
     found = {reply["transaction_id"]: None for reply in replies if "transaction_id" in reply}
     if len(found) > 1:
         shown = " and ".join(each.text for each in found)
@@ -143,21 +144,21 @@ def _transaction_id(requested_licenses: Sequence[RequestedLicense]) -> Transacti
     return next(iter(found), None)
 
 
-def _unasked(header: Header, default: Policy, domain: DefaultDomain) -> tuple[Grant, ...]:
+def _default_grants(header: Header, default: Policy, domain: DefaultDomain) -> tuple[Grant, ...]:
     grants = default_grants(header, default)
     for grant in grants:
         if grant.kid.raw in _SPECIAL:
-            return _with_special(grants, domain)
+            return _with_test_content(grants, domain)
     return grants
 
 
-def _with_special(grants: tuple[Grant, ...], domain: DefaultDomain) -> tuple[Grant, ...]:
-    """Return the grants with those for keys of old test content as it was used to get them."""
+def _with_test_content(grants: tuple[Grant, ...], domain: DefaultDomain) -> tuple[Grant, ...]:
+    """Return the grants with those for old test content as its test server issued them."""
     leaves = []
     roots = []
     for grant in grants:
         if grant.kid == SPECIAL_DOMAIN:
-            leaves.append(_of_default_account(grant, domain))
+            leaves.append(_in_default_domain(grant, domain))
             continue
         if grant.kid != SPECIAL_CHAINED:
             leaves.append(grant)
@@ -168,7 +169,7 @@ def _with_special(grants: tuple[Grant, ...], domain: DefaultDomain) -> tuple[Gra
     return *roots, *leaves
 
 
-def _of_default_account(grant: Grant, domain: DefaultDomain) -> Grant:
+def _in_default_domain(grant: Grant, domain: DefaultDomain) -> Grant:
     if domain.account_id is None:
         raise ServiceSpecific(
             f"the licence for KID {grant.kid.text} is bound to a domain, expected accountid or a "

@@ -1,8 +1,7 @@
-"""RequestedLicenses become grants: what each parameter sets, over the server's default policy.
+"""From requested licences to grants: parameters applied to the server's default policy.
 
-Refused by name, value and expectation: what PlayReady forbids beside each other, parameters that
-would say nothing, KIDs that the header has not, two licences for one KID, a leaf without its root.
-Root licences come before the others, which they open.
+Refused are combinations that PlayReady forbids, parameters without effect, KIDs that are not in the
+header, and two licences for one KID. Root licences come first: a device opens the others with them.
 """
 
 from collections import defaultdict
@@ -12,10 +11,11 @@ from typing import Any, Final
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.grants import Grant, Policy, key_type_of
-from rightsmanager.policy.kinds import HEADER
 from rightsmanager.policy.parameters import BY_NAME
 from rightsmanager.policy.requested_licenses import RequestedLicense
+from rightsmanager.policy.value_types import HEADER
 from rightsmanager.protocol.formats.wrmheader import Header
+from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import Kid
 
 _REFUSED_TO_PLAYREADY_3: Final = ("copyright", "executeright", "readright")
@@ -23,7 +23,7 @@ _REFUSED_TO_PLAYREADY_3: Final = ("copyright", "executeright", "readright")
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """Parameters that cannot be given together for one licence."""
+    """Parameters that are mutually exclusive within one licence."""
 
     name: str
     others: tuple[str, ...]
@@ -40,11 +40,11 @@ FORBIDDEN: Final = (
     Combination("persist", ("securestop",), "only non-persistent licences have secure stop"),
     Combination("isroot", ("rootid",), "a root licence is not chained to another one"),
 )
-"""What is refused beside each other; a parameter that is given as false is not given."""
+"""Refused combinations; a parameter whose value is false does not count."""
 
 
-def settings_of(requested: RequestedLicense) -> dict[str, dict[str, Any]]:
-    """Return the fields that a requested sets, by place: `policy`, `levels`, `grant`, `reply`."""
+def collect_fields(requested: RequestedLicense) -> dict[str, dict[str, Any]]:
+    """Return the fields that parameters set, by place: `policy`, `levels`, `grant`, `reply`."""
     places: dict[str, dict[str, Any]] = defaultdict(dict)
     for parameter, value in requested:
         place, _, name = parameter.sets.partition(".")
@@ -55,10 +55,10 @@ def settings_of(requested: RequestedLicense) -> dict[str, dict[str, Any]]:
     return places
 
 
-def grants_of(
+def grant_licenses(
     requested_licenses: Sequence[RequestedLicense], header: Header, default: Policy
 ) -> tuple[Grant, ...]:
-    """Return one grant for each licence that is asked for, root licences first.
+    """Return one grant for each requested licence, root licences first.
 
     Raises ServiceSpecific.
     """
@@ -73,7 +73,7 @@ def grants_of(
 
 
 def refuse_rights(requested_licenses: Sequence[RequestedLicense]) -> None:
-    """Refuse rights that a client with PlayReady 3 features must not get."""
+    """Raise ServiceSpecific for rights that clients with PlayReady 3 features must not get."""
     for requested in requested_licenses:
         for parameter, value in requested:
             if parameter.name in _REFUSED_TO_PLAYREADY_3 and value:
@@ -85,47 +85,48 @@ def refuse_rights(requested_licenses: Sequence[RequestedLicense]) -> None:
 
 def _grants(requested: RequestedLicense, header: Header, default: Policy) -> Iterator[Grant]:
     _refuse_combinations(requested)
-    settings = settings_of(requested)
-    asked = settings["grant"]
-    policy = _policy(settings, default)
+    fields = collect_fields(requested)
+    given = fields["grant"]
+    policy = _policy(fields, default)
     _refuse_policy(requested, policy)
-    for kid, key_type in _kids(asked, header):
+    for kid, key_type in _kids(given, header):
         yield Grant(
             kid,
-            asked.get("key_type", key_type),
+            given.get("key_type", key_type),
             policy,
-            content_key=asked.get("content_key"),
-            key_seed=asked.get("key_seed"),
-            is_root=asked.get("is_root", False),
-            root_kid=asked.get("root_kid"),
-            account_id=asked.get("account_id"),
+            content_key=given.get("content_key"),
+            key_seed=given.get("key_seed"),
+            is_root=given.get("is_root", False),
+            root_kid=given.get("root_kid"),
+            account_id=given.get("account_id"),
         )
 
 
-def _policy(settings: Mapping[str, Mapping[str, Any]], default: Policy) -> Policy:
-    changes = dict(settings.get("policy", {}))
-    levels = settings.get("levels")
+def _policy(fields: Mapping[str, Mapping[str, Any]], default: Policy) -> Policy:
+    changes = dict(fields.get("policy", {}))
+    levels = fields.get("levels")
     if levels:
         changes["output_levels"] = replace(default.output_levels, **levels)
-    if settings["grant"].get("simple"):
+    if fields["grant"].get("simple"):
         changes["persistent"] = False
-    # Protections and enablers are a set: a shorthand may say what a long form says too.
+    # A short and a long form of one protection or enabler are one item.
     for name in ("play_enablers", "digital_video", "analog_video", "digital_audio"):
         if name in changes:
             changes[name] = tuple(dict.fromkeys(changes[name]))
     return replace(default, **changes)
 
 
-def _kids(asked: Mapping[str, Any], header: Header) -> list[tuple[Kid, Any]]:
-    """Return the KIDs that a requested is for, and the key type that the header says for each."""
-    wanted = asked.get("kid", HEADER)
-    is_known = "key_type" in asked
+def _kids(given: Mapping[str, Any], header: Header) -> list[tuple[Kid, KeyType | None]]:
+    """Return the KIDs of a requested licence, each with its key type by the header."""
+    wanted = given.get("kid", HEADER)
+    # The header's ALGID must not be looked at then: it may be one that no licence supports.
+    is_known = "key_type" in given
     if wanted == HEADER:
         return [(entry.kid, None if is_known else key_type_of(entry)) for entry in header.kids]
     for entry in header.kids:
         if entry.kid == wanted:
             return [(entry.kid, None if is_known else key_type_of(entry))]
-    if asked.get("is_root"):
+    if given.get("is_root"):
         return [(wanted, None)]
     raise ServiceSpecific(
         f"kid is {wanted.text}, expected header or one of the header's: "
@@ -142,7 +143,7 @@ def _refuse_combinations(requested: RequestedLicense) -> None:
         other = next((other for other in forbidden.others if other in given), None)
         if forbidden.name in given and other is not None:
             raise ServiceSpecific(
-                f"{_spell(forbidden.name, given)} stands beside {_spell(other, given)}, expected "
+                f"{_spell(forbidden.name, given)} is given with {_spell(other, given)}, expected "
                 f"one of them: {forbidden.why}"
             )
 
@@ -152,11 +153,11 @@ def _spell(name: str, given: Mapping[str, Any]) -> str:
 
 
 def _refuse_policy(requested: RequestedLicense, policy: Policy) -> None:
-    """Refuse what is at odds with the server's defaults or within itself."""
+    """Raise ServiceSpecific for parameters that contradict each other or the defaults."""
     given = {parameter.name: value for parameter, value in requested if value is not False}
     if policy.persistent and policy.secure_stop:
         raise ServiceSpecific(
-            f"{_spell('securestop', given)}, expected beside persist:false: the server's licences "
+            f"{_spell('securestop', given)}, expected with persist:false: the server's licences "
             "are persistent by default, and only non-persistent ones have secure stop"
         )
     if policy.removal_date is not None and policy.valid_for:
@@ -175,14 +176,14 @@ def _refuse_without_right(requested: RequestedLicense, policy: Policy) -> None:
     for parameter, value in requested:
         if parameter.needs_play and not policy.play and value is not False:
             raise ServiceSpecific(
-                f"{parameter.name} is {parameter.spell(value)}, expected beside playright:true: "
-                "it is of the Play right"
+                f"{parameter.name} is {parameter.spell(value)}, expected with playright:true: "
+                "it restricts the Play right"
             )
     has_right = policy.play or policy.copy or policy.execute or policy.read
     if policy.extended_restrictions and not has_right:
         raise ServiceSpecific(
-            "extendedrestrictions is given, expected beside playright, copyright, executeright or "
-            "readright: a restriction is of a right"
+            "extendedrestrictions is given, expected with playright, copyright, executeright or "
+            "readright: a restriction belongs to a right"
         )
 
 
@@ -197,7 +198,7 @@ def _refuse_twice(grants: Sequence[Grant]) -> None:
 
 
 def _refuse_other_account(grants: Sequence[Grant]) -> None:
-    """Refuse a leaf of one domain under a root of another one, or of the device alone."""
+    """Raise ServiceSpecific for a leaf of another domain than its root's."""
     roots = {grant.kid: grant for grant in grants if grant.is_root}
     for grant in grants:
         root = None if grant.root_kid is None else roots.get(grant.root_kid)

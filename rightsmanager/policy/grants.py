@@ -1,4 +1,4 @@
-"""A grant is everything one licence shall say, before it is bound to a device."""
+"""Policies and grants: the content of licences before they are bound to a device."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from rightsmanager.protocol.wire import NEVER, AccountId, Guid, Kid, Mid, encode
 
 @dataclass(frozen=True, slots=True)
 class OutputLevels:
-    """The least protection of each output; 0 in all of them is no requirement."""
+    """The lowest protection level of each output; 0 in all of them requires nothing."""
 
     compressed_digital_video: int = 0
     uncompressed_digital_video: int = 0
@@ -26,7 +26,7 @@ class OutputLevels:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """Something that a GUID names, such as a protection of an output, with data of any length."""
+    """A GUID with data of any length, such as a protection of an output."""
 
     id: Guid
     data: bytes = b""
@@ -34,7 +34,7 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class ExtendedRestriction:
-    """A restriction by the type of its object in the licence."""
+    """A restriction: the type of its object in the licence and its data."""
 
     type: int
     data: bytes = b""
@@ -44,7 +44,7 @@ class ExtendedRestriction:
 
 @dataclass(frozen=True, slots=True)
 class ExtendedRight:
-    """A right by the type of its object in the licence, with restrictions in it."""
+    """A right: the type of its object in the licence and its restrictions."""
 
     type: int
     restrictions: tuple[ExtendedRestriction, ...] = ()
@@ -52,7 +52,7 @@ class ExtendedRight:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a licence allows, whatever its content; dates are in Unix seconds."""
+    """Rights and restrictions of a licence, apart from its content; dates are in Unix seconds."""
 
     security_level: int = 150
     persistent: bool = False
@@ -62,7 +62,7 @@ class Policy:
     output_levels: OutputLevels = OutputLevels()
     begin: int | None = None
     expiration: int | None = None
-    """Instead of `valid_for`."""
+    """Replaces `valid_for`."""
     first_play_expiration: int | None = None
     """Seconds."""
     real_time: bool = False
@@ -81,22 +81,22 @@ class Policy:
     digital_video: tuple[Protection, ...] = ()
     play_enablers: tuple[Guid, ...] = ()
     extended_restrictions: tuple[ExtendedRestriction, ...] = ()
-    """Of the Play right, or where that is not granted, of the first right that is."""
+    """Restrictions of the Play right, or of the first granted right if Play is not granted."""
     copy: bool = False
     execute: bool = False
     read: bool = False
     extended_rights: tuple[ExtendedRight, ...] = ()
 
     def end(self, now: int) -> int | None:
-        """Return when a licence issued now expires, in Unix seconds, or None for never."""
+        """Return the end of a licence issued now, in Unix seconds, or None for never."""
         if self.expiration is not None:
             return self.expiration
         return min(now + self.valid_for, NEVER - 1) if self.valid_for else None
 
     def secure_stop_mid(self, own: Mid) -> Mid | None:
-        """Return the service that is told when playback has stopped, None for nobody.
+        """Return the metering id that receives secure stops, None without secure stop.
 
-        own: the server's own metering id, which is told where the request names none.
+        own: the server's own metering id, the default.
         """
         return (self.metering or own) if self.secure_stop else None
 
@@ -107,18 +107,18 @@ class Grant:
 
     kid: Kid
     key_type: KeyType | None
-    """None: what the content key was stored for, else AES-CTR."""
+    """None: the type that the content key was stored with, else AES-CTR."""
     policy: Policy
     content_key: bytes | None = field(default=None, repr=False)
-    """16 bytes that the request gave, instead of a stored or derived key."""
+    """16 bytes from the request, in place of a stored or derived key."""
     key_seed: bytes | None = field(default=None, repr=False)
-    """At least 30 bytes that the request gave, to derive the content key from."""
+    """At least 30 bytes from the request, to derive the content key from."""
     is_root: bool = False
-    """Whether leaf licences may be chained to this one."""
+    """True if leaf licences may be chained to this one."""
     root_kid: Kid | None = None
     """The root licence that this leaf licence is chained to."""
     account_id: AccountId | None = None
-    """The account whose domain the licence is bound to, instead of to the device."""
+    """The account to whose domain the licence is bound; None for the device alone."""
 
 
 _KEY_TYPES: Final = {
@@ -126,13 +126,13 @@ _KEY_TYPES: Final = {
     "AESCBC": KeyType.AES_CBC,
     None: None,
 }
-"""The key type of a licence by the ALGID of the header; COCKTAIL has none."""
+"""Key types by ALGID of the header; COCKTAIL has none."""
 
 
 def default_grants(header: Header, policy: Policy) -> tuple[Grant, ...]:
-    """Return one grant for each KID of the header, in its order; none if it asks for none.
+    """Return one grant for each KID of the header, none if LICENSEREQUESTED is false.
 
-    Raises ServiceSpecific for content that licences cannot open.
+    Raises ServiceSpecific for an ALGID that no licence supports.
     """
     if not header.license_requested:
         return ()
@@ -140,9 +140,9 @@ def default_grants(header: Header, policy: Policy) -> tuple[Grant, ...]:
 
 
 def key_type_of(entry: HeaderKid) -> KeyType | None:
-    """Return what a key of a header encrypts, None where the header does not say it.
+    """Return the key type of a KID by its ALGID, None without an ALGID.
 
-    Raises ServiceSpecific for content that licences cannot open.
+    Raises ServiceSpecific for an ALGID that no licence supports.
     """
     if entry.algid not in _KEY_TYPES:
         raise ServiceSpecific(
@@ -152,7 +152,7 @@ def key_type_of(entry: HeaderKid) -> KeyType | None:
 
 
 def refuse_security_level(grants: Sequence[Grant], device_level: int) -> None:
-    """Refuse a licence that the device may not use; raises ServiceSpecific."""
+    """Raise ServiceSpecific unless the device's security level suffices for each licence."""
     for grant in grants:
         if grant.policy.security_level > device_level:
             raise ServiceSpecific(
@@ -175,9 +175,9 @@ def describe(
     root_kid: Kid | None = None,
     account_id: AccountId | None = None,
 ) -> str:
-    """Return what was granted as JSON, for the record; it holds no key.
+    """Return a grant without its key as JSON, for the record.
 
-    What few licences have is there only where it was granted.
+    Fields that few licences have are left out where they have their default.
     """
     facts: dict[str, Any] = {"key_type": key_type.name}
     for each in fields(policy):

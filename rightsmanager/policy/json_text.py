@@ -1,33 +1,22 @@
-"""The spelling of `cfg64=` and of CustomData's `json=`: an array of objects, each one licence.
+"""The spelling of `cfg64=` and of CustomData's `json=`: an array of objects, one licence each.
 
-It is JSON, and strings may stand in single quotes too, as in published examples. Values are
-strings or JSON's own numbers, booleans, arrays and objects.
+It is JSON whose strings may also be in single quotes, as in published examples. Values are strings
+or JSON's own numbers, booleans, arrays and objects.
 """
 
 import json
 import re
-from typing import Final
+from typing import Any, Final, NoReturn
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.raw import Group, ParsedValue, ParserLimits, quote
+from rightsmanager.policy.parsed_values import Group, ParsedValue, ParserLimits
 
-_TOKEN: Final = re.compile(
-    r"""[ \t\r\n]*(?:
-        (?P<mark>[\[\]{},:])
-      | (?P<string>"(?:[^"\\\x00-\x1f]|\\.)*+" | '(?:[^'\\\x00-\x1f]|\\.)*+')
-      | (?P<word>true\b|false\b|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![0-9A-Za-z]))
-      | (?P<end>\Z)
-    )""",
-    re.VERBOSE,
-)
-_IN_SINGLE_QUOTES: Final = re.compile(r"""\\.|\"""")
-_REWRITTEN: Final = {'"': r"\"", r"\'": "'"}
-
-_SHOWN: Final = {"end": "its end", "string": "a string"}
-"""Tokens that a refusal does not quote: a string may be a key."""
-
-_Token = tuple[str, str]
-"""What it is and its text."""
+_EXPECTED: Final = "expected an array of objects, one licence each"
+# A string in either quotes is one token, so that neither brackets nor quotes in it count.
+_TOKEN: Final = re.compile(r""""(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|[\[\]{}]""")
+_ESCAPED: Final = re.compile(r"""\\.|\"""")
+_IN_DOUBLE_QUOTES: Final = {'"': r"\"", r"\'": "'"}
+_DEPTH_CHANGES: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def parse_array(text: str, name: str) -> tuple[Group, ...]:
@@ -36,19 +25,19 @@ def parse_array(text: str, name: str) -> tuple[Group, ...]:
 
 
 def build_array(groups: tuple[Group, ...]) -> str:
-    """Return an array of objects whose values are strings, in double quotes."""
+    """Return an array of objects whose values are strings in double quotes."""
     return json.dumps([_plain(group) for group in groups], separators=(",", ":"))
 
 
-def _plain(raw: ParsedValue) -> object:
-    if isinstance(raw, str):
-        return raw
-    if isinstance(raw, tuple):
-        return [_plain(item) for item in raw]
+def _plain(value: ParsedValue) -> object:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
     plain: dict[str, object] = {}
-    for name, value in raw.items:
-        # A name that is there several times becomes one array, as JSON has names once.
-        plain[name] = _joined(plain[name], _plain(value)) if name in plain else _plain(value)
+    for name, item in value.items:
+        # A repeated name becomes one array: names in JSON are unique.
+        plain[name] = _joined(plain[name], _plain(item)) if name in plain else _plain(item)
     return plain
 
 
@@ -57,103 +46,82 @@ def _joined(before: object, value: object) -> list[object]:
 
 
 class _Parser:
-    """Goes through a text once, from left to right."""
+    """Checks limits, rewrites single quotes, and leaves the rest to the standard library."""
 
     def __init__(self, text: str, name: str) -> None:
-        self._meter = ParserLimits(name, text)
+        self._limits = ParserLimits(name, text)
         self._text = text
         self._name = name
-        self._at = 0
-        self._token = self._read()
+        self._growths: list[tuple[int, int]] = []
+        """The end of each rewritten string and the characters that it grew by."""
 
     def array(self) -> tuple[Group, ...]:
-        self._take("[")
-        groups = [self._license(1)]
-        while self._token[1] == "," and self._token[0] == "mark":
-            self._take(",")
-            groups.append(self._license(len(groups) + 1))
-        self._take("]")
-        if self._token[0] != "end":
-            raise self._unexpected("its end")
-        return tuple(groups)
-
-    def _license(self, count: int) -> Group:
-        self._meter.licenses(count)
-        return self._object(1)
-
-    def _value(self, depth: int) -> ParsedValue:
-        self._meter.value()
-        kind, text = self._token
-        if kind == "word":
-            self._token = self._read()
-            return text
-        if kind == "string":
-            return self._string("a value")
-        if (kind, text) == ("mark", "["):
-            return self._list(depth + 1)
-        return self._object(depth + 1)
-
-    def _list(self, depth: int) -> tuple[ParsedValue, ...]:
-        self._meter.depth(depth)
-        self._take("[")
-        items: list[ParsedValue] = []
-        while self._token != ("mark", "]"):
-            if items:
-                self._take(",")
-            items.append(self._value(depth))
-        self._take("]")
-        return tuple(items)
-
-    def _object(self, depth: int) -> Group:
-        self._meter.depth(depth)
-        self._take("{")
-        items: list[tuple[str, ParsedValue]] = []
-        while self._token != ("mark", "}"):
-            if items:
-                self._take(",")
-            name = self._string("a name in quotes")
-            self._take(":")
-            items.append((name, self._value(depth)))
-        self._take("}")
-        return Group(tuple(items))
-
-    def _string(self, expected: str) -> str:
-        kind, text = self._token
-        if kind != "string":
-            raise self._unexpected(expected)
+        self._check_depth()
         try:
-            value = json.loads(_in_double_quotes(text))
-        except ValueError:
-            raise self._unexpected("JSON's own escapes in a string") from None
-        self._token = self._read()
+            found = json.loads(
+                _TOKEN.sub(self._rewrite, self._text),
+                object_pairs_hook=lambda pairs: Group(tuple(pairs)),
+                # Numbers stay text: each parameter reads its own.
+                parse_int=str,
+                parse_float=str,
+                parse_constant=self._refuse_constant,
+            )
+        except json.JSONDecodeError as error:
+            # The library's own words are left out: they are about rewritten text.
+            at = self._original_position(error.pos) + 1
+            raise ServiceSpecific(
+                f"{self._name} is not JSON from character {at} on, {_EXPECTED}"
+            ) from None
+        if not isinstance(found, list) or not found:
+            raise ServiceSpecific(f"{self._name} is other JSON, {_EXPECTED}")
+        self._limits.licenses(len(found))
+        return tuple(map(self._license, found))
+
+    def _check_depth(self) -> None:
+        # Before parsing: the standard library recurses. The array itself does not count as a level.
+        depth = -1
+        for token in _TOKEN.finditer(self._text):
+            depth += _DEPTH_CHANGES.get(token[0], 0)
+            self._limits.depth(depth)
+
+    def _rewrite(self, token: re.Match[str]) -> str:
+        """Return a token with double quotes in place of single ones."""
+        if token[0][0] != "'":
+            return token[0]
+        inner = _ESCAPED.sub(lambda part: _IN_DOUBLE_QUOTES.get(part[0], part[0]), token[0][1:-1])
+        self._growths.append((token.end(), len(inner) + 2 - len(token[0])))
+        return f'"{inner}"'
+
+    def _original_position(self, position: int) -> int:
+        """Return the position in the text as it came for one in the rewritten text."""
+        for end, growth in self._growths:
+            if position - growth < end:
+                break
+            position -= growth
+        return position
+
+    def _license(self, item: Any) -> Group:  # noqa: ANN401 -- JSON of any type
+        if not isinstance(item, Group):
+            raise ServiceSpecific(f"{self._name} has an item of another type, {_EXPECTED}")
+        return self._group(item)
+
+    def _group(self, group: Group) -> Group:
+        return Group(tuple((name, self._value(value)) for name, value in group.items))
+
+    def _value(self, value: Any) -> ParsedValue:  # noqa: ANN401 -- JSON of any type
+        self._limits.value()
+        if isinstance(value, Group):
+            return self._group(value)
+        if isinstance(value, list):
+            return tuple(map(self._value, value))
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if value is None:
+            self._refuse_constant("null")
         return str(value)
 
-    def _take(self, mark: str) -> None:
-        if self._token != ("mark", mark):
-            raise self._unexpected(repr(mark))
-        self._token = self._read()
-
-    def _read(self) -> _Token:
-        match = _TOKEN.match(self._text, self._at)
-        if match is None:
-            raise ServiceSpecific(
-                f"{self._name} is not JSON after character {self._at}, expected an array of objects"
-            )
-        self._at = match.end()
-        kind = match.lastgroup or ""
-        return kind, match[kind]
-
-    def _unexpected(self, expected: str) -> ServiceSpecific:
-        kind, text = self._token
-        return ServiceSpecific(
-            f"{self._name} has {_SHOWN.get(kind) or quote(text)} before character "
-            f"{self._at + 1}, expected {expected}: it is an array of objects, each one licence"
+    def _refuse_constant(self, word: str) -> NoReturn:
+        raise ServiceSpecific(
+            f"{self._name} has the value {word}, expected a string, number, boolean, array or "
+            "object"
         )
-
-
-def _in_double_quotes(string: str) -> str:
-    """Return a string token as JSON has it."""
-    if string[0] == '"':
-        return string
-    inner = _IN_SINGLE_QUOTES.sub(lambda part: _REWRITTEN.get(part[0], part[0]), string[1:-1])
-    return f'"{inner}"'

@@ -1,7 +1,7 @@
 """The legacy spelling: `Name=value&Name=value`, one licence.
 
-The licence is persistent unless UseSimpleNonPersistentLicense is 1. Names are the parameters'
-legacy names in any letter case, and dates are those of the United States.
+The licence is persistent unless UseSimpleNonPersistentLicense is 1. Names are the legacy names of
+parameters in any letter case, and dates are in the order of the United States.
 
 Source: the public test server's page on its legacy syntax.
 """
@@ -9,23 +9,23 @@ Source: the public test server's page on its legacy syntax.
 from collections.abc import Iterable
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.kinds import InvalidValue
 from rightsmanager.policy.parameter import Parameter
 from rightsmanager.policy.parameters import BY_LEGACY_NAME, BY_NAME
-from rightsmanager.policy.raw import quote_name
+from rightsmanager.policy.parsed_values import quote_name
 from rightsmanager.policy.requested_licenses import (
     RequestedLicense,
-    misfit,
+    invalid_value,
     refuse_repeated,
-    unknown,
+    unknown_name,
 )
+from rightsmanager.policy.value_types import InvalidValue
 
 _SIMPLE = BY_NAME["simple"]
 _PERSIST = BY_NAME["persist"]
 
 
 def read_legacy(pairs: Iterable[tuple[str, str]]) -> RequestedLicense:
-    """Return what names and values ask; raises ServiceSpecific by name, value and expectation."""
+    """Return the licence that names and values request; raises ServiceSpecific."""
     found = [(_find(name), text.strip()) for name, text in pairs]
     refuse_repeated(parameter for parameter, _ in found)
     requested = tuple((parameter, _read(parameter, text)) for parameter, text in found)
@@ -35,9 +35,9 @@ def read_legacy(pairs: Iterable[tuple[str, str]]) -> RequestedLicense:
 
 
 def write_legacy(requested: RequestedLicense) -> list[tuple[str, str]]:
-    """Return the names and values that ask it.
+    """Return the names and values that request a licence.
 
-    Raises ServiceSpecific for a parameter that the legacy spelling has no name for.
+    Raises ServiceSpecific for a parameter without a legacy name.
     """
     values = {parameter.name: value for parameter, value in requested}
     persistent = values.get("persist", False) and not values.get("simple", False)
@@ -59,9 +59,9 @@ def _find(name: str) -> Parameter:
         return parameter
     if name.lower() in BY_NAME:
         raise ServiceSpecific(
-            f"{quote_name(name)} is no parameter of the legacy spelling, expected it in cfg=(…)"
+            f"{quote_name(name)} is unknown in the legacy spelling, expected it in cfg=(…)"
         )
-    raise unknown(name, [each.legacy or "" for each in BY_LEGACY_NAME.values()])
+    raise unknown_name(name, [each.legacy or "" for each in BY_LEGACY_NAME.values()])
 
 
 def _legacy_name(parameter: Parameter) -> str:
@@ -71,14 +71,14 @@ def _legacy_name(parameter: Parameter) -> str:
 
 
 def _read(parameter: Parameter, text: str) -> object:
-    legacy = parameter.kind.legacy
+    legacy = parameter.value_type.legacy
     try:
-        return legacy.read(text) if legacy else parameter.kind.read(text)
+        return legacy.read(text) if legacy else parameter.value_type.read(text)
     except InvalidValue:
-        expected = legacy.expected if legacy else parameter.kind.expected
-        raise misfit(parameter, _legacy_name(parameter), text, expected) from None
+        expected = legacy.expected if legacy else parameter.value_type.expected
+        raise invalid_value(parameter, _legacy_name(parameter), text, expected) from None
 
 
 def _write(parameter: Parameter, value: object) -> str:
-    legacy = parameter.kind.legacy
-    return legacy.write(value) if legacy else str(parameter.kind.write(value))
+    legacy = parameter.value_type.legacy
+    return legacy.write(value) if legacy else str(parameter.value_type.write(value))

@@ -1,4 +1,4 @@
-"""What a policy says, as the objects of a licence in the order of the format.
+"""A policy as the objects of a licence, in the order of the format.
 
     global policy      security level, embedding, revocation-info version, rights settings, issue
                        date, expiration, first play, domain, metering, secure stop, real time,
@@ -7,9 +7,9 @@
                        play enablers, extended restrictions
     other rights       copy, execute, read, extended rights
 
-An extended restriction is an object of the type it names. The bit that says a client may do as
-well as it can is not published; the next free one is taken. An extended right is a container that
-must be understood, as other rights are.
+An extended restriction is an object of the type it names. Its best-effort bit is not published:
+this project uses the next free one. An extended right is a container that must be understood, like
+other rights.
 
 Source: the published structure of licences.
 """
@@ -30,17 +30,17 @@ from rightsmanager.protocol.formats.xmr.table import build_objects
 from rightsmanager.protocol.wire import NEVER, Mid
 
 BEST_EFFORT: Final = 4
-"""The flag of an extended restriction that a client shall follow as well as it can; a profile."""
+"""The flag of an extended restriction that a client follows at best effort; a profile."""
 
 _NO_LEVELS: Final = OutputLevels()
 
 Objects = Iterator[xmr.XmrObject]
 
 
-# Most licences of the same second say the same.
+# Most licences of the same second have the same policy.
 @lru_cache(maxsize=256)
 def build_policy(policy: Policy, now: int, own_mid: Mid, domain: xmr.Domain | None = None) -> bytes:
-    """Return the bytes of what `policy_objects` returns."""
+    """Return the objects of a policy as bytes; for the arguments see `policy_objects`."""
     return build_objects(policy_objects(policy, now, own_mid, domain))
 
 
@@ -49,8 +49,8 @@ def policy_objects(
 ) -> tuple[xmr.XmrObject, ...]:
     """Return the objects of a policy for a licence issued now (Unix seconds).
 
-    own_mid: the server's own metering id, which is told of stops where the request names none.
-    domain: what the licence is bound to, None for the device alone.
+    own_mid: the server's own metering id, which receives secure stops by default.
+    domain: the domain that the licence is bound to, None for the device alone.
     """
     return xmr.GlobalPolicy(tuple(_global_objects(policy, now, own_mid, domain))), *_rights(policy)
 
@@ -82,9 +82,9 @@ def _times(policy: Policy, now: int) -> Objects:
 def _services(policy: Policy, own_mid: Mid) -> Objects:
     if policy.metering is not None:
         yield xmr.Metering(policy.metering)
-    told_of_stops = policy.secure_stop_mid(own_mid)
-    if told_of_stops is not None:
-        yield xmr.SecureStop(told_of_stops)
+    stop_mid = policy.secure_stop_mid(own_mid)
+    if stop_mid is not None:
+        yield xmr.SecureStop(stop_mid)
 
 
 def _ends(policy: Policy) -> Objects:
@@ -112,7 +112,7 @@ _OTHER_RIGHTS: Final = (
     ("execute", xmr.ExecutePolicy),
     ("read", xmr.ReadPolicy),
 )
-"""The rights besides playing, by the policy's field, in the order of the format."""
+"""The rights other than Play by field of the policy, in the order of the format."""
 
 
 def _rights(policy: Policy) -> Objects:
@@ -137,10 +137,10 @@ def _playback_objects(policy: Policy) -> Objects:
             levels.compressed_digital_audio,
             levels.uncompressed_digital_audio,
         )
-    for name, container, kind in _PROTECTIONS:
+    for name, container, protection in _PROTECTIONS:
         protections: tuple[Protection, ...] = getattr(policy, name)
         if protections:
-            yield container(tuple(kind(each.id, each.data) for each in protections))
+            yield container(tuple(protection(each.id, each.data) for each in protections))
     if policy.play_enablers:
         yield xmr.PlayEnablers(tuple(map(xmr.PlayEnabler, policy.play_enablers)))
 
@@ -162,7 +162,7 @@ _PROTECTIONS: Final = (
         xmr.ExplicitDigitalVideoProtection,
     ),
 )
-"""Protections by the policy's field, with their container and class, in the format's order."""
+"""Protections by field of the policy: container and class, in the order of the format."""
 
 
 def _extended(restrictions: tuple[ExtendedRestriction, ...]) -> tuple[xmr.XmrObject, ...]:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from rightsmanager.policy.brackets import build_value
-from rightsmanager.policy.kinds import ValueType
-from rightsmanager.policy.raw import quote
+from rightsmanager.policy.parsed_values import quote
+from rightsmanager.policy.value_types import ValueType
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One row: how a parameter is named, what values it has, and what it sets."""
+    """One row: the names of a parameter, its type of value, and the field it sets."""
 
     name: str
-    kind: ValueType
+    value_type: ValueType
     meaning: str
     sets: str
     """`policy.`, `levels.`, `grant.` or `reply.`, and the name of a field there."""
@@ -22,17 +22,19 @@ class Parameter:
     aliases: tuple[str, ...] = ()
     legacy: str | None = None
     adds: Callable[[Any], tuple[Any, ...]] | None = None
-    """What a value adds to a field that holds several; None where it is the field."""
+    """Turns a value into items of a field that holds several; None for a field of one value."""
     repeats: bool = False
-    """Whether it may be given more than once."""
+    """True if the parameter may be given more than once."""
     needs_play: bool = False
-    """Whether it says nothing where the Play right is not granted."""
+    """True if the parameter has no effect without the Play right."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every name outside the legacy spelling."""
         return self.name, *self.aliases
 
-    def spell(self, value: Any) -> str:  # noqa: ANN401 -- of its kind
+    def spell(self, value: Any) -> str:  # noqa: ANN401 -- of the row's type
         """Return a value as refusals quote it."""
-        return "a secret" if self.kind.secret else quote(build_value(self.kind.write(value)))
+        if self.value_type.secret:
+            return "a secret"
+        return quote(build_value(self.value_type.write(value)))

@@ -1,16 +1,17 @@
-"""The table of parameters: what a request may ask of a licence, under which names, and how.
+"""The table of parameters: names, types of value, and the fields of a licence that they set.
 
-Everything else about parameters is made from it: reading and writing in each spelling, refusals,
-help and documentation.
+Parsing and writing in each spelling, refusals, help and documentation are derived from it.
 
-Source: the public test server's pages; the parameters that say so are the project's own.
+Source: the public test server's pages, except for the parameters marked as the project's own.
 """
 
 from collections.abc import Callable
 from typing import Final
 
 from rightsmanager.policy.grants import Protection
-from rightsmanager.policy.kinds import (
+from rightsmanager.policy.parameter import Parameter
+from rightsmanager.policy.structures import GUIDS, NUMBERS, PROTECTION, RESTRICTIONS, RIGHT
+from rightsmanager.policy.value_types import (
     BOOLEAN,
     DATE,
     FLAG,
@@ -25,8 +26,6 @@ from rightsmanager.policy.kinds import (
     one_of,
     word,
 )
-from rightsmanager.policy.parameter import Parameter
-from rightsmanager.policy.structures import GUIDS, NUMBERS, PROTECTION, RESTRICTIONS, RIGHT
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid, TransactionId
 
@@ -73,7 +72,7 @@ PARAMETERS: Final = (
     Parameter(
         "kid",
         KID,
-        "The key that the licence is for; header means one licence for each key of the header.",
+        "The KID of the licence; header means one licence for each KID of the header.",
         "grant.kid",
         "header",
     ),
@@ -89,22 +88,22 @@ PARAMETERS: Final = (
     Parameter(
         "keyseed",
         key(30, 1024, "at least 30 bytes"),
-        "The key seed that the content key is derived from.",
+        "The key seed to derive the content key from.",
         "grant.key_seed",
-        "the server's, at first the Test Key Seed",
+        "the server's, by default the Test Key Seed",
         legacy="KeySeed",
     ),
     Parameter(
         "ckt",
         _KEY_TYPE,
-        "What the content key encrypts: counter mode, CBC mode, or other keys.",
+        "The use of the content key: counter mode, CBC mode, or to encrypt other keys.",
         "grant.key_type",
         "as the header says, else aesctr",
     ),
     Parameter(
         "sl",
         one_of(150, 2000, 3000),
-        "The least security level of a device that may use the licence.",
+        "The minimum security level of the device.",
         "policy.security_level",
         "150",
         legacy="SecurityLevel",
@@ -112,14 +111,14 @@ PARAMETERS: Final = (
     Parameter(
         "persist",
         BOOLEAN,
-        "Whether the device may store the licence.",
+        "Allows the device to store the licence.",
         "policy.persistent",
         "false; in the legacy spelling true",
     ),
     Parameter(
         "simple",
         BOOLEAN,
-        "Asks for a simple non-persistent licence: the device keeps it in memory only.",
+        "Requests a simple non-persistent licence, which the device keeps in memory only.",
         "grant.simple",
         "false",
         legacy="UseSimpleNonPersistentLicense",
@@ -127,7 +126,7 @@ PARAMETERS: Final = (
     Parameter(
         "playright",
         BOOLEAN,
-        "Whether the content may be played.",
+        "Grants the right to play the content.",
         "policy.play",
         "true",
         legacy="PlayRight",
@@ -135,21 +134,21 @@ PARAMETERS: Final = (
     Parameter(
         "readright",
         BOOLEAN,
-        "Whether the content may be read; not for clients with PlayReady 3 features.",
+        "Grants the right to read the content; not for clients with PlayReady 3 features.",
         "policy.read",
         "false",
     ),
     Parameter(
         "executeright",
         BOOLEAN,
-        "Whether the content may be executed; not for clients with PlayReady 3 features.",
+        "Grants the right to execute the content; not for clients with PlayReady 3 features.",
         "policy.execute",
         "false",
     ),
     Parameter(
         "copyright",
         BOOLEAN,
-        "Whether the content may be copied; not for clients with PlayReady 3 features. "
+        "Grants the right to copy the content; not for clients with PlayReady 3 features. "
         "The project's own.",
         "policy.copy",
         "false",
@@ -157,7 +156,7 @@ PARAMETERS: Final = (
     Parameter(
         "extendedright",
         RIGHT,
-        "A right by its number, with restrictions by theirs.",
+        "A right and its restrictions, by number.",
         "policy.extended_rights",
         adds=_rights,
         repeats=True,
@@ -165,23 +164,23 @@ PARAMETERS: Final = (
     Parameter(
         "begindate",
         DATE,
-        "When the licence begins to be good.",
+        "The date from which the licence is valid.",
         "policy.begin",
         legacy="BeginDate",
     ),
     Parameter(
         "expiration",
         DATE,
-        "When the licence ceases to be good.",
+        "The date until which the licence is valid.",
         "policy.expiration",
-        "as the server's settings say, at first never",
+        "the server's setting, by default never",
         aliases=("enddate",),
         legacy="Expiration",
     ),
     Parameter(
         "firstplayexpiration",
         _SECONDS,
-        "For how many seconds after the first play the licence is good.",
+        "Seconds from the first play until the licence expires.",
         "policy.first_play_expiration",
         aliases=("firstexp",),
         legacy="FirstPlayExpiration",
@@ -189,34 +188,34 @@ PARAMETERS: Final = (
     Parameter(
         "realtime",
         BOOLEAN,
-        "Whether playback ends at the very second that the licence does.",
+        "Ends playback when the licence expires; otherwise it goes on to its end.",
         "policy.real_time",
         "false",
     ),
     Parameter(
         "removaldate",
         DATE,
-        "When the device may drop the licence.",
+        "The date from which the device may delete the licence.",
         "policy.removal_date",
     ),
     Parameter(
         "graceperiod",
         _SECONDS,
-        "For how many seconds the licence is good on a device whose clock is not set safely. "
+        "Seconds for which the licence is valid on a device whose clock is not set securely. "
         "The project's own.",
         "policy.grace_period",
     ),
     Parameter(
         "isroot",
         BOOLEAN,
-        "Whether leaf licences may be chained to this one.",
+        "Makes this a root licence, to which leaf licences may be chained.",
         "grant.is_root",
         "false",
     ),
     Parameter(
         "rootid",
         guid(Kid),
-        "The key of the root licence that this leaf licence is chained to.",
+        "The KID of the root licence that this leaf licence is chained to.",
         "grant.root_kid",
     ),
     Parameter(
@@ -229,20 +228,20 @@ PARAMETERS: Final = (
     Parameter(
         "tid",
         guid(TransactionId),
-        "The transaction under which the device shall acknowledge the licences.",
+        "The transaction id that the device acknowledges the licences with.",
         "reply.transaction_id",
     ),
     Parameter(
         "mid",
         guid(Mid),
-        "The metering service that counts what the licence is used for, and that is told of "
-        "stops. The project's own.",
+        "The metering id that the device reports usage and secure stops of the licence to. "
+        "The project's own.",
         "policy.metering",
     ),
     Parameter(
         "securestop",
         BOOLEAN,
-        "Whether the service is told when playback has stopped.",
+        "Makes the device report when playback has stopped.",
         "policy.secure_stop",
         "false",
         legacy="SecureStop",
@@ -250,32 +249,32 @@ PARAMETERS: Final = (
     Parameter(
         "sourceid",
         number(0, U32),
-        "The protection system that the content was imported from.",
+        "The id of the protection system that the content was imported from.",
         "policy.source_id",
     ),
     Parameter(
         "restrictedsourceids",
         NUMBERS,
-        "Source ids whose content the licence restricts. The project's own.",
+        "Source ids of content that the licence restricts. The project's own.",
         "policy.restricted_source_ids",
     ),
     Parameter(
         "embedding",
         number(0, U16),
-        "Whether the licence may be embedded into the content. The project's own.",
+        "The number that controls embedding of the licence in content. The project's own.",
         "policy.embedding",
         "1",
     ),
     Parameter(
         "revinfo",
         number(0, U32),
-        "The oldest revocation information that the device may have. The project's own.",
+        "The minimum version of the device's revocation information. The project's own.",
         "policy.revocation_info_version",
     ),
     Parameter(
         "policymetadata",
         PROTECTION,
-        "A policy that a GUID names. The project's own.",
+        "A policy by its GUID. The project's own.",
         "policy.metadata",
         adds=_protections,
         repeats=True,
@@ -283,7 +282,7 @@ PARAMETERS: Final = (
     Parameter(
         "caopl",
         _AUDIO_LEVEL,
-        "The least protection of compressed digital audio.",
+        "The minimum output protection level of compressed digital audio.",
         "levels.compressed_digital_audio",
         legacy="CompressedDigitalAudioOPL",
         needs_play=True,
@@ -291,7 +290,7 @@ PARAMETERS: Final = (
     Parameter(
         "ucaopl",
         _AUDIO_LEVEL,
-        "The least protection of uncompressed digital audio.",
+        "The minimum output protection level of uncompressed digital audio.",
         "levels.uncompressed_digital_audio",
         legacy="UncompressedDigitalAudioOPL",
         needs_play=True,
@@ -299,7 +298,7 @@ PARAMETERS: Final = (
     Parameter(
         "cvopl",
         one_of(400, 500),
-        "The least protection of compressed digital video.",
+        "The minimum output protection level of compressed digital video.",
         "levels.compressed_digital_video",
         legacy="CompressedDigitalVideoOPL",
         needs_play=True,
@@ -307,7 +306,7 @@ PARAMETERS: Final = (
     Parameter(
         "ucvopl",
         one_of(100, 250, 270, 300),
-        "The least protection of uncompressed digital video.",
+        "The minimum output protection level of uncompressed digital video.",
         "levels.uncompressed_digital_video",
         legacy="UncompressedDigitalVideoOPL",
         needs_play=True,
@@ -315,7 +314,7 @@ PARAMETERS: Final = (
     Parameter(
         "avopl",
         one_of(100, 150, 200),
-        "The least protection of analog video.",
+        "The minimum output protection level of analog video.",
         "levels.analog_video",
         legacy="AnalogVideoOPL",
         needs_play=True,
@@ -323,7 +322,7 @@ PARAMETERS: Final = (
     Parameter(
         "dvop",
         PROTECTION,
-        "A protection of digital video outputs.",
+        "An output protection for digital video.",
         "policy.digital_video",
         legacy="DigitalVideoOutputProtection",
         adds=_protections,
@@ -333,7 +332,7 @@ PARAMETERS: Final = (
     Parameter(
         "daop",
         PROTECTION,
-        "A protection of digital audio outputs.",
+        "An output protection for digital audio.",
         "policy.digital_audio",
         legacy="DigitalAudioOutputProtection",
         adds=_protections,
@@ -343,7 +342,7 @@ PARAMETERS: Final = (
     Parameter(
         "avop",
         PROTECTION,
-        "A protection of analog video outputs.",
+        "An output protection for analog video.",
         "policy.analog_video",
         legacy="AnalogVideoOutputProtection",
         adds=_protections,
@@ -371,7 +370,7 @@ PARAMETERS: Final = (
     Parameter(
         "playenablers",
         GUIDS,
-        "The technologies that playback may be passed to.",
+        "The technologies that playback may be transferred to.",
         "policy.play_enablers",
         legacy="PlayEnablers",
         adds=tuple,
@@ -380,7 +379,7 @@ PARAMETERS: Final = (
     Parameter(
         "allowunknownsd",
         BOOLEAN,
-        "Whether unknown outputs are allowed in standard definition: short for play enabler "
+        "Allows unknown outputs in standard definition: short for play enabler "
         f"{UNKNOWN_OUTPUT_SD.text}.",
         "policy.play_enablers",
         "false",
@@ -390,7 +389,7 @@ PARAMETERS: Final = (
     Parameter(
         "allowunknownhd",
         BOOLEAN,
-        "Whether unknown outputs are allowed in any definition: short for play enabler "
+        "Allows unknown outputs in any definition: short for play enabler "
         f"{UNKNOWN_OUTPUT_HD.text}.",
         "policy.play_enablers",
         "false",
@@ -400,28 +399,27 @@ PARAMETERS: Final = (
     Parameter(
         "extendedrestrictions",
         RESTRICTIONS,
-        "Restrictions by their numbers, of the Play right or else of the first right there is.",
+        "Restrictions by number, of the Play right or else of the first granted right.",
         "policy.extended_restrictions",
     ),
     Parameter(
         "errorcode",
         STATUS,
-        "Answers with that fault instead of licences.",
+        "Returns this fault instead of licences.",
         "reply.error_code",
         legacy="ErrorCode",
     ),
     Parameter(
         "revoked",
         BOOLEAN,
-        "Answers as if the device were revoked.",
+        "Returns the fault of a revoked device.",
         "reply.revoked",
         "false",
     ),
     Parameter(
         "msg",
         word({"clientinfo": True}),
-        "msg:clientinfo answers with a fault whose CustomData says what the server knows of the "
-        "client.",
+        "msg:clientinfo returns a fault whose CustomData is the information on the client.",
         "reply.client_info",
     ),
     Parameter(
@@ -434,8 +432,8 @@ PARAMETERS: Final = (
 """Every parameter, in the order of the documentation."""
 
 BY_NAME: Final = {name: parameter for parameter in PARAMETERS for name in parameter.names}
-"""By each name in lower case, outside the legacy spelling."""
+"""Parameters by each name in lower case, outside the legacy spelling."""
 BY_LEGACY_NAME: Final = {
     parameter.legacy.lower(): parameter for parameter in PARAMETERS if parameter.legacy
 }
-"""By the name in the legacy spelling, in lower case."""
+"""Parameters by legacy name in lower case."""

@@ -1,12 +1,12 @@
-"""What a request asks, in whichever of the four spellings, and how each of them writes it.
+"""Requests for licences in four spellings, parsed and written.
 
     cfg=(name:value,…)[,(…)]    in the URL, see `brackets`
     cfg64=base64                in the URL, base64 of the array of `json_text`
     Name=value&Name=value       in the URL, see `legacy`
     json=[{…},…]                in the challenge's CustomData, see `json_text`
 
-What the URL asks wins over what CustomData asks, all of it, and both over the server's defaults,
-which hold for each parameter that is not named.
+CustomData is ignored if the URL has parameters. The server's defaults apply to each parameter that
+is not given.
 """
 
 from base64 import b64encode
@@ -16,14 +16,14 @@ from typing import Final
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.brackets import build_groups, parse_groups
 from rightsmanager.policy.json_text import build_array, parse_array
-from rightsmanager.policy.kinds import InvalidValue, decode_lenient, text_of
 from rightsmanager.policy.legacy import read_legacy, write_legacy
-from rightsmanager.policy.raw import Group, ParserLimits, decode_percent, quote_name
-from rightsmanager.policy.requested_licenses import RequestedLicense, read_wish, write_wish
+from rightsmanager.policy.parsed_values import Group, ParserLimits, decode_percent, quote_name
+from rightsmanager.policy.requested_licenses import RequestedLicense, read_license, write_license
+from rightsmanager.policy.value_types import InvalidValue, decode_lenient, require_text
 
 
 class Spelling(StrEnum):
-    """How a request may be written."""
+    """The four ways to write a request."""
 
     CFG = "cfg"
     CFG64 = "cfg64"
@@ -32,13 +32,13 @@ class Spelling(StrEnum):
 
 
 JSON_PREFIX: Final = "json="
-"""What CustomData begins with, in any letter case, where it asks for licences."""
+"""The start of CustomData that requests licences, in any letter case."""
 
 
 def parse_request(query: str, custom_data: str | None) -> tuple[RequestedLicense, ...]:
-    """Return what a request asks, one requested for each group; none where it asks nothing.
+    """Return the licences that a request names, one for each group; none without parameters.
 
-    `query` is as it came, undecoded and without the question mark. Raises ServiceSpecific.
+    `query` is percent-encoded and has no question mark. Raises ServiceSpecific.
     """
     if query:
         requested_licenses = parse_query(query)
@@ -48,20 +48,20 @@ def parse_request(query: str, custom_data: str | None) -> tuple[RequestedLicense
 
 
 def parse_query(query: str) -> tuple[RequestedLicense, ...]:
-    """Return what a query asks; raises ServiceSpecific."""
+    """Return the licences that a query names; raises ServiceSpecific."""
     spelling, groups = split_query(query)
     return tuple(read_group(spelling, group) for group in groups)
 
 
 def parse_custom_data(text: str) -> tuple[RequestedLicense, ...]:
-    """Return what CustomData asks, nothing where it is something else; raises ServiceSpecific."""
-    return tuple(map(read_wish, split_custom_data(text)))
+    """Return the licences that CustomData names, none if it is anything else."""
+    return tuple(map(read_license, split_custom_data(text)))
 
 
 def split_query(query: str) -> tuple[Spelling, tuple[Group, ...]]:
-    """Return how a query is written, and its names and values, not looked at yet.
+    """Return the spelling of a query and its unchecked names and values.
 
-    Raises ServiceSpecific where they cannot be told apart.
+    Raises ServiceSpecific for malformed text.
     """
     ParserLimits("the query", query)
     parts = [part.partition("=") for part in query.replace("&amp;", "&").split("&") if part]
@@ -73,8 +73,8 @@ def split_query(query: str) -> tuple[Spelling, tuple[Group, ...]]:
     if len(pairs) > 1:
         shown = " and ".join(quote_name(name) for name, _ in pairs[:4])
         raise ServiceSpecific(
-            f"the query has {shown}, expected cfg or cfg64 alone: what several spellings ask would "
-            "contradict"
+            f"the query has {shown}, expected cfg or cfg64 alone: several spellings could "
+            "contradict each other"
         )
     value = decode_percent(pairs[0][1], names[0])
     if names[0] == Spelling.CFG:
@@ -83,9 +83,9 @@ def split_query(query: str) -> tuple[Spelling, tuple[Group, ...]]:
 
 
 def split_custom_data(text: str) -> tuple[Group, ...]:
-    """Return the names and values of CustomData, none where it is something else.
+    """Return the unchecked names and values of CustomData, none if it is anything else.
 
-    Raises ServiceSpecific where they cannot be told apart.
+    Raises ServiceSpecific for malformed text.
     """
     text = text.strip()
     if text[: len(JSON_PREFIX)].lower() != JSON_PREFIX:
@@ -94,21 +94,21 @@ def split_custom_data(text: str) -> tuple[Group, ...]:
 
 
 def read_group(spelling: Spelling, group: Group) -> RequestedLicense:
-    """Return what one licence's names and values ask; raises ServiceSpecific."""
+    """Return the licence that names and values request; raises ServiceSpecific."""
     if spelling is not Spelling.LEGACY:
-        return read_wish(group)
-    return read_legacy((name, text_of(raw)) for name, raw in group.items)
+        return read_license(group)
+    return read_legacy((name, require_text(raw)) for name, raw in group.items)
 
 
 def write(requested_licenses: tuple[RequestedLicense, ...], spelling: Spelling) -> str:
-    """Return the query, or the CustomData, that asks it.
+    """Return the query or CustomData that requests licences.
 
-    Raises ServiceSpecific for what the legacy spelling cannot say.
+    Raises ServiceSpecific for licences that the legacy spelling cannot express.
     """
     if spelling is Spelling.LEGACY:
         pairs = _write_legacy(requested_licenses)
         return "&".join(f"{name}={value}".replace(" ", "%20") for name, value in pairs)
-    groups = tuple(map(write_wish, requested_licenses))
+    groups = tuple(map(write_license, requested_licenses))
     if spelling is Spelling.CFG:
         return f"cfg={build_groups(groups)}"
     array = build_array(groups)

@@ -1,4 +1,4 @@
-"""Answers for testing clients: what the server knows of a client, and faults on request.
+"""Faults on request, for testing clients: client information, and any error code.
 
     Client Info:
         Client Version: 10.0.16384.10011
@@ -18,8 +18,8 @@
         ↳ Cert 2:
             …
 
-One field a line, indented by four blanks, deeper for each certificate; a field that a certificate
-has not is left out. Source: the public test server's page on client information.
+One field a line, indented by four spaces more for each certificate; missing fields are left out.
+Source: the public test server's page on client information.
 """
 
 from collections.abc import Iterator
@@ -50,12 +50,12 @@ FEATURES: Final = {
     Feature.REVOCATION_LISTS: "RevocationLists",
     Feature.PLAYREADY_3: "PlayReady3Features",
 }
-"""The names of features; others are shown as numbers."""
+"""Names of features; others are shown as numbers."""
 TYPES: Final = {
     CertificateType.PC: "PC",
     CertificateType.CRL_SIGNER: "CrlSigner",
 }
-"""Types whose name is not that of the table in capitalised words."""
+"""Names of certificate types that differ from their name in the table."""
 PLATFORMS: Final = {
     0: "Windows",
     1: "OSX",
@@ -70,12 +70,12 @@ PLATFORMS: Final = {
     12: "WindowsPhone81OnARM",
     13: "WindowsPhone81OnX86",
 }
-"""The published names of platforms."""
+"""Published names of platforms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What a challenge says of its client."""
+    """The client of a challenge."""
 
     chain: Chain
     version: str
@@ -84,7 +84,7 @@ class Client:
 
 
 def client_info(client: Client) -> str:
-    """Return what the server knows of a client, as plain text."""
+    """Return the information on a client as plain text."""
     device, *above = client.chain.certificates
     lines = [
         "Client Info:",
@@ -106,16 +106,16 @@ def client_info(client: Client) -> str:
 
 
 def client_info_refusal(client: Client) -> ServiceSpecific:
-    """Return the fault that says what the server knows of a client."""
+    """Return the fault whose CustomData is the information on a client."""
     return ServiceSpecific(
         "clientinfo was asked for: it is in CustomData", custom_data=client_info(client)
     )
 
 
-def asked_refusal(status: StatusCode, url: str) -> Refusal:
-    """Return the fault of a code on request, with all that the code has.
+def requested_refusal(status: StatusCode, url: str) -> Refusal:
+    """Return the fault of a code on request, with CustomData and URL where the code has them.
 
-    A redirect leads to `url`, the same service without the query that asked for the fault.
+    url: the target of a redirect: the same service, without the query that requested the fault.
     """
     words = status.name.replace("_", " ").lower()
     return REFUSALS[status](
@@ -129,7 +129,7 @@ _CUSTOM_DATA: Final = {
     StatusCode.SERVICE_SPECIFIC: ASKED_DATA,
     StatusCode.DEVICE_LIMIT_REACHED: "{url}",
 }
-"""What the codes that carry CustomData have there: the limit's help page is the service itself."""
+"""CustomData by status code; the help page of a device limit is the service itself."""
 
 
 def _time(seconds: int) -> str:
@@ -167,7 +167,7 @@ def _facts(certificate: Certificate) -> Iterator[tuple[str, object]]:
 
 
 def _security(certificate: Certificate) -> Iterator[tuple[int, int | None]]:
-    """Give the security version and the platform of each object that says them."""
+    """Yield the security version and the platform of each object that has them."""
     found = (
         certificate.find(SecurityVersion)
         or certificate.find(SecurityVersion2)

@@ -1,4 +1,4 @@
-"""The kinds of values in brackets, and how the legacy spelling writes them.
+"""The types of values in brackets, and their form in the legacy spelling.
 
     protection     (guid:G,data:base64)                  legacy {G};base64
     enablers       (G) or (G,G,…)                        legacy G;G
@@ -6,7 +6,7 @@
     restriction    (type:N,mustunderstand:b,besteffort:b,data:base64)
     right          (type:N,extended:(restriction,restriction,…))
 
-Data is base64 that is read leniently, since published examples are not canonical.
+Data is base64 that is read leniently: published examples are not canonical.
 
 Source: the public test server's pages on its query string and its legacy syntax.
 """
@@ -16,7 +16,8 @@ from typing import Final
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.brackets import parse_value
 from rightsmanager.policy.grants import ExtendedRestriction, ExtendedRight, Protection
-from rightsmanager.policy.kinds import (
+from rightsmanager.policy.parsed_values import Group, ParsedValue
+from rightsmanager.policy.value_types import (
     U16,
     U32,
     InvalidValue,
@@ -26,10 +27,9 @@ from rightsmanager.policy.kinds import (
     read_boolean,
     read_guid,
     read_number,
-    text_of,
+    require_text,
     write_boolean,
 )
-from rightsmanager.policy.raw import Group, ParsedValue
 from rightsmanager.protocol.formats.xmr.table import BY_TYPE
 from rightsmanager.protocol.wire import Guid, encode_base64
 
@@ -37,42 +37,43 @@ MAX_DATA: Final = 4096
 """Longest data of a protection or restriction, in bytes."""
 
 
-def _fields(raw: ParsedValue, *names: str) -> dict[str, ParsedValue]:
-    """Return the named raws in a bracket by their names, which must be among these."""
-    raw = _unbracketed(raw)
-    if not isinstance(raw, Group):
+def _fields(value: ParsedValue, *names: str) -> dict[str, ParsedValue]:
+    """Return the values in a bracket by name; raises InvalidValue for other names."""
+    value = _unbracketed(value)
+    if not isinstance(value, Group):
         raise InvalidValue
-    found = {name.lower(): value for name, value in raw.items}
-    if len(found) < len(raw.items) or not found.keys() <= set(names):
+    found = {name.lower(): item for name, item in value.items}
+    if len(found) < len(value.items) or not found.keys() <= set(names):
         raise InvalidValue
     return found
 
 
-def _unbracketed(raw: ParsedValue) -> ParsedValue:
-    """Return what a text in brackets says: JSON may hold structures as `cfg` writes them."""
-    if isinstance(raw, str) and raw.startswith("("):
+def _unbracketed(value: ParsedValue) -> ParsedValue:
+    """Return the value of text in brackets."""
+    # JSON may hold structures as `cfg` writes them.
+    if isinstance(value, str) and value.startswith("("):
         try:
-            return parse_value(raw)
+            return parse_value(value)
         except ServiceSpecific:
             raise InvalidValue from None
-    return raw
+    return value
 
 
-def _list(raw: ParsedValue) -> tuple[ParsedValue, ...]:
-    """Return the members of a list; what is none is a list of one."""
-    raw = _unbracketed(raw)
-    return raw if isinstance(raw, tuple) else (raw,)
+def _list(value: ParsedValue) -> tuple[ParsedValue, ...]:
+    """Return the items of a list; any other value is a list of one."""
+    value = _unbracketed(value)
+    return value if isinstance(value, tuple) else (value,)
 
 
-def _read_data(raw: ParsedValue) -> bytes:
-    data = decode_lenient(text_of(raw))
+def _read_data(value: ParsedValue) -> bytes:
+    data = decode_lenient(require_text(value))
     if len(data) > MAX_DATA:
         raise InvalidValue
     return data
 
 
-def _read_protection(raw: ParsedValue) -> Protection:
-    found = _fields(raw, "guid", "data")
+def _read_protection(value: ParsedValue) -> Protection:
+    found = _fields(value, "guid", "data")
     if "guid" not in found:
         raise InvalidValue
     return Protection(read_guid(found["guid"], Guid), _read_data(found.get("data", "")))
@@ -101,8 +102,8 @@ PROTECTION: Final = ValueType(
 )
 
 
-def _read_guids(raw: ParsedValue) -> tuple[Guid, ...]:
-    found = tuple(read_guid(item, Guid) for item in _list(raw))
+def _read_guids(value: ParsedValue) -> tuple[Guid, ...]:
+    found = tuple(read_guid(item, Guid) for item in _list(value))
     if not found or len(set(found)) < len(found):
         raise InvalidValue
     return found
@@ -124,8 +125,8 @@ GUIDS: Final = ValueType(
 )
 
 
-def _read_numbers(raw: ParsedValue) -> tuple[int, ...]:
-    found = tuple(read_number(item, 0, U32) for item in _list(raw))
+def _read_numbers(value: ParsedValue) -> tuple[int, ...]:
+    found = tuple(read_number(item, 0, U32) for item in _list(value))
     if not found:
         raise InvalidValue
     return found
@@ -138,16 +139,16 @@ NUMBERS: Final = ValueType(
 )
 
 
-def _read_type(raw: ParsedValue) -> int:
-    value = read_number(raw, 1, U16)
-    # An object of the format's own would be read as what it is not.
-    if value in BY_TYPE:
+def _read_type(value: ParsedValue) -> int:
+    number = read_number(value, 1, U16)
+    # A client would read it as the object that licences have by this type.
+    if number in BY_TYPE:
         raise InvalidValue
-    return value
+    return number
 
 
-def _read_restriction(raw: ParsedValue) -> ExtendedRestriction:
-    found = _fields(raw, "type", "mustunderstand", "besteffort", "data")
+def _read_restriction(value: ParsedValue) -> ExtendedRestriction:
+    found = _fields(value, "type", "mustunderstand", "besteffort", "data")
     if "type" not in found:
         raise InvalidValue
     return ExtendedRestriction(
@@ -170,8 +171,8 @@ def _write_restriction(value: ExtendedRestriction) -> ParsedValue:
     )
 
 
-def _read_restrictions(raw: ParsedValue) -> tuple[ExtendedRestriction, ...]:
-    found = tuple(map(_read_restriction, _list(raw)))
+def _read_restrictions(value: ParsedValue) -> tuple[ExtendedRestriction, ...]:
+    found = tuple(map(_read_restriction, _list(value)))
     if not found:
         raise InvalidValue
     return found
@@ -182,14 +183,14 @@ def _write_restrictions(value: tuple[ExtendedRestriction, ...]) -> ParsedValue:
 
 
 _RESTRICTION: Final = "(type:N,mustunderstand:true or false,besteffort:true or false,data:base64)"
-_TYPES: Final = f"N from 1 to {U16} and no type that licences have already"
+_TYPES: Final = f"N from 1 to {U16}, not the type of an object that licences have"
 RESTRICTIONS: Final = ValueType(
     f"({_RESTRICTION},…), {_TYPES}", _read_restrictions, _write_restrictions
 )
 
 
-def _read_right(raw: ParsedValue) -> ExtendedRight:
-    found = _fields(raw, "type", "extended")
+def _read_right(value: ParsedValue) -> ExtendedRight:
+    found = _fields(value, "type", "extended")
     if "type" not in found:
         raise InvalidValue
     extended = found.get("extended", ())

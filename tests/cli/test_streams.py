@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rightsmanager.operations.streams import StreamHolder
+from rightsmanager.hooks.facts import StreamHolder
 from rightsmanager.protocol.wire import AccountId, Guid, Kid
 from rightsmanager.settings import load
 from rightsmanager.store.queries import open_store

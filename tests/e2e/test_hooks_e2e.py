@@ -32,7 +32,7 @@ def test_a_server_that_asks_for_tokens_serves_only_who_has_one(
     assert len(client.acquire(server.url, header_of(KID), token).licenses) == 1
     with pytest.raises(ServiceSpecific, match="has no token"):
         client.acquire(server.url, header_of(KID))
-    with pytest.raises(ServiceSpecific, match="not good for KID"):
+    with pytest.raises(ServiceSpecific, match="not valid for KID"):
         client.acquire(server.url, header_of(OTHER), token)
     answer = server.post(client.challenge(header_of(KID)), authorization=f"Bearer {token}")
     assert answer.status == 200

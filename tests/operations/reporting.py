@@ -8,7 +8,8 @@ import pytest
 from rightsmanager.crypto.digest import hkdf_sha256
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.errors import InvalidMessage, Refusal
-from rightsmanager.hooks.hook_set import Hooks, HookSet
+from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.delete_license import DeleteLicenseService
 from rightsmanager.operations.request import Request
 from rightsmanager.operations.revocation import RevocationCache

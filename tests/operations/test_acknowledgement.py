@@ -16,7 +16,9 @@ from rightsmanager.errors import (
     Refusal,
     ServiceSpecific,
 )
-from rightsmanager.hooks.hook_set import Event, Hooks, HookSet
+from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.facts import Event
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.acknowledge_license import AcknowledgementService
 from rightsmanager.operations.acquire_license import LicenseService
 from rightsmanager.operations.clients import device_id

@@ -7,7 +7,8 @@ import pytest
 
 from rightsmanager.admin.ledger import must_ask_again
 from rightsmanager.errors import InvalidMessage, Refusal
-from rightsmanager.hooks.hook_set import Event, HookSet
+from rightsmanager.hooks.facts import Event
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.ledger import LicenseState
 from rightsmanager.store.queries import Store

@@ -20,7 +20,9 @@ from rightsmanager.errors import (
     ServiceSpecific,
     UnknownAccountId,
 )
-from rightsmanager.hooks.hook_set import Event, Hooks, HookSet
+from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.facts import Event
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.keyring import DomainIssuer
 from rightsmanager.operations.clients import device_id
 from rightsmanager.operations.domain import DomainService

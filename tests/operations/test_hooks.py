@@ -9,14 +9,9 @@ import pytest
 
 from rightsmanager.errors import InternalError, Refusal, ServiceSpecific
 from rightsmanager.hooks import key_server, token
-from rightsmanager.hooks.hook_set import (
-    Event,
-    Facts,
-    Hooks,
-    HookSet,
-    load_hooks,
-    notify_refusals,
-)
+from rightsmanager.hooks.calls import Hooks, notify_refusals
+from rightsmanager.hooks.facts import Event, Facts
+from rightsmanager.hooks.hook_set import HookSet, load_hooks
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import Kid, encode_base64
 from rightsmanager.store.queries import Store
@@ -120,7 +115,7 @@ def test_what_happens_is_heard_with_licences_and_refusals(store: Store) -> None:
     hooks = Hooks(HookSet(on_event=on_event), 5)
     refuse = notify_refusals("AcquireLicense", refusing, hooks)
     with pytest.raises(Refusal):
-        refuse(None)  # type: ignore[arg-type]
+        refuse(None)
     assert told.acquire(timeout=10)
     assert told.acquire(timeout=10)
     licences, refused = events
@@ -188,7 +183,7 @@ def test_a_token_is_taken_from_the_header_or_from_custom_data(
         ("not.a.token", "token is refused"),
         (token.sign(SECRET, "x", 1, ()), "expired"),
         (token.sign(bytes(31) + b"x", "x", 2**33, ()), "Signature verification failed"),
-        (token.sign(SECRET, "x", 2**33, (Kid(b"another KID....."),)), "not good for KID"),
+        (token.sign(SECRET, "x", 2**33, (Kid(b"another KID....."),)), "not valid for KID"),
     ],
 )
 def test_a_request_without_a_good_token_is_refused(

@@ -225,7 +225,7 @@ def test_a_key_of_old_test_content_gets_root_and_leaf_without_parameters(store: 
     [
         ("cfg=(sl:3000)", "security level 3000"),
         ("cfg=(sl:151)", "sl is '151', expected 150, 2000 or 3000"),
-        ("cfg=(persist:true,securestop:true)", "persist 'true' stands beside securestop 'true'"),
+        ("cfg=(persist:true,securestop:true)", "persist 'true' is given with securestop 'true'"),
         (f"cfg=(rootid:{ROOT})", "rootid"),
         ("cfg=(sl:150", "brackets"),
         ("cfg=(sl:150)&SecurityLevel=150", "contradict"),

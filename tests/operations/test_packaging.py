@@ -12,7 +12,9 @@ import pytest
 
 from rightsmanager.crypto.random import seeded_random, system_random
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
-from rightsmanager.hooks.hook_set import Event, Hooks, HookSet
+from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.facts import Event
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.access import Access, AccessMode
 from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.packaging import PackagingService, Packing

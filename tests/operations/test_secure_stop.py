@@ -12,7 +12,8 @@ from rightsmanager.errors import (
     InvalidMessage,
     ProtocolVersionMismatch,
 )
-from rightsmanager.hooks.hook_set import Event, HookSet
+from rightsmanager.hooks.facts import Event
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import Kid, Mid, SessionId

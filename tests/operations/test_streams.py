@@ -8,8 +8,9 @@ import pytest
 
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
 from rightsmanager.errors import InternalError, Refusal, ServiceSpecific
-from rightsmanager.hooks.hook_set import Facts, HookSet
-from rightsmanager.operations.streams import StreamHolder, StreamSettings
+from rightsmanager.hooks.facts import Facts, StreamHolder
+from rightsmanager.hooks.hook_set import HookSet
+from rightsmanager.operations.streams import StreamSettings
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.queries import Store
 from rightsmanager.store.streams import EndedBy

@@ -1,4 +1,4 @@
-"""Headers and vectors that tests of policies share."""
+"""Headers and vectors shared by the tests of policies."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from rightsmanager.protocol.wire import Kid, Mid
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "policy.json").read_text("utf-8"))
 OWN_MID = Mid.from_text(VECTORS["default_mid"])
-"""The server's, where a request names none."""
+"""The server's metering id, the default."""
 KIDS = tuple(Kid(bytes([number]) * 16) for number in range(1, 4))
 
 

@@ -1,4 +1,4 @@
-"""What a request gets: licences, or a fault that it asked for."""
+"""Decisions: licences, or a fault that the request asked for."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def decided(query: str = "", custom_data: str | None = None, of: LicenseQuery = 
     return decide(replace(of, query=query, custom_data=custom_data), Policy())
 
 
-def injected(query: str) -> Refusal:
+def requested_fault(query: str) -> Refusal:
     decision = decided(query)
     assert decision.grants == ()
     assert decision.refusal is not None
@@ -53,7 +53,7 @@ def test_without_parameters_it_is_the_default(custom_data: str | None) -> None:
     assert expected == decided("", custom_data)
 
 
-def test_custom_data_asks_as_the_url_does() -> None:
+def test_custom_data_and_url_give_the_same_decision() -> None:
     assert decided("", "json=[{'sl':2000}]") == decided("cfg=(sl:2000)")
 
 
@@ -80,19 +80,19 @@ def test_only_clients_without_playready_3_features_get_old_rights(
 @pytest.mark.parametrize("status", list(StatusCode))
 @pytest.mark.parametrize("form", ["cfg=(errorcode:{})", "ErrorCode={}"])
 @pytest.mark.parametrize("spelling", ["0x{:08x}", "{:08X}"])
-def test_every_error_code_is_answered_on_request(
+def test_every_error_code_is_returned_on_request(
     status: StatusCode, form: str, spelling: str
 ) -> None:
-    refusal = injected(form.format(spelling.format(status)))
+    refusal = requested_fault(form.format(spelling.format(status)))
     assert refusal.status == status
     assert refusal.text.startswith(f"errorcode {status.hex} was asked for: ")
 
 
-def test_codes_have_their_own_details() -> None:
+def test_some_codes_have_details() -> None:
     details = {
         status: (refusal.custom_data, refusal.redirect_url)
         for status in StatusCode
-        if (refusal := injected(f"cfg=(errorcode:{status.hex})"))
+        if (refusal := requested_fault(f"cfg=(errorcode:{status.hex})"))
     }
     assert details.pop(StatusCode.PROTOCOL_REDIRECT) == (None, ASKED.url)
     assert details.pop(StatusCode.SERVICE_SPECIFIC) == ("errorcode 0x8004c604 was asked for", None)
@@ -100,8 +100,8 @@ def test_codes_have_their_own_details() -> None:
     assert set(details.values()) == {(None, None)}
 
 
-def test_revoked_is_answered_as_if_it_were() -> None:
-    assert isinstance(injected("cfg=(revoked:true)"), DeviceCertificateRevoked)
+def test_revoked_returns_the_fault_of_a_revoked_device() -> None:
+    assert isinstance(requested_fault("cfg=(revoked:true)"), DeviceCertificateRevoked)
     assert decided("cfg=(revoked:false)").refusal is None
 
 
@@ -114,13 +114,13 @@ def test_revoked_is_answered_as_if_it_were() -> None:
         "cfg=(),(msg:clientinfo)",
     ],
 )
-def test_client_info_is_answered_in_custom_data(query: str) -> None:
-    refusal = injected(query)
+def test_client_info_is_returned_in_custom_data(query: str) -> None:
+    refusal = requested_fault(query)
     assert refusal.status == StatusCode.SERVICE_SPECIFIC
     assert refusal.custom_data == client_info(CLIENT)
 
 
-def test_a_transaction_id_is_the_replys() -> None:
+def test_a_transaction_id_applies_to_the_whole_reply() -> None:
     assert decided(f"cfg=(tid:{TID})").transaction_id == TransactionId.from_text(TID)
     groups = [f"(kid:{kid},tid:{TID})" for kid in KIDS[:2]]
     assert decided(f"cfg={','.join(groups)}").transaction_id == TransactionId.from_text(TID)
@@ -144,7 +144,7 @@ def test_one_key_of_old_test_content_gets_root_and_leaf_for_five_minutes() -> No
     assert plain.root_kid is None
 
 
-def test_another_key_of_old_test_content_is_of_the_default_account() -> None:
+def test_another_key_of_old_test_content_is_bound_to_the_default_account() -> None:
     asked = replace(ASKED, header=header(KIDS[0], SPECIAL_DOMAIN))
     found = decide(asked, Policy(), DOMAIN).grants
     assert [(each.kid, each.account_id) for each in found] == [
@@ -158,7 +158,7 @@ def test_another_key_of_old_test_content_is_of_the_default_account() -> None:
 
 
 @pytest.mark.parametrize("query", ["", "cfg=(sl:150)"])
-def test_content_of_our_domains_is_of_the_default_account(query: str) -> None:
+def test_content_with_the_servers_ds_id_is_bound_to_the_default_account(query: str) -> None:
     ours = replace(ASKED.header, ds_id=SERVICE)
     asked = replace(ASKED, header=ours, query=query)
     assert {each.account_id for each in decide(asked, Policy(), DOMAIN).grants} == {ACCOUNT}

@@ -57,7 +57,7 @@ def test_a_device_may_use_licences_up_to_its_security_level(level: int, device: 
     refuse_security_level([Grant(KIDS[0], None, Policy(security_level=level))], device)
 
 
-def test_a_licence_above_the_devices_level_is_refused_wherever_it_stands() -> None:
+def test_a_licence_above_the_devices_level_is_refused_at_any_position() -> None:
     grants = [Grant(kid, None, Policy(security_level=150)) for kid in KIDS[:2]]
     high = Grant(KIDS[2], None, Policy(security_level=2000))
     with pytest.raises(ServiceSpecific) as refusal:
@@ -79,7 +79,7 @@ def kinds(policy: Policy) -> list[type[xmr.XmrObject]]:
     return [type(item) for part in outer.objects for item in (part, *getattr(part, "objects", ()))]
 
 
-def test_the_least_policy_gives_the_least_objects() -> None:
+def test_the_smallest_policy_has_the_fewest_objects() -> None:
     expected = [
         *(xmr.GlobalPolicy, xmr.SecurityLevel, xmr.EmbeddingBehavior),
         *(xmr.RightsSettings, xmr.IssueDate, xmr.PlaybackPolicy),
@@ -87,17 +87,17 @@ def test_the_least_policy_gives_the_least_objects() -> None:
     assert expected == kinds(POLICY)
 
 
-def test_a_persistent_licence_does_not_say_that_it_cannot_persist() -> None:
+def test_a_persistent_licence_has_no_object_against_persistence() -> None:
     assert xmr.RightsSettings not in kinds(Policy(persistent=True))
 
 
-def test_a_licence_that_ends_says_when() -> None:
+def test_a_licence_that_ends_has_an_expiration() -> None:
     (global_policy, _) = policy_objects(Policy(valid_for=60), NOW, OWN_MID)
     assert isinstance(global_policy, xmr.GlobalPolicy)
     assert xmr.Expiration(0, NOW + 60) in global_policy.objects
 
 
-def test_output_levels_are_written_where_one_is_set() -> None:
+def test_output_levels_are_written_if_one_is_set() -> None:
     levels = OutputLevels(uncompressed_digital_video=270)
     (_, playback) = policy_objects(Policy(output_levels=levels), NOW, OWN_MID)
     assert playback == xmr.PlaybackPolicy((xmr.OutputProtectionLevels(0, 270, 0, 0, 0),))
@@ -117,9 +117,7 @@ def test_without_the_right_to_play_there_is_no_playback_policy() -> None:
     ),
     st.sampled_from(KeyType),
 )
-def test_the_record_of_a_grant_is_json_that_says_its_policy(
-    policy: Policy, key_type: KeyType
-) -> None:
+def test_the_record_of_a_grant_is_its_policy_as_json(policy: Policy, key_type: KeyType) -> None:
     facts = json.loads(describe(policy, key_type))
     assert facts["key_type"] == key_type.name
     for name in ("security_level", "persistent", "play", "valid_for"):

@@ -1,11 +1,11 @@
-"""What is granted for a request, and what is refused by name, value and expectation."""
+"""Grants of requested licences, and refusals by name, value and expectation."""
 
 from typing import Any
 
 import pytest
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.granting import grants_of, refuse_rights
+from rightsmanager.policy.granting import grant_licenses, refuse_rights
 from rightsmanager.policy.grants import (
     ExtendedRestriction,
     Grant,
@@ -25,7 +25,7 @@ ROOT = Kid.from_text("3C6F3C13-6207-4916-867C-8252B3993638")
 
 
 def grants(query: str, of: Header | None = None, default: Policy | None = None) -> list[Grant]:
-    return list(grants_of(parse_query(query), of or header(), default or Policy()))
+    return list(grant_licenses(parse_query(query), of or header(), default or Policy()))
 
 
 def refusal(query: str, of: Header | None = None, default: Policy | None = None) -> str:
@@ -37,7 +37,7 @@ def refusal(query: str, of: Header | None = None, default: Policy | None = None)
 # --- keys -----------------------------------------------------------------------------------------
 
 
-def test_the_key_the_seed_and_the_type_are_the_requests() -> None:
+def test_key_seed_and_key_type_come_from_the_request() -> None:
     (grant,) = grants("cfg=(kid:header,contentkey:EjQSNBI0EjQSNBI0EjQSNw==,ckt:aescbc)")
     assert (grant.kid, grant.content_key, grant.key_type) == (KIDS[0], KEY, KeyType.AES_CBC)
     (grant,) = grants("cfg=(keyseed:XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I)")
@@ -64,7 +64,7 @@ def test_key_types_have_several_names(ckt: str, key_type: KeyType) -> None:
     ("algid", "key_type"),
     [(Algid.AESCTR, KeyType.AES_CTR), (Algid.AESCBC, KeyType.AES_CBC), (None, None)],
 )
-def test_without_a_type_the_headers_counts(algid: Algid | None, key_type: KeyType | None) -> None:
+def test_the_default_key_type_is_the_headers(algid: Algid | None, key_type: KeyType | None) -> None:
     of = header(algid=algid)
     assert [grant.key_type for grant in grants("cfg=(sl:150)", of)] == [key_type]
     assert [grant.key_type for grant in grants(f"cfg=(kid:{KIDS[0]})", of)] == [key_type]
@@ -73,7 +73,7 @@ def test_without_a_type_the_headers_counts(algid: Algid | None, key_type: KeyTyp
 # --- which licences -------------------------------------------------------------------------------
 
 
-def test_a_group_without_a_kid_is_for_each_key_of_the_header() -> None:
+def test_a_group_without_a_kid_gives_a_licence_for_each_key_of_the_header() -> None:
     for query in ("cfg=(sl:2000)", "cfg=(kid:header,sl:2000)"):
         found = grants(query, header(*KIDS))
         assert list(KIDS) == [grant.kid for grant in found]
@@ -88,12 +88,12 @@ def test_each_group_is_a_licence_of_its_own() -> None:
     ]
 
 
-def test_a_header_that_asks_for_no_licence_gets_none() -> None:
+def test_a_header_that_requests_no_licence_gets_none() -> None:
     asked = Header(header().version, header().kids, license_requested=False)
     assert grants("cfg=(sl:150)", asked) == []
 
 
-def test_a_kid_that_the_header_has_not_is_refused() -> None:
+def test_a_kid_that_is_not_in_the_header_is_refused() -> None:
     text = refusal(f"cfg=(kid:{KIDS[2]})", header(*KIDS[:2]))
     assert text == f"kid is {KIDS[2]}, expected header or one of the header's: {KIDS[0]}, {KIDS[1]}"
 
@@ -183,7 +183,7 @@ def test_other_combinations_are_granted(asked: str) -> None:
         (
             "securestop:true",
             Policy(persistent=True),
-            "securestop 'true', expected beside persist:f",
+            "securestop 'true', expected with persist:f",
         ),
         ("removaldate:20300101", Policy(valid_for=60), "removaldate '20300101', expected none"),
         (
@@ -192,16 +192,16 @@ def test_other_combinations_are_granted(asked: str) -> None:
             "expiration '20200101', expected a date after",
         ),
         ("begindate:20200101,expiration:20200101", Policy(), "expected a date after"),
-        ("playright:false,ucvopl:300", Policy(), "ucvopl is '300', expected beside playright:true"),
-        ("maxres:1x1", Policy(play=False), "maxres is '1x1', expected beside playright:true"),
+        ("playright:false,ucvopl:300", Policy(), "ucvopl is '300', expected with playright:true"),
+        ("maxres:1x1", Policy(play=False), "maxres is '1x1', expected with playright:true"),
         (
             "playright:false,extendedrestrictions:((type:400))",
             Policy(),
-            "extendedrestrictions is given, expected beside playright",
+            "extendedrestrictions is given, expected with playright",
         ),
     ],
 )
-def test_what_would_say_nothing_or_the_opposite_is_refused(
+def test_parameters_without_effect_or_with_contradictions_are_refused(
     asked: str, default: Policy, text: str
 ) -> None:
     assert text in refusal(f"cfg=({asked})", default=default)
@@ -226,14 +226,14 @@ def test_shorthands_and_long_forms_are_granted_once() -> None:
     assert len(grant.policy.digital_video) == 1
 
 
-def test_secure_stop_has_the_servers_metering_id_where_none_is_named() -> None:
+def test_secure_stop_has_the_servers_metering_id_by_default() -> None:
     own, other = Mid(bytes(15) + b"\1"), Mid(bytes(16))
     assert Policy(secure_stop=True).secure_stop_mid(own) == own
     assert Policy(secure_stop=True, metering=other).secure_stop_mid(own) == other
     assert Policy(metering=other).secure_stop_mid(own) is None
 
 
-def test_the_record_says_what_few_licences_have_only_where_it_was_granted() -> None:
+def test_the_record_leaves_out_rare_fields_with_their_default() -> None:
     base: dict[str, Any] = {}
     assert "begin" not in describe(Policy(**base), KeyType.AES_CTR)
     policy = Policy(
@@ -254,14 +254,14 @@ def test_the_record_says_what_few_licences_have_only_where_it_was_granted() -> N
     assert bound.endswith(f'"account_id":"{ACCOUNT}"}}')
 
 
-def test_a_licence_is_bound_to_the_account_that_is_named() -> None:
+def test_a_licence_is_bound_to_the_named_account() -> None:
     query = f"cfg=(kid:{KIDS[0]},accountid:{ACCOUNT}),(kid:{KIDS[1]})"
     found = grants(query, header(*KIDS[:2]))
     assert [grant.account_id for grant in found] == [ACCOUNT, None]
 
 
 @pytest.mark.parametrize("root", [f",accountid:{ROOT}", ""])
-def test_a_leaf_is_of_the_domain_of_its_root(root: str) -> None:
+def test_a_leaf_of_another_domain_than_its_root_is_refused(root: str) -> None:
     text = refusal(
         f"cfg=(kid:{ROOT},isroot:true{root}),(kid:{KIDS[0]},rootid:{ROOT},accountid:{ACCOUNT})"
     )
@@ -269,7 +269,7 @@ def test_a_leaf_is_of_the_domain_of_its_root(root: str) -> None:
 
 
 @pytest.mark.parametrize("leaf", ["", f",accountid:{ACCOUNT}"])
-def test_a_leaf_may_say_its_roots_domain_or_none(leaf: str) -> None:
+def test_a_leaf_may_name_its_roots_domain_or_none(leaf: str) -> None:
     found = grants(
         f"cfg=(kid:{ROOT},isroot:true,accountid:{ACCOUNT}),(kid:{KIDS[0]},rootid:{ROOT}{leaf})"
     )

@@ -1,10 +1,10 @@
-"""What each parameter asks stands in the licence byte for byte, in the order of the format."""
+"""The objects of a licence for each parameter, byte for byte, in the order of the format."""
 
 from typing import Any
 
 import pytest
 
-from rightsmanager.policy.granting import grants_of
+from rightsmanager.policy.granting import grant_licenses
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.policy.parameters import PARAMETERS
@@ -20,7 +20,7 @@ from tests.policy.sample import OWN_MID, VECTORS, header
 
 TESTS = VECTORS["tests"]
 NO_OBJECT = {"accountid", "rootid", "errorcode", "revoked", "msg", "clientinfo"}
-"""Parameters that do not say anything in the policy's part of a licence."""
+"""Parameters without an object in the policy of a licence."""
 
 
 def expected(test: dict[str, Any]) -> bytes:
@@ -29,17 +29,17 @@ def expected(test: dict[str, Any]) -> bytes:
 
 def objects(query: str, custom_data: str | None = None, default: Policy | None = None) -> bytes:
     requested_licenses = parse_request(query, custom_data) or ((),)
-    (grant,) = grants_of(requested_licenses, header(), default or Policy())
+    (grant,) = grant_licenses(requested_licenses, header(), default or Policy())
     return build_objects(policy_objects(grant.policy, VECTORS["issued_at"], OWN_MID))
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test["query"][:60])
-def test_a_licence_says_what_was_asked(test: dict[str, Any]) -> None:
+def test_a_licence_has_the_objects_of_its_parameters(test: dict[str, Any]) -> None:
     assert expected(test).hex(" ") == objects(test["query"]).hex(" ")
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test["query"][:60])
-def test_it_says_the_same_asked_in_each_other_spelling(test: dict[str, Any]) -> None:
+def test_the_objects_are_the_same_in_each_other_spelling(test: dict[str, Any]) -> None:
     requested_licenses = parse_query(test["query"]) or ((),)
     for spelling in (Spelling.CFG, Spelling.CFG64):
         assert expected(test) == objects(write(requested_licenses, spelling))
@@ -60,7 +60,7 @@ def test_every_parameter_has_a_vector() -> None:
     assert {parameter.name for parameter in PARAMETERS} - NO_OBJECT <= tested
 
 
-def test_what_is_not_asked_is_the_servers_default() -> None:
+def test_the_servers_defaults_apply_to_other_parameters() -> None:
     default = Policy(security_level=2000, persistent=True, valid_for=60, begin=5)
     asked = objects("cfg=(sl:150,simple:true)", default=default)
     end = VECTORS["issued_at"] + 60
@@ -69,6 +69,6 @@ def test_what_is_not_asked_is_the_servers_default() -> None:
     assert bytes.fromhex("00010012 00000010 00000005") + end.to_bytes(4) in asked
 
 
-def test_an_expiration_that_is_asked_replaces_the_default_one() -> None:
+def test_a_requested_expiration_replaces_the_default_one() -> None:
     asked = objects("cfg=(expiration:20300102030405)", default=Policy(valid_for=60))
     assert bytes.fromhex("00010012 00000010 00000000 70dd5525") in asked

@@ -1,4 +1,4 @@
-"""What was asked for is what `show` finds in the licence, object by object."""
+"""`show` finds the objects of the requested parameters in the licence."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.inspection import Context, Description, describe
 from rightsmanager.operations.key_material import ClearKey, bind
-from rightsmanager.policy.granting import grants_of
+from rightsmanager.policy.granting import grant_licenses
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.policy.query import parse_request
@@ -29,7 +29,7 @@ INNER = {"0190", "0192"}
 
 def licence(query: str) -> bytes:
     requested_licenses = parse_request(query, None) or ((),)
-    (grant,) = grants_of(requested_licenses, header(), Policy())
+    (grant,) = grant_licenses(requested_licenses, header(), Policy())
     clear = ClearKey(KIDS[0], KeyType.AES_CTR, bytes(16))
     sealed = bind(clear, public_key(world.DEVICE_ENCRYPTION), PORTABLE, seeded_random(b"shown"))
     objects = (*policy_objects(grant.policy, VECTORS["issued_at"], OWN_MID), sealed.material)
@@ -53,13 +53,13 @@ def expected(line: str) -> str:
 
 
 @pytest.mark.parametrize("test", VECTORS["tests"], ids=lambda test: test["query"][:60])
-def test_show_finds_the_objects_that_were_asked_for(test: dict[str, Any]) -> None:
+def test_show_finds_the_requested_objects(test: dict[str, Any]) -> None:
     found = [
         " ".join(meaning.split()[:4])
         for each in walk(shown(test["query"]))
         if (meaning := each.meaning or "").startswith("object 0x")
     ]
-    # What lies in an extended right is bytes to whoever does not know its type.
+    # The content of an extended right is bytes to readers that do not know its type.
     objects = [
         line
         for line in test["objects"]
@@ -77,7 +77,7 @@ def test_no_check_but_that_of_time_fails(test: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("test", VECTORS["tests"], ids=lambda test: test["query"][:60])
-def test_a_licence_is_read_and_written_alike(test: dict[str, Any]) -> None:
+def test_a_parsed_licence_is_built_byte_for_byte(test: dict[str, Any]) -> None:
     data = licence(test["query"])
     assert build_license(parse_license(data)) == data
 
@@ -94,5 +94,5 @@ def test_a_licence_is_read_and_written_alike(test: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_shorthands_mean_what_they_are_short_for(query: str, meaning: str) -> None:
+def test_short_forms_equal_their_long_forms(query: str, meaning: str) -> None:
     assert any(meaning in f"{each.value} {each.meaning}" for each in walk(shown(query)))

@@ -135,7 +135,7 @@ def test_every_parameter_has_wrong_values_here() -> None:
     ids=lambda part: part[:40],
 )
 def test_a_wrong_value_is_refused_by_name_value_and_expectation(name: str, value: str) -> None:
-    kind = BY_NAME[name].kind
+    kind = BY_NAME[name].value_type
     text = refusal(f"cfg=({name}:{value})")
     shown = f"a value of {len(value)} characters" if kind.secret else f"'{value[:75]}"
     assert text.startswith(f"{name} is {shown}")
@@ -147,7 +147,7 @@ def test_a_wrong_value_is_refused_by_name_value_and_expectation(name: str, value
     [(name, value) for name, wrong in WRONG_LEGACY.items() for value in wrong],
 )
 def test_a_wrong_legacy_value_is_refused_by_its_legacy_name(name: str, value: str) -> None:
-    kind = BY_LEGACY_NAME[name.lower()].kind
+    kind = BY_LEGACY_NAME[name.lower()].value_type
     text = refusal(f"{name}={value}")
     assert text.startswith(f"{name} is ")
     assert kind.secret or f"'{value}'" in text
@@ -165,7 +165,7 @@ def test_each_row_is_a_sentence_with_its_expectation() -> None:
     for parameter in PARAMETERS:
         assert parameter.meaning[0].isupper() or parameter.meaning.startswith("msg:")
         assert parameter.meaning.endswith(".")
-        assert parameter.kind.expected
+        assert parameter.value_type.expected
         assert parameter.sets.split(".")[0] in {"policy", "levels", "grant", "reply"}
 
 

@@ -1,4 +1,4 @@
-"""Requests in four spellings: what is read, what is refused and how quickly."""
+"""Requests in four spellings: values, refusals and limits."""
 
 import json
 from base64 import b64encode
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import ServiceSpecific
+from rightsmanager.policy.parsed_values import MAX_DEPTH, MAX_LICENSES, MAX_TEXT, MAX_VALUES
 from rightsmanager.policy.query import (
     Spelling,
     parse_custom_data,
@@ -16,7 +17,6 @@ from rightsmanager.policy.query import (
     parse_request,
     write,
 )
-from rightsmanager.policy.raw import MAX_DEPTH, MAX_LICENSES, MAX_TEXT, MAX_VALUES
 from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.protocol.wire import Guid, Kid
 
@@ -45,12 +45,12 @@ def values(requested_licenses: tuple[RequestedLicense, ...]) -> list[dict[str, A
     ]
 
 
-def asked(query: str) -> dict[str, Any]:
+def only_values(query: str) -> dict[str, Any]:
     (only,) = values(parse_query(query))
     return only
 
 
-def json_asked(text: str) -> dict[str, Any]:
+def json_values(text: str) -> dict[str, Any]:
     (only,) = values(parse_custom_data("json=" + text))
     return only
 
@@ -65,7 +65,7 @@ def cfg64(text: str) -> str:
     return "cfg64=" + b64encode(text.encode()).decode()
 
 
-# --- what is read ---------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_published_examples_ask_for_two_licences(query: str, custom_data: str | 
     assert values(parse_request(query, custom_data)) == TWO
 
 
-def test_the_url_wins_over_custom_data_as_a_whole() -> None:
+def test_custom_data_is_ignored_if_the_url_has_parameters() -> None:
     requested_licenses = parse_request(
         "cfg=(persist:true)", "json=[{'sl':'2000'},{'sl':'nonsense'}]"
     )
@@ -90,7 +90,7 @@ def test_the_url_wins_over_custom_data_as_a_whole() -> None:
 
 @pytest.mark.parametrize("query", ["", "&", "&amp;&"])
 @pytest.mark.parametrize("custom_data", [None, "", "a token", '{"sl":150}', "json", "[]"])
-def test_nothing_is_asked(query: str, custom_data: str | None) -> None:
+def test_a_request_without_parameters(query: str, custom_data: str | None) -> None:
     assert parse_request(query, custom_data) == ()
 
 
@@ -104,15 +104,15 @@ def test_nothing_is_asked(query: str, custom_data: str | None) -> None:
     ],
 )
 def test_names_have_any_letter_case_and_percent_encoding_is_undone(query: str) -> None:
-    assert asked(query) == {"kid": "header", "sl": 2000}
+    assert only_values(query) == {"kid": "header", "sl": 2000}
 
 
 @pytest.mark.parametrize("plus", ["+", "%2B", "%2b"])
 def test_a_plus_sign_stays_one(plus: str) -> None:
     key = b"\xfb\xef\xbe" * 5 + b"\xfb"
     text = b64encode(key).decode().replace("+", plus)
-    assert asked(f"cfg=(ck:{text})") == {"contentkey": key}
-    assert asked(f"ContentKey={text}")["contentkey"] == key
+    assert only_values(f"cfg=(ck:{text})") == {"contentkey": key}
+    assert only_values(f"ContentKey={text}")["contentkey"] == key
 
 
 @pytest.mark.parametrize(
@@ -124,18 +124,18 @@ def test_a_plus_sign_stays_one(plus: str) -> None:
     ],
 )
 def test_a_kid_is_a_guid_or_base64(kid: str) -> None:
-    assert asked(f"cfg=(kid:{kid})") == {"kid": Kid.from_base64("YXg64czYhEKSRXyDXr3p8A==")}
+    assert only_values(f"cfg=(kid:{kid})") == {"kid": Kid.from_base64("YXg64czYhEKSRXyDXr3p8A==")}
 
 
 def test_json_values_are_strings_or_jsons_own() -> None:
     assert (
-        json_asked("[{'sl':2000,\"persist\":true,'firstexp':'60','maxres':'1920x1080'}]")
-        == json_asked('[{"sl":"2000","persist":"true","firstexp":60,"maxres":"1920x1080"}]')
+        json_values("[{'sl':2000,\"persist\":true,'firstexp':'60','maxres':'1920x1080'}]")
+        == json_values('[{"sl":"2000","persist":"true","firstexp":60,"maxres":"1920x1080"}]')
         == {"sl": 2000, "persist": True, "firstplayexpiration": 60, "maxres": (1920, 1080)}
     )
 
 
-def test_json_structures_are_objects_or_as_in_cfg() -> None:
+def test_json_structures_are_objects_or_written_as_in_cfg() -> None:
     guid = "ABB2C6F1-E663-4625-A945-972D17B231E7"
     restriction = {"type": 400, "mustunderstand": True, "besteffort": False, "data": "Ah=="}
     as_json = json.dumps(
@@ -181,7 +181,7 @@ def test_strings_in_either_quotes_have_jsons_escapes(text: str, name: str) -> No
     assert name in refusal("", f"json={text}")
 
 
-# --- what is refused ------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_strings_in_either_quotes_have_jsons_escapes(text: str, name: str) -> No
         "cfg=(sl:150,%20persist:true)",
     ],
 )
-def test_brackets_that_do_not_fit_are_refused(query: str) -> None:
+def test_malformed_brackets_are_refused(query: str) -> None:
     assert refusal(query).startswith("cfg has ")
 
 
@@ -236,7 +236,7 @@ def test_contradicting_spellings_are_refused(query: str) -> None:
         ("cfg=(contentky:x)", "the nearest known name is contentkey"),
         ("SecurityLevl=150", "the nearest known name is SecurityLevel"),
         ("cfg=(zzzzzz:1)", "no known name is like it"),
-        ("sl=150", "no parameter of the legacy spelling, expected it in cfg"),
+        ("sl=150", "unknown in the legacy spelling, expected it in cfg"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_known_one(query: str, near: str) -> None:
@@ -288,13 +288,13 @@ def test_a_parameter_given_twice_is_refused(query: str) -> None:
         "[{'sl':{'a':1}}]",
     ],
 )
-def test_what_is_no_array_of_objects_is_refused(text: str) -> None:
+def test_anything_but_an_array_of_objects_is_refused(text: str) -> None:
     assert "expected" in refusal(cfg64(text))
     assert "expected" in refusal("", f"json={text}")
 
 
 @pytest.mark.parametrize("value", ["!", "AAAAA", "_w==", "gICA"])
-def test_what_is_no_base64_of_text_is_refused(value: str) -> None:
+def test_anything_but_base64_of_text_is_refused(value: str) -> None:
     assert refusal(f"cfg64={value}") == (
         f"cfg64 is a value of {len(value)} characters, expected base64 of a JSON array in UTF-8"
     )
@@ -317,7 +317,7 @@ def test_what_is_no_base64_of_text_is_refused(value: str) -> None:
         (cfg64('[{"sl":' + "1" * 20_000 + "}]"), "sl is '111"),
     ],
 )
-def test_what_is_over_the_limits_is_refused(query: str, text: str) -> None:
+def test_text_over_the_limits_is_refused(query: str, text: str) -> None:
     assert text in refusal(query)
     assert len(refusal(query)) < 600
 
@@ -340,18 +340,37 @@ def test_overlong_json_in_custom_data_is_refused() -> None:
         "cfg=(keyseed:{key})",
     ],
 )
-def test_no_refusal_holds_a_key(query: str) -> None:
+def test_no_refusal_contains_a_key(query: str) -> None:
     key = "EjQSNBI0EjQSNBI0EjQSNw=="
     assert key[:22] not in refusal(query.replace("{key}", key))
 
 
-def test_a_key_in_json_is_not_shown_either() -> None:
+def test_no_refusal_of_json_contains_a_key() -> None:
     key = "EjQSNBI0EjQSNBI0EjQSNw=="
     for text in (f"[{{'contentkey' '{key}'}}]", f"['{key}'", f"[{{'ck':'{key}AA'}}]", f"[{{{key}"):
         assert key[:22] not in refusal(cfg64(text))
 
 
-# --- what is written ------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("text", "character"),
+    [
+        ("", 1),
+        ("[{'sl':150,}]", 12),
+        ('[{"sl" 150}]', 8),
+        # Rewriting of the quotes makes the text longer and shorter.
+        ("""[{'a"b"':1} 2]""", 13),
+        (r"""[{'a\'b':1} 2]""", 13),
+        ("[{'sl':'15\n0'}]", 11),
+    ],
+)
+def test_malformed_json_is_refused_with_its_position(text: str, character: int) -> None:
+    assert refusal(cfg64(text)) == (
+        f"cfg64 is not JSON from character {character} on, "
+        "expected an array of objects, one licence each"
+    )
+
+
+# --- writing --------------------------------------------------------------------------------------
 
 
 def test_each_spelling_is_written() -> None:
@@ -378,7 +397,7 @@ def test_each_spelling_is_written() -> None:
         ("cfg=(kid:e13a7861-d8cc-4284-9245-7c835ebde9f0)", "no name for kid"),
     ],
 )
-def test_what_the_legacy_spelling_cannot_say_is_refused(query: str, text: str) -> None:
+def test_licences_beyond_the_legacy_spelling_are_refused(query: str, text: str) -> None:
     with pytest.raises(ServiceSpecific, match=text.replace("(", r"\(")):
         write(parse_query(query), Spelling.LEGACY)
 
@@ -398,7 +417,7 @@ def test_what_the_legacy_spelling_cannot_say_is_refused(query: str, text: str) -
         ),
     ],
 )
-def test_the_legacy_spelling_says_whether_it_may_persist(query: str, legacy: str) -> None:
+def test_the_legacy_spelling_states_persistence(query: str, legacy: str) -> None:
     assert write(parse_query(query), Spelling.LEGACY) == legacy
 
 
@@ -433,4 +452,4 @@ def test_anything_is_read_or_refused(text: str) -> None:
 
 def test_a_guid_in_a_written_query_is_read_again() -> None:
     guid = Guid(bytes(range(16)))
-    assert asked(f"cfg=(playenablers:({guid.text}))") == {"playenablers": (guid,)}
+    assert only_values(f"cfg=(playenablers:({guid.text}))") == {"playenablers": (guid,)}

@@ -1,15 +1,15 @@
-"""Whatever is asked is asked the same in every spelling, and in whatever company."""
+"""Properties of the spellings: each reads what it and the others wrote."""
 
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rightsmanager.policy.kinds import DATE, ValueType
 from rightsmanager.policy.parameter import Parameter
 from rightsmanager.policy.parameters import BY_NAME, PARAMETERS
 from rightsmanager.policy.query import Spelling, parse_custom_data, parse_query, write
 from rightsmanager.policy.requested_licenses import RequestedLicense
+from rightsmanager.policy.value_types import DATE, ValueType
 from rightsmanager.protocol.wire import NEVER, Guid
 from tests.policy.sample import VECTORS
 
@@ -25,23 +25,23 @@ SAMPLES: RequestedLicense = tuple(
 
 
 def once(pairs: list[tuple[Parameter, Any]]) -> RequestedLicense:
-    """Return the pairs without parameters that are there again and may not be."""
+    """Return the pairs without repetitions of parameters that must not be repeated."""
     found: dict[int | str, tuple[Parameter, Any]] = {}
     for place, (parameter, value) in enumerate(pairs):
         found.setdefault(place if parameter.repeats else parameter.name, (parameter, value))
     return tuple(found.values())
 
 
-WISHES = st.lists(st.sampled_from(SAMPLES), max_size=12).map(once)
+LICENSES = st.lists(st.sampled_from(SAMPLES), max_size=12).map(once)
 
 
 def grouped(requested: RequestedLicense) -> RequestedLicense:
-    """Return the requested with repeated parameters side by side, as JSON has them."""
+    """Return the licence with repeated parameters next to each other, as JSON has them."""
     names = list(dict.fromkeys(parameter.name for parameter, _ in requested))
     return tuple(sorted(requested, key=lambda pair: names.index(pair[0].name)))
 
 
-@given(st.lists(WISHES, min_size=1, max_size=4).map(tuple))
+@given(st.lists(LICENSES, min_size=1, max_size=4).map(tuple))
 def test_every_spelling_reads_what_it_wrote(
     requested_licenses: tuple[RequestedLicense, ...],
 ) -> None:
@@ -51,22 +51,22 @@ def test_every_spelling_reads_what_it_wrote(
     assert as_json == parse_custom_data(write(requested_licenses, Spelling.JSON))
 
 
-def both(said: RequestedLicense) -> list[tuple[tuple[object, object], str]]:
+def both_lifetimes(pairs: RequestedLicense) -> list[tuple[tuple[object, object], str]]:
     persist, simple = (BY_NAME["persist"], True), (BY_NAME["simple"], True)
     return [
-        (persist, write(((persist, *said),), Spelling.LEGACY)),
-        (simple, write((said,), Spelling.LEGACY)),
+        (persist, write(((persist, *pairs),), Spelling.LEGACY)),
+        (simple, write((pairs,), Spelling.LEGACY)),
     ]
 
 
-@given(WISHES)
+@given(LICENSES)
 def test_the_legacy_spelling_reads_what_it_wrote(requested: RequestedLicense) -> None:
     lifetimes = {"persist", "simple"}
-    said = tuple(
+    pairs = tuple(
         pair for pair in requested if pair[0].legacy is not None and pair[0].name not in lifetimes
     )
-    for lifetime, query in both(said):
-        assert ((lifetime, *said),) == (parse_query(query) or ((lifetime,),))
+    for lifetime, query in both_lifetimes(pairs):
+        assert ((lifetime, *pairs),) == (parse_query(query) or ((lifetime,),))
 
 
 @given(st.integers(0, NEVER - 1))
@@ -78,7 +78,7 @@ def test_every_second_is_written_and_read(second: int) -> None:
 
 @given(st.binary(min_size=16, max_size=16).map(Guid))
 def test_every_guid_is_read_in_both_spellings(guid: Guid) -> None:
-    kind: ValueType = BY_NAME["tid"].kind
+    kind: ValueType = BY_NAME["tid"].value_type
     assert kind.read(guid.base64) == kind.read(guid.text) == kind.read(f"{{{guid.text.upper()}}}")
 
 

@@ -1,4 +1,4 @@
-"""What the server knows of a client, as plain text."""
+"""Information on a client as plain text."""
 
 import pytest
 
@@ -68,18 +68,18 @@ def test_it_is_one_field_a_line_deeper_for_each_certificate() -> None:
         (10**20, str(10**20)),
     ],
 )
-def test_the_clients_time_is_told_as_it_is(seconds: int, text: str) -> None:
+def test_the_clients_time_is_shown(seconds: int, text: str) -> None:
     told = client_info(Client(chain_with(), "1", seconds))
     assert f"    Client Time: {text}\n" in told
 
 
-def test_unknown_features_are_told_as_numbers() -> None:
+def test_unknown_features_are_shown_as_numbers() -> None:
     assert "Supported Features:\n    Transmitter\n    77\n" in client_info(
         Client(chain_with(1, 77), "1", 0)
     )
 
 
-def test_each_further_certificate_stands_deeper() -> None:
+def test_each_further_certificate_is_indented_more() -> None:
     leaf = cert.Subject(cert.DEVICE, world.DEVICE_KEYS)
     chain = parse_chain(
         world.device_chain(

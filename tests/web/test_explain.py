@@ -82,7 +82,7 @@ def test_a_refusal_has_a_line_for_each_thing(get: ServerClient) -> None:
     assert answer.status == 200
     assert [item.text_content() for item in page.xpath("//ul[@class='lines']/li")] == [
         "sl is '1', expected 150, 2000 or 3000",
-        "'persit' is no parameter, the nearest known name is persist",
+        "'persit' is an unknown parameter, the nearest known name is persist",
     ]
 
 

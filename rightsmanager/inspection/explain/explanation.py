@@ -16,8 +16,8 @@ from rightsmanager.inspection.explain.warnings import FAULTS, find_warnings
 from rightsmanager.inspection.licenses import describe_objects
 from rightsmanager.policy.decision import NO_DOMAIN, DefaultDomain, decide_grants
 from rightsmanager.policy.grants import Grant, Policy
-from rightsmanager.policy.kinds import HEADER
 from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.policy.parsed_values import Group
 from rightsmanager.policy.query import (
     Spelling,
     parse_request,
@@ -26,8 +26,8 @@ from rightsmanager.policy.query import (
     split_query,
     write,
 )
-from rightsmanager.policy.raw import Group
 from rightsmanager.policy.requested_licenses import RequestedLicense
+from rightsmanager.policy.value_types import HEADER
 from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
 from rightsmanager.protocol.wire import AccountId, Kid, Mid
 

@@ -6,8 +6,8 @@ from typing import Final
 from rightsmanager.errors import Refusal, ServiceSpecific
 from rightsmanager.inspection.explain.explanation import Defaults, Explanation, explain
 from rightsmanager.inspection.explain.questions import Question, find_question
-from rightsmanager.policy.kinds import U16, InvalidValue, read_number
-from rightsmanager.policy.raw import MAX_TEXT, quote
+from rightsmanager.policy.parsed_values import MAX_TEXT, quote
+from rightsmanager.policy.value_types import U16, InvalidValue, read_number
 from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
 from rightsmanager.protocol.wire import Kid
 

@@ -83,13 +83,13 @@ def parameter_rows() -> tuple[Row, ...]:
 
 
 def _row(parameter: Parameter) -> Row:
-    legacy = parameter.kind.legacy
+    legacy = parameter.value_type.legacy
     return Row(
         name=parameter.name,
         aliases=parameter.aliases,
         legacy=parameter.legacy,
         meaning=parameter.meaning,
-        expected=parameter.kind.expected,
+        expected=parameter.value_type.expected,
         legacy_expected=legacy.expected if parameter.legacy and legacy else None,
         default=parameter.default,
         repeats=parameter.repeats,

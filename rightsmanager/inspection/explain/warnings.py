@@ -7,7 +7,6 @@ from typing import Any, Final
 from rightsmanager.inspection.explain.questions import Question
 from rightsmanager.inspection.protections import NAMES
 from rightsmanager.policy.grants import Grant, OutputLevels, Policy, Protection
-from rightsmanager.policy.kinds import DATE, InvalidValue
 from rightsmanager.policy.parameters import (
     ANALOG_COPY_PROTECTION,
     BY_NAME,
@@ -18,6 +17,7 @@ from rightsmanager.policy.parameters import (
 )
 from rightsmanager.policy.query import parse_query, split_custom_data
 from rightsmanager.policy.requested_licenses import RequestedLicense
+from rightsmanager.policy.value_types import DATE, InvalidValue
 from rightsmanager.protocol.wire import Guid
 
 _REFUSED: Final = "the request is refused with 0x8004c604"
@@ -131,19 +131,19 @@ def _levels(policy: Policy, device_level: int | None) -> Iterator[str]:
     if device_level is not None and level > device_level:
         yield f"sl is {level}, and the device that is assumed has {device_level}: {_REFUSED}"
     if not _fits("sl", level):
-        yield f"sl is {level} by default, clients know {BY_NAME['sl'].kind.expected}"
+        yield f"sl is {level} by default, clients know {BY_NAME['sl'].value_type.expected}"
     for parameter in PARAMETERS:
         place, _, name = parameter.sets.partition(".")
         if place == "levels":
             level = getattr(policy.output_levels, name)
             if level != getattr(OutputLevels(), name) and not _fits(parameter.name, level):
-                expected = parameter.kind.expected
+                expected = parameter.value_type.expected
                 yield f"{parameter.name} is {level} by default, clients know {expected}"
 
 
 def _fits(name: str, value: int) -> bool:
     try:
-        BY_NAME[name].kind.read(str(value))
+        BY_NAME[name].value_type.read(str(value))
     except InvalidValue:
         return False
     return True

@@ -46,7 +46,7 @@ def test_a_refusal_is_a_line_for_each_thing() -> None:
     assert result.exit_code == 1
     assert result.output == (
         "refused: sl is '1', expected 150, 2000 or 3000\n"
-        "refused: 'persit' is no parameter, the nearest known name is persist\n"
+        "refused: 'persit' is an unknown parameter, the nearest known name is persist\n"
     )
 
 

@@ -131,7 +131,7 @@ def test_everything_that_is_wrong_is_told_at_once(explained: Explaining) -> None
     explanation = explained("cfg=(sl:2001,persit:true),(kid:x,sl:2000)")
     assert explanation.problems == (
         "sl is '2001', expected 150, 2000 or 3000",
-        "'persit' is no parameter, the nearest known name is persist",
+        "'persit' is an unknown parameter, the nearest known name is persist",
         "kid is 'x', expected header, a GUID or base64 of its 16 bytes",
     )
     assert explanation.refused
@@ -145,11 +145,11 @@ def test_everything_that_is_wrong_is_told_at_once(explained: Explaining) -> None
         ("cfg=()&cfg=()", None, "expected cfg or cfg64 alone"),
         ("cfg=(sl:150,sl:150)", None, "sl is given twice for one licence"),
         ("SecurityLevel=1", None, "SecurityLevel is '1', expected 150, 2000 or 3000"),
-        ("sl=150", None, "'sl' is no parameter of the legacy spelling"),
+        ("sl=150", None, "'sl' is unknown in the legacy spelling"),
         ("", "json=[{'sl':1}]", "sl is '1', expected 150, 2000 or 3000"),
-        ("", "json=[{", "json in CustomData has its end"),
-        ("cfg64=AAAA", None, "cfg64 is not JSON after character 0"),
-        ("cfg=(persist:true,securestop:true)", None, "stands beside"),
+        ("", "json=[{", "json in CustomData is not JSON from character 3 on"),
+        ("cfg64=AAAA", None, "cfg64 is not JSON from character 1"),
+        ("cfg=(persist:true,securestop:true)", None, "is given with"),
         ("cfg=(enddate:20200101,begindate:20210101)", None, "expected a date after begindate"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The kinds of values that parameters have: each is read from a raw and written as one.
+"""The types of parameters' values: each reads a ParsedValue and writes one.
 
     boolean        true, false                           legacy 1, 0
     number         decimal digits
@@ -7,7 +7,7 @@
     resolution     WIDTHxHEIGHT
     status code    0x8004c065 or 8004C065
 
-Those with brackets are in `structures`.
+Types with brackets are in `structures`.
 
 Source: the public test server's pages on its query string and its legacy syntax.
 """
@@ -20,22 +20,23 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from rightsmanager.errors import InvalidMessage, StatusCode
-from rightsmanager.policy.raw import ParsedValue
+from rightsmanager.policy.parsed_values import ParsedValue
 from rightsmanager.protocol.wire import NEVER, Guid, Kid, decode_base64, encode_base64
 
 U16: Final = 0xFFFF
 U32: Final = 0xFFFFFFFF
 HEADER: Final = "header"
-"""The value of `kid` that means the KIDs of the challenge's header."""
+"""The value of `kid` for every KID of the challenge's header."""
 
 
-class InvalidValue(ValueError):  # noqa: N818 -- it becomes a refusal before anyone sees it
-    """A value is not of its kind; whoever asked says so by name, value and expectation."""
+# The caller turns it into a refusal, which needs the parameter's name.
+class InvalidValue(ValueError):  # noqa: N818 -- never raised outside this part
+    """A value is not of its type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Legacy:
-    """How the legacy spelling writes a kind, where it does not as the others do."""
+    """Reader and writer of the legacy spelling, where it differs from the others."""
 
     read: Callable[[str], Any]
     write: Callable[[Any], str]
@@ -44,21 +45,21 @@ class Legacy:
 
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """One type of value: its expectation as text, its parser and its writer."""
+    """One type of value: its description in refusals, its reader and its writer."""
 
     expected: str
     read: Callable[[ParsedValue], Any]
     write: Callable[[Any], ParsedValue]
     legacy: Legacy | None = None
     secret: bool = False
-    """Whether refusals must not quote it."""
+    """True if refusals must not quote values."""
 
 
-def text_of(raw: ParsedValue) -> str:
-    """Return a raw that must be text."""
-    if not isinstance(raw, str):
+def require_text(value: ParsedValue) -> str:
+    """Return a value that is text; raises InvalidValue."""
+    if not isinstance(value, str):
         raise InvalidValue
-    return raw
+    return value
 
 
 # --- plain values ---------------------------------------------------------------------------------
@@ -67,16 +68,16 @@ _BOOLEANS: Final = {"true": True, "false": False}
 _ONE_ZERO: Final = {"1": True, "0": False}
 
 
-def read_boolean(raw: ParsedValue) -> bool:
-    """Return what true and false mean, in any letter case; raises InvalidValue."""
+def read_boolean(value: ParsedValue) -> bool:
+    """Return the meaning of true or false in any letter case; raises InvalidValue."""
     try:
-        return _BOOLEANS[text_of(raw).lower()]
+        return _BOOLEANS[require_text(value).lower()]
     except KeyError:
         raise InvalidValue from None
 
 
-def write_boolean(value: bool) -> str:  # noqa: FBT001 -- it is what is written
-    """Return true or false as a word."""
+def write_boolean(value: bool) -> str:  # noqa: FBT001 -- the value itself
+    """Return the word true or false."""
     return "true" if value else "false"
 
 
@@ -92,50 +93,50 @@ BOOLEAN: Final = ValueType(
 )
 FLAG: Final = ValueType(
     "nothing, true or false",
-    lambda raw: raw == "" or read_boolean(raw),
+    lambda value: value == "" or read_boolean(value),
     lambda value: "" if value else "false",
 )
 
 _DIGITS: Final = re.compile(r"[0-9]{1,10}")
 
 
-def read_number(raw: ParsedValue, least: int, most: int) -> int:
-    """Return decimal digits' number, which must be in the range; raises InvalidValue."""
-    if not _DIGITS.fullmatch(text_of(raw)) or not least <= int(text_of(raw)) <= most:
+def read_number(value: ParsedValue, least: int, most: int) -> int:
+    """Return the number of decimal digits within a range; raises InvalidValue."""
+    if not _DIGITS.fullmatch(require_text(value)) or not least <= int(require_text(value)) <= most:
         raise InvalidValue
-    return int(text_of(raw))
+    return int(require_text(value))
 
 
 def number(least: int, most: int, unit: str = "") -> ValueType:
-    """Return the kind of numbers from `least` to `most`, both included."""
+    """Return the type of numbers from `least` to `most`, both included."""
     return ValueType(
-        f"a number from {least} to {most}{unit}", lambda raw: read_number(raw, least, most), str
+        f"a number from {least} to {most}{unit}", lambda value: read_number(value, least, most), str
     )
 
 
 def one_of(*values: int) -> ValueType:
-    """Return the kind of a few numbers."""
+    """Return the type of a few numbers."""
     *others, last = map(str, values)
 
-    def read(raw: ParsedValue) -> int:
-        value = read_number(raw, min(values), max(values))
-        if value not in values:
+    def read(value: ParsedValue) -> int:
+        number = read_number(value, min(values), max(values))
+        if number not in values:
             raise InvalidValue
-        return value
+        return number
 
     return ValueType(f"{', '.join(others)} or {last}", read, str)
 
 
 def word(words: Mapping[str, Any]) -> ValueType:
-    """Return the kind of words that each mean a value; the first word of a value is written."""
+    """Return the type of words by value; the first word of each value is written."""
     written: dict[Any, str] = {}
     for each, value in words.items():
         written.setdefault(value, each)
 
-    def read(raw: ParsedValue) -> object:
-        if text_of(raw).lower() not in words:
+    def read(value: ParsedValue) -> object:
+        if require_text(value).lower() not in words:
             raise InvalidValue
-        return words[text_of(raw).lower()]
+        return words[require_text(value).lower()]
 
     *others, last = words
     expected = f"{', '.join(others)} or {last}" if others else last
@@ -148,8 +149,8 @@ _STATUS_CODE: Final = re.compile(r"(?:0x)?([0-9a-f]{8})", re.IGNORECASE)
 _KNOWN_STATUS: Final = {status.value: status for status in StatusCode}
 
 
-def _read_status(raw: ParsedValue) -> StatusCode:
-    match = _STATUS_CODE.fullmatch(text_of(raw))
+def _read_status(value: ParsedValue) -> StatusCode:
+    match = _STATUS_CODE.fullmatch(require_text(value))
     if match is None or int(match[1], 16) not in _KNOWN_STATUS:
         raise InvalidValue
     return _KNOWN_STATUS[int(match[1], 16)]
@@ -181,8 +182,8 @@ def _seconds(year: str, month: str, day: str, *time: str | None) -> int:
     return seconds
 
 
-def _read_date(raw: ParsedValue) -> int:
-    match = _DATE.fullmatch(text_of(raw))
+def _read_date(value: ParsedValue) -> int:
+    match = _DATE.fullmatch(require_text(value))
     if match is None:
         raise InvalidValue
     year, month, day, *time = match.groups()
@@ -220,16 +221,16 @@ _LENIENT: Final = re.compile(r"([A-Za-z0-9+/]*)={0,2}")
 
 
 def decode_lenient(text: str) -> bytes:
-    """Return the bytes of base64, ignoring padding and last bits; raises InvalidValue."""
+    """Return the bytes of base64 with any padding and last bits; raises InvalidValue."""
     match = _LENIENT.fullmatch(text)
     if match is None or len(match[1]) % 4 == 1:
         raise InvalidValue
     return binascii.a2b_base64(match[1] + "=" * (-len(match[1]) % 4))
 
 
-def _read_bytes(raw: ParsedValue, least: int, most: int) -> bytes:
+def _read_bytes(value: ParsedValue, least: int, most: int) -> bytes:
     try:
-        data = decode_base64(text_of(raw), "value")
+        data = decode_base64(require_text(value), "value")
     except InvalidMessage:
         raise InvalidValue from None
     if not least <= len(data) <= most:
@@ -238,19 +239,19 @@ def _read_bytes(raw: ParsedValue, least: int, most: int) -> bytes:
 
 
 def key(least: int, most: int, expected: str) -> ValueType:
-    """Return the kind of secret bytes in base64."""
+    """Return the type of secret bytes in base64."""
     return ValueType(
         f"base64 of {expected}",
-        lambda raw: _read_bytes(raw, least, most),
+        lambda value: _read_bytes(value, least, most),
         encode_base64,
         secret=True,
     )
 
 
-def read_guid(raw: ParsedValue, kind: type[Guid]) -> Guid:
+def read_guid(value: ParsedValue, guid_type: type[Guid]) -> Guid:
     """Return a GUID in either spelling; raises InvalidValue."""
     try:
-        return kind.parse(text_of(raw))
+        return guid_type.parse(require_text(value))
     except InvalidMessage:
         raise InvalidValue from None
 
@@ -259,15 +260,15 @@ def _write_guid(value: Guid) -> str:
     return value.text
 
 
-def guid(kind: type[Guid]) -> ValueType:
-    """Return the kind of a GUID in either spelling."""
+def guid(guid_type: type[Guid]) -> ValueType:
+    """Return the type of a GUID in either spelling."""
     return ValueType(
-        "a GUID or base64 of its 16 bytes", lambda raw: read_guid(raw, kind), _write_guid
+        "a GUID or base64 of its 16 bytes", lambda value: read_guid(value, guid_type), _write_guid
     )
 
 
-def _read_header_or_kid(raw: ParsedValue) -> str | Guid:
-    return HEADER if text_of(raw).lower() == HEADER else read_guid(raw, Kid)
+def _read_header_or_kid(value: ParsedValue) -> str | Guid:
+    return HEADER if require_text(value).lower() == HEADER else read_guid(value, Kid)
 
 
 KID: Final = ValueType(
@@ -281,8 +282,8 @@ KID: Final = ValueType(
 _RESOLUTION: Final = re.compile(r"([0-9]{1,10})x([0-9]{1,10})", re.IGNORECASE)
 
 
-def _read_resolution(raw: ParsedValue) -> tuple[int, int]:
-    match = _RESOLUTION.fullmatch(text_of(raw))
+def _read_resolution(value: ParsedValue) -> tuple[int, int]:
+    match = _RESOLUTION.fullmatch(require_text(value))
     if match is None:
         raise InvalidValue
     return read_number(match[1], 1, U32), read_number(match[2], 1, U32)
