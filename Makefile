@@ -1,6 +1,6 @@
 # make run    serve on 127.0.0.1:8080 with a test PKI of its own
 # make test   the whole test suite
-# make check  ruff, mypy and the tests
+# make check  ruff, mypy, and the tests with branch coverage
 # make bench  what a licence costs, as a ratio to what OpenSSL alone costs;
 #             BASE=REVISION compares with a revision too
 # make bench-metering  what a report costs, alone
@@ -23,14 +23,19 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 run: $(VENV)/.run
 	@exec $(BIN)/rightsmanager serve
 
+# Each worker has its own PostgreSQL; tests of a module stay together as long as both are busy.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST) --cov --cov-report=
+	$(BIN)/coverage report --include 'rightsmanager/protocol/*,rightsmanager/crypto/*' --fail-under 100
+	$(BIN)/coverage report --skip-covered
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench $(BASE)

@@ -52,6 +52,8 @@ from tests.databases import KINDS
 from tests.postgresql import PostgreSQL
 
 REPLY_SECONDS = 60
+# Each server would pin its first worker to the same processor, and the tests run on all of them.
+_UNPINNED = {"RIGHTSMANAGER_SERVER__PIN_WORKERS": "false"}
 """Seconds after which a process that should have answered or ended is given up."""
 PROGRAM = (sys.executable, "-m", "rightsmanager")
 
@@ -172,7 +174,7 @@ def _start(url: str, data: Path, *arguments: str, **environment: str) -> Server:
             [*PROGRAM, "serve", "--data", str(data), "--bind", "127.0.0.1:0", "--json", *arguments],
             stdout=subprocess.PIPE,
             stderr=stream,
-            env={**os.environ, **environment},
+            env={**os.environ, **_UNPINNED, **environment},
             text=True,
             start_new_session=True,
         )
