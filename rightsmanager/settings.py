@@ -1,11 +1,15 @@
 """One frozen value with every setting; `config/rightsmanager.toml` is its reference.
 
-A setting comes from the environment (`RIGHTSMANAGER_` and the name, a section's name joined by two
-underscores, such as `RIGHTSMANAGER_SERVER__WORKERS`), else from the file, else from its default.
+A setting comes from a command's option, else from the environment (`RIGHTSMANAGER_` and the name,
+with two underscores after the section's name, such as `RIGHTSMANAGER_SERVER__WORKERS`), else from
+the file, else from its default.
 """
 
-import os
+import difflib
+import json
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -13,19 +17,24 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
 
+from rightsmanager.environment import (
+    Given,
+    find_data,
+    find_file,
+    merge,
+    read_options,
+    read_toml,
+    read_variables,
+    rename,
+)
 from rightsmanager.errors import InternalError
 
 Role = Literal["license", "domain", "metering", "secure_stop", "secure_delete", "packaging"]
@@ -37,42 +46,77 @@ ALL_ROLES: Final[tuple[Role, ...]] = (
     "secure_delete",
     "packaging",
 )
-PREFIX: Final = "RIGHTSMANAGER_"
-REFERENCE: Final = Path("config/rightsmanager.toml")
-FILE_VARIABLE: Final = "RIGHTSMANAGER_CONFIG"
-PASSPHRASE_VARIABLE: Final = "RIGHTSMANAGER_PASSPHRASE"  # noqa: S105 -- a name
-DATA_FILE: Final = "rightsmanager.toml"
 DATABASE_FILE: Final = "rightsmanager.db"
+
+RENAMED: Final = {
+    "seam.seconds": "hooks.timeout_seconds",
+    "seam": "hooks",
+    "server.timeout": "server.timeout_seconds",
+    "server.keepalive": "server.keepalive_seconds",
+    "server.cors_max_age": "server.cors_max_age_seconds",
+    "policy.valid_for": "policy.valid_for_seconds",
+    "packaging.key_period": "packaging.key_period_seconds",
+    "metering.keep_reports": "metering.keep_reports_days",
+    "domain.limit": "domain.max_members",
+    "streams.per_account": "streams.max_per_account",
+    "streams.per_device": "streams.max_per_device",
+    "streams.lifetime": "streams.lifetime_seconds",
+}
+"""The old names of settings and sections, which still work in version 0.1 with a warning."""
 
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
-_LAST_PORT: Final = 0xFFFF
+_MAX_PORT: Final = 0xFFFF
 _ADMIN_TOKEN: Final = re.compile(r"[!-~]{16,256}")
 _TOKEN: Final = re.compile(r"[!-~]{1,256}")
 
 
 def _refuse_address(bind: str) -> str:
-    """Return an address to listen on; gunicorn would answer a wrong one with a traceback."""
+    # gunicorn would answer an invalid one with a traceback.
     match = _ADDRESS.fullmatch(bind)
-    if match is None or int(match[1]) > _LAST_PORT:
+    if match is None or int(match[1]) > _MAX_PORT:
         raise ValueError("expected HOST:PORT, the port from 0 to 65535")
     return bind
 
 
 def _refuse_origin(origin: str) -> str:
-    """Return what a browser may call itself; any other spelling would never be met."""
+    # A browser spells its origin in one way; no request would match another spelling.
     if origin not in {"*", "null"} and not _ORIGIN.fullmatch(origin):
         raise ValueError(
-            f"{origin!r} is no origin, expected *, null or scheme://host[:port] in small letters, "
+            f"{origin!r} is not an origin, expected *, null or scheme://host[:port] in lower case, "
             "without a path"
         )
     return origin
+
+
+def _split_list(value: object) -> object:
+    """Return the items of a list that an environment variable gives as text."""
+    if not isinstance(value, str):
+        return value
+    if not value.startswith("["):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('expected a list such as one,two or the JSON ["one", "two"]') from None
+
+
+def _parse_object(value: object) -> object:
+    """Return the object that an environment variable gives as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('expected a JSON object such as {"name": "value"}') from None
 
 
 Address = Annotated[str, AfterValidator(_refuse_address)]
 Price = Annotated[Decimal, Field(ge=0)]
 Origin = Annotated[str, AfterValidator(_refuse_origin)]
 Level = Annotated[int, Field(ge=0, le=0xFFFF)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
+Texts = Annotated[dict[str, str], BeforeValidator(_parse_object)]
 
 
 class _Section(BaseModel):
@@ -80,46 +124,46 @@ class _Section(BaseModel):
 
 
 class ServerSettings(_Section):
-    """How the server listens and what it serves."""
+    """The listener and the roles."""
 
     bind: Address = "127.0.0.1:8080"
     workers: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 4
     pin_workers: bool = True
-    timeout: Annotated[int, Field(ge=1)] = 30
-    keepalive: Annotated[int, Field(ge=0)] = 15
-    roles: tuple[Role, ...] = ALL_ROLES
+    timeout_seconds: Annotated[int, Field(ge=1)] = 30
+    keepalive_seconds: Annotated[int, Field(ge=0)] = 15
+    roles: Annotated[tuple[Role, ...], BeforeValidator(_split_list)] = ALL_ROLES
     public_url: str = ""
     trust_forwarded: bool = False
     https: Literal["off", "self-signed"] = "off"
-    https_names: tuple[str, ...] = ()
+    https_names: Names = ()
     certfile: str = ""
     keyfile: str = ""
-    cors_origins: tuple[Origin, ...] = ("*",)
-    cors_max_age: Annotated[int, Field(ge=0)] = 86400
+    cors_origins: Annotated[tuple[Origin, ...], BeforeValidator(_split_list)] = ("*",)
+    cors_max_age_seconds: Annotated[int, Field(ge=0)] = 86400
     cors_credentials: bool = False
     max_body: Annotated[int, Field(ge=1024)] = 1024 * 1024
 
     @model_validator(mode="after")
     def _refuse_two_certificates(self) -> Self:
         if self.certfile and self.https != "off":
-            raise ValueError("https is self-signed and there is a certfile, expected one of them")
+            raise ValueError("https and certfile are both set, expected one of them")
         if self.keyfile and not self.certfile:
-            raise ValueError("there is a keyfile, expected a certfile for it")
+            raise ValueError("keyfile is set without a certfile, expected both")
         return self
 
 
 class KeyringSettings(_Section):
-    """Keys and certificates other than the ones the data folder holds."""
+    """Files of keys and certificates in addition to the data folder's."""
 
-    trust_anchors: tuple[str, ...] = ()
-    server_keys: tuple[str, ...] = ()
+    trust_anchors: Names = ()
+    server_keys: Names = ()
     signing_key: str = ""
     signing_chain: str = ""
 
 
 class LicenseSettings(_Section):
-    """How licences are issued and replies signed."""
+    """Issuing licences and signing replies."""
 
     key_seed: str = "XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I"
     sign: Literal["always", "persistent"] = "always"
@@ -127,12 +171,12 @@ class LicenseSettings(_Section):
 
 
 class PolicySettings(_Section):
-    """What a licence grants when the request asks for nothing else."""
+    """The policy of a licence whose request names no parameter."""
 
     security_level: Level = 150
     persistent: bool = False
     play: bool = True
-    valid_for: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] = 0
+    valid_for_seconds: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] = 0
     compressed_digital_video: Level = 0
     uncompressed_digital_video: Level = 0
     analog_video: Level = 0
@@ -141,11 +185,11 @@ class PolicySettings(_Section):
 
 
 class PackagingSettings(_Section):
-    """Who gets keys by AcquirePackagingData, and what kind."""
+    """Access to AcquirePackagingData, and the form of its keys."""
 
     access: Literal["off", "loopback", "token", "open"] = "loopback"
     token: SecretStr = SecretStr("")
-    key_period: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
+    key_period_seconds: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
     header_version: Literal["4.0.0.0", "4.1.0.0", "4.2.0.0", "4.3.0.0"] = "4.0.0.0"
     algid: Literal["AESCTR", "AESCBC"] = "AESCTR"
     checksum: bool = True
@@ -156,27 +200,27 @@ class PackagingSettings(_Section):
         if self.access == "token" and not _TOKEN.fullmatch(token):
             raise ValueError("token: expected 1 to 256 visible ASCII characters")
         if self.algid == "AESCBC" and self.header_version != "4.3.0.0":
-            raise ValueError('header_version: expected "4.3.0.0", which alone can say AESCBC')
+            raise ValueError('header_version: expected "4.3.0.0", the only one with AESCBC')
         return self
 
 
 class MeteringSettings(_Section):
-    """How reports of what was played are taken and kept."""
+    """Metering reports, their retention and prices."""
 
     url: str = ""
     max_records: Annotated[int, Field(ge=1)] = 10_000
     max_body: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
-    keep_reports: Annotated[int, Field(ge=0)] = 90
+    keep_reports_days: Annotated[int, Field(ge=0)] = 90
     price_per_play: Price = Decimal("0.01")
     price_per_title: Price = Decimal("0.08")
     currency: str = "USD"
 
 
 class DomainSettings(_Section):
-    """How domains come to be, and what is said of them."""
+    """Accounts and the defaults of their domains."""
 
     accounts: Literal["first-use", "operator"] = "first-use"
-    limit: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 5
+    max_members: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 5
     service_id: str = "0345be98-f987-40e5-a4dd-0aa21a7f6897"
     default_account: str = "84b94dcb-9b16-468e-8ca4-a189ad253f6a"
     friendly_name: str = "Test domain"
@@ -185,27 +229,27 @@ class DomainSettings(_Section):
 
 
 class SecureStopSettings(_Section):
-    """How reports of stopped playback are taken."""
+    """Reports of stopped playback."""
 
     max_sessions: Annotated[int, Field(ge=1)] = 1000
 
 
 class SecureDeleteSettings(_Section):
-    """How reports of deleted licences are taken."""
+    """Reports of deleted licences."""
 
     max_kids: Annotated[int, Field(ge=1)] = 1000
 
 
 class StreamsSettings(_Section):
-    """How many licences with secure stop may be in use at once."""
+    """Limits on licences with secure stop that are in use at once."""
 
-    per_account: Annotated[int, Field(ge=0)] = 0
-    per_device: Annotated[int, Field(ge=0)] = 0
-    lifetime: Annotated[int, Field(ge=1, le=0xFFFFFFFF)] = 12 * 60 * 60
+    max_per_account: Annotated[int, Field(ge=0)] = 0
+    max_per_device: Annotated[int, Field(ge=0)] = 0
+    lifetime_seconds: Annotated[int, Field(ge=1, le=0xFFFFFFFF)] = 12 * 60 * 60
 
 
 class AdminSettings(_Section):
-    """The admin API, which is there where it has a token."""
+    """The admin API, which is on if it has a token."""
 
     token: SecretStr = SecretStr("")
     token_file: str = ""
@@ -213,7 +257,7 @@ class AdminSettings(_Section):
 
     @property
     def is_on(self) -> bool:
-        """Whether there is an admin API."""
+        """Whether the admin API is on."""
         return bool(self.token_file or self.token.get_secret_value())
 
     @model_validator(mode="after")
@@ -227,7 +271,7 @@ class AdminSettings(_Section):
 
 
 def refuse_admin_token(token: str) -> None:
-    """Refuse a token that is easy to guess or that no header can hold; raises ValueError."""
+    """Raise ValueError for a token that is easy to guess or that no header can hold."""
     if not _ADMIN_TOKEN.fullmatch(token):
         raise ValueError("token: expected 16 to 256 visible ASCII characters")
 
@@ -236,33 +280,26 @@ class HooksSettings(_Section):
     """The operator's own logic."""
 
     make: str = ""
-    seconds: Annotated[float, Field(gt=0)] = 5.0
-    options: dict[str, str] = {}
+    timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
+    options: Texts = {}
 
 
 class CryptoSettings(_Section):
-    """Which implementation does the arithmetic."""
+    """The implementation of P-256 and the cache of certificates."""
 
     backend: Literal["auto", "libcrypto", "portable"] = "auto"
     chain_cache: Annotated[int, Field(ge=1)] = 1024
 
 
 class LogSettings(_Section):
-    """What is logged and how."""
+    """The level and the format of the log."""
 
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(BaseSettings):
+class Settings(_Section):
     """Every setting of a server."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_nested_delimiter="__",
-        frozen=True,
-        extra="forbid",
-    )
 
     data: Path = Path("var")
     database_url: str = ""
@@ -284,86 +321,91 @@ class Settings(BaseSettings):
 
     @property
     def effective_database_url(self) -> str:
-        """The database's URL: the one that is set, else SQLite in the data folder."""
+        """The database's URL: the setting, else SQLite in the data folder."""
         return self.database_url or f"sqlite:///{(self.data / DATABASE_FILE).absolute()}"
 
     @property
     def effective_metering_url(self) -> str:
-        """Where new metering certificates say that reports are taken; empty: nobody says where."""
+        """The address for reports in new metering certificates; empty if no setting names it."""
         return self.metering.url or self.server.public_url
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, the origins of their values, and the warnings about old names."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """The variable or the file of each setting that is not at its default."""
+    warnings: tuple[str, ...]
 
 
 def load(file: Path | None, **overrides: Any) -> Settings:  # noqa: ANN401 -- any field of Settings
     """Return the settings from overrides, the environment and a file, in that order.
 
-    Raises InternalError, which names the setting and what was expected of it.
+    Raises InternalError, which names the setting, its origin and what was expected.
     """
+    return load_with_origins(file, **overrides).settings
 
-    class FromFile(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            del dotenv_settings, file_secret_settings
-            if file is None:
-                return init_settings, env_settings
-            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
 
-    _refuse_unknown_variables()
-    if file is not None and not file.is_file():
-        raise InternalError(f"the settings file {file} does not exist")
+def load_with_origins(
+    file: Path | None,
+    **overrides: Any,  # noqa: ANN401 -- as above
+) -> Loaded:
+    """Return what `load` does, with the origins of the values; raises InternalError."""
+    sources: list[Iterable[Given]] = [read_variables(), read_options(overrides)]
+    if file is not None:
+        sources.insert(0, read_toml(file))
+    given: list[Given] = []
+    warnings: list[str] = []
+    for source in sources:
+        for each, old in rename(source, RENAMED):
+            given.append(each)
+            if old is not None:
+                warnings.append(f"{each.origin}: the setting {old} is now called {each.name}")
+    origins = {each.name: each.origin for each in given}
     try:
-        return FromFile(**overrides)
+        settings = Settings.model_validate(merge(given))
     except ValidationError as error:
-        raise InternalError(_explain(error)) from None
-    except ValueError as error:
-        raise InternalError(f"the settings cannot be read: {error}") from None
+        raise InternalError(_explain(error, origins)) from None
+    return Loaded(settings, origins, tuple(warnings))
 
 
 def default_settings() -> Settings:
-    """Return the settings in force where nobody named a data folder."""
-    data = Path(os.environ.get(f"{PREFIX}DATA", Settings.model_fields["data"].default))
-    return load(find_file(data))
+    """Return the settings in force when no data folder is named."""
+    return load(find_file(find_data() or Settings().data))
 
 
-def find_file(data: Path) -> Path | None:
-    """Return the settings file that is in force, or None.
-
-    That is the one the environment names, else the data folder's, else the reference where the
-    server is started in a checkout.
-    """
-    named = os.environ.get(FILE_VARIABLE)
-    if named:
-        return Path(named)
-    return next((file for file in (data / DATA_FILE, REFERENCE) if file.is_file()), None)
-
-
-def passphrase() -> bytes | None:
-    """Return what the environment says private keys are encrypted under, or None."""
-    value = os.environ.get(PASSPHRASE_VARIABLE)
-    return value.encode() if value else None
-
-
-def _refuse_unknown_variables() -> None:
-    known = {FILE_VARIABLE, PASSPHRASE_VARIABLE}
-    for name in Settings.model_fields:
-        known.add(f"{PREFIX}{name}".upper())
-    for variable in os.environ:
-        if variable.startswith(PREFIX) and variable.partition("__")[0] not in known:
-            raise InternalError(
-                f"settings: the environment variable {variable} names no setting, "
-                f"expected one of {', '.join(sorted(known))} or of a section"
-            )
-
-
-def _explain(error: ValidationError) -> str:
-    problems = (
-        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False)
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    """Return what is wrong in one line, without the values: they may be secret."""
+    problems = error.errors(include_url=False, include_input=False)
+    return "settings: " + "; ".join(
+        _problem(tuple(map(str, each["loc"])), each["type"], each["msg"], origins)
+        for each in problems
     )
-    return "settings: " + "; ".join(problems)
+
+
+def _problem(loc: tuple[str, ...], kind: str, message: str, origins: Mapping[str, str]) -> str:
+    name = ".".join(loc)
+    origin = next(
+        (origins[known] for known in _prefixes(loc) if known in origins),
+        next((origins[known] for known in origins if known.startswith(f"{name}.")), None),
+    )
+    where = name if origin in {None, "option"} else f"{name} ({origin})"
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(name, _names(), n=1)
+        return f"{where} is not a setting" + (f", did you mean {near[0]}?" if near else "")
+    return f"{where}: {message.removeprefix('Value error, ')}"
+
+
+def _prefixes(loc: tuple[str, ...]) -> list[str]:
+    return [".".join(loc[:length]) for length in range(len(loc), 0, -1)]
+
+
+def _names() -> list[str]:
+    names = []
+    for name, value in Settings():
+        names.append(name)
+        if isinstance(value, _Section):
+            names += [f"{name}.{each}" for each in type(value).model_fields]
+    return names
