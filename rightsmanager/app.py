@@ -145,7 +145,7 @@ def _parts(settings: Settings, runtime: Runtime) -> _Components:
         secure_stop_keys=SecureStopKeys(keyring.secure_stop_secret),
         hooks=Hooks(
             load_hooks(settings.hooks.make, {"data": str(settings.data), **settings.hooks.options}),
-            settings.hooks.seconds,
+            settings.hooks.timeout_seconds,
             note_failure,
         ),
     )
@@ -207,7 +207,7 @@ def _metering_service(parts: _Components) -> MeteringService:
         metering_keys=parts.metering_keys,
         signing=parts.signing,
         max_records=metering.max_records,
-        keep_reports=metering.keep_reports > 0,
+        keep_reports=metering.keep_reports_days > 0,
         **parts.usual,
     )
 
@@ -264,10 +264,12 @@ def _front(
     )
     front = RouterSettings(
         addressing=Addressing(server.public_url, server.trust_forwarded),
-        cross_origin=CrossOrigin(server.cors_origins, server.cors_max_age, server.cors_credentials),
+        cross_origin=CrossOrigin(
+            server.cors_origins, server.cors_max_age_seconds, server.cors_credentials
+        ),
         body_limit=server.max_body,
         body_limits=_body_limits(settings),
-        body_patience=float(server.timeout),
+        body_patience=float(server.timeout_seconds),
     )
     return Router(SoapServer(application.build(services, roles)), pages, front, admin)
 
@@ -285,7 +287,7 @@ def _admin(settings: Settings, administration: DomainAdministration) -> Wsgi | N
     from rightsmanager.web.api import build_api  # noqa: PLC0415
 
     path = settings.admin.path
-    door = AdminSettings(path, admin_token(settings), float(settings.server.timeout))
+    door = AdminSettings(path, admin_token(settings), float(settings.server.timeout_seconds))
     return BearerAuth(build_api(administration, path, note_failure), door)
 
 

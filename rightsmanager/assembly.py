@@ -59,7 +59,7 @@ def packaging_options(settings: Settings) -> Packing:
     """Return the form of the keys and headers that packagers get."""
     packaging = settings.packaging
     return Packing(
-        packaging.key_period,
+        packaging.key_period_seconds,
         Version(packaging.header_version),
         packaging.algid.lower(),
         packaging.checksum,
@@ -68,7 +68,12 @@ def packaging_options(settings: Settings) -> Packing:
 
 def stream_settings(settings: Settings) -> StreamSettings:
     """Return the limits on streams that are open at once."""
-    return StreamSettings(**settings.streams.model_dump())
+    streams = settings.streams
+    return StreamSettings(
+        per_account=streams.max_per_account,
+        per_device=streams.max_per_device,
+        lifetime=streams.lifetime_seconds,
+    )
 
 
 def domain_defaults(settings: Settings) -> DomainDefaults:
@@ -78,7 +83,7 @@ def domain_defaults(settings: Settings) -> DomainDefaults:
     return DomainDefaults(
         service_id=ServiceId.parse(domain.service_id),
         first_use=domain.accounts == "first-use",
-        limit=domain.limit,
+        limit=domain.max_members,
         friendly_name=domain.friendly_name,
         url=domain.url or settings.server.public_url,
         help_url=domain.help_url,
@@ -105,7 +110,7 @@ def default_policy(settings: Settings) -> Policy:
         security_level=policy.security_level,
         persistent=policy.persistent,
         play=policy.play,
-        valid_for=policy.valid_for,
+        valid_for=policy.valid_for_seconds,
         output_levels=OutputLevels(
             policy.compressed_digital_video,
             policy.uncompressed_digital_video,

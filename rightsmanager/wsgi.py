@@ -18,8 +18,9 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from rightsmanager.app import Runtime, Wsgi, build
+from rightsmanager.environment import passphrase
 from rightsmanager.logs import configure_logs
-from rightsmanager.settings import Settings, default_settings, passphrase
+from rightsmanager.settings import Settings, default_settings
 from rightsmanager.store.schema import refuse_outdated
 from rightsmanager.web.tls import HANDSHAKE_SECONDS, server_context, shown
 
@@ -276,9 +277,9 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "threads": server.threads,
         "worker_class": Worker,
         "child_exit": forget,
-        "timeout": server.timeout,
-        "graceful_timeout": server.timeout,
-        "keepalive": server.keepalive,
+        "timeout": server.timeout_seconds,
+        "graceful_timeout": server.timeout_seconds,
+        "keepalive": server.keepalive_seconds,
         "loglevel": "warning",
         # A long cfg is refused by its own limits, with a fault; gunicorn would answer a page.
         "limit_request_line": 0,

@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "web": "errors files crypto protocol keyring policy store operations admin settings",
     "assembly": "errors files crypto protocol keyring policy store operations settings",
     "charts": "",
-    "settings": "errors",
+    "settings": "errors environment",
+    "environment": "errors files",
     "logs": "errors settings",
 }
 """What each part may know beside itself; `app`, and what starts it, may know everything."""
@@ -49,7 +50,6 @@ DOORS = {
     "click": "cli",
     "rich": "cli",
     "pydantic": "settings web",
-    "pydantic_settings": "settings",
     "structlog": "logs soap web",
     "jwt": "hooks",
     "cpix": "protocol",

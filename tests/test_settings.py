@@ -1,7 +1,8 @@
-"""Settings: the file is the reference, the environment wins, and what is wrong is named."""
+"""Settings: the file is the reference, the environment overrides it, errors name the setting."""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -9,17 +10,17 @@ from typing import Any, get_args
 
 import pytest
 
+from rightsmanager.environment import REFERENCE, find_file, passphrase
 from rightsmanager.errors import InternalError
 from rightsmanager.settings import (
     ALL_ROLES,
-    REFERENCE,
+    RENAMED,
     Role,
     ServerSettings,
     Settings,
     default_settings,
-    find_file,
     load,
-    passphrase,
+    load_with_origins,
 )
 from rightsmanager.soap import operations
 
@@ -54,7 +55,7 @@ def test_roles_are_those_of_the_operations() -> None:
     assert get_args(Role) == ALL_ROLES == tuple(role.value for role in operations.Role)
 
 
-def test_the_environment_wins_over_the_file_and_an_argument_over_both(
+def test_the_environment_overrides_the_file_and_an_argument_both(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "settings.toml"
@@ -70,12 +71,67 @@ def test_the_environment_wins_over_the_file_and_an_argument_over_both(
     assert load(None).server.threads == 4
 
 
-def test_lists_in_the_environment_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RIGHTSMANAGER_SERVER__ROLES", '["license", "metering"]')
+@pytest.mark.parametrize(
+    "text", ['["license", "metering"]', "license,metering", " license , metering ,"]
+)
+def test_a_list_in_the_environment_is_json_or_has_commas(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("RIGHTSMANAGER_SERVER__ROLES", text)
     assert load(None).server.roles == ("license", "metering")
-    monkeypatch.setenv("RIGHTSMANAGER_SERVER__ROLES", "license")
-    with pytest.raises(InternalError, match=r'cannot be read: .* "server"'):
-        load(None)
+
+
+def test_a_section_and_a_table_in_the_environment_are_json_or_nested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RIGHTSMANAGER_SERVER", '{"workers": 3, "threads": 5}')
+    monkeypatch.setenv("RIGHTSMANAGER_HOOKS__OPTIONS", '{"url": "a"}')
+    monkeypatch.setenv("RIGHTSMANAGER_SERVER__THREADS", "6")
+    settings = load(None)
+    assert (settings.server.workers, settings.server.threads) == (3, 6)
+    assert settings.hooks.options == {"url": "a"}
+    monkeypatch.delenv("RIGHTSMANAGER_HOOKS__OPTIONS")
+    monkeypatch.setenv("RIGHTSMANAGER_HOOKS__OPTIONS__URL", "b")
+    assert load(None).hooks.options == {"url": "b"}
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_old_name_still_works_and_is_warned_of(tmp_path: Path, old: str) -> None:
+    section, _, name = (old if "." in old else f"{old}.make").partition(".")
+    value, new = ("m:f", "hooks.make") if name == "make" else (7, RENAMED.get(old, ""))
+    file = tmp_path / "settings.toml"
+    file.write_text(f"[{section}]\n{name} = {json.dumps(value)}")
+    loaded = load_with_origins(file)
+    assert flat(loaded.settings.model_dump())[new] == value
+    assert loaded.warnings == (f"{file}: the setting {section}.{name} is now called {new}",)
+
+
+def test_an_old_name_works_in_the_environment_and_the_new_one_overrides_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RIGHTSMANAGER_SEAM__SECONDS", "2")
+    monkeypatch.setenv("RIGHTSMANAGER_SEAM__OPTIONS__URL", "a")
+    loaded = load_with_origins(None)
+    assert loaded.settings.hooks.timeout_seconds == 2
+    assert loaded.settings.hooks.options == {"url": "a"}
+    assert len(loaded.warnings) == 2
+    monkeypatch.setenv("RIGHTSMANAGER_HOOKS__TIMEOUT_SECONDS", "3")
+    assert load(None).hooks.timeout_seconds == 3
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8080_TCP"),
+        *("PORT_8080_TCP_PROTO", "PORT_8080_TCP_PORT", "PORT_8080_TCP_ADDR", "PORT_53_UDP"),
+        *("DB_SERVICE_HOST", "DB_PORT_5432_TCP", "MAIN_DB_PORT", "NAME", "ENV_PATH"),
+    ],
+)
+def test_a_variable_that_kubernetes_or_docker_injects_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(f"RIGHTSMANAGER_{variable}", "tcp://10.0.0.1:8080")
+    assert load(None) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +142,8 @@ def test_lists_in_the_environment_are_json(monkeypatch: pytest.MonkeyPatch) -> N
         ("[server]\nworker = 1", "server.worker"),
         ("[server]\nworkers = 0", "server.workers"),
         ('[server]\nworkers = "many"', "server.workers"),
-        ("[server]\ntimeout = -1", "server.timeout"),
+        ("[server]\ntimeout_seconds = -1", "server.timeout_seconds"),
+        ("[server]\ntimeout = -1", "server.timeout_seconds"),
         ("[server]\nmax_body = 10", "server.max_body"),
         ('[server]\nbind = "8080"', "server.bind"),
         ('[server]\nbind = "h:65536"', "server.bind"),
@@ -95,7 +152,7 @@ def test_lists_in_the_environment_are_json(monkeypatch: pytest.MonkeyPatch) -> N
         ("[keyring]\ntrust_anchors = 1", "keyring.trust_anchors"),
         ('[license]\nsign = "never"', "license.sign"),
         ("[policy]\nsecurity_level = -1", "policy.security_level"),
-        ("[policy]\nvalid_for = 4294967296", "policy.valid_for"),
+        ("[policy]\nvalid_for_seconds = 4294967296", "policy.valid_for_seconds"),
         ("[policy]\nanalog_video = 65536", "policy.analog_video"),
         ('[crypto]\nbackend = "quantum"', "crypto.backend"),
         ("[crypto]\nchain_cache = 0", "crypto.chain_cache"),
@@ -105,7 +162,9 @@ def test_lists_in_the_environment_are_json(monkeypatch: pytest.MonkeyPatch) -> N
         ("[server]\nworkers = 1\nworkers = 2", "cannot be read"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+def test_an_invalid_file_is_refused_with_the_settings_name(
+    tmp_path: Path, text: str, named: str
+) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(text)
     with pytest.raises(InternalError, match=re.escape(named)) as refused:
@@ -116,14 +175,24 @@ def test_what_is_wrong_in_a_file_is_refused_by_name(tmp_path: Path, text: str, n
 @pytest.mark.parametrize(
     ("variable", "value", "named"),
     [
-        ("RIGHTSMANAGER_SERVER__WORKERS", "none", "server.workers"),
-        ("RIGHTSMANAGER_SERVER__WORKER", "1", "server.worker"),
+        ("RIGHTSMANAGER_SERVER__WORKERS", "none", "server.workers (RIGHTSMANAGER_SERVER__WORKERS)"),
+        ("RIGHTSMANAGER_SERVER__WORKER", "1", "not a setting, did you mean server.workers?"),
+        ("RIGHTSMANAGER_SERVER__PORT", "1", "RIGHTSMANAGER_SERVER__PORT"),
+        ("RIGHTSMANAGER_SERVER__ROLES", "licence", "RIGHTSMANAGER_SERVER__ROLES"),
+        (
+            "RIGHTSMANAGER_SERVER__ROLES",
+            '["license"',
+            "RIGHTSMANAGER_SERVER__ROLES): expected a list",
+        ),
+        ("RIGHTSMANAGER_SERVER", "1", "RIGHTSMANAGER_SERVER"),
+        ("RIGHTSMANAGER_SERVER", "{", "RIGHTSMANAGER_SERVER is not JSON"),
+        ("RIGHTSMANAGER_HOOKS__OPTIONS", "a=b", "RIGHTSMANAGER_HOOKS__OPTIONS): expected a JSON"),
         ("RIGHTSMANAGER_SEVER__WORKERS", "1", "RIGHTSMANAGER_SEVER__WORKERS"),
         ("RIGHTSMANAGER_WORKERS", "1", "RIGHTSMANAGER_WORKERS"),
         ("RIGHTSMANAGER_POLICY__PLAY", "maybe", "policy.play"),
     ],
 )
-def test_what_is_wrong_in_the_environment_is_refused_by_name(
+def test_an_invalid_variable_is_refused_with_its_name(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, named: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -131,7 +200,7 @@ def test_what_is_wrong_in_the_environment_is_refused_by_name(
         load(None)
 
 
-def test_a_bad_value_is_not_repeated(tmp_path: Path) -> None:
+def test_an_invalid_value_is_not_repeated(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("[license]\nkey_seed = 123456789")
     with pytest.raises(InternalError) as refused:
@@ -140,7 +209,7 @@ def test_a_bad_value_is_not_repeated(tmp_path: Path) -> None:
     assert "123456789" not in refused.value.text
 
 
-def test_the_file_is_the_named_one_else_the_folders_else_the_reference(
+def test_the_settings_file_is_the_named_one_else_the_folders_else_the_reference(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -186,14 +255,14 @@ def test_the_passphrase_comes_from_the_environment_alone(monkeypatch: pytest.Mon
     "origin",
     ["*", "null", "https://a.example", "http://localhost:3000", "app://x", "http://[::1]:1"],
 )
-def test_an_origin_is_spelt_as_browsers_spell_it(origin: str) -> None:
+def test_an_origin_may_have_the_spelling_of_browsers(origin: str) -> None:
     assert ServerSettings(cors_origins=(origin,)).cors_origins == (origin,)
 
 
 @pytest.mark.parametrize(
     "origin", ["", "a.example", "https://a.example/", "https://A.example", "https://*.example"]
 )
-def test_an_origin_that_no_browser_has_is_refused(origin: str) -> None:
+def test_an_origin_with_another_spelling_is_refused(origin: str) -> None:
     with pytest.raises(InternalError, match=r"server\.cors_origins.*expected \*, null or scheme"):
         load(None, server={"cors_origins": [origin]})
 
@@ -201,6 +270,6 @@ def test_an_origin_that_no_browser_has_is_refused(origin: str) -> None:
 @pytest.mark.parametrize(
     "server", [{"certfile": "a", "https": "self-signed"}, {"keyfile": "a"}, {"https": "on"}]
 )
-def test_https_by_two_certificates_or_none_is_refused(server: dict[str, str]) -> None:
+def test_contradicting_https_settings_are_refused(server: dict[str, str]) -> None:
     with pytest.raises(InternalError, match=r"expected|self-signed"):
         load(None, server=server)

@@ -27,10 +27,10 @@ from rightsmanager.cli.options import (
 )
 from rightsmanager.cli.printing import print_table, printable
 from rightsmanager.crypto.random import system_random
+from rightsmanager.environment import passphrase
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.protocol.formats.keylists import KEY_TYPES, KeyEntry, parse_content_key
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.settings import passphrase
 from rightsmanager.store.sources import OPERATOR
 
 

@@ -22,10 +22,10 @@ from rightsmanager.cli.options import (
     write_private,
 )
 from rightsmanager.crypto.random import system_random
+from rightsmanager.environment import passphrase
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
 from rightsmanager.protocol.formats.keylists import build_document, build_table, parse_key_list
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.settings import passphrase
 from rightsmanager.store.sources import IMPORT
 
 MAX_BYTES: Final = 16 * 1024 * 1024

@@ -23,8 +23,8 @@ from rightsmanager.cli.options import (
 )
 from rightsmanager.cli.printing import print_table
 from rightsmanager.crypto.random import system_random
+from rightsmanager.environment import passphrase
 from rightsmanager.protocol.wire import AccountId
-from rightsmanager.settings import passphrase
 from rightsmanager.store.domains import Account
 
 _COLUMNS: Final = {

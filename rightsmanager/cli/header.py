@@ -20,6 +20,7 @@ from rightsmanager.cli.options import (
 )
 from rightsmanager.cli.show import show
 from rightsmanager.crypto.keyseed import content_key
+from rightsmanager.environment import passphrase
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
 from rightsmanager.operations.content import FoundKey
 from rightsmanager.protocol.formats.keylists import parse_content_key
@@ -36,7 +37,7 @@ from rightsmanager.protocol.formats.wrmheader import (
 )
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import Kid, ServiceId, decode_base64, encode_base64
-from rightsmanager.settings import Settings, passphrase
+from rightsmanager.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

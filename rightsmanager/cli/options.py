@@ -7,19 +7,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from rightsmanager.environment import find_file, passphrase
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import PRIVATE_MODE
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import Guid, Kid
-from rightsmanager.settings import (
-    DATABASE_FILE,
-    Settings,
-    default_settings,
-    find_file,
-    load,
-    passphrase,
-)
+from rightsmanager.settings import DATABASE_FILE, Settings, default_settings, load
 from rightsmanager.store.queries import Store, open_store
 from rightsmanager.store.schema import upgrade
 

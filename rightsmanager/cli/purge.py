@@ -38,7 +38,7 @@ class AgeParameter(click.ParamType[int]):
     "--older-than",
     "age",
     type=AgeParameter(),
-    help="An age in hours, days or weeks: 36h, 90d, 12w.  [default: metering.keep_reports days]",
+    help="An age in hours, days or weeks: 36h, 90d, 12w.  [default: metering.keep_reports_days]",
 )
 @json_option
 def purge(data: Path, age: int | None, *, as_json: bool) -> None:
@@ -48,7 +48,7 @@ def purge(data: Path, age: int | None, *, as_json: bool) -> None:
     counts once, if it comes again.
     """
     settings = settings_of(data)
-    keep = settings.metering.keep_reports * _SECONDS["d"] if age is None else age
+    keep = settings.metering.keep_reports_days * _SECONDS["d"] if age is None else age
     before = int(time.time()) - keep
     removed = dict(purge_store(made_store_of(settings), before))
     if as_json:

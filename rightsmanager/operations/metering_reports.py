@@ -57,7 +57,7 @@ class MeteringReports:
         """
         if by is By.DEVICE and not self.keeps_reports:
             raise ServiceSpecific(
-                "metering.keep_reports is 0: only totals are kept, and nothing of single devices"
+                "metering.keep_reports_days is 0: only totals are kept, and nothing of devices"
             )
         with self.store.reading() as found:
             return _FIND[by](found, question.mid, question.period)

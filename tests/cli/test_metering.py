@@ -207,7 +207,7 @@ def test_a_report_is_printed_as_table_and_as_csv(run: Run, reported: Path) -> No
 def test_where_only_totals_are_kept_nothing_is_told_of_devices(
     run: Run, reported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RIGHTSMANAGER_METERING__KEEP_REPORTS", "0")
+    monkeypatch.setenv("RIGHTSMANAGER_METERING__KEEP_REPORTS_DAYS", "0")
     ran = run("metering", "report", "--data", str(reported), "--by", "device")
     assert (ran.status, ran.output) == (1, "")
     assert "only totals are kept" in ran.errors

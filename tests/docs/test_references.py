@@ -10,16 +10,9 @@ from pydantic import BaseModel
 
 from rightsmanager.app import Runtime, build
 from rightsmanager.cli.serve import prepare
+from rightsmanager.environment import DATA_FILE, FILE_VARIABLE, PASSPHRASE_VARIABLE, REFERENCE
 from rightsmanager.keyring.identities import IDENTITIES
-from rightsmanager.settings import (
-    ALL_ROLES,
-    DATA_FILE,
-    FILE_VARIABLE,
-    PASSPHRASE_VARIABLE,
-    REFERENCE,
-    Settings,
-    load,
-)
+from rightsmanager.settings import ALL_ROLES, Settings, load
 from rightsmanager.soap.operations import OPERATIONS, Role
 from tests.docs.documents import (
     DOCUMENTS,
@@ -168,8 +161,8 @@ def test_the_proxys_limits_are_wider_than_the_servers() -> None:
     assert _number(r"client_max_body_size (\d+)m;", text) * 1024 * 1024 > max(
         server.max_body, Settings().metering.max_body
     )
-    assert _number(r"keepalive_timeout (\d+)s;", text) < server.keepalive
-    assert _number(r"proxy_read_timeout (\d+)s;", text) > server.timeout
+    assert _number(r"keepalive_timeout (\d+)s;", text) < server.keepalive_seconds
+    assert _number(r"proxy_read_timeout (\d+)s;", text) > server.timeout_seconds
     assert set(re.findall(r"X-Forwarded-\w+", text)) == {
         "X-Forwarded-For",
         "X-Forwarded-Proto",

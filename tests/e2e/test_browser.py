@@ -87,7 +87,7 @@ def strict(start: Start, site: int, tmp_path_factory: pytest.TempPathFactory) ->
         tmp_path_factory.mktemp("browser") / "data",
         "--https",
         RIGHTSMANAGER_SERVER__CORS_ORIGINS=f'["http://127.0.0.1:{site}"]',
-        RIGHTSMANAGER_SERVER__CORS_MAX_AGE="0",
+        RIGHTSMANAGER_SERVER__CORS_MAX_AGE_SECONDS="0",
     )
 
 

@@ -51,7 +51,7 @@ def account() -> AccountId:
 def crowded(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A server with four workers and places for some only."""
     data = tmp_path_factory.mktemp("crowded") / "data"
-    limit = {"RIGHTSMANAGER_DOMAIN__LIMIT": str(LIMIT)}
+    limit = {"RIGHTSMANAGER_DOMAIN__MAX_MEMBERS": str(LIMIT)}
     return start(data, "--workers", "4", **limit)
 
 

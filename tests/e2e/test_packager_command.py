@@ -68,7 +68,7 @@ def test_a_token_is_sent(start: Start, tmp_path: Path) -> None:
         tmp_path / "data",
         RIGHTSMANAGER_PACKAGING__ACCESS="token",
         RIGHTSMANAGER_PACKAGING__TOKEN=TOKEN,
-        RIGHTSMANAGER_PACKAGING__KEY_PERIOD="60",
+        RIGHTSMANAGER_PACKAGING__KEY_PERIOD_SECONDS="60",
     )
     url = ("--url", server.url, "--offset", "PT50S", "--interval", "PT1M", "--json", "live")
     for refused in (run(*url), run("--token", "x", *url)):

@@ -125,7 +125,7 @@ def test_with_a_token_who_has_it_is_served(start: Start, tmp_path: Path) -> None
     environment = {
         "RIGHTSMANAGER_PACKAGING__ACCESS": "token",
         "RIGHTSMANAGER_PACKAGING__TOKEN": TOKEN,
-        "RIGHTSMANAGER_PACKAGING__KEY_PERIOD": "60",
+        "RIGHTSMANAGER_PACKAGING__KEY_PERIOD_SECONDS": "60",
         "RIGHTSMANAGER_PACKAGING__HEADER_VERSION": "4.3.0.0",
         "RIGHTSMANAGER_PACKAGING__ALGID": "AESCBC",
         "RIGHTSMANAGER_SERVER__PUBLIC_URL": "https://keys.example/pr/rightsmanager.asmx",

@@ -39,8 +39,8 @@ def limited(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
     return start(
         tmp_path_factory.mktemp("limited") / "data",
         *("--workers", "4"),
-        RIGHTSMANAGER_STREAMS__PER_DEVICE=str(LIMIT),
-        RIGHTSMANAGER_STREAMS__PER_ACCOUNT="1",
+        RIGHTSMANAGER_STREAMS__MAX_PER_DEVICE=str(LIMIT),
+        RIGHTSMANAGER_STREAMS__MAX_PER_ACCOUNT="1",
     )
 
 

@@ -12,11 +12,12 @@ import click
 from rightsmanager.assembly import open_keyring
 from rightsmanager.cli.options import GuidParameter, made_store_of, settings_of
 from rightsmanager.crypto.random import system_random
+from rightsmanager.environment import passphrase
 from rightsmanager.keyring import Keyring
 from rightsmanager.operations.metering_keys import MeteringIds
 from rightsmanager.operations.metering_reports import MeteringReports, UsageQuestion
 from rightsmanager.protocol.wire import Mid
-from rightsmanager.settings import Settings, passphrase
+from rightsmanager.settings import Settings
 from rightsmanager.store.metering import Period
 from rightsmanager.store.queries import Store
 
@@ -46,7 +47,9 @@ class MeteringAdmin:
     @property
     def reports(self) -> MeteringReports:
         """What devices reported."""
-        return MeteringReports(self.store, keeps_reports=self.settings.metering.keep_reports > 0)
+        return MeteringReports(
+            self.store, keeps_reports=self.settings.metering.keep_reports_days > 0
+        )
 
 
 def metering_admin(data: Path) -> MeteringAdmin:
