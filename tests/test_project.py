@@ -1,4 +1,4 @@
-"""What is true of every file that the project gives away."""
+"""Rules for every file of the project, and for its locked dependencies."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "config" / "requirements").glob("*.txt"))
 SELF = Path(__file__).relative_to(ROOT)
 
-# An index is known by its paths and by the options that name one.
+# Package indexes are recognised by their paths and by the options that name one.
 REGISTRIES = re.compile(
     r"https?://[^ ]*/(?:simple|packages)/|--(?:extra-)?index[-]url|--find[-]links|--trusted[-]host",
     re.IGNORECASE,
@@ -23,12 +23,12 @@ PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*[A-Za-z0-9+
 
 
 def tracked() -> list[Path]:
-    """Return the tracked files, or those of an archive without its history."""
+    """Return the tracked files, or all files in an archive without history."""
     if not (ROOT / ".git").exists():
         folders = (ROOT / name for name in ("rightsmanager", "tests", "config", "docs"))
         return [file.relative_to(ROOT) for folder in folders for file in folder.rglob("*.*")]
     listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-z"],  # noqa: S607 -- whichever git there is
+        ["git", "-C", str(ROOT), "ls-files", "-z"],  # noqa: S607 -- any git will do
         capture_output=True,
         check=True,
         timeout=60,
@@ -43,7 +43,7 @@ def texts() -> dict[Path, str]:
 
 
 @pytest.mark.parametrize("pattern", [REGISTRIES, MACHINE, PRIVATE_KEY], ids=lambda p: p.pattern)
-def test_no_file_tells_of_registries_machines_or_private_keys(
+def test_no_file_contains_registries_machine_paths_or_private_keys(
     texts: dict[Path, str], pattern: re.Pattern[str]
 ) -> None:
     found = {str(file): match[0] for file, text in texts.items() if (match := pattern.search(text))}
@@ -51,7 +51,7 @@ def test_no_file_tells_of_registries_machines_or_private_keys(
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
-def test_everything_locked_is_pinned_and_hashed(lock: Path) -> None:
+def test_every_locked_package_is_pinned_and_hashed(lock: Path) -> None:
     text = lock.read_text("utf-8").replace("\\\n", " ")
     required = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
     assert required
@@ -60,7 +60,7 @@ def test_everything_locked_is_pinned_and_hashed(lock: Path) -> None:
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", line), line
 
 
-def test_what_runs_is_a_part_of_what_is_tested() -> None:
+def test_the_locked_packages_for_running_are_locked_for_tests_too() -> None:
     run, test = (
         set(re.findall(r"^[^#\s]+==\S+", lock.read_text("utf-8"), re.MULTILINE))
         for lock in (ROOT / "config/requirements" / name for name in ("run.txt", "test.txt"))
@@ -68,7 +68,7 @@ def test_what_runs_is_a_part_of_what_is_tested() -> None:
     assert run <= test
 
 
-def test_what_the_packages_that_run_require_is_locked_but_for_cpix() -> None:
+def test_dependencies_of_locked_packages_are_locked_except_those_of_cpix() -> None:
     text = (ROOT / "config/requirements/run.txt").read_text("utf-8")
     locked = {canonicalize_name(name) for name in re.findall(r"^([^#\s]+)==", text, re.MULTILINE)}
     for name in sorted(locked & {canonicalize_name(each.name) for each in distributions()}):

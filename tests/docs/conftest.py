@@ -1,10 +1,11 @@
-"""A server with a data folder, and a folder in which the commands of a document are run."""
+"""Running servers, and a folder and a shell for the commands of a document."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,29 +13,68 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.documents import ROOT
+from tests.docs.documents import ROOT, SECURE, SERVER
 
 ADMIN_TOKEN = "2b7d1f0c9a4e4f0fb6c8"
+SHELLS = ("bash", "zsh")
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server that runs."""
+    """A running server: scheme, host and port, and its data folder."""
 
     url: str
-    """Scheme, host and port."""
     data: Path
 
 
+@dataclass(frozen=True)
+class Workplace:
+    """A checkout as a reader has it after `make run`, and the shell that the reader uses."""
+
+    folder: Path
+    shell: str
+    environment: dict[str, str]
+    urls: dict[str, str]
+    """The address of a running server by the one in the documentation."""
+
+    def run(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run one line; the result has its output, errors included, with documented addresses."""
+        for documented, url in self.urls.items():
+            line = line.replace(documented, url)
+        ran = subprocess.run(
+            [self.shell, "-c", line],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        for documented, url in self.urls.items():
+            ran.stdout = ran.stdout.replace(url, documented)
+        return ran
+
+
+@pytest.fixture(scope="session", params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> str:
+    """Each shell; its servers are its own, so that no command finds the work of the other."""
+    found = shutil.which(str(request.param))
+    assert found, f"{request.param} is missing: apt-get install {request.param}"
+    return found
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    assert shell
     with _run(tmp_path_factory.mktemp("docs") / "var") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server of its own by HTTPS."""
+def secure(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A second server, over HTTPS."""
+    assert shell
     with _run(tmp_path_factory.mktemp("docs") / "secure", "--https") as running:
         yield running
 
@@ -45,7 +85,7 @@ def _run(data: Path, *arguments: str) -> Iterator[Running]:
     with subprocess.Popen(
         [*command, "--data", str(data), "--bind", "127.0.0.1:0"],
         cwd=ROOT,
-        env={**_environment(), "RIGHTSMANAGER_ADMIN__TOKEN": ADMIN_TOKEN},
+        env={**clean_environment(), "RIGHTSMANAGER_ADMIN__TOKEN": ADMIN_TOKEN},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
@@ -57,24 +97,47 @@ def _run(data: Path, *arguments: str) -> Iterator[Running]:
             process.terminate()
 
 
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Path]:
+    """The folder of the programs that documents call."""
+    # Not below pytest's folder: the address of a socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="rm-") as folder:
+        found = Path(folder) / "bin"
+        with subprocess.Popen(
+            [sys.executable, "-m", "tests.docs.programs", f"{folder}/socket", str(found)],
+            cwd=ROOT,
+            env=clean_environment(),
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            try:
+                assert process.stdout.readline() == b"ready\n"
+                yield found
+            finally:
+                process.terminate()
+
+
 @pytest.fixture
-def workplace(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout as a reader has it after `make run`, with the server's keys and database."""
+def workplace(
+    server: Running, secure: Running, shell: str, programs: Path, tmp_path: Path
+) -> Workplace:
+    (tmp_path / "var").mkdir()
     for folder in ("keyring", "public"):
         shutil.copytree(server.data / folder, tmp_path / "var" / folder)
-    for folder in ("config", "examples"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
-    for name in set(os.environ) - set(_environment()):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv(
-        "RIGHTSMANAGER_DATABASE_URL", f"sqlite:///{server.data / 'rightsmanager.db'}"
-    )
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    (tmp_path / "var" / "rightsmanager.db").symlink_to(server.data / "rightsmanager.db")
+    (tmp_path / "secure").symlink_to(secure.data)
+    for name in ("config", "examples", "docs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    # The reader's PATH names the programs of the virtual environment.
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(programs)
+    environment = {**clean_environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
+    environment["DOCUMENTED_SERVER"] = server.url
+    return Workplace(tmp_path, shell, environment, {SERVER: server.url, SECURE: secure.url})
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment without settings of whoever runs the tests."""
+def clean_environment() -> dict[str, str]:
+    """Return the environment of the tests without settings of this project."""
     return {
         name: value for name, value in os.environ.items() if not name.startswith("RIGHTSMANAGER_")
     }

@@ -1,63 +1,53 @@
-"""The documentation as data: its fenced blocks, the commands in them, its tables and its links.
+"""The documentation as data: its fenced blocks, its commands, its tables and its links.
 
     ```sh         one command a line
-    ```console    `$ command`, then what it prints; … stands for any text
+    ```console    `$ command`, then its output, in which … matches any text
+    ```python     a module, whose first line is its name: # name.py
     ```toml       a settings file
 
-What starts a server or builds something is only looked at. All other commands are run, those of one
-document in their order in one folder, with running servers in the places of SERVER and SECURE.
+A shell runs the commands of a document in their order and in one folder, with running servers in
+place of SERVER and SECURE. Commands that start, build or install something are only checked.
 """
 
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS: Final = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+)
 SERVER: Final = "http://127.0.0.1:8080"
-"""Where the documentation says that the server is."""
+"""The server's address in the documentation."""
 SECURE: Final = "https://127.0.0.1:8443"
-"""Where it says that the one by HTTPS is, whose data folder is `secure`."""
+"""The address of the HTTPS server, whose data folder is `secure`."""
 
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 _SPAN: Final = re.compile(r"`([^`\n]+)`")
 _HEADING: Final = re.compile(r"^#+ (.*)$", re.MULTILINE)
-_ASSIGNMENT: Final = re.compile(r"[A-Z_]+=.*")
+_NAME: Final = re.compile(r"# (\w+\.py)\n")
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a document and, where the document shows it, what it prints."""
+    """A command of a document with its output, if the document shows it."""
 
     line: str
     output: str | None = None
 
-    @property
-    def words(self) -> list[str]:
-        """The command itself, without what is piped into it and its environment."""
-        words = shlex.split(self.line.rpartition(" | ")[2])
-        return words[len(self.environment) :]
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables that stand in front of it."""
-        assigned: dict[str, str] = {}
-        for word in shlex.split(self.line.rpartition(" | ")[2]):
-            if not _ASSIGNMENT.fullmatch(word):
-                break
-            name, _, value = word.partition("=")
-            assigned[name] = value
-        return assigned
+@dataclass(frozen=True)
+class Module:
+    """A Python module that the reader is asked to write."""
 
-    @property
-    def stdin(self) -> str | None:
-        """What is echoed into it, if anything is."""
-        before = self.line.rpartition(" | ")[0]
-        return before.removeprefix("echo ") + "\n" if before else None
+    name: str
+    text: str
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -65,15 +55,22 @@ def blocks(document: Path, language: str) -> list[str]:
     return [text for name, text in _BLOCK.findall(document.read_text()) if name == language]
 
 
-def commands(document: Path) -> list[Command]:
-    """Return a document's commands in their order."""
-    found: list[Command] = []
+def steps(document: Path) -> Iterator[Command | Module]:
+    """Yield the commands and modules of a document in their order."""
     for language, text in _BLOCK.findall(document.read_text()):
         if language == "sh":
-            found += [Command(line) for line in text.splitlines() if line]
+            yield from (Command(line) for line in text.splitlines() if line)
         elif language == "console":
-            found += _shown(text)
-    return found
+            yield from _shown(text)
+        elif language == "python":
+            name = _NAME.match(text)
+            assert name, f"the module in {document.name} does not begin with its name"
+            yield Module(name[1], text)
+
+
+def commands(document: Path) -> list[Command]:
+    """Return a document's commands in their order."""
+    return [step for step in steps(document) if isinstance(step, Command)]
 
 
 def _shown(text: str) -> Iterator[Command]:
@@ -83,7 +80,7 @@ def _shown(text: str) -> Iterator[Command]:
 
 
 def tables(document: Path, *columns: str) -> list[list[list[str]]]:
-    """Return the rows of each table under these columns."""
+    """Return the rows of each table with these columns."""
     head = "| " + " | ".join(columns) + " |\n"
     return [
         [
@@ -95,7 +92,7 @@ def tables(document: Path, *columns: str) -> list[list[list[str]]]:
 
 
 def table(document: Path, *columns: str) -> list[list[str]]:
-    """Return the rows of the one table under these columns."""
+    """Return the rows of the only table with these columns."""
     (rows,) = tables(document, *columns)
     return rows
 
@@ -106,7 +103,7 @@ def prose(document: Path) -> str:
 
 
 def spans(document: Path) -> list[str]:
-    """Return what is set as code within the text."""
+    """Return the code within the text."""
     return _SPAN.findall(prose(document))
 
 

@@ -1,4 +1,4 @@
-"""What the documentation names is there, under that name."""
+"""Settings, files and tables of the documentation match the project."""
 
 import re
 import tomllib
@@ -14,6 +14,7 @@ from rightsmanager.environment import DATA_FILE, FILE_VARIABLE, PASSPHRASE_VARIA
 from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.settings import ALL_ROLES, Settings, load
 from rightsmanager.soap.operations import OPERATIONS, Role
+from tests.docs.conftest import Workplace
 from tests.docs.documents import (
     DOCUMENTS,
     ROOT,
@@ -59,7 +60,7 @@ def test_each_variable_that_is_mentioned_exists(document: Path) -> None:
 
 
 @each_document
-def test_each_relative_link_leads_somewhere(document: Path) -> None:
+def test_each_relative_link_has_a_target(document: Path) -> None:
     for link in links(document):
         path, _, anchor = link.partition("#")
         target = (document.parent / path).resolve() if path else document
@@ -69,7 +70,7 @@ def test_each_relative_link_leads_somewhere(document: Path) -> None:
 
 
 @each_document
-def test_each_settings_file_that_is_shown_is_one(
+def test_each_settings_file_that_is_shown_is_valid(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in VARIABLES:
@@ -105,7 +106,7 @@ def test_the_table_of_operations_is_the_services() -> None:
     ]
 
 
-def test_the_state_of_each_operation_is_told_as_it_is(tmp_path: Path) -> None:
+def test_the_state_of_each_operation_is_right(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     prepare(settings)
     server = build(settings, Runtime())
@@ -117,7 +118,7 @@ def test_the_state_of_each_operation_is_told_as_it_is(tmp_path: Path) -> None:
     assert {state for _, _, state, _ in rows} <= {"served", "not built yet"}
 
 
-def test_the_status_of_the_protocol_is_told_of_each_operation() -> None:
+def test_each_operation_has_a_status_of_the_protocol() -> None:
     rows = table(STATUS, "operation", "public", "profile")
     assert [name for name, *_ in rows] == [f"`{name}`" for name in OPERATIONS]
 
@@ -139,13 +140,13 @@ def test_the_identities_are_those_of_the_keyring() -> None:
     ]
 
 
-def test_the_public_files_are_those_that_are_made(workplace: Path) -> None:
+def test_the_public_files_are_those_of_the_data_folder(workplace: Workplace) -> None:
     rows = table(README, "file", "what it is", "what for")
-    made = {file.name for file in (workplace / "var" / "public").iterdir()}
+    made = {file.name for file in (workplace.folder / "var" / "public").iterdir()}
     assert {name.strip("`") for name, *_ in rows} == made
 
 
-def test_every_kind_of_format_has_a_status() -> None:
+def test_every_format_has_a_status() -> None:
     (rows,) = tables(STATUS, "format", "status")
     assert {status.partition(";")[0] for _, status in rows} <= {
         "public",
