@@ -46,7 +46,7 @@ from rightsmanager.protocol.wire import Mid
 from rightsmanager.settings import Settings
 from rightsmanager.soap import application, operations, samples, wsdl
 from rightsmanager.soap.server import SoapServer
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from rightsmanager.web.address import Addressing
 from rightsmanager.web.bearer_auth import AdminSettings, BearerAuth
 from rightsmanager.web.cors import CrossOrigin

@@ -22,8 +22,8 @@ from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import AccountId, ServiceId
 from rightsmanager.settings import KeyringSettings, Settings, refuse_admin_token
-from rightsmanager.store.queries import Store
-from rightsmanager.store.queries import open_store as open_database
+from rightsmanager.store.database import Store
+from rightsmanager.store.database import open_store as open_database
 
 
 def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:

@@ -11,8 +11,8 @@ import pytest
 from psycopg import sql
 from sqlalchemy import text
 
-import rightsmanager.store.queries  # noqa: F401 -- every table is registered with METADATA
-from rightsmanager.store.engines import make_engine
+import rightsmanager.store.database  # noqa: F401 -- every table is registered with METADATA
+from rightsmanager.store.database import make_engine
 from rightsmanager.store.schema import upgrade
 from rightsmanager.store.tables import METADATA
 from tests.postgresql import PostgreSQL

@@ -13,7 +13,8 @@ from rightsmanager.errors import InternalError, ServiceSpecific
 from rightsmanager.operations.content import ContentKeys
 from rightsmanager.protocol.formats.keylists.entry import KeyEntry
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.queries import StoredKey, Transaction
+from rightsmanager.store.content_keys import StoredKey
+from rightsmanager.store.database import Transaction
 from rightsmanager.store.sources import Source
 
 
@@ -40,10 +41,10 @@ def find_registered(
     transaction: Transaction, wanted: Callable[[Kid, Source], bool] = lambda _kid, _source: True
 ) -> list[StoredKeyEntry]:
     """Return the stored keys that are wanted, oldest first."""
-    sources = transaction.find_sources()
+    sources = transaction.sources.find_all()
     registered = (
         StoredKeyEntry(key, sources.get(key.kid, Source()))
-        for key in transaction.find_content_keys()
+        for key in transaction.content_keys.find_all()
     )
     return [each for each in registered if wanted(each.key.kid, each.source)]
 
@@ -61,8 +62,8 @@ def register_keys(
 
 def remove_key(transaction: Transaction, kid: Kid) -> bool:
     """Remove a stored content key and its source; return whether it was there."""
-    transaction.remove_source(kid)
-    return transaction.remove_content_key(kid)
+    transaction.sources.remove(kid)
+    return transaction.content_keys.remove(kid)
 
 
 def key_entries(registered: Sequence[StoredKeyEntry], content_keys: ContentKeys) -> list[KeyEntry]:
@@ -85,12 +86,12 @@ def _register(transaction: Transaction, entry: KeyEntry, registration: ImportCon
     """Store one key; return whether it is new."""
     keys = registration.content_keys
     sealed = keys.seal(entry.kid, entry.key, entry.key_type, registration.now, registration.rng)
-    is_new = transaction.record_content_key(sealed)
+    is_new = transaction.content_keys.record(sealed)
     given = Source(registration.origin, entry.program, entry.period, entry.scheme, entry.iv)
     if is_new:
         _record_source(transaction, entry.kid, given)
         return True
-    stored = transaction.find_content_key(entry.kid)
+    stored = transaction.content_keys.find(entry.kid)
     if stored is None or keys.open(stored) != entry.key or stored.key_type != entry.key_type:
         raise ServiceSpecific(
             f"KID {entry.kid.text} has a content key already, another one or of another type"
@@ -101,7 +102,7 @@ def _register(transaction: Transaction, entry: KeyEntry, registration: ImportCon
 
 def _complete(transaction: Transaction, kid: Kid, given: Source) -> None:
     """Add what is given of a key to what is known of it; refuse what contradicts that."""
-    known = transaction.find_source(kid)
+    known = transaction.sources.find(kid)
     for name in ("program", "period", "scheme", "iv"):
         had, has = getattr(known, name), getattr(given, name)
         if has is not None and had is not None and has != had:
@@ -114,14 +115,14 @@ def _complete(transaction: Transaction, kid: Kid, given: Source) -> None:
         iv=known.iv or given.iv,
     )
     if completed != known:
-        transaction.remove_source(kid)
+        transaction.sources.remove(kid)
         _record_source(transaction, kid, completed)
 
 
 def _record_source(transaction: Transaction, kid: Kid, source: Source) -> None:
-    if transaction.record_source(kid, source):
+    if transaction.sources.record(kid, source):
         return
-    other = transaction.find_program_kid(source.program or "", source.period or 0)
+    other = transaction.sources.find_kid(source.program or "", source.period or 0)
     if other is None:
         raise InternalError(f"KID {kid.text} has a source and no content key")
     raise ServiceSpecific(

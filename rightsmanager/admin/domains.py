@@ -17,8 +17,8 @@ from rightsmanager.operations.domain_authority import DomainAuthority
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.wire import GUID_LENGTH, AccountId, decode_base64, encode_base64
+from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.domains import Account, Member, StoredRevision
-from rightsmanager.store.queries import Store, Transaction
 
 DEVICE_LENGTH: Final = 32
 MAX_LIMIT: Final = 2**31 - 1
@@ -71,14 +71,14 @@ class DomainAdministration:
     def find_accounts(self) -> list[Account]:
         """Return every account, oldest first."""
         with self.store.reading() as found:
-            return found.find_accounts()
+            return found.domains.find_all()
 
     def find_account(self, account_id: AccountId) -> AccountDetails:
         """Return an account with its revisions and members."""
         with self.store.reading() as found:
-            account = _expect(found.find_account(account_id), account_id)
-            revisions = found.find_revisions(account_id)
-            members = found.find_members(account_id)
+            account = _expect(found.domains.find(account_id), account_id)
+            revisions = found.domains.find_revisions(account_id)
+            members = found.domains.find_members(account_id)
         return AccountDetails(account, tuple(map(_facts, revisions)), tuple(members))
 
     def create(
@@ -105,7 +105,7 @@ class DomainAdministration:
         with self.store.transaction() as transaction:
             if not self.authority.open_account(transaction, account):
                 raise Conflict(f"account {account_id.text} is there, expected a new one")
-            return _expect(transaction.find_account(account_id), account_id)
+            return _expect(transaction.domains.find(account_id), account_id)
 
     def change(
         self,
@@ -130,7 +130,7 @@ class DomainAdministration:
                 limit=account.limit if limit is None else limit,
             )
             refuse_values(changed.friendly_name, changed.url, changed.limit)
-            transaction.change_account(changed)
+            transaction.domains.change(changed)
             return changed if closed is None else self._close(transaction, changed, closed=closed)
 
     def close(self, account_id: AccountId) -> Account:
@@ -154,11 +154,11 @@ class DomainAdministration:
         """
         with self.store.transaction() as transaction:
             account = _take(transaction, account_id)
-            member = transaction.find_member(account_id, device)
+            member = transaction.domains.find_member(account_id, device)
             if member is None or not member.is_member:
                 raise NotADomainMember(f"device {device} is no member of account {account_id.text}")
-            transaction.record_member(account_id, replace(member, removed_at=self.clock()))
-            transaction.release_seat(account_id)
+            transaction.domains.record_member(account_id, replace(member, removed_at=self.clock()))
+            transaction.domains.release_seat(account_id)
             renewed = self.authority.renew(transaction, account, self.clock())
             return replace(renewed, members=account.members - 1)
 
@@ -166,11 +166,11 @@ class DomainAdministration:
         """Let a device that was removed join again; Conflict for one that was not."""
         with self.store.transaction() as transaction:
             account = _take(transaction, account_id)
-            member = transaction.find_member(account_id, device)
+            member = transaction.domains.find_member(account_id, device)
             if member is None or member.removed_at is None:
                 raise Conflict(f"device {device} was not removed from account {account_id.text}")
             left = replace(member, removed_at=None, left_at=member.removed_at)
-            transaction.record_member(account_id, left)
+            transaction.domains.record_member(account_id, left)
             return account
 
     def _close(self, transaction: Transaction, account: Account, *, closed: bool) -> Account:
@@ -178,7 +178,7 @@ class DomainAdministration:
             state = "closed" if closed else "open"
             raise Conflict(f"account {account.account_id.text} is {state}")
         closed_at = self.clock() if closed else None
-        transaction.close_account(account.account_id, closed_at)
+        transaction.domains.close(account.account_id, closed_at)
         return replace(account, closed_at=closed_at)
 
 
@@ -271,7 +271,7 @@ def _new_account_id(rng: Rng) -> AccountId:
 
 
 def _take(transaction: Transaction, account_id: AccountId) -> Account:
-    return _expect(transaction.lock_account(account_id), account_id)
+    return _expect(transaction.domains.lock(account_id), account_id)
 
 
 def _expect(account: Account | None, account_id: AccountId) -> Account:

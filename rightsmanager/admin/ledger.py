@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import Kid, TransactionId, encode_base64
+from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.ledger import DeletedKid, LedgerEntry, LicenseState
-from rightsmanager.store.queries import IssuedLicense, Store, Transaction
+from rightsmanager.store.licenses import IssuedLicense
 
 USABLE: Final = frozenset({LicenseState.ISSUED, LicenseState.ACKNOWLEDGED})
 """The states of a licence that a device still has, as far as the server knows."""
@@ -31,7 +32,7 @@ def record_persistent(
     """Enter the persistent licences of a reply, to be acknowledged under the transaction id."""
     for row, grant in issued:
         if grant.policy.persistent:
-            transaction.record_ledger_entry(
+            transaction.ledger.record(
                 LedgerEntry(
                     request=row.request,
                     ordinal=row.ordinal,
@@ -61,7 +62,7 @@ class LedgerReader:
         """Return what is known of a device's persistent licences, ready for JSON."""
         now = self.clock()
         with self.store.reading() as found:
-            entries, deleted = found.find_ledger(device), found.find_deleted_kids(device)
+            entries, deleted = found.ledger.find_all(device), found.ledger.find_deleted_kids(device)
         return {
             "device": device,
             "licenses": [_entry_facts(entry, now) for entry in entries],
@@ -72,7 +73,7 @@ class LedgerReader:
         """Return whether a device must ask again for a KID, and its licences, ready for JSON."""
         now = self.clock()
         with self.store.reading() as found:
-            entries = [entry for entry in found.find_ledger(device) if entry.kid == kid]
+            entries = [entry for entry in found.ledger.find_all(device) if entry.kid == kid]
         return {
             "device": device,
             "kid": kid.text,

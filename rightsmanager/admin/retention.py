@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from rightsmanager.store.queries import Store, Transaction
+from rightsmanager.store.database import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,13 @@ class Purge:
 
 
 PURGES: Final = (
-    Purge("rows of metering reports", lambda transaction, before: transaction.remove_usage(before)),
-    Purge("days of devices", lambda transaction, before: transaction.remove_devices(before)),
-    Purge("playback sessions", lambda transaction, before: transaction.remove_sessions(before)),
-    Purge("streams", lambda transaction, before: transaction.remove_streams(before)),
+    Purge(
+        "rows of metering reports",
+        lambda done, before: done.metering.remove_usage(before),
+    ),
+    Purge("days of devices", lambda done, before: done.metering.remove_devices(before)),
+    Purge("playback sessions", lambda done, before: done.sessions.remove_old(before)),
+    Purge("streams", lambda done, before: done.streams.remove_old(before)),
 )
 """Everything that is removed, in this order."""
 

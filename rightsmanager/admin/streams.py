@@ -8,7 +8,7 @@ from typing import Any
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.hooks.facts import StreamHolder
 from rightsmanager.protocol.wire import Guid
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from rightsmanager.store.streams import EndedBy, Stream
 
 
@@ -26,7 +26,7 @@ class StreamControl:
         """
         now = self.clock()
         with self.store.reading() as found:
-            streams = found.find_streams(now, ended=ended)
+            streams = found.streams.find_all(now, ended=ended)
         return [
             stream_facts(stream, now)
             for stream in streams
@@ -41,7 +41,7 @@ class StreamControl:
         now, count = self.clock(), 0
         with self.store.transaction() as transaction:
             for stream_id in stream_ids:
-                if not transaction.end_stream(stream_id, now):
+                if not transaction.streams.end(stream_id, now):
                     raise ServiceSpecific(f"stream {stream_id.text} is not open")
                 count += 1
         return count
@@ -49,7 +49,7 @@ class StreamControl:
     def end_all(self, holder: StreamHolder) -> int:
         """End all open streams of an account or a device; return how many there were."""
         with self.store.transaction() as transaction:
-            return transaction.end_holders_streams(holder.name, self.clock())
+            return transaction.streams.end_all(holder.name, self.clock())
 
 
 def stream_facts(stream: Stream, now: int) -> dict[str, Any]:

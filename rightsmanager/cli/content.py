@@ -66,7 +66,7 @@ def add(  # noqa: PLR0913 -- one parameter for each option
     entry = KeyEntry(kid, clear, key_type, program, period)
     registration = ImportContext(keys, OPERATOR, int(time.time()), system_random)
     with made_store_of(settings).transaction() as transaction:
-        if transaction.find_content_key(kid) is not None:
+        if transaction.content_keys.find(kid) is not None:
             raise ServiceSpecific(f"KID {kid.text} has a content key already; remove it first")
         register_keys(transaction, [entry], registration)
     click.echo(f"{kid.text} added")

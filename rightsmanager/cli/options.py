@@ -14,7 +14,7 @@ from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.settings import DATABASE_FILE, Settings, default_settings, load
-from rightsmanager.store.queries import Store, open_store
+from rightsmanager.store.database import Store, open_store
 from rightsmanager.store.schema import upgrade
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -109,11 +109,11 @@ def unrevoke(data: Path, *, allow: bool, certificate: Named) -> None:
 def revocations(data: Path, *, as_json: bool) -> None:
     """Show the lists, their versions, and the certificates on them."""
     with made_store_of(settings_of(data)).reading() as found:
-        lists = [_list_facts(state) for state in found.find_lists()]
-        revoked = [_revocation_facts(entry) for entry in found.find_revocations()]
+        lists = [_list_facts(state) for state in found.revocations.find_lists()]
+        revoked = [_revocation_facts(entry) for entry in found.revocations.find_all()]
         allowed = [
             {"digest": encode_base64(digest), "since": _date(since)}
-            for digest, since in found.find_allowed()
+            for digest, since in found.revocations.find_allowed()
         ]
     if as_json:
         facts = {"lists": lists, "revoked": revoked, "allowed": allowed}

@@ -180,7 +180,7 @@ def _is_stored(settings: Settings) -> Callable[[Kid], bool]:
     def is_stored(kid: Kid) -> bool:
         try:
             with store.reading() as transaction:
-                return transaction.find_content_key(kid) is not None
+                return transaction.content_keys.find(kid) is not None
         except InternalError:
             # Without the store, all else can be shown.
             return False

@@ -29,7 +29,7 @@ from rightsmanager.protocol.messages.acknowledgement import (
     seal_acknowledgement_response,
 )
 from rightsmanager.protocol.wire import GUID_LENGTH, TransactionId
-from rightsmanager.store.queries import Store, Transaction
+from rightsmanager.store.database import Store, Transaction
 
 _PURPOSE: Final = b"acknowledgement"
 
@@ -77,7 +77,7 @@ class AcknowledgementService:
 def _refuse_unknown(
     transaction: Transaction, challenge: AcknowledgementChallenge, device: str
 ) -> None:
-    issued = transaction.find_transaction_kids(challenge.transaction_id, device)
+    issued = transaction.acknowledgements.find_kids(challenge.transaction_id, device)
     if not issued:
         raise ServiceSpecific(
             f"TransactionID {challenge.transaction_id.text} is not of a reply to this device"
@@ -94,7 +94,7 @@ def _record(
     transaction: Transaction, challenge: AcknowledgementChallenge, device: str, now: int
 ) -> None:
     for each in challenge.results:
-        recorded = transaction.record_acknowledgement(
+        recorded = transaction.acknowledgements.record(
             challenge.transaction_id, device, each.kid, each.result, now
         )
         if recorded != each.result:

@@ -50,7 +50,8 @@ from rightsmanager.protocol.messages.response import (
     seal_license_response,
 )
 from rightsmanager.protocol.wire import AccountId, Kid, Mid, TransactionId
-from rightsmanager.store.queries import IssuedLicense, Store, Transaction
+from rightsmanager.store.database import Store, Transaction
+from rightsmanager.store.licenses import IssuedLicense
 
 Clock = Callable[[], int]
 """Gives the time in Unix seconds."""
@@ -222,7 +223,7 @@ class LicenseService:
                 )
             ]
             rows = _rows(request, challenge, issues, now)
-            recorded = transaction.record_licenses(rows)
+            recorded = transaction.licenses.record(rows)
             roots, transaction_id = (
                 ({}, None)
                 if is_single
@@ -249,7 +250,9 @@ class LicenseService:
         roots = self._roots(transaction, rows[0].device, issues)
         transaction_id = self._transaction_id(rows[0].request, decision)
         if transaction_id is not None:
-            transaction.record_transaction(transaction_id, rows[0].device, rows[0].request)
+            transaction.acknowledgements.record_transaction(
+                transaction_id, rows[0].device, rows[0].request
+            )
         granted = list(zip(rows, decision.grants, strict=True))
         record_persistent(transaction, granted, transaction_id)
         if opening is not None:
@@ -294,7 +297,7 @@ class LicenseService:
         roots = {issue.grant.kid: issue.clear for issue in issues if issue.grant.is_root}
         for root in roots.values():
             sealed = self.content_keys.seal_root(root.kid, root.key, self.rng)
-            transaction.record_root(device, root.kid, sealed)
+            transaction.roots.record(device, root.kid, sealed)
         for issue in issues:
             kid = issue.grant.root_kid
             if kid is not None and kid not in roots:
@@ -302,7 +305,7 @@ class LicenseService:
         return roots
 
     def _earlier_root(self, transaction: Transaction, device: str, kid: Kid) -> ClearKey:
-        sealed = transaction.find_root(device, kid)
+        sealed = transaction.roots.find(device, kid)
         if sealed is None:
             raise ServiceSpecific(
                 f"rootid is {kid.text}, expected the kid of a group with isroot:true in the same "

@@ -14,7 +14,8 @@ from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.queries import StoredKey, Transaction
+from rightsmanager.store.content_keys import StoredKey
+from rightsmanager.store.database import Transaction
 
 CONTENT_KEY_LENGTH: Final = 16
 KEY_TYPES: Final = {"aesctr": KeyType.AES_CTR, "aescbc": KeyType.AES_CBC}
@@ -55,7 +56,7 @@ class ContentKeys:
 
         known: what was looked up before. Raises ServiceSpecific where there is neither.
         """
-        stored = known[kid] if kid in known else transaction.find_content_key(kid)
+        stored = known[kid] if kid in known else transaction.content_keys.find(kid)
         if stored is None:
             if not self.seed:
                 raise _unknown(transaction, kid)
@@ -68,7 +69,7 @@ class ContentKeys:
 
     def open(self, stored: StoredKey) -> bytes:
         """Return the content key, 16 bytes; raises InternalError where it was altered."""
-        return self._open(stored.kid, stored.sealed, stored.kid.raw)
+        return self._open(stored.kid, stored.ciphertext, stored.kid.raw)
 
     def seal_root(self, kid: Kid, key: bytes, rng: Rng) -> bytes:
         """Return the content key of a root licence, 16 bytes, as the store keeps it: 44 bytes."""
@@ -91,7 +92,7 @@ def _unknown(transaction: Transaction, kid: Kid) -> ServiceSpecific:
     """Return the refusal of a KID without content key."""
     text = f"KID {kid.text} ({kid.base64}) has no stored content key, and there is no key seed"
     other = kid.swapped
-    if transaction.find_content_key(other) is None:
+    if transaction.content_keys.find(other) is None:
         return ServiceSpecific(text)
     return ServiceSpecific(
         f"{text}; KID {other.text} ({other.base64}), its bytes in the other order, has one"

@@ -25,7 +25,7 @@ from rightsmanager.protocol.messages.delete_license import (
     open_delete_license,
     seal_delete_license_response,
 )
-from rightsmanager.store.queries import Store, Transaction
+from rightsmanager.store.database import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,10 @@ def _record(transaction: Transaction, challenge: DeleteLicenseChallenge, now: in
     # In order, so that the same KIDs have the same digest, and nobody waits for one who waits.
     kids = sorted(challenge.kids, key=lambda kid: kid.raw)
     digest = hashlib.sha256(b"".join(kid.raw for kid in kids)).digest()
-    recorded = transaction.record_deletion(device, challenge.session_id, digest, now)
+    recorded = transaction.ledger.record_deletion(device, challenge.session_id, digest, now)
     if recorded is None:
         for kid in kids:
-            transaction.delete_licenses(device, challenge.session_id, kid, now)
+            transaction.ledger.delete(device, challenge.session_id, kid, now)
     elif recorded != digest:
         raise InvalidMessage(
             f"SessionID {challenge.session_id.text} deleted other KIDs before, expected the same"

@@ -48,8 +48,8 @@ from rightsmanager.protocol.messages.domain import (
 )
 from rightsmanager.protocol.messages.exchange import MessageNames
 from rightsmanager.protocol.wire import AccountId, ServiceId
+from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.domains import Account, Member, StoredRevision
-from rightsmanager.store.queries import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +138,17 @@ class DomainService:
     ) -> _Joined:
         account = self._open_account(transaction, challenge, account_id, request, now)
         device = device_id(challenge.signer.leaf)
-        is_new = transaction.record_domain_request(challenge.digest, device, now)
-        member = transaction.find_member(account_id, device)
+        is_new = transaction.domains.record_request(challenge.digest, device, now)
+        member = transaction.domains.find_member(account_id, device)
         self._refuse_member(account, member, request, is_new=is_new)
         if member is None or not member.is_member:
             self._take_place(transaction, account, request)
             member = Member(device, "", now, account.revision)
         name = member.name if challenge.friendly_name is None else challenge.friendly_name
-        transaction.record_member(account_id, replace(member, name=name, revision=account.revision))
-        return _Joined(account, tuple(transaction.find_revisions(account_id)))
+        transaction.domains.record_member(
+            account_id, replace(member, name=name, revision=account.revision)
+        )
+        return _Joined(account, tuple(transaction.domains.find_revisions(account_id)))
 
     def _open_account(
         self,
@@ -158,12 +160,12 @@ class DomainService:
     ) -> Account:
         """Return an open account, made now if that is how accounts come to be."""
         terms = self.authority.terms
-        account = transaction.lock_account(account_id)
+        account = transaction.domains.lock(account_id)
         if account is None and terms.first_use:
             _refuse_service(challenge.service_id, terms.service_id)
             self.authority.open_account(transaction, terms.new_account(account_id, now))
             # Another process may have made it meanwhile.
-            account = transaction.lock_account(account_id)
+            account = transaction.domains.lock(account_id)
         return self._expect_open(account, challenge, account_id, request)
 
     def _expect_open(
@@ -211,7 +213,7 @@ class DomainService:
             )
 
     def _take_place(self, transaction: Transaction, account: Account, request: Request) -> None:
-        if not transaction.reserve_seat(account.account_id):
+        if not transaction.domains.reserve_seat(account.account_id):
             terms = self.authority.terms
             raise DeviceLimitReached(
                 f"account {account.account_id.text} has {account.members} of {account.limit} "
@@ -248,20 +250,20 @@ class DomainService:
     def _leave(
         self, transaction: Transaction, challenge: LeaveChallenge, request: Request, now: int
     ) -> Account:
-        found = transaction.lock_account(challenge.account_id)
+        found = transaction.domains.lock(challenge.account_id)
         account = self._expect_account(found, challenge.account_id, request)
         _refuse_service(challenge.service_id, account.service_id)
         device = device_id(challenge.signer.leaf)
-        if not transaction.record_domain_request(challenge.digest, device, now):
+        if not transaction.domains.record_request(challenge.digest, device, now):
             return account
-        member = transaction.find_member(account.account_id, device)
+        member = transaction.domains.find_member(account.account_id, device)
         if member is None or not member.is_member:
             raise NotADomainMember(
                 f"the device is no member of account {account.account_id.text}",
                 domain=self.authority.terms.fault_details(account, request.url),
             )
-        transaction.record_member(account.account_id, replace(member, left_at=now))
-        transaction.release_seat(account.account_id)
+        transaction.domains.record_member(account.account_id, replace(member, left_at=now))
+        transaction.domains.release_seat(account.account_id)
         return account
 
 

@@ -10,8 +10,8 @@ from rightsmanager.keyring import DomainIssuer, certify_domain
 from rightsmanager.protocol.formats.bcert.objects import Domain
 from rightsmanager.protocol.messages.domain import LAST_REVISION
 from rightsmanager.protocol.wire import AccountId, ServiceId
+from rightsmanager.store.database import Transaction
 from rightsmanager.store.domains import Account, StoredRevision
-from rightsmanager.store.queries import Transaction
 
 _PURPOSE: Final = b"domain"
 """What tells a domain's key from anything else under the storage key."""
@@ -76,7 +76,7 @@ class DomainAuthority:
         Raises ServiceSpecific where the domain issuer's key is not there.
         """
         self._issuer()
-        if not transaction.record_account(account):
+        if not transaction.domains.record(account):
             return False
         self.renew(transaction, account, account.created_at)
         return True
@@ -96,14 +96,14 @@ class DomainAuthority:
         associated = _associated(account.account_id, number)
         sealed = aes.gcm_seal(self.storage_key, made.key.raw, associated, self.rng)
         revision = StoredRevision(number, made.chain.raw, sealed, now)
-        transaction.record_revision(account.account_id, revision)
+        transaction.domains.record_revision(account.account_id, revision)
         return replace(account, revision=number)
 
     def open_key(self, account_id: AccountId, revision: StoredRevision) -> p256.PrivateKey:
         """Return a revision's private key; raises InternalError where it was altered."""
         associated = _associated(account_id, revision.revision)
         try:
-            return p256.PrivateKey(aes.gcm_open(self.storage_key, revision.sealed, associated))
+            return p256.PrivateKey(aes.gcm_open(self.storage_key, revision.ciphertext, associated))
         except InvalidMessage as error:
             raise InternalError(
                 f"the stored key of revision {revision.revision} of account {account_id.text} "

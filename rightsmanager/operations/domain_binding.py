@@ -27,8 +27,8 @@ from rightsmanager.operations.domain_authority import DomainDefaults
 from rightsmanager.protocol.formats.bcert import Certificate, CertificateType, Chain
 from rightsmanager.protocol.formats.xmr.objects import Domain
 from rightsmanager.protocol.wire import AccountId
+from rightsmanager.store.database import Transaction
 from rightsmanager.store.domains import Account, Member
-from rightsmanager.store.queries import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,14 @@ class DomainBinder:
         Raises UnknownAccountId, NotADomainMember, DomainRequired or RenewDomain; until the
         transaction ends nobody can remove the device.
         """
-        account = transaction.lock_account_shared(account_id)
+        account = transaction.domains.lock_shared(account_id)
         if account is None or account.closed_at is not None:
             raise self._not_there(account, account_id, asker)
         about = self.terms.fault_details(account, asker.url)
-        member = transaction.find_member(account_id, asker.device)
+        member = transaction.domains.find_member(account_id, asker.device)
         presented = _newest_of(asker.chains, account)
         _refuse_stranger(account, member, presented, about)
-        ours = self.parse_chain(transaction.find_revision_chain(account_id, account.revision)).leaf
+        ours = self.parse_chain(transaction.domains.find_chain(account_id, account.revision)).leaf
         _refuse_certificate(account, presented, ours, about)
         return Binding(Domain(account_id, account.revision), encryption_key(ours))
 

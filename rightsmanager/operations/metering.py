@@ -34,8 +34,8 @@ from rightsmanager.protocol.messages.metering import (
     seal_certificate_response,
     seal_metering_response,
 )
+from rightsmanager.store.database import Store
 from rightsmanager.store.metering import ReceivedReport
-from rightsmanager.store.queries import Store
 
 _PURPOSE: Final = b"metering report"
 
@@ -98,7 +98,7 @@ class MeteringService:
 
     def _record(self, report: ReceivedReport) -> None:
         with self.store.transaction(durable=True) as transaction:
-            if transaction.record_report(report, keep=self.keep_reports) != report.digest:
+            if transaction.metering.record(report, keep=self.keep_reports) != report.digest:
                 raise InvalidMessage(
                     f"TransactionID {report.transaction_id.text} was reported before with other "
                     "records, expected the same"

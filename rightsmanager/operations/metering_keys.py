@@ -19,8 +19,8 @@ from rightsmanager.protocol.messages.exchange import KeysByName
 from rightsmanager.protocol.messages.metering import MeteringCertificate, metering_keys
 from rightsmanager.protocol.messages.metering import read_metering_certificate as read_certificate
 from rightsmanager.protocol.wire import GUID_LENGTH, Mid
+from rightsmanager.store.database import Store
 from rightsmanager.store.metering_ids import StoredMeteringId
-from rightsmanager.store.queries import Store
 
 OWN_NAME: Final = "keyring"
 """What the keyring's own metering service is called."""
@@ -66,7 +66,7 @@ class MeteringKeys:
         if mid == self._own.mid:
             return self._own.certificate.chain.raw
         with self._store.reading() as found:
-            stored = found.find_metering_id(mid)
+            stored = found.metering_ids.find(mid)
         if stored is None:
             raise ServiceSpecific(f"MeteringID {mid.text} is unknown to this server")
         if stored.retired_at is not None:
@@ -75,11 +75,13 @@ class MeteringKeys:
 
     def _open(self, mid: Mid) -> p256.PrivateKey:
         with self._store.reading() as found:
-            stored = found.find_metering_id(mid)
+            stored = found.metering_ids.find(mid)
         if stored is None:
             raise InvalidMessage(f"MeteringID {mid.text} is unknown to this server")
         try:
-            return p256.PrivateKey(aes.gcm_open(self._storage_key, stored.sealed, _bound_to(mid)))
+            return p256.PrivateKey(
+                aes.gcm_open(self._storage_key, stored.ciphertext, _bound_to(mid))
+            )
         except InvalidMessage as error:
             raise InternalError(
                 f"the stored key of MeteringID {mid.text} does not open: {error.text}"
@@ -128,7 +130,7 @@ class MeteringIds:
         chain = made.certificate.chain.raw
         with self.store.transaction() as transaction:
             stored = StoredMeteringId(made.mid, name, chain, sealed, self.clock())
-            if made.mid == self.own.mid or not transaction.record_metering_id(stored):
+            if made.mid == self.own.mid or not transaction.metering_ids.record(stored):
                 raise ServiceSpecific(f"MeteringID {made.mid.text} is there already")
         return made.mid
 
@@ -137,8 +139,8 @@ class MeteringIds:
         if mid == self.own.mid:
             raise ServiceSpecific(f"MeteringID {mid.text} is the keyring's own, which stays in use")
         with self.store.transaction() as transaction:
-            if not transaction.retire_metering_id(mid, self.clock()):
-                known = transaction.find_metering_id(mid) is not None
+            if not transaction.metering_ids.retire(mid, self.clock()):
+                known = transaction.metering_ids.find(mid) is not None
                 raise ServiceSpecific(
                     f"MeteringID {mid.text} is {'retired already' if known else 'unknown'}"
                 )
@@ -153,7 +155,7 @@ class MeteringIds:
     def find_all(self) -> Sequence[KnownMeteringId]:
         """Return all metering services, the keyring's own first, the others oldest first."""
         with self.store.reading() as found:
-            stored = found.find_metering_ids()
+            stored = found.metering_ids.find_all()
         return (
             KnownMeteringId(OWN_NAME, self.own.certificate, None, None, is_own=True),
             *_known(stored),

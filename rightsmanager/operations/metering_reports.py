@@ -11,8 +11,8 @@ from typing import Final
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.protocol.wire import Kid, Mid
+from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.metering import Period, Total
-from rightsmanager.store.queries import Store, Transaction
 
 
 class By(Enum):
@@ -34,10 +34,10 @@ class UsageQuestion:
 
 _Find = Callable[[Transaction, Mid, Period], list[Total]]
 _FIND: Final[Mapping[By, _Find]] = {
-    By.KID: lambda found, mid, period: found.find_totals_by_kid(mid, period),
-    By.ACTION: lambda found, mid, period: found.find_totals_by_action(mid, period),
-    By.DAY: lambda found, mid, period: found.find_totals_by_day(mid, period),
-    By.DEVICE: lambda found, mid, period: found.find_totals_by_device(mid, period),
+    By.KID: lambda found, mid, period: found.metering.find_totals_by_kid(mid, period),
+    By.ACTION: lambda found, mid, period: found.metering.find_totals_by_action(mid, period),
+    By.DAY: lambda found, mid, period: found.metering.find_totals_by_day(mid, period),
+    By.DEVICE: lambda found, mid, period: found.metering.find_totals_by_device(mid, period),
 }
 """What finds the totals of each kind."""
 

@@ -34,7 +34,7 @@ from rightsmanager.protocol.messages.packaging import (
     parse_packaging_request,
 )
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.queries import Store, Transaction
+from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.sources import PACKAGER, Source
 
 MAX_KEYS: Final = 1000
@@ -139,8 +139,8 @@ class PackagingService:
             return {slot: self._key(transaction, slot, now) for slot in sorted(set(slots))}
 
     def _key(self, transaction: Transaction, slot: Slot, now: int) -> PackagingKey:
-        kid = transaction.find_program_kid(*slot) or self._make(transaction, slot, now)
-        stored = transaction.find_content_key(kid)
+        kid = transaction.sources.find_kid(*slot) or self._make(transaction, slot, now)
+        stored = transaction.content_keys.find(kid)
         if stored is None:
             raise InternalError(f"KID {kid.text} of a program has no stored content key")
         return PackagingKey(kid, self.content_keys.open(stored), stored.key_type)
@@ -148,13 +148,13 @@ class PackagingService:
     def _make(self, transaction: Transaction, slot: Slot, now: int) -> Kid:
         """Return the KID of a key that is new, or of the one that another request just made."""
         kid = Kid(uuid.UUID(bytes=self.rng(CONTENT_KEY_LENGTH), version=4).bytes_le)
-        if not transaction.record_source(kid, Source(PACKAGER, *slot)):
-            made = transaction.find_program_kid(*slot)
+        if not transaction.sources.record(kid, Source(PACKAGER, *slot)):
+            made = transaction.sources.find_kid(*slot)
             if made is None:
                 raise InternalError(f"KID {kid.text} has been drawn before")
             return made
         key = self.rng(CONTENT_KEY_LENGTH)
-        transaction.record_content_key(
+        transaction.content_keys.record(
             self.content_keys.seal(kid, key, self.packing.key_type, now, self.rng)
         )
         return kid

@@ -20,7 +20,8 @@ from rightsmanager.protocol.formats.revocation import (
 from rightsmanager.protocol.messages.challenge import RevocationListInfo
 from rightsmanager.protocol.messages.response import RevocationList
 from rightsmanager.protocol.wire import Guid, Kid, encode_base64
-from rightsmanager.store.queries import Store, StoredKey, Transaction
+from rightsmanager.store.content_keys import StoredKey
+from rightsmanager.store.database import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,12 @@ class RevocationCache:
     def find_revoked(self) -> Revoked:
         """Return what is revoked now."""
         with self._store.reading() as found:
-            return self._at(found, found.find_version(REVOCATION_INFO))
+            return self._at(found, found.revocations.find_version(REVOCATION_INFO))
 
     def find_revoked_and_key(self, kid: Kid) -> tuple[Revoked, StoredKey | None]:
         """Return what is revoked now and the stored content key of a KID, found at once."""
         with self._store.reading() as found:
-            version, key = found.find_version_and_key(REVOCATION_INFO, kid)
+            version, key = found.content_keys.find_with_version(REVOCATION_INFO, kid)
             return self._at(found, version), key
 
     def _at(self, found: Transaction, version: int) -> Revoked:
@@ -58,8 +59,8 @@ class RevocationCache:
             # Were there a change meanwhile, the older number would have it found again.
             known = self._known = Revoked(
                 version,
-                found.find_revoked(),
-                {e.list_id: e.version for e in found.find_lists()},
+                found.revocations.find_revoked(),
+                {e.list_id: e.version for e in found.revocations.find_lists()},
             )
         return known
 
@@ -72,7 +73,7 @@ class RevocationCache:
             return ()
         with self._store.reading() as found:
             return tuple(
-                RevocationList(list_id, found.find_list_data(list_id))
+                RevocationList(list_id, found.revocations.find_list_data(list_id))
                 for list_id in dict.fromkeys(older)
             )
 
@@ -98,7 +99,7 @@ class RevocationEditor:
         with self.store.transaction() as transaction:
             change = _Change(self, transaction)
             version = change.raise_version(list_id)
-            if not transaction.record_revocation(list_id, version, digest, change.now):
+            if not transaction.revocations.record(list_id, version, digest, change.now):
                 raise ServiceSpecific(f"{encode_base64(digest)} is on the {NAMES[list_id]} list")
             return change.publish()
 
@@ -110,14 +111,14 @@ class RevocationEditor:
             if not lists:
                 raise ServiceSpecific(f"{encode_base64(digest)} is on no list")
             for list_id in lists:
-                transaction.remove_revocation(list_id, digest)
+                transaction.revocations.remove(list_id, digest)
             return change.publish()
 
     def allow(self, digest: bytes) -> Changed:
         """Have a certificate served whatever list it is on; raises ServiceSpecific if it is."""
         with self.store.transaction() as transaction:
             change = _Change(self, transaction)
-            if not transaction.record_allowed(digest, change.now):
+            if not transaction.revocations.record_allowed(digest, change.now):
                 raise ServiceSpecific(f"{encode_base64(digest)} is on the allow list")
             change.raise_versions_with(digest)
             return change.publish()
@@ -126,7 +127,7 @@ class RevocationEditor:
         """Take a certificate off the allow list; raises ServiceSpecific if it is not on it."""
         with self.store.transaction() as transaction:
             change = _Change(self, transaction)
-            if not transaction.remove_allowed(digest):
+            if not transaction.revocations.remove_allowed(digest):
                 raise ServiceSpecific(f"{encode_base64(digest)} is not on the allow list")
             change.raise_versions_with(digest)
             return change.publish()
@@ -140,17 +141,17 @@ class _Change:
         self._transaction = transaction
         self.now: Final = editor.clock()
         # First of all, so that of two changes at once one waits.
-        self._information = transaction.raise_version(REVOCATION_INFO)
+        self._information = transaction.revocations.raise_version(REVOCATION_INFO)
         self._versions: dict[Guid, int] = {}
 
     def raise_version(self, list_id: Guid) -> int:
         """Return the version that a list gets by this change."""
-        version = self._versions[list_id] = self._transaction.raise_version(list_id)
+        version = self._versions[list_id] = self._transaction.revocations.raise_version(list_id)
         return version
 
     def raise_versions_with(self, digest: bytes) -> list[Guid]:
         """Return the lists that a certificate is on, each with a new version."""
-        lists = self._transaction.find_lists_of(digest)
+        lists = self._transaction.revocations.find_lists_of(digest)
         for list_id in lists:
             self.raise_version(list_id)
         return lists
@@ -158,15 +159,15 @@ class _Change:
     def publish(self) -> Changed:
         """Sign and keep the changed lists as they now are, and the revocation information."""
         for list_id, version in self._versions.items():
-            self._sign(list_id, version, self._transaction.find_list_entries(list_id))
+            self._sign(list_id, version, self._transaction.revocations.find_list_entries(list_id))
         self._sign(REVOCATION_INFO, self._information, version_entries(self._other_versions()))
         return Changed(self._information, self._versions)
 
     def _other_versions(self) -> Iterable[tuple[Guid, int]]:
-        for state in self._transaction.find_lists():
+        for state in self._transaction.revocations.find_lists():
             if state.list_id != REVOCATION_INFO:
                 yield state.list_id, state.version
 
     def _sign(self, list_id: Guid, version: int, entries: Sequence[bytes]) -> None:
         data = build_list(list_id, version, entries, self._signer.chain, self._signer.key)
-        self._transaction.record_list(list_id, data, self.now)
+        self._transaction.revocations.record_list(list_id, data, self.now)

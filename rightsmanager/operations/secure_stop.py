@@ -38,7 +38,7 @@ from rightsmanager.protocol.messages.secure_stop import (
     verify_proof,
 )
 from rightsmanager.protocol.wire import SessionId
-from rightsmanager.store.queries import Store, Transaction
+from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.sessions import StoredSession
 
 
@@ -113,7 +113,7 @@ def _record(
         if _record_session(transaction, _stored(challenge, session, device, verified, now))
     ]
     for session in sorted(news, key=lambda session: session.kid.raw):
-        transaction.end_stopped_streams(device, session.kid, session.update_time, now)
+        transaction.streams.end_stopped(device, session.kid, session.update_time, now)
 
 
 def _stored(
@@ -139,14 +139,14 @@ def _stored(
 
 def _record_session(transaction: Transaction, said: StoredSession) -> bool:
     """Record what is said of a session; return whether it says anything new of the playback."""
-    known = transaction.record_session(said)
+    known = transaction.sessions.record(said)
     if known is None:
         return True
     _refuse_contradiction(known, said)
     is_newer = not known.stopped and (said.stopped or said.update_time > known.update_time)
     is_same = (known.update_time, known.stopped) == (said.update_time, said.stopped)
     if is_newer or (is_same and said.proven and not known.proven):
-        transaction.change_session(said)
+        transaction.sessions.change(said)
     return is_newer
 
 

@@ -20,7 +20,8 @@ from rightsmanager.errors import ServiceSpecific
 from rightsmanager.hooks.facts import StreamHolder
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import GUID_LENGTH, Guid, Kid
-from rightsmanager.store.queries import IssuedLicense, Transaction
+from rightsmanager.store.database import Transaction
+from rightsmanager.store.licenses import IssuedLicense
 from rightsmanager.store.streams import Stream
 
 LATEST: Final = 2**63 - 1
@@ -50,7 +51,7 @@ class StreamOpener:
         """
         # Everybody locks in the same order, so that nobody waits for one who waits for him.
         for holder in sorted(self.limits, key=lambda holder: holder.name):
-            transaction.lock_holder(holder.name)
+            transaction.streams.lock(holder.name)
         opening = [(row, grant) for row, grant in issued if grant.policy.secure_stop]
         for row, grant in sorted(opening, key=lambda each: each[0].kid.raw):
             holder = holder_of(grant, row.device)
@@ -95,17 +96,17 @@ class StreamSettings:
 
 
 def _open(transaction: Transaction, stream: Stream, holder: StreamHolder, limit: int) -> None:
-    if transaction.find_stream(stream.stream_id) is not None:
+    if transaction.streams.find(stream.stream_id) is not None:
         # The licence is issued anew, and may end later.
-        transaction.extend_stream(stream)
+        transaction.streams.extend(stream)
         return
-    transaction.set_expired_stream_aside(stream)
-    is_renewal = transaction.end_renewed_stream(stream)
+    transaction.streams.end_expired(stream)
+    is_renewal = transaction.streams.end_renewed(stream)
     if limit and not is_renewal:
-        count = transaction.count_open_streams(stream.holder, stream.opened_at)
+        count = transaction.streams.count_open(stream.holder, stream.opened_at)
         if count >= limit:
             raise _too_many(holder, stream.kid, limit, count)
-    transaction.record_stream(stream)
+    transaction.streams.record(stream)
 
 
 def stream_id_of(request: bytes, ordinal: int) -> Guid:

@@ -10,7 +10,7 @@ from rightsmanager.store.statements import Clause, Queries, insert_once
 from rightsmanager.store.tables import ACKNOWLEDGEMENTS, LICENSES, TRANSACTIONS
 
 
-class AcknowledgementQueries(Queries):
+class Acknowledgements(Queries):
     """The part of a transaction that is about acknowledgements."""
 
     def record_transaction(
@@ -20,13 +20,13 @@ class AcknowledgementQueries(Queries):
         row = {"transaction_id": transaction_id.raw, "device": device, "request": request}
         self._run("record transaction", row)
 
-    def find_transaction_kids(self, transaction_id: TransactionId, device: str) -> frozenset[Kid]:
+    def find_kids(self, transaction_id: TransactionId, device: str) -> frozenset[Kid]:
         """Return the KIDs of a device's licences under a transaction id; none if it has none."""
         key = {"transaction_id": transaction_id.raw, "device": device}
         rows = self._run("find transaction kids", key)
         return frozenset(Kid(bytes(kid)) for (kid,) in rows)
 
-    def record_acknowledgement(
+    def record(
         self, transaction_id: TransactionId, device: str, kid: Kid, result: int, now: int
     ) -> int:
         """Record what became of a licence; return the result that stands recorded.
@@ -40,7 +40,7 @@ class AcknowledgementQueries(Queries):
         (first,) = self._run("find acknowledged result", key).fetchone()
         return int(first)
 
-    def find_acknowledgements(self) -> list[tuple[TransactionId, str, Kid, int]]:
+    def find_all(self) -> list[tuple[TransactionId, str, Kid, int]]:
         """Return transaction id, device, KID and result of each, oldest first."""
         return [
             (TransactionId(bytes(transaction_id)), device, Kid(bytes(kid)), result)

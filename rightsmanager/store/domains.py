@@ -48,7 +48,7 @@ class StoredRevision:
     revision: int
     chain: bytes = field(repr=False)
     """BCert chain."""
-    sealed: bytes = field(repr=False)
+    ciphertext: bytes = field(repr=False)
     """The private key, encrypted, 60 bytes."""
     made_at: int
     """Unix seconds."""
@@ -75,30 +75,30 @@ class Member:
         return self.left_at is None and self.removed_at is None
 
 
-class DomainQueries(Queries):
+class Domains(Queries):
     """The part of a transaction that is about domains."""
 
-    def find_account(self, account_id: AccountId) -> Account | None:
+    def find(self, account_id: AccountId) -> Account | None:
         """Return an account, or None."""
         return self._account("find account", account_id)
 
-    def lock_account_shared(self, account_id: AccountId) -> Account | None:
+    def lock_shared(self, account_id: AccountId) -> Account | None:
         """Return an account, or None; until the transaction ends nobody can change it."""
         return self._account("hold account", account_id)
 
-    def lock_account(self, account_id: AccountId) -> Account | None:
+    def lock(self, account_id: AccountId) -> Account | None:
         """Return an account, or None; until the transaction ends only this one can change it."""
         return self._account("take account", account_id)
 
-    def find_accounts(self) -> list[Account]:
+    def find_all(self) -> list[Account]:
         """Return every account, oldest first."""
         return [_account(row) for row in self._run("find accounts")]
 
-    def record_account(self, account: Account) -> bool:
+    def record(self, account: Account) -> bool:
         """Record an account; return whether it is new, and leave one that is there alone."""
         return self._count("record account", _account_row(account)) == 1
 
-    def change_account(self, account: Account) -> None:
+    def change(self, account: Account) -> None:
         """Set name, URL and limit of an account as they are given; its members stay."""
         values = {
             "friendly_name": account.friendly_name,
@@ -107,7 +107,7 @@ class DomainQueries(Queries):
         }
         self._run("change account", {"key": account.account_id.raw, **values})
 
-    def close_account(self, account_id: AccountId, now: int | None) -> None:
+    def close(self, account_id: AccountId, now: int | None) -> None:
         """Close an account, or with None open it again."""
         self._run("close account", {"key": account_id.raw, "closed_at": now})
 
@@ -130,7 +130,7 @@ class DomainQueries(Queries):
         """Return all revisions of an account's domain, newest first."""
         return [_revision(row) for row in self._run("find revisions", _key(account_id))]
 
-    def find_revision_chain(self, account_id: AccountId, revision: int) -> bytes:
+    def find_chain(self, account_id: AccountId, revision: int) -> bytes:
         """Return the BCert chain of a revision that is there."""
         key = {"account_id": account_id.raw, "revision": revision}
         (chain,) = self._run("find revision chain", key).fetchone()
@@ -154,7 +154,7 @@ class DomainQueries(Queries):
         self._run("remove member", key)
         self._run("record member", {**key, **_member_row(member)})
 
-    def record_domain_request(self, request: bytes, device: str, now: int) -> bool:
+    def record_request(self, request: bytes, device: str, now: int) -> bool:
         """Record a join or leave by its digest of 32 bytes; return whether it is new."""
         row = {"request": request, "device": device, "made_at": now}
         return self._count("record domain request", row) == 1
@@ -198,8 +198,8 @@ def _account_row(account: Account) -> Mapping[str, object]:
 
 
 def _revision(row: Sequence[Any]) -> StoredRevision:
-    _, revision, chain, sealed, made_at = row
-    return StoredRevision(revision, bytes(chain), bytes(sealed), made_at)
+    _, revision, chain, ciphertext, made_at = row
+    return StoredRevision(revision, bytes(chain), bytes(ciphertext), made_at)
 
 
 def _revision_row(account_id: AccountId, revision: StoredRevision) -> Mapping[str, object]:
@@ -207,7 +207,7 @@ def _revision_row(account_id: AccountId, revision: StoredRevision) -> Mapping[st
         "account_id": account_id.raw,
         "revision": revision.revision,
         "chain": revision.chain,
-        "sealed": revision.sealed,
+        "ciphertext": revision.ciphertext,
         "made_at": revision.made_at,
     }
 

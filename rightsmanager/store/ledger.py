@@ -67,14 +67,14 @@ class DeletedKid:
     deleted_at: int
 
 
-class LedgerQueries(Queries):
+class Ledger(Queries):
     """The part of a transaction that is about the ledger."""
 
-    def record_ledger_entry(self, entry: LedgerEntry) -> None:
+    def record(self, entry: LedgerEntry) -> None:
         """Record a persistent licence that is about to leave the server; once for each request."""
         self._run("record ledger entry", _entry_row(entry))
 
-    def find_ledger(self, device: str) -> list[LedgerEntry]:
+    def find_all(self, device: str) -> list[LedgerEntry]:
         """Return a device's persistent licences, oldest first."""
         return [_entry(row) for row in self._run("find ledger", {"of_device": device})]
 
@@ -90,7 +90,7 @@ class LedgerQueries(Queries):
             return None
         return bytes(self._run("find deletion", key).fetchone()[0])
 
-    def delete_licenses(self, device: str, session_id: SessionId, kid: Kid, now: int) -> None:
+    def delete(self, device: str, session_id: SessionId, kid: Kid, now: int) -> None:
         """Take note that a device has deleted its persistent licences of a KID, or had none."""
         of = {"of_device": device, "of_kid": kid.raw}
         issued = self._run("find whether issued", of).fetchone()[0]

@@ -22,8 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.sql.expression import ColumnElement
 
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
-from rightsmanager.store.statements import BATCH_ROWS, INSERTS, Clause, Queries, insert_many
+from rightsmanager.store.statements import INSERTS, Clause, Queries, insert_many
 from rightsmanager.store.tables import (
+    BATCH_ROWS,
     METERING_DEVICES,
     METERING_REPORTS,
     METERING_TOTALS,
@@ -72,10 +73,10 @@ class Total:
     value: int
 
 
-class MeteringQueries(Queries):
+class Metering(Queries):
     """The part of a transaction that is about reports."""
 
-    def record_report(self, report: ReceivedReport, *, keep: bool) -> bytes:
+    def record(self, report: ReceivedReport, *, keep: bool) -> bytes:
         """Count a report that was not counted before; return the digest that stands recorded.
 
         keep: whether what it says, and which device said it, is stored beside the totals. A repeat

@@ -1,4 +1,4 @@
-"""Metering ids in the store: each with its certificate and its sealed private key."""
+"""Metering ids in the store: each with its certificate and its ciphertext private key."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class StoredMeteringId:
     name: str
     chain: bytes = field(repr=False)
     """BCert chain."""
-    sealed: bytes = field(repr=False)
+    ciphertext: bytes = field(repr=False)
     """The private key as the store keeps it, 60 bytes."""
     created_at: int
     """Unix seconds."""
@@ -27,39 +27,39 @@ class StoredMeteringId:
     """Unix seconds; None while its certificate is given out."""
 
 
-class MeteringIdQueries(Queries):
+class MeteringIds(Queries):
     """The part of a transaction that is about metering ids."""
 
-    def record_metering_id(self, stored: StoredMeteringId) -> bool:
+    def record(self, stored: StoredMeteringId) -> bool:
         """Store a metering id; return whether it is new, and leave one that is there alone."""
         row = {
             "mid": stored.mid.raw,
             "name": stored.name,
             "chain": stored.chain,
-            "sealed": stored.sealed,
+            "ciphertext": stored.ciphertext,
             "created_at": stored.created_at,
             "retired_at": stored.retired_at,
         }
         return self._count("record metering id", row) == 1
 
-    def find_metering_id(self, mid: Mid) -> StoredMeteringId | None:
+    def find(self, mid: Mid) -> StoredMeteringId | None:
         """Return a stored metering id, retired or not, or None."""
         row = self._run("find metering id", {"mid": mid.raw}).fetchone()
         return None if row is None else _stored(row)
 
-    def find_metering_ids(self) -> list[StoredMeteringId]:
+    def find_all(self) -> list[StoredMeteringId]:
         """Return all stored metering ids, oldest first."""
         return [_stored(row) for row in self._run("find metering ids")]
 
-    def retire_metering_id(self, mid: Mid, now: int) -> bool:
+    def retire(self, mid: Mid, now: int) -> bool:
         """Note since when a metering id is retired; return whether it was not before."""
         return self._count("retire metering id", {"key": mid.raw, "retired_at": now}) == 1
 
 
 def _stored(row: Sequence[Any]) -> StoredMeteringId:
-    mid, name, chain, sealed, created_at, retired_at = row
+    mid, name, chain, ciphertext, created_at, retired_at = row
     return StoredMeteringId(
-        Mid(bytes(mid)), name, bytes(chain), bytes(sealed), created_at, retired_at
+        Mid(bytes(mid)), name, bytes(chain), bytes(ciphertext), created_at, retired_at
     )
 
 

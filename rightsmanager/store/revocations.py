@@ -36,7 +36,7 @@ class ListState:
     """Unix seconds."""
 
 
-class RevocationQueries(Queries):
+class Revocations(Queries):
     """The part of a transaction that is about revocation."""
 
     def find_version(self, list_id: Guid) -> int:
@@ -48,7 +48,7 @@ class RevocationQueries(Queries):
         """Return the digests that are on a list and not allowed."""
         return frozenset(bytes(digest) for (digest,) in self._run("find revoked"))
 
-    def find_revocations(self) -> list[Revocation]:
+    def find_all(self) -> list[Revocation]:
         """Return every entry of every list, oldest first."""
         return [
             Revocation(Guid(bytes(list_id)), version, bytes(digest), since, bool(allowed))
@@ -92,12 +92,12 @@ class RevocationQueries(Queries):
         """Keep a list's newest version, signed, in place of the one before."""
         self._run("replace list", {"key": list_id.raw, "data": data, "changed_at": now})
 
-    def record_revocation(self, list_id: Guid, version: int, digest: bytes, now: int) -> bool:
+    def record(self, list_id: Guid, version: int, digest: bytes, now: int) -> bool:
         """Put a certificate on a list; return whether it was not there."""
         row = {"digest": digest, "list_id": list_id.raw, "version": version, "since": now}
         return self._count("record revocation", row) == 1
 
-    def remove_revocation(self, list_id: Guid, digest: bytes) -> bool:
+    def remove(self, list_id: Guid, digest: bytes) -> bool:
         """Take a certificate off a list; return whether it was there."""
         row = {"digest": digest, "list_id": list_id.raw}
         return self._count("remove revocation", row) == 1

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from rightsmanager.errors import InternalError
-from rightsmanager.store.engines import make_engine
+from rightsmanager.store.database import make_engine
 from rightsmanager.store.tables import METADATA
 
 

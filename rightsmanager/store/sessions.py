@@ -8,7 +8,8 @@ from sqlalchemy import bindparam, delete, literal_column, select, tuple_, update
 
 from rightsmanager.protocol.wire import Kid, Mid, SessionId
 from rightsmanager.store.session_tables import SESSIONS
-from rightsmanager.store.statements import BATCH_ROWS, Clause, Queries, insert_once
+from rightsmanager.store.statements import Clause, Queries, insert_once
+from rightsmanager.store.tables import BATCH_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,10 @@ class StoredSession:
     changed_at: int
 
 
-class SessionQueries(Queries):
+class Sessions(Queries):
     """The part of a transaction that is about playback sessions."""
 
-    def record_session(self, session: StoredSession) -> StoredSession | None:
+    def record(self, session: StoredSession) -> StoredSession | None:
         """Record a session that is new; return None, or the one that stands recorded.
 
         Nobody else changes that one until the transaction ends.
@@ -42,7 +43,7 @@ class SessionQueries(Queries):
         key = {"device": session.device, "session_id": session.session_id.raw}
         return _session(self._run("find session", key).fetchone())
 
-    def change_session(self, session: StoredSession) -> None:
+    def change(self, session: StoredSession) -> None:
         """Put what is given in place of what stands recorded of a session."""
         changed = ("update_time", "stopped", "proven", "changed_at")
         row = _row(session)
@@ -50,14 +51,14 @@ class SessionQueries(Queries):
         key = {f"of_{name}": row[name] for name in ("device", "session_id")}
         self._run("change session", {**key, **values})
 
-    def remove_sessions(self, before: int) -> int:
+    def remove_old(self, before: int) -> int:
         """Remove a batch of sessions of which nothing new was told since a time in Unix seconds.
 
         Returns how many.
         """
         return self._count("remove sessions", {"end": before})
 
-    def find_sessions(self) -> list[StoredSession]:
+    def find_all(self) -> list[StoredSession]:
         """Return every session, the one that changed last at the end."""
         return [_session(row) for row in self._run("find sessions")]
 

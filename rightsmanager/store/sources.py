@@ -34,10 +34,10 @@ class Source:
     """The explicit IV, if there is one."""
 
 
-class SourceQueries(Queries):
+class Sources(Queries):
     """The part of a transaction that is about where content keys come from."""
 
-    def record_source(self, kid: Kid, source: Source) -> bool:
+    def record(self, kid: Kid, source: Source) -> bool:
         """Keep a key's source; return whether neither the KID nor program and period had one."""
         row = {
             "kid": kid.raw,
@@ -50,22 +50,22 @@ class SourceQueries(Queries):
         }
         return self._count("record source", row) == 1
 
-    def find_program_kid(self, program: str, period: int) -> Kid | None:
+    def find_kid(self, program: str, period: int) -> Kid | None:
         """Return the KID of a program's key in a period, or None."""
         key = {"program_digest": _digest(program), "period": period}
         row = self._run("find program kid", key).fetchone()
         return None if row is None else Kid(bytes(row[0]))
 
-    def find_sources(self) -> dict[Kid, Source]:
+    def find_all(self) -> dict[Kid, Source]:
         """Return the source of each key that has one; a key without is the operator's."""
         return {Kid(bytes(kid)): _source(row) for kid, *row in self._run("find sources")}
 
-    def find_source(self, kid: Kid) -> Source:
+    def find(self, kid: Kid) -> Source:
         """Return the source of a key; the operator's where none is recorded."""
         row = self._run("find source", {"kid": kid.raw}).fetchone()
         return Source() if row is None else _source(row[1:])
 
-    def remove_source(self, kid: Kid) -> None:
+    def remove(self, kid: Kid) -> None:
         """Forget a key's source."""
         self._run("remove source", {"kid": kid.raw})
 

@@ -12,9 +12,6 @@ from sqlalchemy import ClauseElement, Dialect, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 
-BATCH_ROWS: Final = 10_000
-"""How many old rows are removed at once."""
-
 Clause = Callable[[Dialect], ClauseElement]
 """Makes a statement for a dialect."""
 

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, literal_column, s
 
 from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.store.session_tables import STREAM_HOLDERS, STREAMS
-from rightsmanager.store.statements import BATCH_ROWS, Clause, Queries, insert_once
+from rightsmanager.store.statements import Clause, Queries, insert_once
+from rightsmanager.store.tables import BATCH_ROWS
 
 
 class EndedBy(Enum):
@@ -44,40 +45,40 @@ class Stream:
         return self.ended_at is None and now < self.expires_at
 
 
-class StreamQueries(Queries):
+class Streams(Queries):
     """The part of a transaction that is about streams."""
 
-    def lock_holder(self, holder: str) -> None:
+    def lock(self, holder: str) -> None:
         """Have all others wait who would open a stream of this holder."""
         self._run("record stream holder", {"holder": holder})
         self._run("lock stream holder", {"holder": holder}).fetchone()
 
-    def find_stream(self, stream_id: Guid) -> Stream | None:
+    def find(self, stream_id: Guid) -> Stream | None:
         """Return a stream by its id, or None."""
         row = self._run("find stream", {"stream_id": stream_id.raw}).fetchone()
         return None if row is None else _stream(row)
 
-    def count_open_streams(self, holder: str, now: int) -> int:
+    def count_open(self, holder: str, now: int) -> int:
         """Return how many streams of a holder are open."""
         row = self._run("count open streams", {"holder": holder, "now": now}).fetchone()
         return int(row[0])
 
-    def record_stream(self, stream: Stream) -> None:
+    def record(self, stream: Stream) -> None:
         """Record a stream that opens; a repeat changes nothing."""
         self._run("record stream", _row(stream))
 
-    def end_renewed_stream(self, stream: Stream) -> bool:
+    def end_renewed(self, stream: Stream) -> bool:
         """End the open stream that this one takes the place of; return whether there was one."""
         return (
             self._end("end renewed stream", _place(stream), EndedBy.RENEWAL, stream.opened_at) > 0
         )
 
-    def set_expired_stream_aside(self, stream: Stream) -> None:
+    def end_expired(self, stream: Stream) -> None:
         """Note that the stream in whose place this one comes had ended with its licence."""
         expiry = {"new_ended_by": EndedBy.EXPIRY.value}
         self._run("set expired stream aside", {**_place(stream), **expiry})
 
-    def extend_stream(self, stream: Stream) -> None:
+    def extend(self, stream: Stream) -> None:
         """Keep a stream that is open so until the given one would end, if that is later."""
         self._run(
             "extend stream",
@@ -88,27 +89,27 @@ class StreamQueries(Queries):
             },
         )
 
-    def end_stopped_streams(self, device: str, kid: Kid, update_time: int, now: int) -> int:
+    def end_stopped(self, device: str, kid: Kid, update_time: int, now: int) -> int:
         """End a device's streams of a KID that it opened no later than `update_time`, its own."""
         key = {"of_device": device, "of_kid": kid.raw, "update_time": update_time, "before": now}
         return self._end("end stopped streams", key, EndedBy.STOP, now)
 
-    def end_stream(self, stream_id: Guid, now: int) -> bool:
+    def end(self, stream_id: Guid, now: int) -> bool:
         """End an open stream as the operator wishes; return whether there was one."""
         key = {"of_stream_id": stream_id.raw, "before": now}
         return self._end("end stream", key, EndedBy.OPERATOR, now) > 0
 
-    def end_holders_streams(self, holder: str, now: int) -> int:
+    def end_all(self, holder: str, now: int) -> int:
         """End all open streams of a holder as the operator wishes; return how many there were."""
         key = {"of_holder": holder, "before": now}
         return self._end("end holder's streams", key, EndedBy.OPERATOR, now)
 
-    def find_streams(self, now: int, *, ended: bool = False) -> list[Stream]:
+    def find_all(self, now: int, *, ended: bool = False) -> list[Stream]:
         """Return the open streams, or with `ended` all that are recorded, oldest first."""
         rows = self._run("find streams") if ended else self._run("find open streams", {"now": now})
         return [_stream(row) for row in rows]
 
-    def remove_streams(self, before: int) -> int:
+    def remove_old(self, before: int) -> int:
         """Remove a batch of streams that were over before a time; return how many."""
         return self._count("remove streams", {"end": before})
 

@@ -23,6 +23,9 @@ METADATA: Final = MetaData(
     }
 )
 
+BATCH_ROWS: Final = 10_000
+"""The most old rows that one statement removes."""
+
 LICENSES: Final = Table(
     "licenses",
     METADATA,
@@ -50,7 +53,7 @@ ROOT_LICENSES: Final = Table(
     Column("device", String(44), primary_key=True),
     Column("kid", LargeBinary(16), primary_key=True),
     # As in content_keys: the request may have given a key that nothing else knows.
-    Column("sealed", LargeBinary(44), nullable=False),
+    Column("ciphertext", LargeBinary(44), nullable=False),
     sqlite_with_rowid=False,
 )
 """The last root licence of each device and KID, so that a leaf may be asked for alone."""
@@ -60,7 +63,7 @@ CONTENT_KEYS: Final = Table(
     METADATA,
     Column("kid", LargeBinary(16), primary_key=True),
     # nonce(12), AES-256-GCM ciphertext(16), tag(16) under the keyring's storage key.
-    Column("sealed", LargeBinary(44), nullable=False),
+    Column("ciphertext", LargeBinary(44), nullable=False),
     # "aesctr" or "aescbc".
     Column("key_type", String(8), nullable=False),
     # Unix seconds.
@@ -177,7 +180,7 @@ DOMAIN_REVISIONS: Final = Table(
     # BCert chain of the domain's certificate.
     Column("chain", LargeBinary, nullable=False),
     # nonce(12), AES-256-GCM ciphertext(32) of the private key, tag(16) under the storage key.
-    Column("sealed", LargeBinary(60), nullable=False),
+    Column("ciphertext", LargeBinary(60), nullable=False),
     # Unix seconds.
     Column("made_at", BigInteger, nullable=False),
 )
@@ -224,7 +227,7 @@ METERING_IDS: Final = Table(
     Column("chain", LargeBinary, nullable=False),
     # nonce(12), AES-256-GCM ciphertext(32) of the private key, tag(16) under the keyring's storage
     # key.
-    Column("sealed", LargeBinary(60), nullable=False),
+    Column("ciphertext", LargeBinary(60), nullable=False),
     # Unix seconds.
     Column("created_at", BigInteger, nullable=False),
     # Unix seconds; null while its certificate is given out.

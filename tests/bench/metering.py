@@ -39,7 +39,7 @@ from rightsmanager.protocol.messages.metering import (
 from rightsmanager.protocol.wire import Kid, TransactionId
 from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.settings import Settings
-from rightsmanager.store.engines import make_engine
+from rightsmanager.store.database import make_engine
 from rightsmanager.store.metering import DAY_SECONDS, Period
 from rightsmanager.store.schema import upgrade
 from tests.bench import overhttp

@@ -9,8 +9,8 @@ import pytest
 
 from rightsmanager.protocol.wire import AccountId
 from rightsmanager.settings import load
+from rightsmanager.store.database import open_store
 from rightsmanager.store.domains import Member
-from rightsmanager.store.queries import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +46,8 @@ class Domains:
         """Have a device in the store as if it had joined."""
         store = open_store(load(None, data=self._data).effective_database_url)
         with store.transaction() as transaction:
-            assert transaction.reserve_seat(ACCOUNT)
-            transaction.record_member(ACCOUNT, Member(device, "TV", 1790000000, 1))
+            assert transaction.domains.reserve_seat(ACCOUNT)
+            transaction.domains.record_member(ACCOUNT, Member(device, "TV", 1790000000, 1))
         store.close()
 
 
@@ -174,7 +174,7 @@ def test_what_is_shown_holds_no_private_key(made: Domains, secrets: set[str], da
     text = made("show", ACCOUNT.text).output + made("show", ACCOUNT.text, "--json").output
     store = open_store(load(None, data=data).effective_database_url)
     with store.reading() as found:
-        sealed = [revision.sealed for revision in found.find_revisions(ACCOUNT)]
+        sealed = [revision.ciphertext for revision in found.domains.find_revisions(ACCOUNT)]
     store.close()
     assert len(sealed) == 2
     for secret in (*secrets, *(base64.b64encode(each).decode() for each in sealed)):

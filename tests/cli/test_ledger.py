@@ -11,8 +11,8 @@ from rightsmanager.device.identity import load_device
 from rightsmanager.operations.clients import device_id
 from rightsmanager.protocol.wire import Kid, SessionId, TransactionId
 from rightsmanager.settings import load
+from rightsmanager.store.database import open_store
 from rightsmanager.store.ledger import LedgerEntry
-from rightsmanager.store.queries import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,12 +45,12 @@ class Ledger:
         store = open_store(load(None, data=data).effective_database_url)
         with store.transaction() as transaction:
             for ordinal, kid in enumerate(STATES):
-                transaction.record_ledger_entry(self._entry(ordinal, kid))
+                transaction.ledger.record(self._entry(ordinal, kid))
             for kid, result in ((STORED, 0), (FAILED, 0x8004B896)):
-                transaction.record_acknowledgement(TRANSACTION, self.device, kid, result, NOW)
-            transaction.record_deletion(self.device, SESSION, bytes(32), NOW)
+                transaction.acknowledgements.record(TRANSACTION, self.device, kid, result, NOW)
+            transaction.ledger.record_deletion(self.device, SESSION, bytes(32), NOW)
             for kid in (DELETED, UNKNOWN):
-                transaction.delete_licenses(self.device, SESSION, kid, NOW)
+                transaction.ledger.delete(self.device, SESSION, kid, NOW)
         store.close()
 
     def _entry(self, ordinal: int, kid: Kid) -> LedgerEntry:

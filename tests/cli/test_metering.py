@@ -14,8 +14,8 @@ from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.messages.metering import read_metering_certificate
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
+from rightsmanager.store.database import open_store
 from rightsmanager.store.metering import ReceivedReport
-from rightsmanager.store.queries import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def reported(database_url: str, own: str, data: Path) -> Path:
                 received_at=NOW - ago * DAY,
                 usage=USAGE,
             )
-            transaction.record_report(report, keep=True)
+            transaction.metering.record(report, keep=True)
     store.close()
     return data
 

@@ -12,7 +12,7 @@ import pytest
 from rightsmanager.hooks.facts import StreamHolder
 from rightsmanager.protocol.wire import AccountId, Guid, Kid
 from rightsmanager.settings import load
-from rightsmanager.store.queries import open_store
+from rightsmanager.store.database import open_store
 from rightsmanager.store.streams import EndedBy, Stream
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Streams:
         store = open_store(load(None, data=data).effective_database_url)
         with store.transaction() as transaction:
             for each in (OPEN, OF_ACCOUNT, STOPPED, EXPIRED):
-                transaction.record_stream(each)
+                transaction.streams.record(each)
         store.close()
 
     def __call__(self, command: str, *arguments: str) -> Ran:

@@ -47,7 +47,8 @@ from rightsmanager.protocol.messages.challenge import (
     seal_license_challenge,
 )
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.queries import IssuedLicense, open_store
+from rightsmanager.store.database import open_store
+from rightsmanager.store.licenses import IssuedLicense
 from tests.databases import KINDS
 from tests.postgresql import PostgreSQL
 
@@ -116,7 +117,7 @@ class Server:
         store = open_store(self.database_url)
         try:
             with store.reading() as found:
-                return found.find_licenses()
+                return found.licenses.find_all()
         finally:
             store.close()
 

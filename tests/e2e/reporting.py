@@ -22,7 +22,7 @@ from rightsmanager.protocol.messages.secure_stop import (
 )
 from rightsmanager.protocol.wire import Kid, Mid, SessionId
 from rightsmanager.protocol.xml.envelope import parse_envelope
-from rightsmanager.store.queries import open_store
+from rightsmanager.store.database import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ def sessions_of(server: Server) -> list[StoredSession]:
     store = open_store(server.database_url)
     try:
         with store.reading() as found:
-            return found.find_sessions()
+            return found.sessions.find_all()
     finally:
         store.close()
 
@@ -105,6 +105,6 @@ def open_streams_of(server: Server) -> list[Stream]:
     store = open_store(server.database_url)
     try:
         with store.reading() as found:
-            return found.find_streams(int(time.time()))
+            return found.streams.find_all(int(time.time()))
     finally:
         store.close()

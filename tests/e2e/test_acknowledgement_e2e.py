@@ -12,7 +12,7 @@ from rightsmanager.device import acknowledge, post
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
 from rightsmanager.operations.clients import device_id
 from rightsmanager.protocol.wire import Kid, TransactionId
-from rightsmanager.store.queries import open_store
+from rightsmanager.store.database import open_store
 
 if TYPE_CHECKING:
     from rightsmanager.device import Acknowledged, Acquired
@@ -43,7 +43,7 @@ def recorded(server: Server, transaction_id: str) -> list[tuple[str, str, int]]:
         with store.reading() as found:
             return [
                 (device, kid.base64, result)
-                for each, device, kid, result in found.find_acknowledgements()
+                for each, device, kid, result in found.acknowledgements.find_all()
                 if each.text == transaction_id
             ]
     finally:

@@ -11,8 +11,8 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from rightsmanager.protocol.wire import AccountId
+from rightsmanager.store.database import open_store
 from rightsmanager.store.domains import Member
-from rightsmanager.store.queries import open_store
 from tests.docs.documents import ROOT, table
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def join(server: Server, account: str) -> None:
     account_id = AccountId.from_text(account)
     store = open_store(server.database_url)
     with store.transaction() as transaction:
-        assert transaction.reserve_seat(account_id)
-        transaction.record_member(account_id, Member(DEVICE, "TV", 1790000000, 1))
+        assert transaction.domains.reserve_seat(account_id)
+        transaction.domains.record_member(account_id, Member(DEVICE, "TV", 1790000000, 1))
     store.close()
 
 

@@ -83,7 +83,7 @@ import os, signal
 from contextlib import contextmanager
 from pathlib import Path
 from rightsmanager.hooks.hook_set import HookSet
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 
 def make(options):
     """Have the worker that commits next die before it answers, once."""

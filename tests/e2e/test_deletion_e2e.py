@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rightsmanager.store.database import open_store
 from rightsmanager.store.ledger import LicenseState
-from rightsmanager.store.queries import open_store
 from tests.e2e.devices import CommandedDevice, make_device, text
 from tests.e2e.losing import losing
 
@@ -35,7 +35,7 @@ def recorded(server: Server, device: CommandedDevice) -> dict[str, LicenseState]
     store = open_store(server.database_url)
     try:
         with store.reading() as found:
-            ledger = found.find_ledger(device.json("show")["device"])
+            ledger = found.ledger.find_all(device.json("show")["device"])
             return {entry.kid.base64: entry.state(int(time.time())) for entry in ledger}
     finally:
         store.close()

@@ -27,7 +27,7 @@ from rightsmanager.protocol.messages.domain import (
 from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
 from rightsmanager.protocol.wire import AccountId, ServiceId
 from rightsmanager.protocol.xml.envelope import parse_envelope
-from rightsmanager.store.queries import open_store
+from rightsmanager.store.database import open_store
 from tests.e2e.conftest import REPLY_SECONDS
 from tests.e2e.devices import CommandedDevice, make_device
 
@@ -74,9 +74,13 @@ def recorded(server: Server, account: AccountId) -> tuple[Account, list[Member],
     store = open_store(server.database_url)
     try:
         with store.reading() as found:
-            stored = found.find_account(account)
+            stored = found.domains.find(account)
             assert stored is not None
-            return stored, found.find_members(account), len(found.find_revisions(account))
+            return (
+                stored,
+                found.domains.find_members(account),
+                len(found.domains.find_revisions(account)),
+            )
     finally:
         store.close()
 

@@ -13,8 +13,8 @@ from rightsmanager.errors import Refusal
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.messages.metering import read_metering_certificate
 from rightsmanager.protocol.wire import Mid
+from rightsmanager.store.database import open_store
 from rightsmanager.store.metering import DAY_SECONDS, Period
-from rightsmanager.store.queries import open_store
 from tests.e2e.conftest import PROGRAM
 from tests.e2e.devices import CommandedDevice, make_device, text
 from tests.e2e.losing import losing
@@ -52,7 +52,7 @@ class Totals:
         store = open_store(self._server.database_url)
         try:
             with store.reading() as found:
-                totals = found.find_totals_by_kid(self._mid, Period(today - 1, today + 1))
+                totals = found.metering.find_totals_by_kid(self._mid, Period(today - 1, today + 1))
         finally:
             store.close()
         return {

@@ -21,8 +21,8 @@ from rightsmanager.protocol.messages.metering import (
     read_metering_certificate,
 )
 from rightsmanager.protocol.wire import PROTOCOLS, Kid
+from rightsmanager.store.database import open_store
 from rightsmanager.store.metering import Period
-from rightsmanager.store.queries import open_store
 from tests.e2e.flood import REPLY_SECONDS, Counts, Device, Flood, Sizes
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def assert_counted(server: Server, flood: Flood, certificates: list[MeteringCert
     with store.reading() as found:
         for certificate in certificates:
             mid = certificate.mid
-            by_kid = counts(found.find_totals_by_kid(mid, EVER))
-            by_device = counts(found.find_totals_by_device(mid, EVER))
+            by_kid = counts(found.metering.find_totals_by_kid(mid, EVER))
+            by_device = counts(found.metering.find_totals_by_device(mid, EVER))
             assert by_kid == flood.played(mid)
             assert by_device == flood.played_by_device(mid)
     store.close()
@@ -176,7 +176,7 @@ def counted(server: Server) -> Callable[[], Counts]:
     def count() -> Counts:
         store = open_store(server.database_url)
         with store.reading() as found:
-            totals = found.find_totals_by_kid(own_certificate(server).mid, EVER)
+            totals = found.metering.find_totals_by_kid(own_certificate(server).mid, EVER)
         store.close()
         return counts(totals)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rightsmanager.store.queries import open_store
+from rightsmanager.store.database import open_store
 from tests.e2e.devices import CommandedDevice, make_device, text
 from tests.e2e.losing import losing
 
@@ -35,7 +35,7 @@ def recorded(server: Server, device: CommandedDevice) -> dict[str, StoredSession
     store = open_store(server.database_url)
     try:
         with store.reading() as found:
-            sessions = [each for each in found.find_sessions() if each.device == name]
+            sessions = [each for each in found.sessions.find_all() if each.device == name]
             return {each.session_id.text: each for each in sessions}
     finally:
         store.close()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from rightsmanager.store.queries import IssuedLicense
+    from rightsmanager.store.licenses import IssuedLicense
     from tests.e2e.conftest import Databases, Start
 
 NOW = 1790000000
@@ -122,7 +122,7 @@ def _in_process(settings: Settings, opening: LicenseOpener) -> Iterator[Target]:
 
     def issued() -> list[IssuedLicense]:
         with server.store.transaction() as transaction:
-            return transaction.find_licenses()
+            return transaction.licenses.find_all()
 
     yield Target(post, issued, opening)
     server.store.close()

@@ -19,8 +19,8 @@ from rightsmanager.operations.signing import Signing
 from rightsmanager.operations.streams import StreamSettings
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.xml.envelope import parse_envelope
+from rightsmanager.store.database import Store
 from rightsmanager.store.ledger import DeletedKid, LedgerEntry
-from rightsmanager.store.queries import Store
 from rightsmanager.store.sessions import StoredSession
 from rightsmanager.store.streams import Stream
 from tests.operations.subject import (
@@ -159,23 +159,23 @@ class Site:
 
     def sessions(self) -> list[StoredSession]:
         with self.store.reading() as found:
-            return found.find_sessions()
+            return found.sessions.find_all()
 
     def open_streams(self) -> list[Stream]:
         with self.store.reading() as found:
-            return found.find_streams(self.now)
+            return found.streams.find_all(self.now)
 
     def all_streams(self) -> list[Stream]:
         with self.store.reading() as found:
-            return found.find_streams(self.now, ended=True)
+            return found.streams.find_all(self.now, ended=True)
 
     def ledger(self, client: second.Client = world.CLIENT) -> list[LedgerEntry]:
         with self.store.reading() as found:
-            return found.find_ledger(id_of(client))
+            return found.ledger.find_all(id_of(client))
 
     def deleted(self, client: second.Client = world.CLIENT) -> list[DeletedKid]:
         with self.store.reading() as found:
-            return found.find_deleted_kids(id_of(client))
+            return found.ledger.find_deleted_kids(id_of(client))
 
 
 def _request(body: bytes) -> Request:

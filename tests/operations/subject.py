@@ -23,7 +23,8 @@ from rightsmanager.protocol.messages.challenge import (
 )
 from rightsmanager.protocol.wire import ServiceId
 from rightsmanager.protocol.xml.envelope import parse_envelope
-from rightsmanager.store.queries import IssuedLicense, Store
+from rightsmanager.store.database import Store
+from rightsmanager.store.licenses import IssuedLicense
 from tests.policy.sample import OWN_MID
 from tests.second import curve, world
 
@@ -121,4 +122,4 @@ def ask(service: LicenseService, body: bytes, query: str = "") -> bytes:
 
 def issued(store: Store) -> list[IssuedLicense]:
     with store.transaction() as transaction:
-        return transaction.find_licenses()
+        return transaction.licenses.find_all()

@@ -31,7 +31,7 @@ from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.messages.response import open_license_response
 from rightsmanager.protocol.wire import Kid, TransactionId
 from rightsmanager.protocol.xml.envelope import parse_envelope
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from tests.operations.subject import PORTABLE, ask, make_service, private_key, public_key
 from tests.second import certificates as cert
 from tests.second import challenge as second
@@ -137,7 +137,7 @@ class Subject:
 
     def recorded(self) -> list[tuple[TransactionId, str, Kid, int]]:
         with self.store.reading() as found:
-            return found.find_acknowledgements()
+            return found.acknowledgements.find_all()
 
 
 @pytest.fixture
@@ -281,9 +281,9 @@ def test_a_transaction_id_that_is_no_guid_is_refused(subject: Subject, transacti
 def test_a_revoked_device_is_refused(subject: Subject) -> None:
     digest = parse_chain(world.DEVICE_CHAIN).leaf.digest
     with subject.store.transaction() as transaction:
-        version = transaction.raise_version(LISTS["device"])
-        transaction.record_revocation(LISTS["device"], version, digest, world.NOW)
-        transaction.raise_version(REVOCATION_INFO)
+        version = transaction.revocations.raise_version(LISTS["device"])
+        transaction.revocations.record(LISTS["device"], version, digest, world.NOW)
+        transaction.revocations.raise_version(REVOCATION_INFO)
     assert isinstance(subject.refusal(subject.saying), DeviceCertificateRevoked)
 
 

@@ -10,7 +10,8 @@ from rightsmanager.errors import InvalidMessage, Refusal, ServiceSpecific
 from rightsmanager.operations.content import ContentKeys, FoundKey
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.queries import Store, StoredKey
+from rightsmanager.store.content_keys import StoredKey
+from rightsmanager.store.database import Store
 from tests.databases import stored_bytes
 from tests.operations.subject import STORAGE_KEY
 
@@ -31,25 +32,25 @@ def test_a_kid_without_a_stored_key_has_the_seeds(store: Store) -> None:
 )
 def test_a_stored_key_is_found_with_its_type(store: Store, name: str, key_type: KeyType) -> None:
     with store.transaction() as transaction:
-        assert transaction.record_content_key(CONTENT_KEYS.seal(KID, KEY, name, 7, RNG))
+        assert transaction.content_keys.record(CONTENT_KEYS.seal(KID, KEY, name, 7, RNG))
         assert FoundKey(KEY, key_type) == CONTENT_KEYS.find(transaction, KID)
 
 
 @given(st.binary(min_size=16, max_size=16))
 def test_what_is_sealed_opens(key: bytes) -> None:
     sealed = CONTENT_KEYS.seal(KID, key, "aesctr", 0, RNG)
-    assert len(sealed.sealed) == 44
+    assert len(sealed.ciphertext) == 44
     assert key == CONTENT_KEYS.open(sealed)
 
 
 def test_the_same_key_is_never_sealed_alike() -> None:
-    sealed = {CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG).sealed for _ in range(10)}
+    sealed = {CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG).ciphertext for _ in range(10)}
     assert len(sealed) == 10
 
 
 @given(st.integers(0, 43), st.integers(1, 255))
 def test_a_sealed_key_that_was_altered_does_not_open(at: int, bits: int) -> None:
-    sealed = bytearray(CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG).sealed)
+    sealed = bytearray(CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG).ciphertext)
     sealed[at] ^= bits
     with pytest.raises(Refusal):
         CONTENT_KEYS.open(StoredKey(KID, bytes(sealed), "aesctr", 0))
@@ -58,7 +59,7 @@ def test_a_sealed_key_that_was_altered_does_not_open(at: int, bits: int) -> None
 def test_a_sealed_key_opens_neither_for_another_kid_nor_under_another_key() -> None:
     stored = CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG)
     with pytest.raises(Refusal):
-        CONTENT_KEYS.open(StoredKey(Kid(bytes(16)), stored.sealed, "aesctr", 0))
+        CONTENT_KEYS.open(StoredKey(Kid(bytes(16)), stored.ciphertext, "aesctr", 0))
     with pytest.raises(Refusal):
         ContentKeys(bytes(32), TEST_KEY_SEED).open(stored)
 
@@ -71,7 +72,7 @@ def test_a_sealed_key_that_is_too_short_does_not_open(length: int) -> None:
 
 def test_no_key_lies_in_the_database_in_the_clear(store: Store, database_url: str) -> None:
     with store.transaction() as transaction:
-        transaction.record_content_key(CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG))
+        transaction.content_keys.record(CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG))
     written = stored_bytes(database_url)
     assert KID.raw in written
     for secret in (KEY, STORAGE_KEY, KEY.hex().encode()):
@@ -95,7 +96,7 @@ WITHOUT_SEED = ContentKeys(STORAGE_KEY, b"")
 
 def test_without_a_seed_only_stored_keys_are_found(store: Store) -> None:
     with store.transaction() as transaction:
-        transaction.record_content_key(WITHOUT_SEED.seal(KID, KEY, "aesctr", 7, RNG))
+        transaction.content_keys.record(WITHOUT_SEED.seal(KID, KEY, "aesctr", 7, RNG))
         assert FoundKey(KEY, KeyType.AES_CTR) == WITHOUT_SEED.find(transaction, KID)
         with pytest.raises(ServiceSpecific) as refused:
             WITHOUT_SEED.find(transaction, Kid(bytes(16)))
@@ -107,7 +108,7 @@ def test_without_a_seed_only_stored_keys_are_found(store: Store) -> None:
 
 def test_a_kid_in_the_other_order_of_bytes_is_told(store: Store) -> None:
     with store.transaction() as transaction:
-        transaction.record_content_key(WITHOUT_SEED.seal(KID.swapped, KEY, "aesctr", 7, RNG))
+        transaction.content_keys.record(WITHOUT_SEED.seal(KID.swapped, KEY, "aesctr", 7, RNG))
         with pytest.raises(ServiceSpecific) as refused:
             WITHOUT_SEED.find(transaction, KID)
         assert CONTENT_KEYS.find(transaction, KID).key == content_key(TEST_KEY_SEED, KID.raw)

@@ -10,8 +10,8 @@ from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.hooks.facts import Event
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.protocol.wire import Kid
+from rightsmanager.store.database import Store
 from rightsmanager.store.ledger import LicenseState
-from rightsmanager.store.queries import Store
 from tests.operations.reporting import KIDS, Site, device, id_of
 from tests.second import challenge as second
 from tests.second import curve, reports, world
@@ -155,7 +155,7 @@ def test_what_is_acknowledged_is_told(
     (entry,) = site.ledger()
     assert entry.transaction_id is not None
     with site.store.transaction() as transaction:
-        transaction.record_acknowledgement(
+        transaction.acknowledgements.record(
             entry.transaction_id, entry.device, Kid(KIDS[0]), result, site.now
         )
     assert states(site) == [(KIDS[0], expected)]

@@ -34,8 +34,8 @@ from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import AccountId
 from rightsmanager.protocol.xml.envelope import parse_envelope
+from rightsmanager.store.database import Store
 from rightsmanager.store.domains import Account, Member
-from rightsmanager.store.queries import Store
 from tests.operations.subject import (
     PORTABLE,
     STORAGE_KEY,
@@ -123,10 +123,10 @@ class Subject:
             return [
                 (
                     account,
-                    found.find_members(account.account_id),
-                    len(found.find_revisions(account.account_id)),
+                    found.domains.find_members(account.account_id),
+                    len(found.domains.find_revisions(account.account_id)),
                 )
-                for account in found.find_accounts()
+                for account in found.domains.find_all()
             ]
 
     def account(self) -> Account:
@@ -418,8 +418,8 @@ def test_a_lower_limit_keeps_the_members(subject: Subject) -> None:
 def test_a_revoked_device_joins_nothing(subject: Subject) -> None:
     digest = parse_chain(ONE.chain).leaf.digest
     with subject.store.transaction() as transaction:
-        transaction.record_revocation(LISTS["device"], 1, digest, world.NOW)
-        transaction.raise_version(REVOCATION_INFO)
+        transaction.revocations.record(LISTS["device"], 1, digest, world.NOW)
+        transaction.revocations.raise_version(REVOCATION_INFO)
     assert isinstance(subject.refusal(subject.join), DeviceCertificateRevoked)
     assert isinstance(subject.refusal(subject.leave), DeviceCertificateRevoked)
     subject.join(TWO)
@@ -484,9 +484,9 @@ def test_no_altered_byte_of_a_join_makes_another_member(subject: Subject) -> Non
 def test_no_key_lies_in_the_store_in_the_clear(subject: Subject) -> None:
     (revision,) = subject.join().revisions
     with subject.store.reading() as found:
-        (stored,) = found.find_revisions(ACCOUNT)
+        (stored,) = found.domains.find_revisions(ACCOUNT)
     private = revision.private.to_bytes(32, "big")
-    assert private not in stored.sealed
+    assert private not in stored.ciphertext
     assert subject.authority.open_key(ACCOUNT, stored).raw == private
     with pytest.raises(Refusal, match="does not open"):
         subject.authority.open_key(AccountId(bytes(16)), stored)

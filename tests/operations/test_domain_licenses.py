@@ -26,7 +26,7 @@ from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.bcert.objects import Domain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import AccountId
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from tests.operations.subject import TERMS, URL, ask, issued, make_service
 from tests.operations.test_domain import (
     ACCOUNT,
@@ -306,8 +306,8 @@ def test_a_revoked_domain_certificate_is_refused(licenses: Licenses) -> None:
     (revision,) = licenses.domains.join().revisions
     digest = parse_chain(revision.chain).leaf.digest
     with licenses.store.transaction() as transaction:
-        transaction.record_revocation(LISTS["device"], 1, digest, world.NOW)
-        transaction.raise_version(REVOCATION_INFO)
+        transaction.revocations.record(LISTS["device"], 1, digest, world.NOW)
+        transaction.revocations.raise_version(REVOCATION_INFO)
     assert isinstance(licenses.refusal(revision.chain), DeviceCertificateRevoked)
 
 

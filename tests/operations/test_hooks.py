@@ -14,7 +14,7 @@ from rightsmanager.hooks.facts import Event, Facts
 from rightsmanager.hooks.hook_set import HookSet, load_hooks
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import Kid, encode_base64
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from tests.operations.subject import ask, issued, make_service
 from tests.second import curve, world
 from tests.second.challenge import Wish, challenge, header_40

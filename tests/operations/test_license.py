@@ -12,7 +12,7 @@ from rightsmanager.crypto.random import seeded_random
 from rightsmanager.operations.acquire_license import LicenseService
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.queries import Store, open_store
+from rightsmanager.store.database import Store, open_store
 from tests.databases import NewDatabase
 from tests.operations.subject import ask, issued, make_service
 from tests.second import certificates as cert
@@ -126,7 +126,7 @@ def test_a_stored_key_is_licensed_with_its_type_where_the_header_has_none(
     service, key = make_service(store), bytes(range(100, 116))
     sealed = service.content_keys.seal(Kid(KIDS[0]), key, stored, 0, seeded_random(b"seal"))
     with store.transaction() as transaction:
-        assert transaction.record_content_key(sealed)
+        assert transaction.content_keys.record(sealed)
     wish = second.Wish(second.header_43(*KIDS, algid=algid), "5")
     first, second_, *_ = asked(service, wish).licenses
     assert (key, key_type) == (first.content_key, first.key_type)

@@ -20,7 +20,7 @@ from rightsmanager.protocol.formats.wrmheader import parse_header
 from rightsmanager.protocol.messages.response import LicenseResponse
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xml.envelope import parse_envelope
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from tests.operations.subject import (
     PORTABLE,
     ask,
@@ -123,7 +123,7 @@ def test_what_the_url_gives_wins_over_a_stored_key(store: Store) -> None:
     service, stored = make_service(store), bytes(range(16))
     sealed = service.content_keys.seal(Kid(KIDS[0]), stored, "aescbc", 0, seeded_random(b"seal"))
     with store.transaction() as transaction:
-        assert transaction.record_content_key(sealed)
+        assert transaction.content_keys.record(sealed)
     assert asked(service, "cfg=(sl:150)").licenses[0].content_key == stored
     query = (
         "cfg=(contentkey:EjQSNBI0EjQSNBI0EjQSNw==,keyseed:XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I)"

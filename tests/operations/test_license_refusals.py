@@ -14,7 +14,7 @@ from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.messages.challenge import ChallengeReader
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from tests.databases import execute
 from tests.operations.subject import ask, issued, make_service
 from tests.second import certificates as cert
@@ -177,11 +177,11 @@ def test_a_stored_key_that_was_moved_to_another_kid_is_refused(
         for number, kid in enumerate(KIDS):
             key = bytes([number]) * 16
             sealed = service.content_keys.seal(Kid(kid), key, "aesctr", 0, seeded_random(kid))
-            transaction.record_content_key(sealed)
-    rows = execute(database_url, "SELECT sealed FROM content_keys")
+            transaction.content_keys.record(sealed)
+    rows = execute(database_url, "SELECT ciphertext FROM content_keys")
     for kid, moved in zip(KIDS, reversed(rows), strict=True):
-        change = "UPDATE content_keys SET sealed = :sealed WHERE kid = :kid"
-        execute(database_url, change, sealed=moved[0], kid=kid)
+        change = "UPDATE content_keys SET ciphertext = :moved WHERE kid = :kid"
+        execute(database_url, change, moved=moved[0], kid=kid)
     refusal = refusal_of(store, second.challenge(world.CLIENT, WISH))
     assert "does not open" in refusal.text
 

@@ -29,9 +29,9 @@ from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import Kid, Mid
 from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.settings import MeteringSettings
+from rightsmanager.store.database import Store
 from rightsmanager.store.metering import DAY_SECONDS, Period
-from rightsmanager.store.queries import Store
-from rightsmanager.store.statements import BATCH_ROWS
+from rightsmanager.store.tables import BATCH_ROWS
 from tests.operations.subject import PORTABLE, private_key, public_key
 from tests.operations.test_metering_keys import OWN, OWN_KEY, OWN_MID, create, metering_ids
 from tests.operations.test_metering_keys import metering_keys as keys_of
@@ -103,19 +103,19 @@ class Subject:
 
     def totals(self, mid: Mid = OWN_MID) -> Counter[tuple[bytes, str]]:
         with self.store.reading() as found:
-            rows = found.find_totals_by_kid(mid, EVER)
+            rows = found.metering.find_totals_by_kid(mid, EVER)
         return Counter(
             {(row.group.raw, row.action): row.value for row in rows if isinstance(row.group, Kid)}
         )
 
     def days(self) -> list[tuple[object, str, int]]:
         with self.store.reading() as found:
-            rows = found.find_totals_by_day(OWN_MID, EVER)
+            rows = found.metering.find_totals_by_day(OWN_MID, EVER)
         return [(row.group, row.action, row.value) for row in rows]
 
     def devices(self) -> list[tuple[object, str, int]]:
         with self.store.reading() as found:
-            rows = found.find_totals_by_device(OWN_MID, EVER)
+            rows = found.metering.find_totals_by_device(OWN_MID, EVER)
         return [(row.group, row.action, row.value) for row in rows]
 
 
@@ -313,9 +313,9 @@ def test_a_retired_metering_id_still_counts(subject: Subject) -> None:
 def test_a_revoked_device_is_refused(subject: Subject) -> None:
     digest = parse_chain(world.DEVICE_CHAIN).leaf.digest
     with subject.store.transaction() as transaction:
-        transaction.raise_version(REVOCATION_INFO)
-        version = transaction.raise_version(LISTS["device"])
-        transaction.record_revocation(LISTS["device"], version, digest, 1)
+        transaction.revocations.raise_version(REVOCATION_INFO)
+        version = transaction.revocations.raise_version(LISTS["device"])
+        transaction.revocations.record(LISTS["device"], version, digest, 1)
     assert isinstance(subject.refusal(REPORT.body(CLIENT)), DeviceCertificateRevoked)
     with pytest.raises(DeviceCertificateRevoked):
         ask_certificate(subject, OWN_MID)
@@ -380,7 +380,7 @@ def test_what_is_removed_at_once_is_bounded(subject: Subject) -> None:
         played = tuple((kid, "Play", 1) for kid in kids)
         subject.report(Report(OWN_MID.raw, bytes([number]) * 16, played))
     with subject.store.transaction() as transaction:
-        assert transaction.remove_usage(world.NOW + 1) == 2 * len(kids)
+        assert transaction.metering.remove_usage(world.NOW + 1) == 2 * len(kids)
     assert remove(subject.store, world.NOW + 1) == 2 * len(kids)
     assert sum(subject.totals().values()) == 4 * len(kids)
 

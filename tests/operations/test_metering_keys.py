@@ -21,7 +21,7 @@ from rightsmanager.protocol.formats.bcert import (
 from rightsmanager.protocol.formats.bcert.objects import Metering
 from rightsmanager.protocol.messages.metering import read_metering_certificate
 from rightsmanager.protocol.wire import Mid
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from tests.operations.subject import STORAGE_KEY, private_key
 
 ISSUER = private_key(2001)
@@ -124,9 +124,9 @@ def test_its_private_key_lies_in_the_store_encrypted(store: Store) -> None:
     mid = create(store)
     (key,) = metering_keys(store).find_keys(mid)
     with store.reading() as found:
-        stored = found.find_metering_id(mid)
+        stored = found.metering_ids.find(mid)
     assert stored is not None
-    assert len(stored.sealed) == 60
-    assert key.raw not in stored.sealed
+    assert len(stored.ciphertext) == 60
+    assert key.raw not in stored.ciphertext
     with pytest.raises(InternalError, match="does not open"):
         metering_keys(store, bytes(32)).find_keys(mid)

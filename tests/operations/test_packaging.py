@@ -28,7 +28,7 @@ from tests.operations.subject import STORAGE_KEY
 from tests.second import packager, world
 
 if TYPE_CHECKING:
-    from rightsmanager.store.queries import Store
+    from rightsmanager.store.database import Store
 
 URL = "http://127.0.0.1/service/rightsmanager.asmx"
 
@@ -59,8 +59,8 @@ def kids(service: PackagingService, *streams: str) -> list[str]:
 
 def stored(store: Store) -> dict[Kid, Source]:
     with store.transaction() as transaction:
-        sources = transaction.find_sources()
-        assert {key.kid for key in transaction.find_content_keys()} == set(sources)
+        sources = transaction.sources.find_all()
+        assert {key.kid for key in transaction.content_keys.find_all()} == set(sources)
         return sources
 
 
@@ -245,7 +245,7 @@ def test_a_key_that_does_not_open_is_the_servers_failure(store: Store) -> None:
 def test_a_source_whose_key_is_gone_is_the_servers_failure(store: Store) -> None:
     answer = ask(make(store), packager.ask(packager.stream("movie")))
     with store.transaction() as transaction:
-        transaction.remove_content_key(Kid(packager.take(answer).kid.bytes_le))
+        transaction.content_keys.remove(Kid(packager.take(answer).kid.bytes_le))
     with pytest.raises(InternalError, match="has no stored content key"):
         ask(make(store), packager.ask(packager.stream("movie")))
 

@@ -22,7 +22,7 @@ from rightsmanager.store.sources import IMPORT, OPERATOR, Source
 from tests.operations.subject import STORAGE_KEY
 
 if TYPE_CHECKING:
-    from rightsmanager.store.queries import Store
+    from rightsmanager.store.database import Store
 
 KEYS = ContentKeys(STORAGE_KEY, b"")
 KID, OTHER, THIRD = (Kid(bytes([number]) * 16) for number in range(3))
@@ -49,7 +49,7 @@ def test_what_comes_in_goes_out_and_again_changes_nothing(store: Store) -> None:
     assert register(store, *entries, *entries) == 0
     assert registered(store) == entries
     with store.transaction() as transaction:
-        assert transaction.find_source(KID) == Source(IMPORT, "movie", 1, "cbcs", bytes(16))
+        assert transaction.sources.find(KID) == Source(IMPORT, "movie", 1, "cbcs", bytes(16))
 
 
 def test_a_key_twice_in_a_list_is_one(store: Store) -> None:
@@ -89,8 +89,8 @@ def test_what_is_not_known_of_a_key_is_added(store: Store) -> None:
     assert register(store, KeyEntry(KID, KEY, "aescbc", scheme="cbcs")) == 0
     assert register(store, KeyEntry(KID, KEY, "aescbc", "movie", 1)) == 0
     with store.transaction() as transaction:
-        assert transaction.find_source(KID) == Source(OPERATOR, "movie", 1, "cbcs")
-        assert transaction.find_program_kid("movie", 1) == KID
+        assert transaction.sources.find(KID) == Source(OPERATOR, "movie", 1, "cbcs")
+        assert transaction.sources.find_kid("movie", 1) == KID
 
 
 def test_what_is_removed_leaves_its_program_free(store: Store) -> None:
@@ -98,7 +98,7 @@ def test_what_is_removed_leaves_its_program_free(store: Store) -> None:
     with store.transaction() as transaction:
         assert remove_key(transaction, KID)
         assert not remove_key(transaction, KID)
-        assert transaction.find_sources() == {}
+        assert transaction.sources.find_all() == {}
     other = KeyEntry(OTHER, KEY, "aescbc", "movie", 1)
     assert register(store, other) == 1
     assert registered(store) == [other]
@@ -106,7 +106,7 @@ def test_what_is_removed_leaves_its_program_free(store: Store) -> None:
 
 def test_a_key_without_source_is_the_operators(store: Store) -> None:
     with store.transaction() as transaction:
-        transaction.record_content_key(KEYS.seal(KID, KEY, "aesctr", 1, seeded_random(b"old")))
+        transaction.content_keys.record(KEYS.seal(KID, KEY, "aesctr", 1, seeded_random(b"old")))
         (found,) = find_registered(transaction)
     assert found.source == Source(OPERATOR)
     assert register(store, KeyEntry(KID, KEY, "aesctr", "movie", 0)) == 0

@@ -10,12 +10,12 @@ import pytest
 from rightsmanager.admin import retention
 from rightsmanager.operations.streams import StreamSettings
 from rightsmanager.protocol.wire import SessionId
-from rightsmanager.store.statements import BATCH_ROWS
+from rightsmanager.store.tables import BATCH_ROWS
 from tests.operations.reporting import KIDS, MID, Site
 from tests.second import reports, world
 
 if TYPE_CHECKING:
-    from rightsmanager.store.queries import Store
+    from rightsmanager.store.database import Store
 
 LIFETIME = 1000
 
@@ -85,7 +85,7 @@ def test_more_than_a_batch_is_removed_all_the_same(site: Site) -> None:
     with site.store.transaction() as transaction:
         for number in range(BATCH_ROWS + 1):
             session_id = SessionId(number.to_bytes(16, "big"))
-            transaction.record_session(replace(session, session_id=session_id))
+            transaction.sessions.record(replace(session, session_id=session_id))
     assert purge(site, site.now + 1)["playback sessions"] == BATCH_ROWS + 2
 
 

@@ -16,7 +16,7 @@ from rightsmanager.protocol.messages.challenge import RevocationListInfo
 from rightsmanager.protocol.messages.response import RevocationList, open_license_response
 from rightsmanager.protocol.wire import Guid
 from rightsmanager.protocol.xml.envelope import parse_envelope
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from tests.operations.subject import ask, issued, make_service, private_key
 from tests.second import certificates as cert
 from tests.second import challenge as second
@@ -65,7 +65,7 @@ class Office:
     def list(self, list_id: Guid) -> SignedList:
         """Return the newest version of a list, its signature verified."""
         with self.store.reading() as found:
-            each = parse_list(found.find_list_data(list_id))
+            each = parse_list(found.revocations.find_list_data(list_id))
         each.verify(
             ChainVerifier([PublicKey(curve.point_bytes(curve.public(world.ROOT)))]), world.NOW
         )
@@ -196,8 +196,8 @@ def test_entries_tell_list_version_and_date(office: Office) -> None:
     office.editor.revoke(DEVICE_LIST, ISSUER)
     office.editor.allow(ISSUER)
     with office.store.reading() as found:
-        entries = found.find_revocations()
-        allowed = found.find_allowed()
+        entries = found.revocations.find_all()
+        allowed = found.revocations.find_allowed()
     assert [
         (each.list_id, each.version, each.digest, each.since, each.allowed) for each in entries
     ] == [

@@ -17,7 +17,7 @@ from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import Kid, Mid, SessionId
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from tests.operations.reporting import KIDS, METERING, MID, Site, device, id_of, secure_stop_key
 from tests.second import certificates as cert
 from tests.second import challenge as second
@@ -215,9 +215,9 @@ def test_another_version_is_a_mismatch(site: Site) -> None:
 def test_a_revoked_device_is_refused(site: Site) -> None:
     digest = parse_chain(world.DEVICE_CHAIN).leaf.digest
     with site.store.transaction() as transaction:
-        version = transaction.raise_version(LISTS["device"])
-        transaction.record_revocation(LISTS["device"], version, digest, world.NOW)
-        transaction.raise_version(REVOCATION_INFO)
+        version = transaction.revocations.raise_version(LISTS["device"])
+        transaction.revocations.record(LISTS["device"], version, digest, world.NOW)
+        transaction.revocations.raise_version(REVOCATION_INFO)
     assert isinstance(site.refusal(saying(SESSION)), DeviceCertificateRevoked)
 
 

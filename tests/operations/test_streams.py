@@ -12,7 +12,7 @@ from rightsmanager.hooks.facts import Facts, StreamHolder
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.streams import StreamSettings
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.queries import Store
+from rightsmanager.store.database import Store
 from rightsmanager.store.streams import EndedBy
 from tests.operations.reporting import KIDS, MID, Site, device, id_of
 from tests.operations.subject import issued

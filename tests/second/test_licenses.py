@@ -21,7 +21,7 @@ from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
 from rightsmanager.protocol.formats.wrmheader import parse_header
 from rightsmanager.protocol.xml.envelope import parse_envelope
-from rightsmanager.store.queries import Store, open_store
+from rightsmanager.store.database import Store, open_store
 from tests.operations.subject import (
     ask,
     make_service,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rightsmanager.store.queries import Store, open_store
+from rightsmanager.store.database import Store, open_store
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rightsmanager.errors import InternalError
-from rightsmanager.store.queries import Store, open_store
+from rightsmanager.store.database import Store, open_store
 from rightsmanager.store.schema import upgrade
 from tests.postgresql import PostgreSQL
 from tests.store.test_queries import all_licenses, license_of, record
@@ -52,7 +52,7 @@ def test_while_the_server_is_away_each_use_is_an_internal_error(
         with pytest.raises(InternalError, match="the store failed: OperationalError"):
             record(away, license_of(ordinal))
         with pytest.raises(InternalError, match="the store failed"), away.reading() as found:
-            found.find_licenses()
+            found.licenses.find_all()
 
     with threads_of(THREADS) as run:
         run(lambda ordinal: record(away, license_of(ordinal)))
@@ -84,10 +84,10 @@ def test_a_server_that_ends_within_a_transaction_leaves_nothing_of_it(
 ) -> None:
     def broken_off() -> None:
         with away.transaction() as transaction:
-            transaction.record_licenses([license_of(0)])
+            transaction.licenses.record([license_of(0)])
             (client,) = own_postgresql.clients("postgres")
             own_postgresql.execute(f"SELECT pg_terminate_backend({client}, 5000)")
-            transaction.record_licenses([license_of(1)])
+            transaction.licenses.record([license_of(1)])
 
     with pytest.raises(InternalError, match="the store failed: AdminShutdown"):
         broken_off()
@@ -213,7 +213,7 @@ def test_a_disk_that_is_full_is_an_internal_error_and_nothing_is_lost(
 
     def too_much() -> None:
         with store.transaction() as transaction:
-            transaction.record_licenses([license_of(1)])
+            transaction.licenses.record([license_of(1)])
             transaction._cursor.execute(limit)
             transaction._cursor.execute(large)
 

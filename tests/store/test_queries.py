@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.queries import (
-    IssuedLicense,
-    Store,
-    StoredKey,
-    open_store,
-)
+from rightsmanager.store.content_keys import StoredKey
+from rightsmanager.store.database import Store, open_store
+from rightsmanager.store.licenses import IssuedLicense
 from rightsmanager.store.schema import upgrade
 from tests.databases import execute
 
@@ -51,12 +48,12 @@ def key_of(number: int, added_at: int = 0) -> StoredKey:
 
 def all_licenses(store: Store) -> list[IssuedLicense]:
     with store.transaction() as transaction:
-        return transaction.find_licenses()
+        return transaction.licenses.find_all()
 
 
 def record(store: Store, *licenses: IssuedLicense) -> list[bytes]:
     with store.transaction() as transaction:
-        return transaction.record_licenses(licenses)
+        return transaction.licenses.record(licenses)
 
 
 def test_what_is_recorded_is_found_as_it_was(store: Store) -> None:
@@ -97,21 +94,21 @@ def test_licenses_are_found_oldest_first(store: Store) -> None:
 def test_content_keys_are_recorded_once_found_and_removed(store: Store) -> None:
     key = key_of(1)
     with store.transaction() as transaction:
-        assert transaction.find_content_key(key.kid) is None
-        assert transaction.record_content_key(key)
-        assert not transaction.record_content_key(replace(key, sealed=bytes(44)))
-        assert key == transaction.find_content_key(key.kid)
-        assert transaction.remove_content_key(key.kid)
-        assert not transaction.remove_content_key(key.kid)
-        assert transaction.find_content_key(key.kid) is None
+        assert transaction.content_keys.find(key.kid) is None
+        assert transaction.content_keys.record(key)
+        assert not transaction.content_keys.record(replace(key, ciphertext=bytes(44)))
+        assert key == transaction.content_keys.find(key.kid)
+        assert transaction.content_keys.remove(key.kid)
+        assert not transaction.content_keys.remove(key.kid)
+        assert transaction.content_keys.find(key.kid) is None
 
 
 def test_content_keys_are_listed_oldest_first(store: Store) -> None:
     keys = [key_of(3, 1), key_of(1, 2), key_of(2, 2)]
     with store.transaction() as transaction:
         for key in reversed(keys):
-            transaction.record_content_key(key)
-        assert keys == transaction.find_content_keys()
+            transaction.content_keys.record(key)
+        assert keys == transaction.content_keys.find_all()
 
 
 @pytest.mark.parametrize(
@@ -123,23 +120,23 @@ def test_an_exception_undoes_the_transaction_and_passes(
 ) -> None:
     def interrupted() -> None:
         with store.transaction() as transaction:
-            transaction.record_licenses([license_of()])
-            transaction.record_content_key(key_of(1))
+            transaction.licenses.record([license_of()])
+            transaction.content_keys.record(key_of(1))
             raise exception
 
     with pytest.raises(type(exception)) as caught:
         interrupted()
     assert exception is caught.value
     with store.transaction() as transaction:
-        assert transaction.find_licenses() == []
-        assert transaction.find_content_keys() == []
+        assert transaction.licenses.find_all() == []
+        assert transaction.content_keys.find_all() == []
 
 
 def test_nothing_is_seen_from_outside_before_the_transaction_ends(
     store: Store, database_url: str
 ) -> None:
     with store.transaction() as transaction:
-        transaction.record_licenses([license_of()])
+        transaction.licenses.record([license_of()])
         assert_rows(database_url, 0)
     assert len(all_licenses(store)) == 1
 
@@ -158,7 +155,7 @@ def test_a_database_that_stays_locked_is_an_internal_error_for_as_long(
     record(store, license_of(0))
     other = open_store(database_url)
     with suppress(Interrupted), other.transaction() as transaction:
-        transaction.record_licenses([license_of(1)])
+        transaction.licenses.record([license_of(1)])
         for _ in range(2):
             with pytest.raises(InternalError, match=r"(Operational|LockNotAvail)"):
                 record(store, license_of(1))
@@ -239,7 +236,7 @@ def test_any_other_database_is_refused_by_the_settings_name(url: str) -> None:
 
 def test_a_text_of_a_failure_shows_no_values(store: Store) -> None:
     with pytest.raises(InternalError) as failure, store.transaction() as transaction:
-        transaction.record_content_key(replace(key_of(1), key_type=None))  # type: ignore[arg-type]
+        transaction.content_keys.record(replace(key_of(1), key_type=None))  # type: ignore[arg-type]
     assert failure.value.text in {f"the store failed: {name}" for name in NULL}
 
 
@@ -296,15 +293,15 @@ def test_of_two_roots_recorded_at_once_the_later_stands(database_url: str) -> No
 
     def replace_root() -> None:
         with store.transaction() as transaction:
-            transaction.record_root(DEVICE, kid, bytes([2]) * 44)
+            transaction.roots.record(DEVICE, kid, bytes([2]) * 44)
 
     with ThreadPoolExecutor(1) as pool:
         with store.transaction() as transaction:
-            transaction.record_root(DEVICE, kid, bytes([1]) * 44)
+            transaction.roots.record(DEVICE, kid, bytes([1]) * 44)
             later = pool.submit(replace_root)
         later.result()
     with store.reading() as found:
-        assert found.find_root(DEVICE, kid) == bytes([2]) * 44
+        assert found.roots.find(DEVICE, kid) == bytes([2]) * 44
     store.close()
 
 
@@ -319,6 +316,6 @@ def test_every_value_comes_back_as_it_went(
 ) -> None:
     license_ = IssuedLicense(DEVICE, raw * 2, 3, Kid(raw), raw[::-1], policy, issued_at)
     with suppress(Interrupted), store.transaction() as transaction:
-        transaction.record_licenses([license_])
-        assert [license_] == transaction.find_licenses()
+        transaction.licenses.record([license_])
+        assert [license_] == transaction.licenses.find_all()
         raise Interrupted

@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.schema import CreateTable
 
 from rightsmanager.errors import InternalError
-from rightsmanager.store.engines import make_engine
+from rightsmanager.store.database import make_engine
 from rightsmanager.store.schema import (
     FOLDER,
     find_revision,

@@ -18,8 +18,8 @@ from rightsmanager.operations.metering_keys import MeteringIds
 from rightsmanager.operations.metering_reports import MeteringReports, UsageQuestion
 from rightsmanager.protocol.wire import Mid
 from rightsmanager.settings import Settings
+from rightsmanager.store.database import Store
 from rightsmanager.store.metering import Period
-from rightsmanager.store.queries import Store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FIRST_DAY: Final = date(1970, 1, 1)

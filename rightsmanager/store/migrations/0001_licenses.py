@@ -25,14 +25,14 @@ def upgrade() -> None:
         "root_licenses",
         Column("device", String(44), primary_key=True),
         Column("kid", LargeBinary(16), primary_key=True),
-        Column("sealed", LargeBinary(44), nullable=False),
+        Column("ciphertext", LargeBinary(44), nullable=False),
         sqlite_with_rowid=False,
         if_not_exists=True,
     )
     op.create_table(
         "content_keys",
         Column("kid", LargeBinary(16), primary_key=True),
-        Column("sealed", LargeBinary(44), nullable=False),
+        Column("ciphertext", LargeBinary(44), nullable=False),
         Column("key_type", String(8), nullable=False),
         Column("added_at", BigInteger, nullable=False),
         if_not_exists=True,

@@ -14,7 +14,7 @@ def upgrade() -> None:
         Column("mid", LargeBinary(16), primary_key=True),
         Column("name", String(64), nullable=False),
         Column("chain", LargeBinary, nullable=False),
-        Column("sealed", LargeBinary(60), nullable=False),
+        Column("ciphertext", LargeBinary(60), nullable=False),
         Column("created_at", BigInteger, nullable=False),
         Column("retired_at", BigInteger),
         sqlite_with_rowid=False,

@@ -26,7 +26,7 @@ def upgrade() -> None:
         Column("account_id", LargeBinary(16), primary_key=True),
         Column("revision", BigInteger, primary_key=True, autoincrement=False),
         Column("chain", LargeBinary, nullable=False),
-        Column("sealed", LargeBinary(60), nullable=False),
+        Column("ciphertext", LargeBinary(60), nullable=False),
         Column("made_at", BigInteger, nullable=False),
     )
     op.create_table(

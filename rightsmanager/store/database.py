@@ -1,134 +1,110 @@
-"""The store: what is found and recorded, one transaction at a time."""
+"""The database: engine, connections and transactions."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from operator import methodcaller
 from typing import Any, Final
 
-from sqlalchemy import (
-    Engine,
-    bindparam,
-    delete,
-    func,
-    literal_column,
-    select,
-)
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from rightsmanager.errors import InternalError
-from rightsmanager.protocol.wire import Guid, Kid
-from rightsmanager.store.acknowledgements import (
-    ACKNOWLEDGEMENT_STATEMENTS,
-    AcknowledgementQueries,
-)
+from rightsmanager.store.acknowledgements import ACKNOWLEDGEMENT_STATEMENTS, Acknowledgements
 from rightsmanager.store.connections import Connections
-from rightsmanager.store.domains import DOMAIN_STATEMENTS, DomainQueries
-from rightsmanager.store.engines import BUSY_SECONDS, make_engine
-from rightsmanager.store.ledger import LEDGER_STATEMENTS, LedgerQueries
-from rightsmanager.store.metering import METERING_STATEMENTS, MeteringQueries
-from rightsmanager.store.metering_ids import METERING_ID_STATEMENTS, MeteringIdQueries
-from rightsmanager.store.revocations import (
-    REVOCATION_STATEMENTS,
-    VERSION_OF_LIST,
-    RevocationQueries,
-)
-from rightsmanager.store.roots import ROOT_STATEMENTS, RootQueries
-from rightsmanager.store.sessions import SESSION_STATEMENTS, SessionQueries
-from rightsmanager.store.sources import SOURCE_STATEMENTS, SourceQueries
+from rightsmanager.store.content_keys import CONTENT_KEY_STATEMENTS, ContentKeys
+from rightsmanager.store.domains import DOMAIN_STATEMENTS, Domains
+from rightsmanager.store.ledger import LEDGER_STATEMENTS, Ledger
+from rightsmanager.store.licenses import LICENSE_STATEMENTS, Licenses
+from rightsmanager.store.metering import METERING_STATEMENTS, Metering
+from rightsmanager.store.metering_ids import METERING_ID_STATEMENTS, MeteringIds
+from rightsmanager.store.revocations import REVOCATION_STATEMENTS, Revocations
+from rightsmanager.store.roots import ROOT_STATEMENTS, Roots
+from rightsmanager.store.sessions import SESSION_STATEMENTS, Sessions
+from rightsmanager.store.sources import SOURCE_STATEMENTS, Sources
 from rightsmanager.store.sqlite import busy_retry_cursor, checkpoint_wal
-from rightsmanager.store.statements import (
-    Clause,
-    compile_statement,
-    insert_once,
-)
-from rightsmanager.store.streams import STREAM_STATEMENTS, StreamQueries
-from rightsmanager.store.tables import CONTENT_KEYS, LICENSES
+from rightsmanager.store.statements import Clause, Queries, compile_statement
+from rightsmanager.store.streams import STREAM_STATEMENTS, Streams
 
 CHECKPOINT_EVERY: Final = 1000
-"""After how many transactions of this process SQLite's log is folded into the database."""
+"""The number of transactions of this process between two checkpoints of SQLite's WAL."""
+
+BUSY_SECONDS: Final = 5
+"""How long a writer waits for another one before it gives up."""
+_IN_MEMORY: Final = frozenset({None, "", ":memory:"})
+_DRIVERS: Final = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+"""SQLAlchemy's name of the driver for each spelling of a URL's scheme."""
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedLicense:
-    """A licence that is about to leave the server."""
+class Transaction(Queries):
+    """The components of the store within one transaction."""
 
-    device: str
-    """Base64 of the SHA-256 of the device's signing key."""
-    request: bytes
-    """SHA-256 of what was asked, and by whom, 32 bytes."""
-    ordinal: int
-    kid: Kid
-    license_id: bytes
-    """The rights id, 16 bytes."""
-    policy: str
-    """The grant as JSON, without the content key."""
-    issued_at: int
-    """Unix seconds."""
+    @property
+    def content_keys(self) -> ContentKeys:
+        """The content keys."""
+        return ContentKeys(self._cursor, self._statements)
 
+    @property
+    def licenses(self) -> Licenses:
+        """The licenses."""
+        return Licenses(self._cursor, self._statements)
 
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A content key as it lies in the store, encrypted."""
+    @property
+    def revocations(self) -> Revocations:
+        """The revocations."""
+        return Revocations(self._cursor, self._statements)
 
-    kid: Kid
-    sealed: bytes = field(repr=False)
-    key_type: str
-    added_at: int
+    @property
+    def acknowledgements(self) -> Acknowledgements:
+        """The acknowledgements."""
+        return Acknowledgements(self._cursor, self._statements)
 
+    @property
+    def roots(self) -> Roots:
+        """The roots."""
+        return Roots(self._cursor, self._statements)
 
-class Transaction(
-    RevocationQueries,
-    AcknowledgementQueries,
-    RootQueries,
-    SourceQueries,
-    MeteringIdQueries,
-    DomainQueries,
-    MeteringQueries,
-    SessionQueries,
-    StreamQueries,
-    LedgerQueries,
-):
-    """What can be found and recorded within one transaction."""
+    @property
+    def sources(self) -> Sources:
+        """The sources."""
+        return Sources(self._cursor, self._statements)
 
-    def find_content_key(self, kid: Kid) -> StoredKey | None:
-        """Return the stored content key of a KID, or None."""
-        row = self._run("find content key", {"kid": kid.raw}).fetchone()
-        return None if row is None else _stored_key(row)
+    @property
+    def metering_ids(self) -> MeteringIds:
+        """The metering ids."""
+        return MeteringIds(self._cursor, self._statements)
 
-    def find_version_and_key(self, list_id: Guid, kid: Kid) -> tuple[int, StoredKey | None]:
-        """Return what `find_version` and `find_content_key` return, found by one statement."""
-        values = {"list_id": list_id.raw, "kid": kid.raw}
-        version, *key = self._run("find version and key", values).fetchone()
-        return int(version), None if key[0] is None else _stored_key(key)
+    @property
+    def domains(self) -> Domains:
+        """The domains."""
+        return Domains(self._cursor, self._statements)
 
-    def find_content_keys(self) -> list[StoredKey]:
-        """Return all stored content keys, oldest first."""
-        return [_stored_key(row) for row in self._run("find content keys")]
+    @property
+    def metering(self) -> Metering:
+        """The metering."""
+        return Metering(self._cursor, self._statements)
 
-    def record_content_key(self, key: StoredKey) -> bool:
-        """Store a content key; return whether it is new, and leave one that is there alone."""
-        return self._count("record content key", _content_key_row(key)) == 1
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions."""
+        return Sessions(self._cursor, self._statements)
 
-    def remove_content_key(self, kid: Kid) -> bool:
-        """Remove a content key; return whether it was there."""
-        return self._count("remove content key", {"kid": kid.raw}) == 1
+    @property
+    def streams(self) -> Streams:
+        """The streams."""
+        return Streams(self._cursor, self._statements)
 
-    def record_licenses(self, licenses: Sequence[IssuedLicense]) -> list[bytes]:
-        """Record the licences of one reply; return the rights ids that stand recorded.
-
-        These are the given ones, or those of the first time if the request is a repeat.
-        """
-        new = sum(self._count("record license", _license_row(license_)) for license_ in licenses)
-        if new == len(licenses):
-            return [license_.license_id for license_ in licenses]
-        rows = self._run("find rights ids", {"request": licenses[0].request})
-        recorded = {ordinal: bytes(license_id) for ordinal, license_id in rows}
-        return [recorded[license_.ordinal] for license_ in licenses]
-
-    def find_licenses(self) -> list[IssuedLicense]:
-        """Return every issued licence, oldest first."""
-        return [_issued_license(row) for row in self._run("find licenses")]
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return Ledger(self._cursor, self._statements)
 
 
 class Reading:
@@ -260,37 +236,68 @@ def open_store(url: str, busy_seconds: float = BUSY_SECONDS) -> Store:
     return Store(make_engine(url, busy_seconds))
 
 
-def _license_row(license_: IssuedLicense) -> Mapping[str, object]:
-    return {
-        "device": license_.device,
-        "request": license_.request,
-        "ordinal": license_.ordinal,
-        "kid": license_.kid.raw,
-        "license_id": license_.license_id,
-        "policy": license_.policy,
-        "issued_at": license_.issued_at,
-    }
+def make_engine(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
+    """Return the engine of a database URL; no connection is made until it is used.
+
+    `busy_seconds` is how long a writer waits for another one. Raises InternalError for a URL that
+    is none, or of a database or driver that the store is not written for.
+    """
+    make = {"sqlite": _make_sqlite, "postgresql": _make_postgresql}
+    try:
+        parsed = _parse(make_url(url))
+        return make[parsed.get_backend_name()](parsed, busy_seconds)
+    except (ArgumentError, ValueError):
+        raise InternalError("database_url is not the URL of a database") from None
 
 
-def _issued_license(row: Sequence[Any]) -> IssuedLicense:
-    request, ordinal, device, kid, license_id, policy, issued_at = row
-    return IssuedLicense(
-        device, bytes(request), ordinal, Kid(bytes(kid)), bytes(license_id), policy, issued_at
+def _make_sqlite(url: URL, busy_seconds: float) -> Engine:
+    engine = create_engine(url, poolclass=NullPool)
+    event.listen(engine, "connect", partial(_prepare_sqlite, busy_seconds))
+    return engine
+
+
+def _make_postgresql(url: URL, busy_seconds: float) -> Engine:
+    # The driver takes a while to import, which who has SQLite is spared.
+    from rightsmanager.store.postgresql import PARAMETERS, connect, server_limits  # noqa: PLC0415
+
+    query = {**PARAMETERS, "options": server_limits(busy_seconds), **url.query}
+    engine = create_engine(
+        url.set(query=query),
+        poolclass=NullPool,
+        connect_args={"autocommit": True},
+        use_native_hstore=False,
     )
 
+    def do_connect(_dialect: object, _record: object, given: Any, named: Any) -> Any:  # noqa: ANN401 -- DBAPI
+        return connect(2 * busy_seconds + 1, *given, **named)
 
-def _content_key_row(key: StoredKey) -> Mapping[str, object]:
-    return {
-        "kid": key.kid.raw,
-        "sealed": key.sealed,
-        "key_type": key.key_type,
-        "added_at": key.added_at,
-    }
+    event.listen(engine, "do_connect", do_connect)
+    return engine
 
 
-def _stored_key(row: Sequence[Any]) -> StoredKey:
-    kid, sealed, key_type, added_at = row
-    return StoredKey(Kid(bytes(kid)), bytes(sealed), key_type, added_at)
+def _parse(given: URL) -> URL:
+    """Return the URL with the driver that is used; raises InternalError for any other database."""
+    if given.drivername not in _DRIVERS:
+        raise InternalError(
+            f"database_url names {given.drivername!r}, expected sqlite or postgresql"
+        )
+    parsed = given.set(drivername=_DRIVERS[given.drivername])
+    if parsed.get_backend_name() == "sqlite" and parsed.database in _IN_MEMORY:
+        raise InternalError("database_url names SQLite in memory, expected a file to be shared")
+    return parsed
+
+
+def _prepare_sqlite(busy_seconds: float, connection: Any, _record: object) -> None:  # noqa: ANN401 -- DBAPI
+    connection.isolation_level = None
+    # WAL lets several processes read while one writes. With it, NORMAL loses nothing when a
+    # process dies; it only defers to the next checkpoint what a power failure may take.
+    for pragma in (
+        f"busy_timeout={int(busy_seconds * 1000)}",
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
 
 
 _CURSORS: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -317,6 +324,8 @@ _DURABLE: Final = {
 }
 """What makes a connection wait for the disk at each commit, and what has it wait no more."""
 _STATEMENTS: Final[Mapping[str, Clause]] = {
+    **CONTENT_KEY_STATEMENTS,
+    **LICENSE_STATEMENTS,
     **REVOCATION_STATEMENTS,
     **ACKNOWLEDGEMENT_STATEMENTS,
     **ROOT_STATEMENTS,
@@ -327,29 +336,4 @@ _STATEMENTS: Final[Mapping[str, Clause]] = {
     **SESSION_STATEMENTS,
     **STREAM_STATEMENTS,
     **LEDGER_STATEMENTS,
-    "find content key": lambda _: select(CONTENT_KEYS).where(
-        CONTENT_KEYS.c.kid == bindparam("kid")
-    ),
-    "find version and key": lambda _: (
-        select(func.coalesce(VERSION_OF_LIST, literal_column("0")), CONTENT_KEYS)
-        .select_from(select(literal_column("1").label("one")).subquery())
-        .outerjoin(CONTENT_KEYS, CONTENT_KEYS.c.kid == bindparam("kid"))
-    ),
-    "find content keys": lambda _: select(CONTENT_KEYS).order_by(
-        CONTENT_KEYS.c.added_at, CONTENT_KEYS.c.kid
-    ),
-    "record content key": lambda dialect: insert_once(CONTENT_KEYS, dialect),
-    "remove content key": lambda _: delete(CONTENT_KEYS).where(
-        CONTENT_KEYS.c.kid == bindparam("kid")
-    ),
-    "record license": lambda dialect: insert_once(LICENSES, dialect),
-    "find rights ids": lambda _: (
-        select(LICENSES.c.ordinal, LICENSES.c.license_id)
-        .where(LICENSES.c.request == bindparam("request"))
-        .order_by(LICENSES.c.ordinal)
-    ),
-    "find licenses": lambda _: select(LICENSES).order_by(
-        LICENSES.c.issued_at, LICENSES.c.request, LICENSES.c.ordinal
-    ),
 }
-"""Every statement there is, by what it does."""
