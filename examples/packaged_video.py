@@ -33,6 +33,8 @@ NAMES: Final = {FFMPEG: "ffmpeg", PACKAGER: "packager", RIGHTSMANAGER: "rightsma
 PLAYREADY: Final = bytes.fromhex("9a04f07998404286ab92e65be0885f95")
 """PlayReady's system id, as a PSSH box has it."""
 STREAMS: Final = ("video", "audio")
+KEY_TYPES: Final = {"cenc": "AES_CTR", "cbcs": "AES_CBC"}
+"""The key type that PlayReady clients need for a scheme."""
 MAX_SHOWN: Final = 60
 """Longer words are cut when a command is printed."""
 
@@ -103,6 +105,17 @@ def acquire(service: Service, device: Path, pssh: bytes) -> dict[str, Any]:
     return dict(license_)
 
 
+def check_key_type(license_: dict[str, Any], scheme: str) -> None:
+    """Exit unless PlayReady clients can use the licence for content of this scheme."""
+    # ffmpeg would not notice: it takes the bytes of any key.
+    if license_["key_type"] != KEY_TYPES[scheme]:
+        sys.exit(
+            f"the key type of the licence is {license_['key_type']}, expected "
+            f"{KEY_TYPES[scheme]} for {scheme}: set packaging.algid and packaging.header_version "
+            "of the server, and give another --program"
+        )
+
+
 def frames(file: Path, stream: str, key: str | None = None) -> list[str]:
     """Return time, length and MD5 of each decoded frame of a stream, decrypted with the key."""
     decrypted = () if key is None else ("-decryption_key", key)
@@ -155,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--folder", type=Path, default="packaged", help="the folder for all files")
     parser.add_argument("--program", default="example", help="the program's identifier")
-    parser.add_argument("--scheme", choices=["cenc", "cbcs"], default="cenc")
+    parser.add_argument("--scheme", choices=list(KEY_TYPES), default="cenc")
     given = parser.parse_args(arguments)
     service = Service(given.url, given.data, given.cafile)
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -168,6 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pssh = pssh_in(packaged["video"])
     license_ = acquire(service, given.folder / "device", pssh)
     print(f"  KID {license_['kid']}, content key {license_['content_key']}")
+    check_key_type(license_, given.scheme)
     print("Decrypted and decoded:")
     if not compare(clear, packaged, license_["content_key"]):
         sys.exit("the frames are not the original's")

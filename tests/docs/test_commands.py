@@ -1,6 +1,7 @@
 """The documentation's commands do and print what it shows."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,41 @@ CHECKED_ONLY = re.compile(r"(?:\w+=\S+ )*(?:make|docker|gunicorn|rightsmanager s
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
 def test_the_commands_of_a_document_do_what_it_says(document: Path, workplace: Workplace) -> None:
+    written = []
     for step in steps(document):
         if isinstance(step, Module):
             (workplace.folder / step.name).write_text(step.text)
+            written.append(step.name)
         else:
             run(step, workplace)
+    # An archive of the project has no .gitignore to hold it to.
+    if (ROOT / ".git").exists():
+        assert sorted(tracked_by_git(workplace.folder)) == sorted(written)
+
+
+def tracked_by_git(folder: Path) -> list[str]:
+    """Return the files that commands have left in a folder and that git does not ignore."""
+    made = [file for file in folder.iterdir() if not file.is_symlink()]
+    left = [f"{file.name}/" if file.is_dir() else file.name for file in made]
+    ignored = subprocess.run(
+        ["git", "-C", str(ROOT), "check-ignore", "--no-index", "--stdin"],  # noqa: S607 -- any git
+        input="\n".join(left),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return list(set(left) - set(ignored.stdout.splitlines()))
+
+
+def test_no_two_documents_make_the_same_device() -> None:
+    made = [
+        name
+        for document in DOCUMENTS
+        for command in commands(document)
+        for name in re.findall(r"\bdevice new (\S+)", command.line)
+    ]
+    assert len(made) > len(DOCUMENTS) / 2
+    assert sorted(set(made)) == sorted(made)
 
 
 def run(command: Command, workplace: Workplace) -> None:

@@ -1,7 +1,4 @@
-"""The example of content from end to end does what it says, on CTR and on CBC content.
-
-The latter goes over HTTPS.
-"""
+"""The example packages, licenses and decrypts content: CTR over HTTP, CBC over HTTPS."""
 
 from __future__ import annotations
 
@@ -33,14 +30,14 @@ FRAMES = {"video": 50, "audio": 87}
 
 @pytest.fixture
 def service(request: pytest.FixtureRequest, server: Server, start: Start, tmp_path: Path) -> Server:
-    """A server whose keys are for the scheme."""
+    """A server that makes keys for the scheme."""
     if request.param == "cenc":
         return server
     return start(tmp_path / "data", "--https", **CBC)
 
 
 def default_kid(file: bytes) -> uuid.UUID:
-    """Return the KID of a track encryption box, which is in the order of its text."""
+    """Return the KID of a track encryption box; its bytes are in the order of its text."""
     start = file.index(b"tenc") + 12
     return uuid.UUID(bytes=file[start : start + 16])
 
@@ -63,7 +60,7 @@ def objects(file: bytes) -> list[bytes]:
 @pytest.mark.parametrize(
     ("service", "scheme"), [("cenc", "cenc"), ("cbcs", "cbcs")], indirect=["service"]
 )
-def test_what_is_packaged_with_the_servers_key_plays_with_its_licence(
+def test_packaged_content_plays_with_its_licence(
     service: Server, scheme: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "packaged"
@@ -84,17 +81,36 @@ def test_what_is_packaged_with_the_servers_key_plays_with_its_licence(
         assert f"{stream}: {number} of {number} frames are the original's, 0 without" in ran.stdout
 
     ask = post_trusting(Path(cafile)) if cafile else post
-    asked = packager.ask(packager.stream(PROGRAM))
-    told = packager.take(ask(service.url, "AcquirePackagingData", asked))
-    assert f"KID {told.kid}, content key {told.key.hex()}\n" in ran.stdout
+    request = packager.ask(packager.stream(PROGRAM))
+    reply = packager.take(ask(service.url, "AcquirePackagingData", request))
+    assert f"KID {reply.kid}, content key {reply.key.hex()}\n" in ran.stdout
     for stream in FRAMES:
         file = (folder / f"{stream}.mp4").read_bytes()
         assert scheme_of(file) == scheme
-        assert default_kid(file) == told.kid
-        assert objects(file) == [told.object]
+        assert default_kid(file) == reply.kid
+        assert objects(file) == [reply.object]
 
 
-def test_a_server_that_is_not_there_ends_it_with_a_word(tmp_path: Path) -> None:
+@on_sqlite
+def test_a_key_of_another_type_than_the_scheme_needs_is_refused(
+    server: Server, tmp_path: Path
+) -> None:
+    ran = subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "examples" / "packaged_video.py"), "--url", server.url),
+            *("--data", str(server.data), "--folder", str(tmp_path), "--scheme", "cbcs"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(
+        "the key type of the licence is AES_CTR, expected AES_CBC for cbcs: set packaging.algid"
+    )
+
+
+def test_an_unreachable_server_ends_it_with_an_error(tmp_path: Path) -> None:
     example = [sys.executable, str(ROOT / "examples" / "packaged_video.py")]
     nowhere = ["--url", "http://127.0.0.1:1/rightsmanager.asmx", "--folder", str(tmp_path)]
     ran = subprocess.run([*example, *nowhere], capture_output=True, text=True, check=False)
