@@ -22,17 +22,27 @@ ROOT: Final = Path(__file__).parents[1]
 SELF: Final = Path(__file__)
 
 REWRITTEN: Final = (
-    "config",
-    "docker-compose.yml",
-    "docs",
-    "examples",
-    "tests/docs",
-    "tests/test_english.py",
-    "tests/test_project.py",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Makefile",
     "README.md",
+    "config",
+    "docker-compose.yml",
+    "docs",
+    "examples",
+    "rightsmanager/assembly.py",
+    "rightsmanager/environment.py",
+    "rightsmanager/errors.py",
+    "rightsmanager/files.py",
+    "rightsmanager/hooks",
+    "rightsmanager/logs.py",
+    "rightsmanager/policy",
+    "tests/docs",
+    "tests/e2e/test_example.py",
+    "tests/policy",
+    "tests/test_english.py",
+    "tests/test_project.py",
+    "tests/test_settings.py",
 )
 """The files and folders that these rules hold for."""
 
