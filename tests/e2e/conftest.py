@@ -55,7 +55,7 @@ from tests.postgresql import PostgreSQL
 REPLY_SECONDS = 60
 # Each server would pin its first worker to the same processor, and the tests run on all of them.
 _UNPINNED = {"RIGHTSMANAGER_SERVER__PIN_WORKERS": "false"}
-"""Seconds after which a process that should have answered or ended is given up."""
+"""Seconds to wait for a process to answer or end."""
 PROGRAM = (sys.executable, "-m", "rightsmanager")
 
 
@@ -72,7 +72,7 @@ class Answer:
 
 @dataclass
 class Server:
-    """A server that runs as a process of its own."""
+    """A server in its own process."""
 
     data: Path
     process: subprocess.Popen[str]
@@ -94,7 +94,7 @@ class Server:
         return {"RIGHTSMANAGER_DATABASE_URL": self.database_url}
 
     def workers(self) -> list[int]:
-        """Return the ids of its worker processes."""
+        """Return the process ids of its workers."""
         pid = self.process.pid
         return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
@@ -113,7 +113,7 @@ class Server:
         return self.call("POST", target, body, **headers)
 
     def issued(self) -> list[IssuedLicense]:
-        """Return what its database has recorded."""
+        """Return the licences in its database."""
         store = open_store(self.database_url)
         try:
             with store.reading() as found:
@@ -139,12 +139,12 @@ class Server:
 
 
 Start = Callable[..., Server]
-"""Starts a server over a data folder with more arguments and, by keyword, environment."""
+"""Starts a server on a data folder with extra arguments and, by keyword, environment."""
 
 
 @dataclass
 class Databases:
-    """Which database each data folder has: SQLite's in it, or an empty one of PostgreSQL."""
+    """The database of each data folder: SQLite in it, or an empty one of PostgreSQL."""
 
     postgresql: PostgreSQL | None
     urls: dict[Path, str] = field(default_factory=dict)
@@ -163,7 +163,7 @@ class Databases:
 
 @pytest.fixture(scope="session", params=KINDS)
 def databases(request: pytest.FixtureRequest) -> Databases:
-    """Give the databases of servers; whoever starts one runs once on each kind."""
+    """Yield the databases of servers; tests that start one run once for each kind."""
     is_sqlite = request.param == "sqlite"
     return Databases(None if is_sqlite else request.getfixturevalue("postgresql"))
 
@@ -194,7 +194,7 @@ def _start(url: str, data: Path, *arguments: str, **environment: str) -> Server:
 
 @pytest.fixture(scope="session")
 def start(databases: Databases) -> Iterator[Start]:
-    """Give the start of servers; each that is left running is stopped and must end well."""
+    """Yield a function that starts servers; each one still running is stopped and must end well."""
     started: list[Server] = []
 
     def one(data: Path, *arguments: str, **environment: str) -> Server:
@@ -241,7 +241,7 @@ class Client:
         )
 
     def challenge(self, header: Header, /, **changes: Any) -> bytes:  # noqa: ANN401 -- fields of LicenseRequest
-        """Return the body of a challenge, its parts changed as wanted."""
+        """Return the body of a challenge with some fields changed."""
         parts: dict[str, Any] = {
             "header": canonical_header(header),
             "version": LICENSE_VERSIONS[header.version],
@@ -260,7 +260,7 @@ class Client:
 
 
 Enrol = Callable[..., Client]
-"""Makes a client of the server in a data folder, of a security level if one is given."""
+"""Makes a client of the server in a data folder, optionally of another security level."""
 
 
 @pytest.fixture(scope="session")
@@ -283,7 +283,7 @@ def client(server: Server, enrol: Enrol) -> Client:
 
 
 HeaderOf = Callable[..., Header]
-"""Makes the header of KIDs in base64, of a version and with an ALGID."""
+"""Makes a header for KIDs in base64, with a version and an ALGID."""
 
 
 @pytest.fixture(scope="session")
@@ -297,7 +297,7 @@ def header_of() -> HeaderOf:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command came to."""
+    """The result of a command."""
 
     status: int
     output: str

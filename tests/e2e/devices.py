@@ -1,4 +1,4 @@
-"""Devices by their commands, run within this process, which is quicker."""
+"""Devices driven by their commands, run in this process because that is faster."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CommandedDevice:
-    """A device in its folder."""
+    """A device and its folder."""
 
     folder: Path
 
     def invoke(self, name: str, *arguments: str) -> Result:
-        """Run a command, however it ends."""
+        """Run a command, successful or not."""
         command = ["device", name, "--device", str(self.folder), *arguments]
         return CliRunner().invoke(rightsmanager, command)
 
     def run(self, name: str, *arguments: str) -> str:
-        """Return what a command printed; raises what it ended with."""
+        """Return the output of a command; raises its exception."""
         ran = self.invoke(name, *arguments)
         if ran.exception is not None:
             raise ran.exception
         return ran.stdout
 
     def json(self, name: str, *arguments: str) -> Any:  # noqa: ANN401 -- JSON of any shape
-        """Return what a command printed with --json."""
+        """Return the output of a command with --json."""
         return json.loads(self.run(name, *arguments, "--json"))
 
 
@@ -46,5 +46,5 @@ def make_device(data: Path, folder: Path) -> CommandedDevice:
 
 
 def text(kid: str) -> str:
-    """Return the other spelling of a KID in base64."""
+    """Return a KID in base64, given as a GUID."""
     return Kid.from_base64(kid).text

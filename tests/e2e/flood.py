@@ -1,7 +1,7 @@
 """Devices that report what they played until each report is answered, whatever dies meanwhile.
 
 A device sends a report, its reply gets lost or the server dies, and it sends the report again, as
-it was or encrypted and signed anew, until it is answered. Some reports it sends once more after
+it was or encrypted and signed again, until it is answered. Some reports it sends once more after
 that. Which ones, and what was played, a seed decides.
 """
 
@@ -37,22 +37,22 @@ KIDS = [Kid(number.to_bytes(16, "big")) for number in range(1, 301)]
 ACTIONS = ("Play", "Play", "Play", "Copy")
 STORE_FAILED = "0x8004c600"
 PAUSE = 0.02
-"""Seconds that a device waits before it tries again."""
+"""Seconds that a device waits before a retry."""
 REPLY_SECONDS = 120
-"""Seconds after which a report that is not answered is given up."""
+"""Seconds after which a device gives up an unanswered report."""
 
 Counts = Counter[tuple[object, str]]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is reported, and how often something is killed meanwhile."""
+    """The amount to report, and the number of kills meanwhile."""
 
     devices: int = 50
     reports: int = 4
     """Of each device."""
     usage: int = 60
-    """The most KIDs and actions of a report."""
+    """The maximum numbers of KIDs and actions in a report."""
     kills: int = 4
 
 
@@ -71,7 +71,7 @@ class Device:
         return device_id(self.client.device.chain.leaf)
 
     def play(self, count: int, most: int) -> None:
-        """Have so many reports to send."""
+        """Prepare this many reports."""
         for _ in range(count):
             used = {
                 (self.random.choice(KIDS), self.random.choice(ACTIONS)): self.random.randint(1, 9)
@@ -97,7 +97,7 @@ class Device:
         )
 
     def send_all(self, port: int, answered: Callable[[], None]) -> None:
-        """Send each report until it is answered, and some once more; tell of each answer."""
+        """Send each report until it is answered, some once more; call back for each answer."""
         for report in self.reports:
             self._send(port, report)
             answered()
@@ -116,7 +116,7 @@ class Device:
         assert (told.mid, told.transaction_id) == (report.mid, report.transaction_id)
 
     def _try(self, port: int, body: bytes) -> bytes | None:
-        """Return the reply; None where there is none, or the server has no database."""
+        """Return the reply, or None without one or if the server has no database."""
         self.tries += 1
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REPLY_SECONDS)
         try:
@@ -142,19 +142,19 @@ class Flood:
 
     devices: list[Device]
     kill: Callable[[Random], None]
-    """Kills something of the server's; what it needs is started again."""
+    """Kills a part of the server and restarts what it needs."""
     kills: int
     random: Random
     _answered: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, server: "Server") -> None:
-        """Have every report answered."""
+        """Send every report until it is answered."""
         count = sum(len(device.reports) for device in self.devices)
         due = set(self.random.sample(range(1, count), self.kills))
 
         def answered() -> None:
-            # Where something dies is decided by how far the devices have come, and not by time.
+            # Kills depend on the devices' progress, not on time.
             with self._lock:
                 self._answered += 1
                 if self._answered in due:
@@ -168,7 +168,7 @@ class Flood:
                 each.result()
 
     def played(self, mid: Mid) -> Counts:
-        """Return what all devices played, by KID and action."""
+        """Return the plays of all devices by KID and action."""
         return _count(
             (usage.kid, usage.action, usage.value)
             for device in self.devices
@@ -178,7 +178,7 @@ class Flood:
         )
 
     def played_by_device(self, mid: Mid) -> Counts:
-        """Return what each device played, by device and action."""
+        """Return the plays by device and action."""
         return _count(
             (device.name, usage.action, usage.value)
             for device in self.devices

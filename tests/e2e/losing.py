@@ -1,4 +1,4 @@
-"""A network that loses replies: it passes requests on, and some answers never arrive."""
+"""A network that loses replies: it forwards requests, and some answers never arrive."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 Lose = Callable[[str], bool]
-"""Says whether the answer to an operation, which the server has given, is lost."""
+"""Decides whether the server's answer to an operation is lost."""
 
 
 @contextmanager
 def losing(url: str, lose: Lose) -> Iterator[str]:
-    """Give a URL that leads to the one given, as long as the block lasts."""
+    """Yield a URL that forwards to the given one within the block."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -41,7 +41,7 @@ def losing(url: str, lose: Lose) -> Iterator[str]:
             self.wfile.write(reply)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -1,4 +1,4 @@
-"""What a simulated device reports to a running server: stopped sessions and deleted licences."""
+"""Reports of a simulated device to a running server: stopped sessions, deleted licences."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Reporter:
 
 
 def read_stop(body: bytes) -> SecureStopResponse:
-    """Return what a reply to a report of sessions says."""
+    """Return the content of a reply to a report of sessions."""
     return open_secure_stop_response(parse_envelope(body))[0]
 
 

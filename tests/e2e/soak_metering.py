@@ -1,4 +1,4 @@
-"""The flood of reports for as long as it takes to be sure; `make soak` runs it."""
+"""The flood of reports, long enough to be sure; `make soak` runs it."""
 
 from __future__ import annotations
 

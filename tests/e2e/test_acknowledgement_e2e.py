@@ -1,4 +1,4 @@
-"""A device acknowledges licences where the reply asks for it, by URL or by setting."""
+"""A device acknowledges licences if the reply asks for it, by URL or by setting."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_url_with_tid_asks_for_an_acknowledgement_under_it(
     assert recorded(server, TID) == [(device, KIDS[0], 0)]
 
 
-def test_one_id_in_the_urls_of_several_devices_is_each_ones_own(
+def test_devices_with_the_same_tid_have_separate_transactions(
     server: Server, enrol: Enrol, header_of: HeaderOf
 ) -> None:
     tid = TransactionId(system_random(16)).text
@@ -81,7 +81,9 @@ def test_one_id_in_the_urls_of_several_devices_is_each_ones_own(
         told(first, url, acquired[1][1])
 
 
-def test_a_failure_to_store_is_told(server: Server, client: Client, header_of: HeaderOf) -> None:
+def test_a_failure_to_store_is_reported(
+    server: Server, client: Client, header_of: HeaderOf
+) -> None:
     tid = TransactionId(system_random(16)).text
     url = f"{server.url}?cfg=(kid:{KIDS[0]},persist:true,tid:{tid}),(kid:{KIDS[1]},persist:true)"
     acquired = client.acquire(url, header_of(*KIDS, version="4.2.0.0"))

@@ -1,4 +1,4 @@
-"""The admin API over HTTP: what it takes and answers, as its description says, and to whom."""
+"""The admin API over HTTP follows its description and requires its token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ABSENT = "/domains/00000000-0000-0000-0000-000000000001"
 
 @dataclass(frozen=True)
 class Api:
-    """Asks a server's admin API, and holds each answer against its description."""
+    """A client of the admin API that checks each answer against its description."""
 
     server: Server
     description: dict[str, Any]
@@ -80,7 +80,7 @@ def account(api: Api) -> str:
 
 
 def join(server: Server, account: str) -> None:
-    """Have a device in the store as if it had joined."""
+    """Store a device as if it had joined."""
     account_id = AccountId.from_text(account)
     store = open_store(server.database_url)
     with store.transaction() as transaction:
@@ -168,7 +168,7 @@ def test_a_member_is_removed_and_allowed_again(api: Api, account: str, device: s
         ("POST", f"{ABSENT}/members/{IN_URLS}/allow"),
     ],
 )
-def test_an_account_that_is_not_there_is_not_found(api: Api, method: str, path: str) -> None:
+def test_an_unknown_account_is_not_found(api: Api, method: str, path: str) -> None:
     refusal = api(method, path, status=404)
     assert refusal["status_code"] == "0x8004c60c"
     assert "there is no account 00000000-0000-0000-0000-000000000001" in refusal["error"]
@@ -188,7 +188,7 @@ def test_an_account_that_is_not_there_is_not_found(api: Api, method: str, path: 
         ([], "Input should be"),
     ],
 )
-def test_what_cannot_be_is_told_and_changes_nothing(
+def test_impossible_changes_are_refused_and_change_nothing(
     api: Api, account: str, body: object, text: str
 ) -> None:
     before = api("GET", "/domains")
@@ -204,12 +204,12 @@ def test_an_account_is_not_made_twice(api: Api, account: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/domains/x", f"{ABSENT}/members/x"])
-def test_what_is_no_id_is_unprocessable(api: Api, path: str) -> None:
+def test_an_invalid_id_is_unprocessable(api: Api, path: str) -> None:
     api("GET" if path.endswith("/x") and path.count("/") == 2 else "DELETE", path, status=422)
 
 
 @pytest.mark.parametrize("body", ["{", "", "[1", "\0", '{"limit":NaN}', '{"limit":1e400}'])
-def test_what_is_no_json_is_refused(administered: Server, body: str) -> None:
+def test_a_body_that_is_not_json_is_refused(administered: Server, body: str) -> None:
     answer = send(administered, "POST", "/domains", body)
     assert answer.status in {400, 422}
     assert set(json.loads(answer.body)) == {"error", "status_code"}
@@ -226,7 +226,7 @@ def test_what_is_no_json_is_refused(administered: Server, body: str) -> None:
         ("GET", "/domains/", 404),
     ],
 )
-def test_other_paths_and_methods_are_told_as_json(
+def test_unknown_paths_and_methods_are_refused_as_json(
     administered: Server, method: str, path: str, status: int
 ) -> None:
     answer = send(administered, method, path)
@@ -245,7 +245,7 @@ def test_a_long_body_is_not_read(administered: Server) -> None:
     ["", "Bearer", "Bearer ", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN],
 )
 @pytest.mark.parametrize("path", ["/domains", "/openapi.json", "/nothing"])
-def test_without_the_token_nothing_is_told(
+def test_without_the_token_everything_is_refused(
     administered: Server, path: str, authorization: str
 ) -> None:
     answer = send(administered, "GET", path, Authorization=authorization)
@@ -255,14 +255,14 @@ def test_without_the_token_nothing_is_told(
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
-def test_no_page_of_another_origin_is_let_in(administered: Server, method: str) -> None:
+def test_pages_of_other_origins_are_refused(administered: Server, method: str) -> None:
     for headers in ({}, {"Authorization": ""}):
         answer = send(administered, method, "/domains", Origin="https://evil.test", **headers)
         assert not any(name.lower().startswith("access-control") for name in answer.headers)
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_the_service_is_where_it_was(administered: Server) -> None:
+def test_the_service_is_still_served(administered: Server) -> None:
     answer = administered.call("GET", "/rightsmanager.asmx")
     assert answer.status == 200
     assert administered.call("GET", "/explain").status == 200

@@ -1,4 +1,4 @@
-"""A page of another origin calls the service by fetch() in Chromium, as a browser's player does."""
+"""A page of another origin calls the service by fetch() in Chromium, like a player."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = on_sqlite
 
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""Programs that are looked for, unless the variable CHROMIUM names one."""
+"""Programs to look for, unless the variable CHROMIUM names one."""
 WITHOUT_NETWORK = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -41,7 +41,7 @@ FETCH = """async ({url, body, headers}) => {
     }
 }"""
 PREFLIGHT = "method='OPTIONS'"
-"""How the log of the server tells of one."""
+"""A logged request of this kind."""
 
 
 def program() -> str:
@@ -65,8 +65,8 @@ class Site(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(PAGE)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- as its class has it
-        """Say nothing."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name in the base class
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def site() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def strict(start: Start, site: int, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """A server by HTTPS that is for the pages of one origin only."""
+    """An HTTPS server for the pages of one origin only."""
     return start(
         tmp_path_factory.mktemp("browser") / "data",
         "--https",
@@ -93,7 +93,7 @@ def strict(start: Start, site: int, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def browser(strict: Server) -> Iterator[Browser]:
-    """Chromium, which knows the key of the server's certificate as one passes it."""
+    """Chromium that trusts the key of the server's certificate."""
     trust = strict.announced["https"]["spki_sha256"]
     arguments = [*WITHOUT_NETWORK, f"--ignore-certificate-errors-spki-list={trust}"]
     with sync_playwright() as playwright:
@@ -138,7 +138,7 @@ def player(browser: Browser, site: int) -> Iterator[DeviceSession]:
 
 @pytest.fixture(params=["http", "https"])
 def service(request: pytest.FixtureRequest) -> Server:
-    """A server for every page by HTTP, and one for a single origin by HTTPS."""
+    """An HTTP server for all pages, and an HTTPS server for a single origin."""
     wanted: Server = request.getfixturevalue({"http": "server", "https": "strict"}[request.param])
     return wanted
 
@@ -175,7 +175,7 @@ def test_a_page_may_send_the_headers_that_its_own_token_needs(
     assert seen["status"] == 500
 
 
-def test_a_page_of_an_origin_that_is_not_listed_learns_nothing(
+def test_a_page_of_an_unlisted_origin_cannot_read_answers(
     strict: Server, player: DeviceSession, site: int
 ) -> None:
     player.page.goto(f"http://localhost:{site}/player")
@@ -185,6 +185,6 @@ def test_a_page_of_an_origin_that_is_not_listed_learns_nothing(
         }
 
 
-def test_a_page_reads_what_the_wsdl_says(service: Server, player: DeviceSession) -> None:
+def test_a_page_reads_the_wsdl(service: Server, player: DeviceSession) -> None:
     text = player.page.evaluate("async url => (await fetch(url)).text()", f"{service.url}?wsdl")
     assert service.url in text

@@ -1,4 +1,4 @@
-"""What an operator and a tester type: devices, licences and content keys, each its own process."""
+"""Commands for devices, licences and content keys, each as its own process."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 FIRST, SECOND = "4Rplb+TbNES8tGkNFWTEHA==", "7987aj+eE0uBlXi0N73AQw=="
 OTHER = "AmfjCTOPbEOl3WD/5mcecA=="
 Acquire = Callable[..., Result]
-"""Runs `device acquire` with more arguments."""
+"""Runs `device acquire` with extra arguments."""
 
 
 @pytest.fixture(scope="module")
 def device(server: Server, command: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a device that the command made."""
+    """The folder of a device made by the command."""
     folder = tmp_path_factory.mktemp("device") / "made"
     made = command("device", "new", "--data", str(server.data), str(folder))
     assert (made.status, made.errors) == (0, "")
@@ -38,7 +38,7 @@ def device(server: Server, command: Command, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def acquire(device: Path, server: Server) -> Acquire:
-    """Give `device acquire` within this process, which is quicker."""
+    """Return `device acquire` run in this process, because that is faster."""
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(
@@ -125,12 +125,12 @@ def test_a_pssh_box_or_a_playready_object_names_the_keys(
     assert test_keys[OTHER] in output
 
 
-def test_custom_data_is_no_hindrance(acquire: Acquire, test_keys: dict[str, str]) -> None:
+def test_other_custom_data_is_ignored(acquire: Acquire, test_keys: dict[str, str]) -> None:
     result = acquire("--kid", FIRST, "--custom-data", 'a <b> & "c"\r\n\tü\N{PILE OF POO}')
     assert test_keys[FIRST] in result.output
 
 
-def test_a_stored_content_key_is_effective_at_once_in_every_worker(
+def test_every_worker_uses_a_stored_content_key_at_once(
     server: Server, client: Client, header_of: HeaderOf
 ) -> None:
     kid, key = Kid(bytes(range(16))), "00112233445566778899aabbccddeeff"

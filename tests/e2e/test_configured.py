@@ -1,4 +1,4 @@
-"""A real server whose keys, roots, signer and roles are set otherwise than by default."""
+"""A server with keys, roots, a signer and roles that are not the defaults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ P = "http://schemas.microsoft.com/DRM/2007/03/protocols"
 
 @dataclass(frozen=True)
 class Configured:
-    """A server, and the other test PKI that it was told of."""
+    """A server, and the other test PKI that it is configured with."""
 
     server: Server
     other: Path
@@ -73,7 +73,7 @@ def newcomer(configured: Configured, enrol: Enrol) -> Client:
 
 @pytest.fixture
 def foreigner(configured: Configured, enrol: Enrol) -> Client:
-    """A device of the other PKI that knows nothing but its own root and server key."""
+    """A device of the other PKI, with that PKI's root and server key only."""
     return enrol(configured.other)
 
 
@@ -105,7 +105,7 @@ def test_replies_are_signed_by_the_chain_that_is_set(
         enrol(configured.server.data).acquire(configured.server.url, header_of(KID))
 
 
-def test_what_the_environment_says_of_roles_wins_over_the_file(configured: Configured) -> None:
+def test_roles_of_the_environment_override_those_of_the_file(configured: Configured) -> None:
     body = (
         '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
         f'<JoinDomain xmlns="{P}"/></e:Body></e:Envelope>'

@@ -1,4 +1,4 @@
-"""While the database is away each request gets its fault soon; when it is back it is served."""
+"""Without a database each request soon gets a fault; with it again, its answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AT_ONCE = 24
 
 
 def ask(server: Server, client: Client, header_of: HeaderOf) -> list[Answer]:
-    """Return the answers to requests from as many connections at once, which reach all workers."""
+    """Return the answers to simultaneous requests, which reach all workers."""
     bodies = [client.challenge(header_of(KID)) for _ in range(AT_ONCE)]
     with ThreadPoolExecutor(AT_ONCE) as threads:
         return list(threads.map(server.post, bodies))
@@ -65,7 +65,7 @@ def test_a_database_that_is_away_is_a_fault_until_it_is_back(
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-def test_no_password_of_the_database_is_told(
+def test_the_password_of_the_database_is_never_shown(
     command: Command, own_postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     url = own_postgresql.url().replace("rightsmanager@", "rightsmanager:s3cret@")

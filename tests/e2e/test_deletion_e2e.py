@@ -1,4 +1,4 @@
-"""A device deletes licences and tells the server until it has notify_refusals of it."""
+"""A device deletes licences and reports it until the server has answered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def device(server: Server, tmp_path: Path) -> CommandedDevice:
 
 
 def recorded(server: Server, device: CommandedDevice) -> dict[str, LicenseState]:
-    """Return what the server's ledger says of the device's licences."""
+    """Return the state of each of the device's licences in the server's ledger."""
     store = open_store(server.database_url)
     try:
         with store.reading() as found:
@@ -41,7 +41,7 @@ def recorded(server: Server, device: CommandedDevice) -> dict[str, LicenseState]
         store.close()
 
 
-def test_what_is_deleted_is_gone_and_told(server: Server, device: CommandedDevice) -> None:
+def test_deleted_licences_are_gone_and_reported(server: Server, device: CommandedDevice) -> None:
     (told,) = device.json("delete", "--url", server.url, *KIDS[:2])
     assert told["answered"] is True
     assert sorted(told["kids"]) == sorted(map(text, KIDS[:2]))
@@ -55,7 +55,7 @@ def test_what_is_deleted_is_gone_and_told(server: Server, device: CommandedDevic
     assert ran.splitlines()[-1] == "1 message answered"
 
 
-def test_a_lost_reply_is_made_up_for(server: Server, device: CommandedDevice) -> None:
+def test_after_a_lost_reply_the_report_is_repeated(server: Server, device: CommandedDevice) -> None:
     with losing(server.url, lambda _: True) as url:
         failed = device.invoke("delete", "--url", url, "--json", KIDS[0])
     assert failed.exit_code == 1

@@ -1,4 +1,4 @@
-"""Domains through several workers at once, and their whole life by commands."""
+"""Domains under several workers, and their whole life cycle by commands."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def account() -> AccountId:
 
 @pytest.fixture(scope="module")
 def crowded(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """A server with four workers and places for some only."""
+    """A server with four workers and a small limit of members."""
     data = tmp_path_factory.mktemp("crowded") / "data"
     limit = {"RIGHTSMANAGER_DOMAIN__MAX_MEMBERS": str(LIMIT)}
     return start(data, "--workers", "4", **limit)
@@ -85,7 +85,7 @@ def recorded(server: Server, account: AccountId) -> tuple[Account, list[Member],
         store.close()
 
 
-def test_of_many_who_join_at_once_as_many_get_in_as_there_are_places(
+def test_simultaneous_joins_fill_the_account_exactly(
     crowded: Server, enrol: Enrol, account: AccountId
 ) -> None:
     clients = [enrol(crowded.data) for _ in range(DEVICES)]
@@ -105,7 +105,7 @@ def test_of_many_who_join_at_once_as_many_get_in_as_there_are_places(
     assert len({joined(a.body).revisions[0].chain for a in answers if a.status == 200}) == 1
 
 
-def test_at_the_last_place_one_of_two_gets_in(crowded: Server, enrol: Enrol) -> None:
+def test_one_of_two_devices_gets_the_last_seat(crowded: Server, enrol: Enrol) -> None:
     clients = [enrol(crowded.data) for _ in range(LIMIT + 1)]
     account = AccountId(system_random(16))
     *first, one, two = [sealed(client, account) for client in clients]
@@ -116,7 +116,7 @@ def test_at_the_last_place_one_of_two_gets_in(crowded: Server, enrol: Enrol) -> 
     assert recorded(crowded, account)[0].members == LIMIT
 
 
-def test_the_same_join_many_times_at_once_is_one(
+def test_simultaneous_repeats_of_a_join_count_once(
     server: Server, client: Client, account: AccountId
 ) -> None:
     body = sealed(client, account)
@@ -128,7 +128,7 @@ def test_the_same_join_many_times_at_once_is_one(
     assert (stored.members, len(members), revisions) == (1, 1, 1)
 
 
-def test_the_same_leave_many_times_at_once_is_one(
+def test_simultaneous_repeats_of_a_leave_count_once(
     server: Server, client: Client, account: AccountId
 ) -> None:
     assert server.post(sealed(client, account)).status == 200
@@ -157,7 +157,7 @@ def test_a_join_whose_worker_is_killed_is_answered_when_it_is_sent_again(
 
 
 def _until_served(server: Server, body: bytes) -> bytes:
-    """Return the reply once new workers are there."""
+    """Return the reply after the workers were replaced."""
     end = time.monotonic() + REPLY_SECONDS
     while time.monotonic() < end:
         try:
@@ -169,7 +169,7 @@ def _until_served(server: Server, body: bytes) -> bytes:
     raise AssertionError("no worker came back")
 
 
-def test_who_is_removed_gives_up_and_the_others_renew_once(
+def test_a_removed_device_gives_up_and_the_others_renew_once(
     server: Server, enrol: Enrol, account: AccountId, header_of: HeaderOf
 ) -> None:
     clients = [enrol(server.data) for _ in range(3)]
@@ -199,7 +199,7 @@ def test_who_is_removed_gives_up_and_the_others_renew_once(
 
 @dataclass(frozen=True)
 class Operator:
-    """Who runs `rightsmanager domain` beside the server."""
+    """Runs `rightsmanager domain` while the server runs."""
 
     server: Server
 
@@ -228,7 +228,7 @@ class Family:
         return device.json("acquire", "--url", url, *account, "--kid", kid, *more)
 
 
-def test_the_whole_life_of_a_domain(
+def test_the_life_cycle_of_a_domain(
     server: Server, account: AccountId, tmp_path: Path, test_keys: dict[str, str]
 ) -> None:
     operator, family = Operator(server), Family(server, account)
@@ -250,7 +250,7 @@ def test_the_whole_life_of_a_domain(
     with pytest.raises(NotADomainMember):
         family.join(out)
 
-    # It is told to renew, and does so by itself.
+    # The fault asks it to renew, which it does by itself.
     family.acquire(other, OTHER_KID)
     assert sorted(other.json("domains")[0]["revisions"]) == [1, 2]
     assert other.json("open", KID)["content_key"] == test_keys[KID]

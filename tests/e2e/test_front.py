@@ -1,4 +1,4 @@
-"""What a SOAP client, a browser, a packager and a curious person find at the real server."""
+"""The server as seen by a SOAP client, a browser, a packager and a person."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_wsdl_has_the_address_that_was_asked(server: Server, query: str) -> 
     ] * 2
 
 
-def test_a_browser_may_ask_and_read_whatever_is_answered(server: Server, challenge: bytes) -> None:
+def test_a_browser_may_send_requests_and_read_all_answers(server: Server, challenge: bytes) -> None:
     preflight = server.call(
         "OPTIONS",
         "/service/rightsmanager.asmx?cfg=(kid:header)",
@@ -115,7 +115,7 @@ def test_a_fault_has_no_prefix_below_itself(server: Server) -> None:
     assert f"<faultactor>{server.url}</faultactor>" in fault
 
 
-def test_soap_1_2_is_answered_in_kind(server: Server, challenge: bytes) -> None:
+def test_soap_1_2_is_answered_with_soap_1_2(server: Server, challenge: bytes) -> None:
     asked = challenge.replace(SOAP11.encode(), SOAP12.encode())
     reply = server.post(asked, Content_Type="application/soap+xml; charset=utf-8")
     assert (reply.status, reply.headers["Content-Type"]) == (
@@ -154,7 +154,7 @@ def test_http_headers_do_not_matter(
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_without_a_challenge_is_refused_or_not_built_yet_as_its_page_says(
+def test_an_operation_without_a_challenge_is_refused_as_its_page_says(
     server: Server, name: str
 ) -> None:
     page = server.call("GET", f"/rightsmanager.asmx?op={name}").body.decode()

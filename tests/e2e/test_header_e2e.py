@@ -1,4 +1,4 @@
-"""What `header make` makes is what `device acquire` gets licences for."""
+"""`device acquire` gets licences for the headers that `header make` makes."""
 
 from __future__ import annotations
 

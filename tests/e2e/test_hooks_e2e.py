@@ -1,4 +1,4 @@
-"""The built-in example of an operator's own logic, in a server of its own."""
+"""The included hook for tokens, in a server of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KID = "4Rplb+TbNES8tGkNFWTEHA=="
 OTHER = "AmfjCTOPbEOl3WD/5mcecA=="
 
 
-def test_a_server_that_asks_for_tokens_serves_only_who_has_one(
+def test_only_requests_with_a_token_are_served(
     tmp_path: Path, start: Start, enrol: Enrol, command: Command, header_of: HeaderOf
 ) -> None:
     data = tmp_path / "data"

@@ -1,4 +1,4 @@
-"""Hostile requests to a real server: each gets a fault, and its worker lives on."""
+"""Hostile requests to a server: each gets a fault, and the worker survives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INVALID = {"0x8004c601"}
 
 @pytest.fixture(scope="module")
 def alone(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """A server with one worker, so that every request is the same one's."""
+    """A server with one worker, which gets every request."""
     return start(tmp_path_factory.mktemp("alone") / "data")
 
 
@@ -33,7 +33,7 @@ def visitor(alone: Server, enrol: Enrol) -> Client:
 
 
 def altered(good: bytes) -> dict[str, bytes]:
-    """Return a good challenge with one thing wrong in each."""
+    """Return variants of a valid challenge, each with one defect."""
 
     def swap(old: str, new: str, count: int = 1) -> bytes:
         assert old.encode() in good
@@ -89,10 +89,10 @@ def altered(good: bytes) -> dict[str, bytes]:
         "no signature": good[: good.index(b"<Signature ")] + good[good.index(b"</Challenge>") :],
         "other Id": swap('Id="SignedData"', 'Id="Signed"'),
         "other Reference": swap("#SignedData", "#Other"),
-        "nonce that is no base64": value_of("LicenseNonce", "!!!!"),
+        "nonce that is not base64": value_of("LicenseNonce", "!!!!"),
         "nonce of 15 bytes": value_of("LicenseNonce", b64encode(bytes(15)).decode()),
-        "time that is no number": value_of("ClientTime", "yesterday"),
-        "KID that is no base64": value_of("KID", "@"),
+        "time that is not a number": value_of("ClientTime", "yesterday"),
+        "KID that is not base64": value_of("KID", "@"),
         "digest of another": value_of("DigestValue", b64encode(bytes(32)).decode()),
         "digest of 31 bytes": value_of("DigestValue", b64encode(bytes(31)).decode()),
         "signature of zeros": value_of("SignatureValue", b64encode(bytes(64)).decode()),
@@ -140,7 +140,7 @@ def test_a_body_over_the_limit_is_refused_unread(alone: Server) -> None:
 @pytest.mark.parametrize(
     "type_", ["image/png", "multipart/related; boundary=x", ";;;", "text/xml; charset=ebcdic", "\t"]
 )
-def test_a_content_type_is_no_reason_to_refuse(
+def test_any_content_type_is_accepted(
     alone: Server, visitor: Client, header_of: HeaderOf, type_: str
 ) -> None:
     assert alone.post(visitor.challenge(header_of(KID)), Content_Type=type_).status == 200
@@ -153,6 +153,6 @@ def test_another_method_is_refused(alone: Server, method: str) -> None:
     assert b"Traceback" not in answer.body
 
 
-def test_what_the_fault_says_stays_xml(alone: Server) -> None:
+def test_the_text_of_a_fault_is_escaped(alone: Server) -> None:
     body = b'<a xmlns="&lt;script>]]>&#x1F600;"/>'
     assert etree.fromstring(alone.post(body).body).findtext(".//faultstring")

@@ -1,4 +1,4 @@
-"""HTTPS: the certificate that is made, one that is given, and that TLS changes nothing else."""
+"""HTTPS with a generated and with a given certificate; otherwise it equals HTTP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Connect = Callable[..., ssl.SSLSocket]
 
 @pytest.fixture(scope="module")
 def secured(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """A server with a certificate that it made."""
+    """A server with a self-signed certificate."""
     return start(
         tmp_path_factory.mktemp("https") / "data",
         "--https",
@@ -54,7 +54,7 @@ def secured_client(secured: Server, enrol: Enrol) -> Client:
 
 @pytest.fixture
 def context(secured: Server) -> ssl.SSLContext:
-    """What a strict client trusts that was given the public file."""
+    """The trust of a strict client that has the public file."""
     trusting = ssl.create_default_context(cafile=secured.data / "public" / "tls.pem")
     trusting.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     return trusting
@@ -78,7 +78,7 @@ def request(body: bytes, *more: str) -> bytes:
     return "\r\n".join(head).encode() + body
 
 
-def test_it_says_what_to_trust(secured: Server) -> None:
+def test_it_prints_its_certificate(secured: Server) -> None:
     told = secured.announced["https"]
     public = secured.data / "public" / "tls.pem"
     certificate = parse_certificate(public.read_bytes())
@@ -90,19 +90,19 @@ def test_it_says_what_to_trust(secured: Server) -> None:
     }
 
 
-def test_its_files_are_their_owners_alone(secured: Server) -> None:
+def test_only_the_owner_can_read_its_files(secured: Server) -> None:
     files = [*(secured.data / "tls").iterdir(), secured.data / "public" / "tls.pem"]
     assert {file.name for file in files} == {"https.key", "https.pem", "tls.pem"}
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1", "drm.test", "192.0.2.7"])
-def test_it_proves_each_of_its_names_to_a_strict_client(connect: Connect, name: str) -> None:
+def test_a_strict_client_accepts_each_of_its_names(connect: Connect, name: str) -> None:
     with connect(name) as connection:
         assert connection.version() == "TLSv1.3"
 
 
-def test_any_other_name_is_not_proved(connect: Connect) -> None:
+def test_a_strict_client_refuses_other_names(connect: Connect) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
         connect("player.example")
 
@@ -120,7 +120,7 @@ def test_the_device_acquires_a_licence(
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_cafile_that_is_none_is_refused_in_one_line(
+def test_an_invalid_cafile_is_refused_in_one_line(
     secured: Server, tmp_path: Path, content: str | None
 ) -> None:
     file = tmp_path / "ca.pem"
@@ -177,27 +177,25 @@ def test_a_chunked_body_in_small_records_is_served(
         assert b"<License>" in read_all(connection)
 
 
-def test_connections_that_ask_for_nothing_hold_nobody_up(connect: Connect) -> None:
+def test_idle_connections_do_not_block_others(connect: Connect) -> None:
     idle = [connect() for _ in range(THREADS * 2)]
     with connect() as connection:
         connection.sendall(request(b"", "Connection: close"))
         assert read_all(connection).startswith(b"HTTP/1.1 500 ")
-    # As a browser does that shook hands before it had a request.
+    # Like a browser that connects before it has a request.
     for connection in idle:
         with connection:
             connection.sendall(request(b"", "Connection: close"))
             assert read_all(connection).startswith(b"HTTP/1.1 500 ")
 
 
-def test_plain_http_is_told_that_https_is_spoken(secured: Server) -> None:
+def test_plain_http_is_refused_with_a_text(secured: Server) -> None:
     answer = secured.call("GET", "/")
     assert (answer.status, answer.body) == (400, b"HTTPS is spoken here: write https in the URL\n")
 
 
 @pytest.mark.parametrize("hello", [b"\x16\x03\x01\x00\x05hello", bytes(100), b"\x80"])
-def test_what_is_no_handshake_is_dropped_and_does_no_harm(
-    secured: Server, connect: Connect, hello: bytes
-) -> None:
+def test_an_invalid_handshake_is_dropped(secured: Server, connect: Connect, hello: bytes) -> None:
     with socket.create_connection(("127.0.0.1", secured.port), timeout=REPLY_SECONDS) as peer:
         peer.sendall(hello)
         peer.shutdown(socket.SHUT_WR)
@@ -206,13 +204,13 @@ def test_what_is_no_handshake_is_dropped_and_does_no_harm(
         assert connection.version() == "TLSv1.3"
 
 
-def test_tls_1_2_is_spoken(context: ssl.SSLContext, connect: Connect) -> None:
+def test_tls_1_2_is_accepted(context: ssl.SSLContext, connect: Connect) -> None:
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with connect() as connection:
         assert connection.version() == "TLSv1.2"
 
 
-def test_nothing_older_is_spoken(context: ssl.SSLContext, connect: Connect) -> None:
+def test_older_versions_of_tls_are_refused(context: ssl.SSLContext, connect: Connect) -> None:
     # At its usual level OpenSSL would not even try.
     context.set_ciphers("DEFAULT@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1"):
@@ -223,13 +221,13 @@ def test_nothing_older_is_spoken(context: ssl.SSLContext, connect: Connect) -> N
         connect()
 
 
-def test_a_certificate_and_key_of_ones_own_are_shown(start: Start, tmp_path: Path) -> None:
+def test_a_given_certificate_and_key_are_used(start: Start, tmp_path: Path) -> None:
     key = PrivateKey.generate(system_random)
     certificate = issue_self_signed(key, ("127.0.0.1",), int(time.time()), 3600, system_random)
     (tmp_path / "own.pem").write_bytes(certificate)
     (tmp_path / "own.key").write_bytes(pem.build_private_key(key))
     own = ("--certfile", str(tmp_path / "own.pem"), "--keyfile", str(tmp_path / "own.key"))
-    # What the command line says replaces what is set.
+    # The command line overrides the settings.
     server = start(tmp_path / "data", *own, RIGHTSMANAGER_SERVER__HTTPS="self-signed")
     assert server.announced["https"]["certificate"] == str(tmp_path / "own.pem")
     assert not (server.data / "tls").exists()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FIRST, SECOND = "4Rplb+TbNES8tGkNFWTEHA==", "7987aj+eE0uBlXi0N73AQw=="
 ROOT = "AAAAAAAAAAAAAAAAAAAAAQ=="
 Run = Callable[..., str]
-"""Runs a command of the device; returns what it printed."""
+"""Runs a command of the device and returns its output."""
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_licence_that_cannot_persist_is_not_kept(server: Server, run: Run) -> 
         run("open", FIRST)
 
 
-def test_what_is_listed_is_what_was_granted(server: Server, run: Run) -> None:
+def test_the_list_shows_the_granted_terms(server: Server, run: Run) -> None:
     now = int(time.time())
     mid = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
     granted = f"(persist:true,begindate:20300101000000,enddate:20310101000000,mid:{mid})"
@@ -101,7 +101,7 @@ def test_a_leaf_that_comes_alone_opens_through_the_root_that_is_kept(
     assert json.loads(run("open", FIRST, "--json"))["content_key"] == test_keys[FIRST]
 
 
-def test_an_exported_licence_is_of_use_to_its_own_device_only(
+def test_an_exported_licence_opens_on_its_own_device_only(
     server: Server, run: Run, device: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "shared" / "license.xmr"
@@ -120,7 +120,7 @@ def test_an_exported_licence_is_of_use_to_its_own_device_only(
     assert not (other.folder / "licenses").exists()
 
 
-def test_a_licence_that_could_not_be_kept_is_acknowledged_so(
+def test_a_failure_to_keep_a_licence_is_acknowledged_as_such(
     server: Server, run: Run, device: Path
 ) -> None:
     (device / "licenses").write_bytes(b"")
@@ -130,6 +130,6 @@ def test_a_licence_that_could_not_be_kept_is_acknowledged_so(
 
 
 @pytest.mark.parametrize("what", ["nonsense", "/nowhere/license.xmr"])
-def test_what_is_neither_a_kid_nor_a_file_is_told(run: Run, what: str) -> None:
+def test_an_argument_that_is_neither_kid_nor_file_is_refused(run: Run, what: str) -> None:
     with pytest.raises(Refusal, match="is neither a KID nor a file"):
         run("open", what)

@@ -1,4 +1,4 @@
-"""The ledger of a running server: issued, acknowledged, deleted, as the command tells it."""
+"""The ledger of a running server, as its command prints it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_licence_is_issued_and_deleted_once(
     assert ledger.must_ask(kid) == 1
 
 
-def test_what_the_device_acknowledges_is_told(
+def test_acknowledged_licences_are_listed_as_such(
     server: Server, command: Command, tmp_path: Path, kid: Kid
 ) -> None:
     device: CommandedDevice = make_device(server.data, tmp_path / "phone")

@@ -48,7 +48,7 @@ def two(server: Server, tmp_path: Path) -> CommandedDevice:
 
 
 def copy_of(device: CommandedDevice, folder: Path) -> CommandedDevice:
-    """Return the same device once more: what one does, the other does not know."""
+    """Return a copy of the device that does not notice what the device does."""
     shutil.copytree(device.folder, folder)
     return CommandedDevice(folder)
 
@@ -107,7 +107,7 @@ def test_a_member_opens_the_licence_that_another_shares(
         stranger.run("open", str(file))
 
 
-def test_who_is_in_no_domain_gets_none_of_its_licences(
+def test_a_device_outside_the_domain_gets_no_licence(
     server: Server, one: CommandedDevice, account: str
 ) -> None:
     with pytest.raises(DomainRequired):
@@ -115,7 +115,7 @@ def test_who_is_in_no_domain_gets_none_of_its_licences(
     assert one.json("domains") == one.json("licenses") == []
 
 
-def test_who_is_told_to_joins_first(
+def test_with_join_the_device_joins_first(
     server: Server, one: CommandedDevice, account: str, test_keys: dict[str, str]
 ) -> None:
     acquired = one.json("acquire", "--url", bound(server, account), "--join", "--kid", KID)
@@ -125,7 +125,7 @@ def test_who_is_told_to_joins_first(
     assert len(one.json("licenses")) == 2
 
 
-def test_who_leaves_does_not_open_the_domains_licences_any_more(
+def test_a_device_that_left_cannot_open_the_domains_licences(
     server: Server, one: CommandedDevice, account: str
 ) -> None:
     one.run("join", "--url", server.url, "--account", account)
@@ -138,7 +138,7 @@ def test_who_leaves_does_not_open_the_domains_licences_any_more(
         one.run("leave", "--account", account)
 
 
-def test_a_lost_reply_to_leaving_is_made_up_for(
+def test_after_a_lost_reply_leaving_is_repeated(
     server: Server, one: CommandedDevice, account: str, tmp_path: Path
 ) -> None:
     one.run("join", "--url", server.url, "--account", account)
@@ -150,7 +150,7 @@ def test_a_lost_reply_to_leaving_is_made_up_for(
     )
 
 
-def test_who_left_elsewhere_is_told_and_keeps_its_keys(
+def test_a_device_that_left_elsewhere_gets_a_fault_and_keeps_its_keys(
     server: Server, one: CommandedDevice, account: str, tmp_path: Path, test_keys: dict[str, str]
 ) -> None:
     one.run("join", "--url", server.url, "--account", account)
@@ -169,7 +169,7 @@ def test_another_service_is_refused(server: Server, one: CommandedDevice, accoun
 
 
 Operate = Callable[..., Any]
-"""Runs `rightsmanager domain`; returns what it printed as JSON."""
+"""Runs `rightsmanager domain` and returns its JSON."""
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def operate(server: Server) -> Operate:
     return run
 
 
-def test_who_stays_renews_by_itself_and_who_was_removed_keeps_what_it_has(
+def test_members_renew_and_a_removed_device_keeps_its_licences(
     server: Server,
     one: CommandedDevice,
     two: CommandedDevice,

@@ -1,4 +1,4 @@
-"""Two metering ids of two servers through the commands: each server decrypts only its own."""
+"""Two servers with a metering id each: each decrypts only its own reports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Metered:
         return ran.json
 
     def counted(self) -> dict[str, int]:
-        """Return what was played, by KID."""
+        """Return the plays by KID."""
         report = self.metering("report", "--mid", self.mid)
         return {total["kid"]: total["value"] for total in report["totals"]}
 
@@ -46,7 +46,7 @@ class Metered:
 
 @pytest.fixture
 def services(start: Start, command: Command, tmp_path: Path) -> tuple[Metered, Metered]:
-    """Two servers with one keyring, and a database each."""
+    """Two servers with the same keyring but different databases."""
     first = start(tmp_path / "music")
     for folder in ("keyring", "public"):
         shutil.copytree(first.data / folder, tmp_path / "film" / folder)
@@ -66,17 +66,17 @@ def test_two_servers_each_decrypt_and_count_their_own_reports(
     device.run("play", KIDS[0], "--times", "3", "--url", music.licence_url())
     device.run("play", KIDS[1], "--times", "5", "--url", film.licence_url())
 
-    # Neither gives out the other's certificate.
+    # Neither issues the other's certificate.
     assert reported(device, music) == {music.mid: "answered", film.mid: "0x8004c604"}
     assert (music.counted(), film.counted()) == ({text(KIDS[0]): 3}, {})
     assert reported(device, film) == {film.mid: "answered"}
     assert (music.counted(), film.counted()) == ({text(KIDS[0]): 3}, {text(KIDS[1]): 5})
 
-    # With a certificate that the device has, the report comes and cannot be opened.
+    # The device has the certificate, so it reports, but the server cannot decrypt it.
     device.run("play", KIDS[1], "--url", film.licence_url())
     assert reported(device, music) == {film.mid: "0x8004c601"}
     assert (music.counted(), film.counted()) == ({text(KIDS[0]): 3}, {text(KIDS[1]): 5})
-    # Without an address it goes to the one that the certificate says.
+    # Without a URL the report goes to that of the certificate.
     assert reported(device) == {film.mid: "answered"}
     assert film.counted() == {text(KIDS[1]): 6}
 
@@ -99,7 +99,7 @@ def test_a_retired_metering_id_counts_until_its_last_licence_has_reported(
 
 
 def reported(device: CommandedDevice, to: Metered | None = None) -> dict[str, str]:
-    """Return what became of a device's reports, by metering id: answered, or the status code."""
+    """Return the outcome of a device's reports by metering id: answered, or a status code."""
     where = () if to is None else ("--url", to.server.url)
     done = json.loads(device.invoke("meter", *where, "--json").stdout)
     return {

@@ -1,4 +1,4 @@
-"""What a device plays is what the server counts, whatever happens in between."""
+"""The server counts exactly the plays of a device, through crashes and lost replies."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def device(server: Server, tmp_path: Path) -> CommandedDevice:
 
 
 class Totals:
-    """What a server has counted since this was made."""
+    """The counts of a server since this object was created."""
 
     def __init__(self, server: Server, mid: Mid) -> None:
         self._server, self._mid = server, mid
@@ -91,7 +91,7 @@ def test_plays_of_kept_and_of_fresh_licences_are_reported(
     assert totals.now() == {text(KIDS[0]): 5, text(KIDS[1]): 3}
 
 
-def test_a_table_says_what_was_reported(server: Server, device: CommandedDevice, mid: Mid) -> None:
+def test_reports_are_printed_as_a_table(server: Server, device: CommandedDevice, mid: Mid) -> None:
     device.run("play", KIDS[0], "--url", metered(server, mid))
     head, row, end = (
         line.rstrip() for line in device.run("meter", "--url", server.url).splitlines()
@@ -102,7 +102,7 @@ def test_a_table_says_what_was_reported(server: Server, device: CommandedDevice,
     assert device.run("meter", "--url", server.url) == "0 reports answered\n"
 
 
-def test_a_lost_reply_is_made_up_for_under_the_same_transaction(
+def test_after_a_lost_reply_the_report_is_repeated_under_its_transaction(
     server: Server, device: CommandedDevice, mid: Mid, totals: Totals
 ) -> None:
     device.run("play", KIDS[0], "--times", "5", "--url", metered(server, mid))
@@ -146,7 +146,7 @@ def test_a_device_that_is_killed_before_the_reply_counts_once(
     assert totals.now() == {text(KIDS[2]): played}
 
 
-def test_what_is_more_than_the_server_takes_goes_in_parts(
+def test_a_report_above_the_limit_is_sent_in_parts(
     server: Server, device: CommandedDevice, mid: Mid, totals: Totals
 ) -> None:
     for kid in KIDS:
@@ -180,7 +180,7 @@ def test_without_the_right_to_play_nothing_is_counted(
     assert device.json("meter", "--url", server.url) == []
 
 
-def test_an_expired_licence_is_not_played_but_another_one_got(
+def test_an_expired_licence_is_replaced_before_playing(
     server: Server, device: CommandedDevice, mid: Mid
 ) -> None:
     expired = metered(server, mid, "persist:true", "enddate:20200101000000")

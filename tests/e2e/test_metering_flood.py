@@ -1,4 +1,4 @@
-"""No report is lost and none counts twice, whoever dies, vanishes or comes again."""
+"""Reports count exactly once through kills, lost connections and repeats."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def flood_of(
 def kill_worker(server: Server) -> Callable[[Random], None]:
     def kill(random: Random) -> None:
         workers = server.workers()
-        # One that was just killed may be listed still.
+        # A process that was just killed may still be listed.
         with suppress(ProcessLookupError):
             if workers:
                 os.kill(random.choice(workers), signal.SIGKILL)
@@ -81,7 +81,7 @@ def kill_worker(server: Server) -> Callable[[Random], None]:
 
 
 def assert_counted(server: Server, flood: Flood, certificates: list[MeteringCertificate]) -> None:
-    """What the store has is what the devices played, to the unit."""
+    """Assert that the stored totals equal the plays."""
     store = open_store(server.database_url)
     with store.reading() as found:
         for certificate in certificates:
@@ -108,7 +108,7 @@ def run_flood(start: Start, enrol: Enrol, command: Command, folder: Path, sizes:
     return flood
 
 
-def test_totals_are_what_fifty_devices_played_while_workers_are_killed(
+def test_totals_equal_the_plays_of_fifty_devices_while_workers_are_killed(
     start: Start, enrol: Enrol, command: Command, tmp_path: Path
 ) -> None:
     flood = run_flood(start, enrol, command, tmp_path, Sizes())
@@ -121,7 +121,7 @@ def test_totals_are_what_fifty_devices_played_while_workers_are_killed(
 
 
 def kill_database(database: PostgreSQL) -> Callable[[Random], None]:
-    """Kill one of its processes, at which it starts all of them anew, or all at once."""
+    """Kill one of its processes, after which it restarts all of them, or all at once."""
 
     def kill(random: Random) -> None:
         assert database.process is not None
@@ -146,7 +146,7 @@ def open_children(pid: int) -> list[int]:
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-def test_totals_are_what_devices_played_while_the_database_is_killed(
+def test_totals_equal_the_plays_while_the_database_is_killed(
     start: Start, enrol: Enrol, own_postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     url = own_postgresql.url(own_postgresql.create_database())
@@ -165,7 +165,7 @@ def test_totals_are_what_devices_played_while_the_database_is_killed(
 
 @pytest.fixture
 def device(server: Server, client: Client, request: pytest.FixtureRequest) -> Device:
-    """A device of its own with one report, of a server that others report to as well."""
+    """A device with one report, on a server that other devices report to as well."""
     made = Device(client, own_certificate(server), Random(request.node.name))
     made.play(1, 40)
     return made
@@ -235,7 +235,7 @@ def test_a_report_that_is_refused_leaves_nothing(
     [
         (10_000, "ProcessMeteringData", (200, None)),
         (10_001, "ProcessMeteringData", (500, "0x8004c601")),
-        # Nothing says that it is a report.
+        # Without a SOAPAction the server cannot know that this is a report.
         (10_000, "", (413, "0x8004c601")),
     ],
 )

@@ -56,7 +56,7 @@ def test_keys_of_programs_are_printed(server: Server, client: Client) -> None:
         (("",), "ProgramIdentifier has 0 characters"),
     ],
 )
-def test_what_is_wrong_is_told(server: Server, arguments: tuple[str, ...], told: str) -> None:
+def test_failures_are_reported(server: Server, arguments: tuple[str, ...], told: str) -> None:
     ran = run("--url", server.url, *arguments)
     assert ran.exit_code == 1
     assert isinstance(ran.exception, Refusal)

@@ -1,4 +1,4 @@
-"""A packager asks over HTTP, and the device acquires the key that the packager got."""
+"""A packager requests a key over HTTP, and the device acquires the same key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFUSED = "0x8004c604"
 TOKEN = "a-token-of-the-tests"
 
 
-def test_the_key_of_a_packager_is_the_licences(server: Server, client: Client) -> None:
+def test_the_packager_and_the_licence_have_the_same_key(server: Server, client: Client) -> None:
     answer = server.post(
         packager.ask(packager.stream("movie & co".replace("&", "&amp;"))),
         "/playready/RightsManager.asmx",
@@ -38,7 +38,7 @@ def test_the_key_of_a_packager_is_the_licences(server: Server, client: Client) -
     assert packager.read_object(taken.object).checksum == packager.checksum(taken)
 
 
-def test_the_same_program_asked_from_two_workers_at_the_same_moment_has_one_key(
+def test_simultaneous_requests_for_a_program_get_one_key(
     server: Server,
 ) -> None:
     def take(number: int) -> tuple[int, packager.Packaged]:
@@ -121,7 +121,7 @@ def _asked(server: Server, **headers: str) -> Answer:
     return server.post(packager.ask(packager.stream("movie")), **headers)
 
 
-def test_with_a_token_who_has_it_is_served(start: Start, tmp_path: Path) -> None:
+def test_only_requests_with_the_token_are_served(start: Start, tmp_path: Path) -> None:
     environment = {
         "RIGHTSMANAGER_PACKAGING__ACCESS": "token",
         "RIGHTSMANAGER_PACKAGING__TOKEN": TOKEN,
@@ -147,7 +147,7 @@ def test_with_a_token_who_has_it_is_served(start: Start, tmp_path: Path) -> None
     assert [each for each in statuses if each] == [REFUSED, REFUSED, "ok"]
 
 
-def test_switched_off_nobody_is_served(start: Start, tmp_path: Path) -> None:
+def test_switched_off_every_request_is_refused(start: Start, tmp_path: Path) -> None:
     server = start(tmp_path / "data", RIGHTSMANAGER_PACKAGING__ACCESS="off")
     answer = _asked(server)
     assert (answer.status, answer.code) == (500, REFUSED)

@@ -1,4 +1,4 @@
-"""URLs that people's harnesses carry give, at the real server, what they ask for."""
+"""URLs of test harnesses get what they ask for."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_every_example_of_the_table_is_served(
 
 @pytest.mark.parametrize("status", [status.hex for status in StatusCode])
 @pytest.mark.parametrize("soap", [SOAP11, SOAP12], ids=["1.1", "1.2"])
-def test_every_error_code_is_answered_in_kind(
+def test_every_error_code_is_answered(
     server: Server, client: Client, header_of: HeaderOf, status: str, soap: str
 ) -> None:
     body = client.challenge(header_of(KID)).replace(SOAP11.encode(), soap.encode())
@@ -144,7 +144,7 @@ def test_client_info_comes_as_custom_data(
         assert "↳ Cert 1:" in told
 
 
-def test_a_bad_parameter_is_told_by_name_value_and_expectation(
+def test_a_refusal_names_parameter_value_and_expectation(
     server: Server, client: Client, header_of: HeaderOf
 ) -> None:
     with pytest.raises(ServiceSpecific) as caught:

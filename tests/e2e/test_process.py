@@ -1,4 +1,4 @@
-"""The server as a process: how it starts, ends, starts again, and what it keeps."""
+"""The server as a process: start, end, restart and persistence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 
 
-def test_it_says_where_and_who_it_is(server: Server) -> None:
+def test_it_prints_its_url_and_root(server: Server) -> None:
     root = (server.data / "public" / "root.pub").read_bytes()
     assert server.announced == {
         "url": f"http://127.0.0.1:{server.port}/rightsmanager.asmx",
@@ -34,14 +34,14 @@ def test_it_says_where_and_who_it_is(server: Server) -> None:
     }
 
 
-def test_it_has_as_many_workers_as_it_was_told(server: Server) -> None:
+def test_it_starts_the_configured_number_of_workers(server: Server) -> None:
     tries = 0
     while len(server.workers()) < 2 and (tries := tries + 1) < 10_000:
         assert server.call("GET", "/").status == 200
     assert len(server.workers()) == 2
 
 
-def test_started_again_it_has_its_keys_content_and_record(
+def test_a_restart_keeps_keys_content_and_records(
     start: Start, enrol: Enrol, header_of: HeaderOf, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
@@ -59,7 +59,7 @@ def test_started_again_it_has_its_keys_content_and_record(
     assert again.announced["root"] == first.announced["root"]
     (license_,) = client.acquire(again.url, header_of(kid.base64)).licenses
     assert license_.content_key.hex() == "00112233445566778899aabbccddeeff"
-    # The same challenge as before the restart is still known.
+    # The server still knows the challenge from before the restart.
     assert again.post(body).status == 200
     assert set(recorded) < set(again.issued())
     assert len(again.issued()) == len(recorded) + 1
@@ -91,7 +91,7 @@ def test_two_servers_that_start_at_once_over_one_folder_agree(
         assert len(client.acquire(server.url, header_of(KID)).licenses) == 1
 
 
-def test_keys_under_a_passphrase_serve_only_who_knows_it(
+def test_keys_under_a_passphrase_need_it(
     start: Start, command: Command, tmp_path: Path, test_keys: dict[str, str]
 ) -> None:
     data, device = tmp_path / "data", tmp_path / "device"
@@ -115,7 +115,7 @@ def test_keys_under_a_passphrase_serve_only_who_knows_it(
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:70000", "127.0.0.1:x", "127.0.0.1", ":", ""])
-def test_an_address_that_is_none_is_refused_in_one_line(tmp_path: Path, bind: str) -> None:
+def test_an_invalid_address_is_refused_in_one_line(tmp_path: Path, bind: str) -> None:
     serve = ["serve", "--data", str(tmp_path / "data"), "--bind", bind]
     refusal = CliRunner().invoke(rightsmanager, serve).exception
     assert "server.bind" in str(refusal)

@@ -1,4 +1,4 @@
-"""A challenge that is sent again, since its reply was lost, is answered alike and stored once."""
+"""A repeated challenge gets the same answer and is stored once."""
 
 from __future__ import annotations
 

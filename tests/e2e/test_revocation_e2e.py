@@ -32,7 +32,7 @@ REVOKED = "0x8004c065"
 @pytest.fixture(scope="module")
 def four(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
     server = start(tmp_path_factory.mktemp("four") / "data", "--workers", "4")
-    # It says where it is before it has made all its workers.
+    # The server prints its URL before it has started all workers.
     while len(server.workers()) < 4:
         assert server.call("GET", "/").status
     return server
@@ -52,7 +52,7 @@ def alone(server: Server, worker: int) -> Iterator[None]:
 
 
 def codes(server: Server, client: Client, header_of: HeaderOf) -> list[str | None]:
-    """Return what each worker answers to a request of its own; None is a licence."""
+    """Return each worker's status code for a request of its own; None for a licence."""
     found = []
     for worker in server.workers():
         body = client.challenge(header_of(KID))
@@ -71,14 +71,14 @@ def lost(four: Server, enrol: Enrol, tmp_path: Path) -> tuple[Client, str]:
 
 
 def change(server: Server, *arguments: str) -> None:
-    """Run a command of the operator's, beside the server."""
+    """Run a command while the server runs."""
     ran = CliRunner().invoke(
         rightsmanager, [*arguments, "--data", str(server.data)], env=server.environment
     )
     assert ran.exit_code == 0, ran.output
 
 
-def test_every_worker_refuses_who_was_revoked_and_serves_who_is_allowed_again(
+def test_every_worker_refuses_a_revoked_device_and_serves_an_allowed_one(
     four: Server, lost: tuple[Client, str], enrol: Enrol, header_of: HeaderOf
 ) -> None:
     client, file = lost
@@ -97,7 +97,7 @@ def test_every_worker_refuses_who_was_revoked_and_serves_who_is_allowed_again(
     assert codes(four, client, header_of) == [None] * 4
 
 
-def test_no_connection_among_many_finds_a_worker_that_does_not_know(
+def test_all_connections_find_workers_that_know_the_revocation(
     four: Server, lost: tuple[Client, str], header_of: HeaderOf
 ) -> None:
     client, file = lost
@@ -163,7 +163,7 @@ def test_the_command_keeps_lists_in_the_devices_folder_and_acknowledges(
     assert REVOKED in refused.errors
 
 
-def test_who_was_revoked_is_told_so_by_the_library(
+def test_a_revoked_device_gets_its_fault_from_the_library(
     four: Server, lost: tuple[Client, str], header_of: HeaderOf
 ) -> None:
     client, file = lost

@@ -1,4 +1,4 @@
-"""A device reports its playbacks under secure stop, proven, and clears what is accepted."""
+"""A device reports and proves its sessions under secure stop, and forgets accepted ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stopped(server: Server) -> str:
 
 
 def recorded(server: Server, device: CommandedDevice) -> dict[str, StoredSession]:
-    """Return what the server knows of the device's sessions."""
+    """Return the server's records of the device's sessions."""
     name = device.json("show")["device"]
     store = open_store(server.database_url)
     try:
@@ -66,7 +66,7 @@ def test_a_crash_is_reported_as_an_unclean_end(server: Server, device: Commanded
     assert device.json("show")["sessions_to_report"] == 0
 
 
-def test_a_lost_reply_is_made_up_for(server: Server, device: CommandedDevice) -> None:
+def test_after_a_lost_reply_the_report_is_repeated(server: Server, device: CommandedDevice) -> None:
     played = device.json("play", KIDS[0], "--times", "3", "--url", stopped(server))
     with losing(server.url, lambda operation: operation == "ProcessSecureStopData") as url:
         failed = device.invoke("stop", "--url", url, "--json")
@@ -78,7 +78,7 @@ def test_a_lost_reply_is_made_up_for(server: Server, device: CommandedDevice) ->
     assert set(recorded(server, device)) == set(played["sessions"])
 
 
-def test_a_table_says_what_was_reported(server: Server, device: CommandedDevice) -> None:
+def test_reports_are_printed_as_a_table(server: Server, device: CommandedDevice) -> None:
     assert device.run("play", KIDS[0], "--url", stopped(server)).splitlines()[0] == (
         f"KID {text(KIDS[0])}: 1 play"
     )

@@ -1,4 +1,4 @@
-"""Streams and stops against a server with four workers: the limit holds, and no report is lost."""
+"""Streams under four workers: the limit holds, and no report of a stop is lost."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_limit_holds_over_all_workers_and_a_stop_frees_its_place(
     assert sorted(each.status for each in more) == [200] * 2 + [500] * 6
 
 
-def test_a_proof_by_the_key_of_a_licence_is_told(
+def test_a_proof_by_the_key_of_a_licence_is_confirmed(
     limited: Server, reporter: Reporter, header_of: HeaderOf
 ) -> None:
     (kid,) = some_kids(1)
@@ -139,7 +139,7 @@ def test_a_client_that_vanishes_may_report_again(limited: Server, reporter: Repo
     assert [each.session_id for each in sessions_of(limited)].count(session.session_id) == 1
 
 
-def test_what_a_killed_worker_left_unanswered_is_answered_when_it_is_sent_again(
+def test_a_report_to_a_killed_worker_is_answered_when_it_is_repeated(
     limited: Server, reporter: Reporter
 ) -> None:
     bodies = {

@@ -1,4 +1,4 @@
-"""A reply that was altered on its way: the device refuses it by the name of the check."""
+"""The device refuses an altered reply and names the check."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def flip(reply: bytes, name: str, position: int) -> bytes:
 
 
 def unsigned(reply: bytes) -> bytes:
-    """Return the reply as a server that does not sign would have sent it."""
+    """Return the reply without its signature."""
     reply = re.sub(rb"<Signature .*</Signature>", b"", reply)
     return re.sub(rb"<SigningCertificateChain>.*</SigningCertificateChain>", b"", reply)
 
@@ -117,7 +117,7 @@ def test_the_chain_of_another_server_is_refused(
 
     with pytest.raises(InvalidMessage, match="issued by a key that is no trust anchor"):
         client.acquire(server.url, header_of(KID), post=posted_elsewhere)
-    # And the other way round: that server believes none of our devices.
+    # And the reverse: that server refuses this server's devices.
     to_other = replace(client, server=stranger.server)
     with pytest.raises(InvalidMessage, match="issued by a key that is no trust anchor"):
         to_other.acquire(other.url, header_of(KID))
