@@ -1,1 +1,1 @@
-"""Bytes in, bytes out: P-256, AES and key derivation; knows no PlayReady."""
+"""P-256, AES and key derivation on bytes; nothing here is specific to PlayReady."""

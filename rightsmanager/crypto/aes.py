@@ -1,4 +1,4 @@
-"""AES: CBC with PKCS#7, ECB, CMAC, key wrap, and GCM for what is kept at rest.
+"""AES: CBC with PKCS#7, ECB, CMAC, key wrap, and GCM for stored keys.
 
 Keys are 16, 24 or 32 bytes; 16 everywhere on the wire.
 
@@ -26,29 +26,23 @@ NONCE_LENGTH: Final = 12
 TAG_LENGTH: Final = 16
 KEY_LENGTHS: Final = frozenset({16, 24, 32})
 
-_ECB: Final = modes.ECB()  # noqa: S305 -- single random blocks under a key of their own
+_ECB: Final = modes.ECB()  # noqa: S305 -- single random blocks, each under its own key
 
 
 def _aes(key: bytes) -> algorithms.AES:
-    """Return the cipher of a key; refuse other lengths."""
-    _refuse_key(key)
+    """Return the block cipher under a key; refuse other lengths."""
+    if len(key) not in KEY_LENGTHS:
+        raise InvalidMessage(f"AES key has {len(key)} bytes, expected 16, 24 or 32")
     return algorithms.AES(key)
 
 
-def _refuse_key(key: bytes) -> None:
-    """Refuse a key that is none of AES."""
-    if len(key) not in KEY_LENGTHS:
-        raise InvalidMessage(f"AES key has {len(key)} bytes, expected 16, 24 or 32")
-
-
-def _refuse_blocks(data: bytes, name: str) -> None:
-    """Refuse what is not whole blocks."""
+def _refuse_partial_block(data: bytes, name: str) -> None:
     if len(data) % BLOCK:
         raise InvalidMessage(f"{name} has {len(data)} bytes, expected a multiple of {BLOCK}")
 
 
 def _cbc(key: bytes, iv: bytes) -> Cipher[modes.CBC]:
-    """Return the cipher of a key and an IV; refuse other lengths."""
+    """Return the CBC cipher under a key and an IV; refuse other lengths."""
     if len(iv) != BLOCK:
         raise InvalidMessage(f"AES-CBC IV has {len(iv)} bytes, expected {BLOCK}")
     return Cipher(_aes(key), modes.CBC(iv))
@@ -63,10 +57,10 @@ def cbc_encrypt(key: bytes, iv: bytes, plaintext: bytes) -> bytes:
 def cbc_decrypt(key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
     """Return the plaintext without its padding.
 
-    Raises InvalidMessage for what is not one or more whole blocks, and, always with the same
-    text, for padding that is not PKCS#7.
+    Raises InvalidMessage unless it is one or more whole blocks, and, always with the same text,
+    for padding other than PKCS#7.
     """
-    _refuse_blocks(ciphertext, "AES-CBC ciphertext")
+    _refuse_partial_block(ciphertext, "AES-CBC ciphertext")
     if not ciphertext:
         raise InvalidMessage("AES-CBC ciphertext is empty, expected at least one block")
     padded = _cbc(key, iv).decryptor().update(ciphertext)
@@ -77,40 +71,37 @@ def cbc_decrypt(key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
 
 
 def ecb_encrypt(key: bytes, plaintext: bytes) -> bytes:
-    """Return whole blocks encrypted one by one, as long as the plaintext."""
-    _refuse_blocks(plaintext, "AES-ECB plaintext")
+    """Return the whole blocks of the plaintext, each encrypted by itself."""
+    _refuse_partial_block(plaintext, "AES-ECB plaintext")
     return Cipher(_aes(key), _ECB).encryptor().update(plaintext)
 
 
 def ecb_decrypt(key: bytes, ciphertext: bytes) -> bytes:
-    """Return whole blocks decrypted one by one, as long as the ciphertext."""
-    _refuse_blocks(ciphertext, "AES-ECB ciphertext")
+    """Return the whole blocks of the ciphertext, each decrypted by itself."""
+    _refuse_partial_block(ciphertext, "AES-ECB ciphertext")
     return Cipher(_aes(key), _ECB).decryptor().update(ciphertext)
-
-
-def _cmac(key: bytes, message: bytes) -> CMAC:
-    """Return the CMAC that has read the message."""
-    mac = CMAC(_aes(key))
-    mac.update(message)
-    return mac
 
 
 def cmac(key: bytes, message: bytes) -> bytes:
     """Return the tag of the message, 16 bytes."""
-    return _cmac(key, message).finalize()
+    mac = CMAC(_aes(key))
+    mac.update(message)
+    return mac.finalize()
 
 
 def verify_cmac(key: bytes, tag: bytes, message: bytes) -> None:
-    """Return if the tag (16 bytes) is the message's, compared in constant time, else refuse."""
+    """Verify the message's tag of 16 bytes in constant time; raises InvalidMessage."""
+    mac = CMAC(_aes(key))
+    mac.update(message)
     try:
-        _cmac(key, message).verify(tag)
+        mac.verify(tag)
     except InvalidSignature:
         raise InvalidMessage("AES-CMAC tag does not verify under the given key") from None
 
 
 def wrap_key(wrapping_key: bytes, key: bytes) -> bytes:
-    """Return a key of 16 bytes or more, in whole 8, wrapped: 8 bytes longer."""
-    _refuse_key(wrapping_key)
+    """Return a key of 16, 24, 32, … bytes wrapped: 8 bytes longer."""
+    _aes(wrapping_key)
     if len(key) < BLOCK or len(key) % 8:
         raise InvalidMessage(f"key to wrap has {len(key)} bytes, expected 16, 24, 32, …")
     return aes_key_wrap(wrapping_key, key)
@@ -118,7 +109,7 @@ def wrap_key(wrapping_key: bytes, key: bytes) -> bytes:
 
 def unwrap_key(wrapping_key: bytes, wrapped: bytes) -> bytes:
     """Return the key, 8 bytes shorter; refuse a wrong length or a failed integrity check."""
-    _refuse_key(wrapping_key)
+    _aes(wrapping_key)
     try:
         return aes_key_unwrap(wrapping_key, wrapped)
     except InvalidUnwrap:
@@ -126,15 +117,15 @@ def unwrap_key(wrapping_key: bytes, wrapped: bytes) -> bytes:
 
 
 def gcm_seal(key: bytes, data: bytes, associated: bytes, rng: Rng) -> bytes:
-    """Return nonce(12) ‖ ciphertext ‖ tag(16), which opens with the same `associated` only."""
-    _refuse_key(key)
+    """Return nonce(12) ‖ ciphertext ‖ tag(16), bound to the `associated` data."""
+    _aes(key)
     nonce = rng(NONCE_LENGTH)
     return nonce + AESGCM(key).encrypt(nonce, data, associated)
 
 
 def gcm_open(key: bytes, sealed: bytes, associated: bytes) -> bytes:
-    """Return the data of nonce(12) ‖ ciphertext ‖ tag(16); refuse what was not sealed so."""
-    _refuse_key(key)
+    """Return the data of nonce(12) ‖ ciphertext ‖ tag(16); raises InvalidMessage."""
+    _aes(key)
     if len(sealed) < NONCE_LENGTH + TAG_LENGTH:
         raise InvalidMessage(
             f"sealed data has {len(sealed)} bytes, expected at least {NONCE_LENGTH + TAG_LENGTH}"

@@ -8,5 +8,5 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 
 def hkdf_sha256(secret: bytes, info: bytes, length: int) -> bytes:
-    """Return `length` bytes (at most 8160) that only who knows the secret can tell, per `info`."""
+    """Return `length` bytes, at most 8160, derived from the secret for the purpose `info`."""
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(secret)

@@ -20,16 +20,16 @@ KEY_LENGTH: Final = 16
 _MASK: Final = (1 << 8 * KEY_LENGTH) - 1
 
 TEST_KEY_SEED: Final = b64decode("XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I")
-"""The published seed of test content, 30 bytes; whatever is encrypted under it is public."""
+"""The published seed of test content, 30 bytes; everything encrypted under it is public."""
 
 
-# Many clients ask for the same content; whoever can read the keys here can read the seed.
+# Many clients request the same content. The cache exposes nothing: the seed is in memory as well.
 @lru_cache(maxsize=1024)
 def content_key(seed: bytes, kid: bytes) -> bytes:
     """Return the content key of a KID (16 bytes, binary order), 16 bytes.
 
-    Only the seed's first 30 bytes count. Raises InvalidMessage for a shorter seed or another
-    length of KID.
+    Uses the seed's first 30 bytes. Raises InvalidMessage for a shorter seed or another length of
+    KID.
     """
     if len(seed) < SEED_LENGTH:
         raise InvalidMessage(f"key seed has {len(seed)} bytes, expected at least {SEED_LENGTH}")

@@ -1,4 +1,4 @@
-"""P-256: keys, ECDSA, points that carry data, and what encrypts and decrypts with them.
+"""P-256: keys, ECDSA, points that carry data, and the interface of EC ElGamal.
 
     point          x(32) ‖ y(32), big-endian
     private key    d(32), 1 ≤ d < n - 1
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Protocol, Self
 
-import gmpy2  # type: ignore[import-untyped]  # it ships no types
+import gmpy2  # type: ignore[import-untyped]  # has no types
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -45,7 +45,7 @@ POINT_LENGTH: Final = 64
 SIGNATURE_LENGTH: Final = 64
 CIPHERTEXT_LENGTH: Final = 128
 UNCOMPRESSED: Final = b"\x04"
-"""What SEC 1 puts in front of x ‖ y."""
+"""The first byte of an uncompressed point in SEC 1, before x ‖ y."""
 
 CURVE: Final = ec.SECP256R1()
 _SIGN: Final = ec.ECDSA(SHA256(), deterministic_signing=True)
@@ -93,16 +93,16 @@ def inverse(number: int) -> int:
 
 
 def random_point_x(rng: Rng) -> bytes:
-    """Return the x of a random point, 32 bytes: what a client's challenge is encrypted under."""
+    """Return the x of a random point, 32 bytes, such as a client's challenge is encrypted under."""
     while not has_point(x := rng(FIELD_LENGTH)):
         pass
     return x
 
 
 def point_x_with_tail(tail: bytes, rng: Rng) -> bytes:
-    """Return head(16) ‖ tail(16), the x of a point, with a head drawn until there is one.
+    """Return head(16) ‖ tail(16), the x of a point, with a random head.
 
-    A licence's tail is its content key, and the head becomes the integrity key.
+    In a licence the tail is the content key and the head the integrity key.
     """
     if len(tail) != HALF_LENGTH:
         raise InternalError(f"a message point's tail has {len(tail)} bytes, expected {HALF_LENGTH}")
@@ -112,27 +112,27 @@ def point_x_with_tail(tail: bytes, rng: Rng) -> bytes:
 
 
 def random_scalar(rng: Rng) -> bytes:
-    """Return a number from 1 to n - 1, 32 bytes, each as likely as any other."""
+    """Return a uniformly random number from 1 to n - 1, 32 bytes."""
     while not 0 < int.from_bytes(scalar := rng(FIELD_LENGTH)) < N:
         pass
     return scalar
 
 
-# No slots: `cached_property` keeps what it made in the instance's dictionary.
+# No slots: `cached_property` stores its value in the instance's dictionary.
 @dataclass(frozen=True)
 class PublicKey:
-    """A point of the curve, x(32) ‖ y(32), that one may encrypt to and verify with.
+    """A point of the curve, x(32) ‖ y(32), to encrypt to and verify with.
 
     Raises InvalidMessage for another length, a coordinate ≥ p, a pair off the curve, and for -G,
-    whose private key is the n - 1 that no private key may be.
+    the public key of the refused private key n - 1.
     """
 
     raw: bytes
     forms: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """The key as a back end wants it, by the back end's name, made at first use."""
+    """The key as converted by each back end at first use, by the back end's name."""
 
     def __post_init__(self) -> None:
-        """Refuse what is not a point that can be a key."""
+        """Refuse an invalid key."""
         if len(self.raw) != POINT_LENGTH:
             raise InvalidMessage(
                 f"P-256 public key has {len(self.raw)} bytes, expected {POINT_LENGTH}"
@@ -144,24 +144,24 @@ class PublicKey:
 
     @cached_property
     def handle(self) -> ec.EllipticCurvePublicKey:
-        """The key as `cryptography` wants it."""
+        """The key of the `cryptography` package."""
         return ec.EllipticCurvePublicKey.from_encoded_point(CURVE, UNCOMPRESSED + self.raw)
 
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """A number d, 32 bytes, 1 ≤ d < n - 1, that one may decrypt and sign with.
+    """A number d, 32 bytes, 1 ≤ d < n - 1, to decrypt and sign with.
 
-    Raises InvalidMessage for any other length or number. d = n - 1 is refused since (d + 1)C1,
-    which the portable back end needs, would be the point at infinity.
+    Raises InvalidMessage for any other length or number. d = n - 1 is refused because the portable
+    back end needs (d + 1)C1, which would be the point at infinity.
     """
 
     raw: bytes = field(repr=False)
     forms: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """The key as a back end wants it, by the back end's name, made at first use."""
+    """The key as converted by each back end at first use, by the back end's name."""
 
     def __post_init__(self) -> None:
-        """Refuse what is out of range."""
+        """Refuse a number out of range."""
         if len(self.raw) != FIELD_LENGTH:
             raise InvalidMessage(
                 f"P-256 private key has {len(self.raw)} bytes, expected {FIELD_LENGTH}"
@@ -183,7 +183,7 @@ class PrivateKey:
 
     @cached_property
     def handle(self) -> ec.EllipticCurvePrivateKey:
-        """The key as `cryptography` wants it."""
+        """The key of the `cryptography` package."""
         return ec.derive_private_key(int.from_bytes(self.raw), CURVE)
 
 
@@ -194,18 +194,19 @@ def raw_point(handle: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def sign(key: PrivateKey, message: bytes) -> bytes:
-    """Return the signature of the message, r(32) ‖ s(32), always the same (RFC 6979)."""
+    """Return the signature of the message, r(32) ‖ s(32), deterministic (RFC 6979)."""
     r, s = decode_dss_signature(key.handle.sign(message, _SIGN))
     return r.to_bytes(FIELD_LENGTH) + s.to_bytes(FIELD_LENGTH)
 
 
 def verify(public: PublicKey, signature: bytes, message: bytes) -> None:
-    """Return if r(32) ‖ s(32) is the key's signature of the message, else raise InvalidMessage."""
+    """Verify the key's signature r(32) ‖ s(32) of the message; raises InvalidMessage."""
     if len(signature) != SIGNATURE_LENGTH:
         raise InvalidMessage(
             f"ECDSA signature has {len(signature)} bytes, expected {SIGNATURE_LENGTH}"
         )
-    r, s = (int.from_bytes(half) for half in (signature[:FIELD_LENGTH], signature[FIELD_LENGTH:]))
+    r = int.from_bytes(signature[:FIELD_LENGTH])
+    s = int.from_bytes(signature[FIELD_LENGTH:])
     try:
         public.handle.verify(encode_dss_signature(r, s), message, _VERIFY)
     except InvalidSignature:
@@ -213,32 +214,32 @@ def verify(public: PublicKey, signature: bytes, message: bytes) -> None:
 
 
 class Backend(Protocol):
-    """What encrypts to points and decrypts; all give the same bytes for the same input.
+    """EC ElGamal; all back ends return the same bytes for the same input.
 
-    Each may be used by several threads at once.
+    Several threads may use one at once.
     """
 
     @property
     def name(self) -> str:
-        """What settings and logs call it."""
+        """The name in settings and logs."""
 
     def decrypt(self, key: PrivateKey, ciphertext: bytes) -> bytes:
         """Return x of C2 - dC1, 32 bytes, from C1 ‖ C2, 128 bytes.
 
-        Raises InvalidMessage for another length, for C1 or C2 that is no point of the curve, and
-        for a message that is the point at infinity.
+        Raises InvalidMessage for another length, for C1 or C2 off the curve, and for a message
+        that is the point at infinity.
         """
 
     def encrypt(self, public: PublicKey, x: bytes, rng: Rng) -> bytes:
         """Return kG ‖ M + kQ, 128 bytes, where M is the point at x (32 bytes) with the even y.
 
-        k is the first number from 1 to n - 1 among 32-byte draws (and M + kQ not at infinity).
-        Raises InternalError if the curve has no point at x.
+        k is the first of the 32-byte draws that is from 1 to n - 1 and for which M + kQ is not at
+        infinity. Raises InternalError if the curve has no point at x.
         """
 
 
 def split_ciphertext(ciphertext: bytes) -> tuple[bytes, bytes]:
-    """Return C1 and C2 as SEC 1 writes them uncompressed, 65 bytes each; not yet checked."""
+    """Return C1 and C2 as uncompressed SEC 1 points, 65 bytes each, unchecked."""
     if len(ciphertext) != CIPHERTEXT_LENGTH:
         raise InvalidMessage(
             f"EC ElGamal ciphertext has {len(ciphertext)} bytes, expected {CIPHERTEXT_LENGTH}"
@@ -247,10 +248,10 @@ def split_ciphertext(ciphertext: bytes) -> tuple[bytes, bytes]:
 
 
 def not_a_point(name: str) -> InvalidMessage:
-    """Return the refusal of C1 or C2 that is not on the curve."""
+    """Return the refusal of C1 or C2 off the curve."""
     return InvalidMessage(f"EC ElGamal ciphertext: {name} is not a point of P-256")
 
 
 def at_infinity() -> InvalidMessage:
-    """Return the refusal of a ciphertext without a message."""
+    """Return the refusal of a ciphertext of the point at infinity."""
     return InvalidMessage("EC ElGamal ciphertext: its message is the point at infinity")

@@ -1,6 +1,6 @@
-"""The choice between the back ends of P-256, none of which is used before it gave a known answer.
+"""The choice between the back ends of P-256; each must pass a known-answer test before its use.
 
-The known answer was computed by other implementations of the same arithmetic.
+The known answer was computed with other implementations of the same arithmetic.
 """
 
 from collections.abc import Callable
@@ -27,11 +27,11 @@ BACKENDS: Final[dict[str, Callable[[], Backend]]] = {
     "libcrypto": Libcrypto,
     "portable": Portable,
 }
-"""How each back end is made, the fastest first."""
+"""The back ends, the fastest first."""
 
 
 def verify_known_answer(backend: Backend) -> None:
-    """Return if the back end encrypts and decrypts as it must, else raise InternalError."""
+    """Encrypt and decrypt the known answer; raises InternalError for another result."""
     if backend.encrypt(_KNOWN_KEY.public, _KNOWN_X, lambda _: _KNOWN_K) != _KNOWN_CIPHERTEXT:
         raise InternalError(f"P-256 back end {backend.name} does not encrypt to the known answer")
     if backend.decrypt(_KNOWN_KEY, _KNOWN_CIPHERTEXT) != _KNOWN_X:
@@ -44,14 +44,14 @@ def verify_known_answer(backend: Backend) -> None:
 
 
 def _load(name: str) -> Backend:
-    """Return a back end that gave the known answer, else raise InternalError."""
+    """Return a back end that passed the known-answer test; raises InternalError."""
     backend = BACKENDS[name]()
     verify_known_answer(backend)
     return backend
 
 
 def available_backends() -> tuple[Backend, ...]:
-    """Return all that work here, the fastest first."""
+    """Return the back ends that work on this machine, the fastest first."""
     found = []
     for name in BACKENDS:
         try:
@@ -62,10 +62,9 @@ def available_backends() -> tuple[Backend, ...]:
 
 
 def choose_backend(name: Choice = "auto") -> Backend:
-    """Return the back end of that name, or the fastest that works here for `auto`.
+    """Return the back end of that name; for `auto` the fastest that works on this machine.
 
-    Raises InternalError if it does not work here, or if there is no such back end. Its `name`
-    says which it is, for the log.
+    Raises InternalError for an unknown name and for one that does not work.
     """
     if name != "auto":
         if name not in BACKENDS:

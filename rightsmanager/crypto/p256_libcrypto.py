@@ -1,10 +1,10 @@
 """The fast back end: EC ElGamal by the EC_POINT functions of OpenSSL's libcrypto.
 
-It is the library that Python's own `_ssl` is linked to, else `libcrypto.so.3`; 1.1.1 and all of 3
-have these functions. They are called with the interpreter's lock kept (`PyDLL`): a call takes
-some 45 µs, less than getting the lock back under load.
+The library is the one that Python's `_ssl` is linked to, else `libcrypto.so.3`; 1.1.1 and 3.x have
+these functions. Calls keep the interpreter's lock (`PyDLL`): a call takes some 45 µs, less than
+acquiring the lock again under load.
 
-Pointers are plain numbers here. What is made is owned by an object that frees it.
+Pointers are plain numbers. Each allocation is owned by an object that frees it.
 """
 
 import ctypes
@@ -57,19 +57,19 @@ _FUNCTIONS: Final[dict[str, tuple[Any, ...]]] = {
     "EC_POINT_add": (c_int, _P, _P, _P, _P, _P),
     "ERR_clear_error": (None,),
 }
-"""What is called: the type of the result, then those of the arguments."""
+"""The functions by name: the type of the result, then those of the arguments."""
 
 
 def _paths() -> Iterator[str]:
-    """Yield where the library may be, best first."""
-    # Some Pythons have no `_ssl`, and others have it built in, without a file.
+    """Yield the paths of the library, best first."""
+    # Some Python builds lack `_ssl`, others have it built in, without a file.
     with suppress(ImportError, AttributeError):
         yield import_module("_ssl").__file__ or ""
     yield "libcrypto.so.3"
 
 
 def _open() -> ctypes.PyDLL:
-    """Return the first library that has all functions, with their types set."""
+    """Return the first library with all functions, their types set; raises InternalError."""
     reasons = []
     for path in filter(None, _paths()):
         try:
@@ -85,7 +85,7 @@ def _open() -> ctypes.PyDLL:
 
 
 class _Owned:
-    """A pointer that is freed with this object."""
+    """A pointer, freed with this object."""
 
     __slots__ = ("_free", "pointer")
 
@@ -93,14 +93,14 @@ class _Owned:
         self.pointer = pointer
         self._free = free
         if pointer is None:
-            raise InternalError("libcrypto could not allocate what it needs")
+            raise InternalError("libcrypto could not allocate memory")
 
     def __del__(self) -> None:
         self._free(self.pointer)
 
 
 class _Scratch:
-    """What one call writes to and no other thread may touch meanwhile."""
+    """The points and numbers that a call writes to; each thread needs its own."""
 
     __slots__ = ("_owned", "context", "left", "out", "product", "right", "scalar")
 
@@ -115,14 +115,14 @@ class _Scratch:
 
 
 class _PerThread(threading.local):
-    """The scratch of the thread that asks, freed with the thread."""
+    """The scratch of the current thread, freed with the thread."""
 
     def __init__(self, library: ctypes.PyDLL, group: int | None) -> None:
         self.scratch = _Scratch(library, group)
 
 
 class Libcrypto:
-    """EC ElGamal by libcrypto; raises InternalError where there is none to be used."""
+    """EC ElGamal by libcrypto; raises InternalError without a usable library."""
 
     name: Final = NAME
 
@@ -160,7 +160,7 @@ class Libcrypto:
         return ciphertext
 
     def _encrypt(self, public: PublicKey, message: bytes, k: bytes) -> bytes | None:
-        """Return kG ‖ M + kQ, or None if the second is the point at infinity."""
+        """Return kG ‖ M + kQ, None if M + kQ is the point at infinity."""
         scratch, library, group = self._thread.scratch, self._library, self._group
         context, left, right = scratch.context, scratch.left, scratch.right
         q: _Owned = public.forms.get(NAME) or self._point(public)
@@ -179,7 +179,7 @@ class Libcrypto:
         return c1 + c2 if c2 else None
 
     def _x(self, scratch: _Scratch) -> bytes:
-        """Return x of the point on the right, 32 bytes; refuse the point at infinity."""
+        """Return x of the right point, 32 bytes; refuse the point at infinity."""
         length = self._library.EC_POINT_point2oct(
             self._group, scratch.right, _COMPRESSED_FORM, scratch.out, _COMPRESSED, scratch.context
         )
@@ -188,22 +188,22 @@ class Libcrypto:
         return scratch.out.raw[1:_COMPRESSED]
 
     def _xy(self, scratch: _Scratch, point: int | None) -> bytes:
-        """Return x(32) ‖ y(32) of a point, nothing for the point at infinity."""
+        """Return x(32) ‖ y(32) of a point, b"" for the point at infinity."""
         length = self._library.EC_POINT_point2oct(
             self._group, point, _UNCOMPRESSED_FORM, scratch.out, _ENCODED, scratch.context
         )
         return scratch.out.raw[1:length]
 
     def _minus(self, key: PrivateKey) -> _Owned:
-        """Keep n - d with the key: adding (n - d)C1 saves inverting dC1."""
+        """Cache n - d with the key: adding (n - d)C1 saves inverting dC1."""
         minus_d = (N - int.from_bytes(key.raw)).to_bytes(FIELD_LENGTH)
         library = self._library
         owned = _Owned(library.BN_bin2bn(minus_d, FIELD_LENGTH, None), library.BN_clear_free)
-        kept: _Owned = key.forms.setdefault(NAME, owned)  # another thread may have been first
+        kept: _Owned = key.forms.setdefault(NAME, owned)  # another thread may be first
         return kept
 
     def _point(self, public: PublicKey) -> _Owned:
-        """Keep the loaded point with the key."""
+        """Cache the loaded point with the key."""
         library = self._library
         owned = _Owned(library.EC_POINT_new(self._group), library.EC_POINT_clear_free)
         encoded = UNCOMPRESSED + public.raw
@@ -213,6 +213,6 @@ class Libcrypto:
         return kept
 
     def _cleared(self, error: Refusal) -> Refusal:
-        """Empty the thread's error queue, which `_ssl` reads as well, and return the refusal."""
+        """Clear the thread's error queue, which `_ssl` reads as well, and return the refusal."""
         self._library.ERR_clear_error()
         return error

@@ -1,15 +1,15 @@
-"""The portable back end: EC ElGamal by `cryptography`, which only gives x of a product (ECDH).
+"""The portable back end: EC ElGamal by `cryptography`, which returns only x of a product (ECDH).
 
 The sign of y comes from a second ECDH. With points P and S, and T = S + P,
 
     w = (xP·xS - 3)(xP + xS) + 2b - xT(xS - xP)²  =  2·yP·yS
 
-by the addition law, so that with any point R
+by the addition law. With any point R,
 
     λ = (yR ± yS) / (xR - xS)  =  (2·yP·yR ± w) / (2·yP·(xR - xS))
 
-gives R ∓ S without yS. To decrypt, P = C1, S = dC1, T = (d + 1)C1 and R = C2; to encrypt,
-P = kG, S = kQ, T = k(Q + G) and R = M. No y is zero, since the order is odd.
+yields R ∓ S without yS. To decrypt, P = C1, S = dC1, T = (d + 1)C1 and R = C2; to encrypt,
+P = kG, S = kQ, T = k(Q + G) and R = M. No y is zero because the order is odd.
 """
 
 from typing import Final
@@ -75,7 +75,7 @@ def _add(r: Point, p: Point, x_s: int, w: int) -> Point | None:
 
 
 def _plus_g(q: Point) -> Point:
-    """Return Q + G, which is not infinity: a public key is not -G."""
+    """Return Q + G, which is finite because a public key is never -G."""
     g = _xy(G)
     total = _add(q, g, g[0], 2 * g[1] * g[1])
     if total is None:
@@ -117,7 +117,7 @@ class Portable:
         return ciphertext
 
     def _encrypt(self, public: PublicKey, message: Point, k: bytes) -> bytes | None:
-        """Return kG ‖ M + kQ, or None if the second is the point at infinity."""
+        """Return kG ‖ M + kQ, None if M + kQ is the point at infinity."""
         scalar = ec.derive_private_key(int.from_bytes(k), CURVE)
         c1 = raw_point(scalar)
         p = _xy(c1)
@@ -127,14 +127,14 @@ class Portable:
         return None if c2 is None else c1 + _bytes(c2)
 
     def _next_scalar(self, key: PrivateKey) -> ec.EllipticCurvePrivateKey:
-        """Keep d + 1 with the key."""
+        """Cache d + 1 with the key."""
         if NAME not in key.forms:
             key.forms[NAME] = ec.derive_private_key(int.from_bytes(key.raw) + 1, CURVE)
         kept: ec.EllipticCurvePrivateKey = key.forms[NAME]
         return kept
 
     def _next_point(self, public: PublicKey) -> ec.EllipticCurvePublicKey:
-        """Keep Q + G with the key."""
+        """Cache Q + G with the key."""
         if NAME not in public.forms:
             encoded = UNCOMPRESSED + _bytes(_plus_g(_xy(public.raw)))
             public.forms[NAME] = ec.EllipticCurvePublicKey.from_encoded_point(CURVE, encoded)

@@ -21,8 +21,8 @@ from rightsmanager.errors import InternalError, InvalidMessage
 def parse_private_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
     """Return the P-256 key of a PEM file.
 
-    Raises InternalError, without any of the file in its text, for a wrong or missing passphrase,
-    one that is given for a file that has none, another kind of key, and what is no such file.
+    Raises InternalError, its text without content of the file, for a wrong, missing or superfluous
+    passphrase, another kind of key, and any other file.
     """
     try:
         handle = load_pem_private_key(pem, passphrase)
@@ -37,7 +37,7 @@ def parse_private_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey
 
 
 def build_private_key(key: PrivateKey, passphrase: bytes | None = None) -> bytes:
-    """Return the PEM file of a key, encrypted if a passphrase is given; an empty one is refused."""
+    """Return the PEM file of a key, encrypted if a passphrase is given; refuse an empty one."""
     if passphrase == b"":
         raise InternalError("private key file: the passphrase is empty")
     encryption: KeySerializationEncryption = (
@@ -47,7 +47,7 @@ def build_private_key(key: PrivateKey, passphrase: bytes | None = None) -> bytes
 
 
 def _why_unread(pem: bytes, passphrase: bytes | None) -> str:
-    """Return what to say of a file that could not be read."""
+    """Return the text of the refusal of a file."""
     if b"PRIVATE KEY-----" not in pem:
         return "private key file: it holds no private key in PEM"
     encrypted = b"ENCRYPTED" in pem

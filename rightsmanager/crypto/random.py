@@ -1,4 +1,4 @@
-"""Where random bytes come from: the system, or a seed when a run is to be repeated."""
+"""Sources of random bytes: the system, or a seed for repeatable runs."""
 
 import os
 from collections.abc import Callable
@@ -9,18 +9,18 @@ from typing import Final
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 Rng = Callable[[int], bytes]
-"""Gives as many random bytes as it is asked for."""
+"""Returns that many random bytes."""
 
 system_random: Final[Rng] = os.urandom
 
 
 def seeded_random(seed: bytes) -> Rng:
-    """Return a source that gives the same bytes for the same seed, whatever the portions.
+    """Return a source whose stream depends on the seed alone, not on the lengths drawn.
 
-    The stream is AES-256-CTR under SHA-256 of the seed. It is for tests and repeatable runs:
-    whoever knows the seed knows every key.
+    The stream is AES-256-CTR under SHA-256 of the seed. For tests and repeatable runs only:
+    the seed reveals every key.
     """
-    # CTR needs a block to count in; a key is used for one stream only, so it may start at zero.
+    # The counter may start at zero because each key is used for one stream only.
     stream = Cipher(algorithms.AES(sha256(seed).digest()), modes.CTR(bytes(16))).encryptor()
     lock = Lock()
 

@@ -1,10 +1,10 @@
-"""X.509 certificates for HTTPS: made for a key of ours, and read whoever made them.
+"""X.509 certificates for HTTPS: issued for a key of this server, and parsed from any issuer.
 
-    a certificate of ours   version 3, self-signed, ECDSA with SHA-256
+    issued here             version 3, self-signed, ECDSA with SHA-256
       subject, issuer       CN=RightsManager test PKI
       subjectAltName        the names, as DNS names or IP addresses
       extendedKeyUsage      server authentication
-      basicConstraints      no CA: who trusts it trusts this server and nothing else
+      basicConstraints      no CA: trusting it means trusting this server alone
 
 Source: RFC 5280.
 """
@@ -28,12 +28,12 @@ from rightsmanager.errors import InternalError
 SUBJECT: Final = "RightsManager test PKI"
 SERIAL_LENGTH: Final = 16
 MARGIN: Final = 86400
-"""How many seconds before it is made a certificate is valid, for clients whose clock is slow."""
+"""A certificate is valid from this many seconds before its issue, for clients with slow clocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpsCertificate:
-    """What is asked of a certificate."""
+    """The parts of a certificate that the server needs."""
 
     pem: bytes = field(repr=False)
     names: frozenset[str]
@@ -48,12 +48,12 @@ class HttpsCertificate:
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 as browsers and OpenSSL show it: hexadecimal pairs between colons."""
+        """The SHA-256 as hexadecimal pairs between colons, as shown by browsers and OpenSSL."""
         return self.sha256.hex(":").upper()
 
     @property
     def spki_sha256(self) -> str:
-        """SHA-256 of the public key, base64, as browsers and pins name it."""
+        """SHA-256 of the public key in base64, as used for pinning."""
         return base64.b64encode(hashlib.sha256(self.spki).digest()).decode()
 
 
@@ -71,7 +71,7 @@ def issue_self_signed(
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(public)
-        # Positive and at most 20 bytes: the topmost bit is clear.
+        # RFC 5280 wants a positive number of at most 20 bytes: the topmost bit is cleared.
         .serial_number(1 + (int.from_bytes(rng(SERIAL_LENGTH)) >> 1))
         .not_valid_before(_time(now - MARGIN))
         .not_valid_after(_time(now + lifetime))

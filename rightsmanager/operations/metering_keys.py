@@ -15,7 +15,7 @@ from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
 from rightsmanager.keyring import MeteringIdentity
 from rightsmanager.protocol.formats.bcert import parse_chain
-from rightsmanager.protocol.messages.exchange import KeysByName
+from rightsmanager.protocol.messages.challenge import KeysByName
 from rightsmanager.protocol.messages.metering import MeteringCertificate, metering_keys
 from rightsmanager.protocol.messages.metering import read_metering_certificate as read_certificate
 from rightsmanager.protocol.wire import GUID_LENGTH, Mid

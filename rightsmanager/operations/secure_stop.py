@@ -26,7 +26,7 @@ from rightsmanager.operations.secure_stop_keys import SecureStopKeys
 from rightsmanager.operations.signing import Signing
 from rightsmanager.operations.streams import LATEST
 from rightsmanager.protocol.formats.bcert import ChainVerifier
-from rightsmanager.protocol.messages.exchange import KeysByName
+from rightsmanager.protocol.messages.challenge import KeysByName
 from rightsmanager.protocol.messages.secure_stop import (
     FORM,
     MAX_SESSIONS,

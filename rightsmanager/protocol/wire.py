@@ -1,4 +1,4 @@
-"""What all formats share: identifiers, big-endian fields, base64, namespaces.
+"""Shared parts of all formats: identifiers, big-endian fields, base64, namespaces.
 
 Conventions (published in [MS-DTYP] for the GUID and in the formats' own pages for the rest):
 
@@ -11,8 +11,6 @@ import binascii
 import re
 import struct
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
@@ -27,7 +25,7 @@ XMLENC: Final = "http://www.w3.org/2001/04/xmlenc#"
 
 GUID_LENGTH: Final = 16
 NEVER: Final = 0xFFFFFFFF
-"""The date that never comes, in licences and certificates."""
+"""0xFFFFFFFF: no end date, in licences and certificates."""
 
 _GUID_TEXT = re.compile(
     r"\{?([0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12})\}?"
@@ -38,7 +36,7 @@ _GUID_TEXT = re.compile(
 class Guid:
     """Sixteen bytes in the order of binary structures, with both spellings.
 
-    Raises InvalidMessage unless it is given exactly 16 bytes.
+    Raises InvalidMessage for another length.
     """
 
     name: ClassVar[str] = "GUID"
@@ -79,7 +77,7 @@ class Guid:
 
     @property
     def swapped(self) -> Self:
-        """The one that is meant where the two orders of bytes were mistaken for each other."""
+        """The same GUID with its first three fields byte-swapped."""
         return type(self)(uuid.UUID(bytes=self.raw).bytes_le)
 
     def __str__(self) -> str:
@@ -116,14 +114,14 @@ class ServiceId(Guid):
 
 @dataclass(frozen=True, slots=True)
 class TransactionId(Guid):
-    """Identifies a transaction that may be sent again."""
+    """Identifies a transaction, which a client may repeat."""
 
     name: ClassVar[str] = "TransactionID"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionId(Guid):
-    """Identifies a session of playback, or one of deleting licences."""
+    """Identifies a session of playback or of deleting licences."""
 
     name: ClassVar[str] = "SessionID"
 
@@ -134,10 +132,10 @@ def encode_base64(data: bytes) -> str:
 
 
 def decode_base64(text: str | bytes, name: str, length: int | None = None) -> bytes:
-    """Return the bytes of canonical base64; white space in and around it is allowed.
+    """Return the bytes of canonical base64, ignoring white space.
 
-    Raises InvalidMessage, which says `name`, for other characters, missing padding, stray bits
-    after the last byte, and for any other length than `length` bytes where one is given.
+    Raises InvalidMessage that names `name` for other characters, missing padding, stray bits after
+    the last byte, and, where `length` is given, another number of bytes.
     """
     compact = text.encode() if isinstance(text, str) else text
     try:
@@ -148,25 +146,23 @@ def decode_base64(text: str | bytes, name: str, length: int | None = None) -> by
             data = binascii.a2b_base64(compact, strict_mode=True)
     except ValueError as error:
         raise InvalidMessage(f"{name} is not base64: {error}") from None
-    # Strict mode looks neither at the bits after the last byte nor at more padding than needed.
-    if compact.endswith(b"=") and not _is_end_of(data, compact):
+    # Strict mode accepts stray bits after the last byte and more padding than needed.
+    tail = len(data) % 3
+    if compact.endswith(b"=") and not (
+        tail
+        and len(compact) == 4 * (len(data) // 3) + 4
+        and compact.endswith(binascii.b2a_base64(data[-tail:], newline=False))
+    ):
         raise InvalidMessage(f"{name} is not canonical base64: its last characters say more")
     if length is not None and len(data) != length:
         raise InvalidMessage(f"{name} has {len(data)} bytes, expected {length}")
     return data
 
 
-def _is_end_of(data: bytes, text: bytes) -> bool:
-    """Return whether padded base64 is as long as the data's, and ends like it."""
-    groups, rest = divmod(len(data), 3)
-    end = binascii.b2a_base64(data[3 * groups :], newline=False)
-    return rest > 0 and len(text) == 4 * groups + 4 and text.endswith(end)
-
-
 class Reader:
-    """A cursor over received bytes whose every step is checked.
+    """A cursor over received bytes that checks each step.
 
-    `name` is what is being read, for the text of a refusal.
+    `name` is the name of the structure in refusals.
     """
 
     __slots__ = ("_data", "_end", "_position", "name")
@@ -184,7 +180,7 @@ class Reader:
 
     @property
     def left(self) -> int:
-        """How many bytes are left in the current block."""
+        """The number of bytes left ."""
         return self._end - self._position
 
     def take(self, length: int, field: str) -> bytes:
@@ -211,27 +207,13 @@ class Reader:
         return struct.unpack(f">{count}I", self.take(4 * count, field))
 
     def expect(self, value: int, actual: int, field: str) -> None:
-        """Refuse a field that can only have one value."""
+        """Refuse another value of a field than the expected one."""
         if value != actual:
             raise InvalidMessage(f"{self.name}: {field} is {actual}, expected {value}")
 
     def rest(self) -> bytes:
-        """Return all that is left in the current block."""
+        """Return the bytes left ."""
         return self.take(self.left, "rest")
-
-    @contextmanager
-    def block(self, length: int, field: str) -> Iterator[None]:
-        """Confine reading to the next `length` bytes, all of which must be read."""
-        if length > self.left:
-            raise InvalidMessage(
-                f"{self.name}: {field} at offset {self._position} says {length} bytes, "
-                f"{self.left} are left"
-            )
-        outer, self._end = self._end, self._position + length
-        yield
-        if self.left:
-            raise InvalidMessage(f"{self.name}: {self.left} bytes too many in {field}")
-        self._end = outer
 
     def done(self) -> None:
         """Refuse bytes after the end."""

@@ -1,3 +1,5 @@
+"""Envelopes: the SOAP version, the operation, encodings and refusals."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,25 +114,3 @@ def test_a_damaged_envelope_is_parsed_or_an_invalid_message(data: st.DataObject)
     except InvalidMessage:
         return
     assert envelope.text == body
-
-
-ENVELOPE = '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/">{}</e:Envelope>'
-BODY = "<e:Body><A>{}</A></e:Body>"
-
-
-@pytest.mark.parametrize(
-    ("text", "plain"),
-    [
-        (ENVELOPE.format(BODY.format("x")), True),
-        ('<?xml version="1.0"?>' + ENVELOPE.format(BODY.format("what? this!")), True),
-        (ENVELOPE.format(BODY.format("a ?> b")), True),
-        (ENVELOPE.format(BODY.format("<?pi x?>")), False),
-        ('<?xml version="1.0"?>' + ENVELOPE.format(BODY.format("<?pi x?>")), False),
-        ("<?pi x?>" + ENVELOPE.format(BODY.format("x")), True),
-        (ENVELOPE.format(BODY.format("<!-- x -->")), False),
-        (ENVELOPE.format(BODY.format("<![CDATA[x]]>")), False),
-    ],
-)
-def test_a_text_is_plain_if_it_has_only_tags_and_text(text: str, *, plain: bool) -> None:
-    envelope = parse_envelope(text.encode())
-    assert envelope.plain_text == (envelope.text if plain else b"")

@@ -21,7 +21,7 @@ from rightsmanager.protocol.formats.bcert import (
 )
 from rightsmanager.protocol.formats.bcert.objects import Metering
 from rightsmanager.protocol.messages import exchange
-from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo, seal_asking
+from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo, seal_challenge
 from rightsmanager.protocol.messages.metering import (
     DATA_FORM,
     MAX_VALUE,
@@ -97,7 +97,7 @@ def written(records: str, elements: str | None = None, *, key_name: str = MID.ba
         f"<MeteringID>{MID.base64}</MeteringID><TransactionID>{TRANSACTION.text}</TransactionID>"
     )
     named = ChallengeKeys(DEVICE, METERING.public, BACKEND, seeded_random(b"metering"), key_name)
-    return seal_asking(DATA_FORM, told, records, ASKING, named)
+    return seal_challenge(DATA_FORM, told, records, ASKING, named)
 
 
 def records(*each: str) -> str:

@@ -122,19 +122,6 @@ def test_a_reader_takes_nothing_beyond_the_end() -> None:
         reader.done()
 
 
-def test_a_block_is_read_to_its_end_and_no_further() -> None:
-    reader = Reader(b"abcd", "thing")
-    with reader.block(2, "block"):
-        assert reader.rest() == b"ab"
-        with pytest.raises(InvalidMessage, match="needs 1 bytes, 0 are left"):
-            reader.take(1, "field")
-    assert reader.left == 2
-    with pytest.raises(InvalidMessage, match="says 3 bytes, 2 are left"), reader.block(3, "block"):
-        pass
-    with pytest.raises(InvalidMessage, match="1 bytes too many in block"), reader.block(2, "block"):
-        reader.take(1, "field")
-
-
 def test_a_field_that_can_only_have_one_value_has_it() -> None:
     reader = Reader(b"", "thing")
     reader.expect(1, 1, "flags")

@@ -1,12 +1,12 @@
-"""AcknowledgeLicense: a client says which licences of a reply it could store.
+"""AcknowledgeLicense: a client reports which licences of a reply it could store.
 
     LicenseAcknowledgement                   TransactionID (GUID text)
     Data                                     StorageResults/License/{KID,Result}, one or more;
                                              KID in base64, Result an HRESULT, 0x00000000 for stored
     LicenseAcknowledgementResponse           TransactionID
 
-Public is that a client posts, under the TransactionID of a LicenseResponse, what became of each
-licence. The form is a profile of this project: see `exchange`.
+It is public that a client posts a result for each licence under the TransactionID of a
+LicenseResponse. The form is a profile of this project: see `exchange`.
 """
 
 import re
@@ -25,10 +25,10 @@ from rightsmanager.protocol.messages.exchange import (
     ClientInfo,
     MessageNames,
     OpenedReply,
-    open_answer,
-    open_asked,
-    seal_answer,
-    seal_asking,
+    open_challenge,
+    open_reply,
+    seal_challenge,
+    seal_reply,
 )
 from rightsmanager.protocol.wire import Kid, TransactionId
 from rightsmanager.protocol.xml.elements import child, text_of
@@ -38,14 +38,14 @@ FORM: Final = MessageNames(
     "AcknowledgeLicense", "LicenseAcknowledgement", "LicenseAcknowledgementResponse"
 )
 STORED: Final = 0
-"""The result of a licence that the client has stored."""
+"""The result for a licence that the client has stored."""
 
 _RESULT: Final = re.compile(r"0x([0-9A-Fa-f]{8})")
 
 
 @dataclass(frozen=True, slots=True)
 class StorageResult:
-    """What became of one licence at the client."""
+    """The client's result for one licence."""
 
     kid: Kid
     result: int
@@ -54,14 +54,14 @@ class StorageResult:
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgementChallenge:
-    """What an AcknowledgeLicense challenge says."""
+    """An AcknowledgeLicense challenge."""
 
     transaction_id: TransactionId
     results: tuple[StorageResult, ...]
     """One or more, each of another KID."""
     chains: tuple[Chain, ...]
     signer: Chain
-    """The chain whose leaf signed the challenge: the device's."""
+    """The chain of the device that signed the challenge."""
 
 
 # --- the challenge ------------------------------------------------------------------------------
@@ -73,32 +73,32 @@ def open_acknowledgement(
     backend: p256.Backend,
     parse_chain: Callable[[bytes], Chain],
 ) -> AcknowledgementChallenge:
-    """Return what an AcknowledgeLicense challenge says.
+    """Return an AcknowledgeLicense challenge.
 
     Raises InvalidMessage, and ProtocolVersionMismatch for another Version than 1.
     """
-    asked = open_asked(envelope, FORM, server_keys(keys), backend, parse_chain)
+    opened = open_challenge(envelope, FORM, server_keys(keys), backend, parse_chain)
     return AcknowledgementChallenge(
-        transaction_id=TransactionId.from_text(asked.fields.text("TransactionID")),
-        results=_results(asked.data),
-        chains=asked.chains,
-        signer=asked.signer,
+        transaction_id=TransactionId.from_text(opened.fields.text("TransactionID")),
+        results=_results(opened.data),
+        chains=opened.chains,
+        signer=opened.signer,
     )
 
 
 def seal_acknowledgement(
     transaction_id: TransactionId,
     results: Sequence[StorageResult],
-    asking: ClientInfo,
-    sealing: ChallengeKeys,
+    client: ClientInfo,
+    keys: ChallengeKeys,
 ) -> bytes:
     """Return the SOAP 1.1 envelope of an AcknowledgeLicense challenge."""
-    return seal_asking(
+    return seal_challenge(
         FORM,
         _build_transaction_id(transaction_id),
         _build_results(results),
-        asking,
-        sealing,
+        client,
+        keys,
     )
 
 
@@ -135,7 +135,7 @@ def seal_acknowledgement_response(
     transaction_id: TransactionId, signing_chain: bytes, key: p256.PrivateKey
 ) -> bytes:
     """Return the Body's child: the signed reply to an acknowledgement."""
-    return seal_answer(FORM, _build_transaction_id(transaction_id), signing_chain, key)
+    return seal_reply(FORM, _build_transaction_id(transaction_id), signing_chain, key)
 
 
 def open_acknowledgement_response(envelope: Envelope) -> tuple[TransactionId, OpenedReply]:
@@ -143,8 +143,8 @@ def open_acknowledgement_response(envelope: Envelope) -> tuple[TransactionId, Op
 
     Raises InvalidMessage.
     """
-    answered = open_answer(envelope, FORM)
-    return TransactionId.from_text(answered.fields.text("TransactionID")), answered
+    opened = open_reply(envelope, FORM)
+    return TransactionId.from_text(opened.fields.text("TransactionID")), opened
 
 
 def _build_transaction_id(transaction_id: TransactionId) -> str:

@@ -1,4 +1,4 @@
-"""Challenges: what a client posts, opened by the server and sealed by the client.
+"""Challenges: posted by a client, opened by the server and sealed by the simulated client.
 
     Envelope/Body/Operation[P]/challenge/Challenge[M]
       E[P Id="SignedData" xml:space="preserve"]      LA for AcquireLicense
@@ -20,7 +20,8 @@ Source: published samples of messages.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache, partial
+from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -30,12 +31,12 @@ from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch
 from rightsmanager.protocol.formats import wrmheader
 from rightsmanager.protocol.formats.bcert import Chain, KeyUsage
-from rightsmanager.protocol.formats.bcert.lru import Lru
 from rightsmanager.protocol.wire import (
     HEADER,
     MESSAGES,
     PROTOCOLS,
     XMLDSIG,
+    XMLENC,
     Guid,
     decode_base64,
     encode_base64,
@@ -45,12 +46,10 @@ from rightsmanager.protocol.xml.elements import (
     WHITE_SPACE,
     Fields,
     child,
-    number_in,
     number_of,
     optional_child,
     plain_text,
     text_of,
-    written,
 )
 from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_xml
 from rightsmanager.protocol.xml.fastpath import REVOCATION_LIST, CanonicalChallenge
@@ -58,37 +57,38 @@ from rightsmanager.protocol.xml.fastpath import REVOCATION_LIST, CanonicalChalle
 SERVER_KEY_NAME: Final = "WMRMServer"
 NONCE_LENGTH: Final = 16
 CACHE_SIZE: Final = 1024
-"""How many clients and headers a reader remembers."""
-REMEMBERED_LENGTH: Final = 16384
-"""What is longer is read each time: it may come from anybody, and would fill the memory."""
+"""Clients and headers in the cache of a reader, each."""
+MAX_CACHED_LENGTH: Final = 16384
+"""Longer texts are not cached: anybody may send them, and they would fill the memory."""
 LICENSE_VERSIONS: Final = {
     "4.0.0.0": 1,
     "4.1.0.0": 1,
     "4.2.0.0": 4,
     "4.3.0.0": 5,
 }
-"""The Version of LA by the version of the header it holds."""
+"""The Version of LA by the version of the header in it."""
 _LICENSE_VERSIONS_SERVED: Final = frozenset(LICENSE_VERSIONS.values())
+
+KeysByName = Callable[[str], Sequence[p256.PrivateKey]]
+"""Returns the private keys of a KeyName; raises InvalidMessage for an unknown name."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecryptedChallenge:
-    """A challenge whose digest is right and whose EncryptedData is decrypted."""
+    """A challenge with a verified digest and decrypted EncryptedData; its signer is unverified."""
 
     element: etree._Element = field(repr=False)
-    """E; only `rightsmanager.protocol` looks into it."""
-    plain: bytes = field(repr=False)
-    """E as it was written, if that has only tags and text, else nothing."""
+    """E; only `rightsmanager.protocol` reads it."""
     plaintext: bytes = field(repr=False)
     """The Data element in UTF-8."""
     signature: xmlsec.Signature
     key_name: str
-    """Whose key EncryptedData was encrypted to, as KeyName says it."""
+    """The name of the key that EncryptedData was encrypted to."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientData:
-    """What the encrypted part of a challenge says of its client."""
+    """The encrypted part of a challenge: the client's certificates and features."""
 
     chains: tuple[Chain, ...]
     features: tuple[str, ...]
@@ -107,7 +107,7 @@ class RevocationListInfo:
 
 @dataclass(frozen=True, slots=True)
 class LicenseChallenge:
-    """What an AcquireLicense challenge asks, as its LA says it."""
+    """An AcquireLicense challenge."""
 
     version: int
     header: wrmheader.Header
@@ -120,76 +120,63 @@ class LicenseChallenge:
     """Unix seconds by the client's clock."""
     client: ClientData
     signer: Chain
-    """The chain whose leaf signed the challenge: the device's."""
+    """The chain of the device that signed the challenge."""
     digest: bytes
     """SHA-256 of LA as it was signed, 32 bytes."""
+
+
+class _LicenseElements(NamedTuple):
+    """LA and its Signature with a verified digest, decoded but not decrypted."""
+
+    version: int
+    header: wrmheader.Header
+    client_version: str
+    revocation_lists: tuple[RevocationListInfo, ...]
+    custom_data: str | None
+    nonce: bytes
+    client_time: int
+    encrypted: xmlsec.Encrypted
+    signature: xmlsec.Signature
 
 
 # --- open: the server's side --------------------------------------------------------------------
 
 
 class ChallengeReader:
-    """Reads the parts that challenges have in common, and remembers what their bytes decide.
+    """Parses the parts that many challenges share and caches them by their bytes.
 
-    A client encrypts the same plaintext each time, and many clients ask for the same content.
+    A client encrypts the same plaintext each time, and many clients request the same content.
     Several threads may use it at once.
     """
 
     def __init__(self, parse_chain: Callable[[bytes], Chain], cache_size: int = CACHE_SIZE) -> None:
-        self._parse_chain = parse_chain
-        self._clients: Lru[bytes, ClientData] = Lru(cache_size)
-        self._headers: Lru[bytes, wrmheader.Header] = Lru(cache_size)
+        self._clients = lru_cache(cache_size)(partial(_parse_client_data, parse_chain=parse_chain))
+        self._headers = lru_cache(cache_size)(_parse_header_element)
 
     def client_data(self, plaintext: bytes) -> ClientData:
-        """Return what a Data element says; raises InvalidMessage."""
-        known = self._clients.find(plaintext)
-        if known is None:
-            known = _parse_client_data(plaintext, self._parse_chain)
-            if len(plaintext) <= REMEMBERED_LENGTH:
-                self._clients.record(plaintext, known)
-        return known
+        """Return the content of a Data element; raises InvalidMessage."""
+        cached = self._clients
+        parse = cached if len(plaintext) <= MAX_CACHED_LENGTH else cached.__wrapped__
+        return parse(plaintext)
 
-    def header(self, element: etree._Element, plain: bytes) -> wrmheader.Header:
-        """Return the header of a WRMHEADER element in a text; raises InvalidMessage."""
-        text = written(element, plain)
-        known = self._headers.find(text) if text else None
-        if known is None:
-            known = wrmheader.parse_header_element(element)
-            if 0 < len(text) <= REMEMBERED_LENGTH:
-                self._headers.record(text, known)
-        return known
-
-    def header_alone(self, text: bytes) -> wrmheader.Header:
-        """Return the header of a text that is a WRMHEADER element; raises InvalidMessage."""
-        return self._headers.find(text) or self.header(parse_xml(text, "WRMHEADER"), text)
+    def header(self, text: bytes) -> wrmheader.Header:
+        """Return the header of a WRMHEADER element's text; raises InvalidMessage."""
+        cached = self._headers
+        parse = cached if len(text) <= MAX_CACHED_LENGTH else cached.__wrapped__
+        return parse(text)
 
 
-def open_challenge(
-    envelope: Envelope,
-    name: str,
-    keys: Callable[[str], Sequence[p256.PrivateKey]],
-    backend: p256.Backend,
+def decrypt_challenge(
+    envelope: Envelope, name: str, keys: KeysByName, backend: p256.Backend
 ) -> DecryptedChallenge:
-    """Return the challenge in an operation's element, decrypted, its signer not yet known.
+    """Return the challenge in an operation's element, its signer not yet verified.
 
-    `name` is the local name of E. `keys` gives the private keys that a KeyName may mean.
-    Raises InvalidMessage.
+    `name` is the local name of E. Raises InvalidMessage.
     """
-    element, signature = signed_element(envelope, name)
-    plain = xmlsec.verify_digest(element, signature, envelope.text, envelope.plain_text)
-    encrypted = xmlsec.find_encrypted(element, plain)
+    element, signature = _signed_element(envelope, name)
+    encrypted = xmlsec.parse_encrypted(child(element, XMLENC, "EncryptedData"))
     plaintext = xmlsec.decrypt(encrypted, keys(encrypted.key_name), backend)
-    return DecryptedChallenge(element, plain, plaintext, signature, encrypted.key_name)
-
-
-def signed_element(envelope: Envelope, name: str) -> tuple[etree._Element, xmlsec.Signature]:
-    """Return E and its Signature, unverified; raises InvalidMessage."""
-    wrapper = child(child(envelope.element, PROTOCOLS, "challenge"), MESSAGES, "Challenge")
-    element = child(wrapper, PROTOCOLS, name)
-    if element.get("Id") != xmlsec.SIGNED_ID:
-        raise InvalidMessage(f"{name} has Id {element.get('Id')!r}, expected {xmlsec.SIGNED_ID!r}")
-    signature = child(wrapper, XMLDSIG, "Signature")
-    return element, xmlsec.parse_signature(signature, envelope.plain_text)
+    return DecryptedChallenge(element, plaintext, signature, encrypted.key_name)
 
 
 def open_license_challenge(
@@ -198,84 +185,113 @@ def open_license_challenge(
     backend: p256.Backend,
     reader: ChallengeReader,
 ) -> LicenseChallenge:
-    """Return what an AcquireLicense challenge asks.
+    """Return an AcquireLicense challenge with its signature verified.
 
     Raises InvalidMessage, and ProtocolVersionMismatch for a Version that is not served.
     """
-    form = envelope.license_form
-    if form is not None:
-        signature = xmlsec.signature_of(form)
-        if xmlsec.has_digest(form.la, signature):
-            return _open_form(form, signature, server_keys(keys), backend, reader)
-    opened = open_challenge(envelope, "LA", server_keys(keys), backend)
-    client = reader.client_data(opened.plaintext)
-    fields = Fields(opened.element, PROTOCOLS)
+    challenge = envelope.canonical_challenge
+    elements = None if challenge is None else _convert_canonical(challenge, reader)
+    if elements is None:
+        elements = _walk_elements(envelope)
+    encrypted, signature = elements.encrypted, elements.signature
+    if encrypted.key_name != SERVER_KEY_NAME:
+        raise _other_key_name(encrypted.key_name)
+    client = reader.client_data(xmlsec.decrypt(encrypted, keys, backend))
     return LicenseChallenge(
+        version=elements.version,
+        header=elements.header,
+        client_version=elements.client_version,
+        revocation_lists=elements.revocation_lists,
+        custom_data=elements.custom_data,
+        nonce=elements.nonce,
+        client_time=elements.client_time,
+        client=client,
+        signer=find_signer(client.chains, signature),
+        digest=signature.digest,
+    )
+
+
+def _walk_elements(envelope: Envelope) -> _LicenseElements:
+    element, signature = _signed_element(envelope, "LA")
+    fields = Fields(element, PROTOCOLS)
+    return _LicenseElements(
         version=served_version(fields.number("Version"), "LA", _LICENSE_VERSIONS_SERVED),
-        header=reader.header(
-            child(fields.element("ContentHeader"), HEADER, "WRMHEADER"), opened.plain
+        header=wrmheader.parse_header_element(
+            child(fields.element("ContentHeader"), HEADER, "WRMHEADER")
         ),
         client_version=text_of(fields.element("CLIENTINFO"), PROTOCOLS, "CLIENTVERSION"),
         revocation_lists=_revocation_lists(fields.optional("RevocationLists")),
         custom_data=fields.optional_text("CustomData"),
         nonce=decode_base64(fields.text("LicenseNonce"), "LicenseNonce", NONCE_LENGTH),
         client_time=fields.number("ClientTime"),
-        client=client,
-        signer=signer_of(client.chains, opened.signature),
-        digest=opened.signature.digest,
+        encrypted=xmlsec.parse_encrypted(child(element, XMLENC, "EncryptedData")),
+        signature=signature,
     )
 
 
-def _open_form(
-    form: CanonicalChallenge,
-    signature: xmlsec.Signature,
-    keys: Callable[[str], Sequence[p256.PrivateKey]],
-    backend: p256.Backend,
-    reader: ChallengeReader,
-) -> LicenseChallenge:
-    """Return what a challenge in the usual form asks, whose LA has the promised digest."""
-    encrypted = xmlsec.encrypted_of(form)
-    client = reader.client_data(xmlsec.decrypt(encrypted, keys(encrypted.key_name), backend))
-    return LicenseChallenge(
-        version=served_version(_number(form.version, "Version"), "LA", _LICENSE_VERSIONS_SERVED),
-        header=reader.header_alone(form.header),
-        client_version=_stripped(form.client_version),
-        revocation_lists=_written_lists(form.revocation_lists),
-        custom_data=None if form.custom_data is None else form.custom_data.decode(),
-        nonce=decode_base64(form.nonce, "LicenseNonce", NONCE_LENGTH),
-        client_time=_number(form.client_time, "ClientTime"),
-        client=client,
-        signer=signer_of(client.chains, signature),
-        digest=signature.digest,
+def _convert_canonical(
+    challenge: CanonicalChallenge, reader: ChallengeReader
+) -> _LicenseElements | None:
+    """Return the elements of a recognised challenge, None if its digest is another.
+
+    The walk then finds the reason for the refusal.
+    """
+    signature = xmlsec.decode_signature(
+        challenge.digest, None, challenge.signature, challenge.public_key
+    )
+    if not xmlsec.has_digest(challenge.la, signature):
+        return None
+    custom_data = challenge.custom_data
+    return _LicenseElements(
+        version=served_version(int(challenge.version), "LA", _LICENSE_VERSIONS_SERVED),
+        header=reader.header(challenge.header),
+        client_version=challenge.client_version.decode().strip(WHITE_SPACE),
+        revocation_lists=tuple(
+            [
+                RevocationListInfo(Guid.from_base64(list_id.decode()), int(version))
+                for list_id, version in REVOCATION_LIST.findall(challenge.revocation_lists or b"")
+            ]
+        ),
+        custom_data=None if custom_data is None else custom_data.decode(),
+        nonce=decode_base64(challenge.nonce, "LicenseNonce", NONCE_LENGTH),
+        client_time=int(challenge.client_time),
+        encrypted=xmlsec.decode_encrypted(
+            challenge.key_name.decode().strip(WHITE_SPACE),
+            challenge.wrapped_key,
+            challenge.ciphertext,
+        ),
+        signature=signature,
     )
 
 
-def _number(value: bytes, name: str) -> int:
-    return number_in(_stripped(value), name)
+def _signed_element(envelope: Envelope, name: str) -> tuple[etree._Element, xmlsec.Signature]:
+    """Return E, its digest verified, and its Signature, which is unverified."""
+    wrapper = child(child(envelope.element, PROTOCOLS, "challenge"), MESSAGES, "Challenge")
+    element = child(wrapper, PROTOCOLS, name)
+    if element.get("Id") != xmlsec.SIGNED_ID:
+        raise InvalidMessage(f"{name} has Id {element.get('Id')!r}, expected {xmlsec.SIGNED_ID!r}")
+    signature = xmlsec.parse_signature(child(wrapper, XMLDSIG, "Signature"))
+    xmlsec.verify_digest(element, signature, envelope.text)
+    return element, signature
 
 
-def _stripped(value: bytes) -> str:
-    return value.decode().strip(WHITE_SPACE)
-
-
-def _written_lists(lists: bytes | None) -> tuple[RevocationListInfo, ...]:
-    return tuple(
-        RevocationListInfo(Guid.from_base64(_stripped(list_id)), _number(version, "Version"))
-        for list_id, version in REVOCATION_LIST.findall(lists or b"")
-    )
-
-
-def server_keys(
-    keys: Sequence[p256.PrivateKey],
-) -> Callable[[str], Sequence[p256.PrivateKey]]:
-    """Return the keys that a KeyName of the server's means, and refuse any other KeyName."""
+def server_keys(keys: Sequence[p256.PrivateKey]) -> KeysByName:
+    """Return a look-up that knows these keys under the server's KeyName alone."""
 
     def by_name(name: str) -> Sequence[p256.PrivateKey]:
         if name != SERVER_KEY_NAME:
-            raise InvalidMessage(f"KeyName is {name[:64]!r}, expected {SERVER_KEY_NAME!r}")
+            raise _other_key_name(name)
         return keys
 
     return by_name
+
+
+def _other_key_name(name: str) -> InvalidMessage:
+    return InvalidMessage(f"KeyName is {name[:64]!r}, expected {SERVER_KEY_NAME!r}")
+
+
+def _parse_header_element(text: bytes) -> wrmheader.Header:
+    return wrmheader.parse_header_element(parse_xml(text, "WRMHEADER"))
 
 
 def _parse_client_data(plaintext: bytes, parse_chain: Callable[[bytes], Chain]) -> ClientData:
@@ -288,7 +304,7 @@ def _parse_client_data(plaintext: bytes, parse_chain: Callable[[bytes], Chain]) 
 
 
 def parse_chains(data: etree._Element, parse_chain: Callable[[bytes], Chain]) -> tuple[Chain, ...]:
-    """Return the client's chains in a Data element, at least one; raises InvalidMessage."""
+    """Return the client's chains of a Data element, at least one; raises InvalidMessage."""
     if data.tag != "Data":
         raise InvalidMessage(f"EncryptedData holds an element {data.tag!r}, expected 'Data'")
     elements = child(data, "", "CertificateChains").findall("CertificateChain")
@@ -299,8 +315,8 @@ def parse_chains(data: etree._Element, parse_chain: Callable[[bytes], Chain]) ->
     )
 
 
-def signer_of(chains: tuple[Chain, ...], signature: xmlsec.Signature) -> Chain:
-    """Return the chain whose leaf's signing key made the signature; raises InvalidMessage."""
+def find_signer(chains: tuple[Chain, ...], signature: xmlsec.Signature) -> Chain:
+    """Return the chain with the leaf that made the signature, verified; raises InvalidMessage."""
     if signature.public_key is None:
         raise InvalidMessage("Signature has no KeyInfo, expected the signer's PublicKey")
     for chain in chains:
@@ -348,7 +364,7 @@ def _ree_names(features: etree._Element) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class LicenseRequest:
-    """What a client wants to ask in an AcquireLicense challenge."""
+    """The content of an AcquireLicense challenge to be sealed."""
 
     header: str
     """The WRMHEADER as text, canonical."""
@@ -364,7 +380,7 @@ class LicenseRequest:
     ree_features: tuple[str, ...] = ("AESCBCS",)
     revocation_lists: tuple[RevocationListInfo, ...] = ()
     domain_chains: tuple[bytes, ...] = field(default=(), repr=False)
-    """BCert chains of the domains that the device is a member of."""
+    """BCert chains of the device's domains."""
 
 
 def seal_license_challenge(
@@ -388,11 +404,11 @@ def seal_license_challenge(
         f"<ClientTime>{request.client_time}</ClientTime>"
         f"{xmlsec.build_encrypted(encrypted)}</LA>"
     ).encode()
-    return seal_challenge("AcquireLicense", element, signing_key)
+    return sign_challenge("AcquireLicense", element, signing_key)
 
 
-def seal_challenge(operation: str, element: bytes, signing_key: p256.PrivateKey) -> bytes:
-    """Return the SOAP 1.1 envelope of a challenge whose E is already serialised, signed."""
+def sign_challenge(operation: str, element: bytes, signing_key: p256.PrivateKey) -> bytes:
+    """Return the SOAP 1.1 envelope of a challenge, signed over its serialised E."""
     signature = xmlsec.sign(element, signing_key, name_key=True)
     head = (
         '<?xml version="1.0" encoding="utf-8"?>'
@@ -435,10 +451,10 @@ def _build_revocation_lists(lists: tuple[RevocationListInfo, ...]) -> str:
 
 
 def build_custom_data(custom_data: str | None) -> str:
-    """Return the CustomData element, nothing for None."""
+    """Return the CustomData element, "" for None."""
     return "" if custom_data is None else f"<CustomData>{escape_text(custom_data)}</CustomData>"
 
 
 def escape_text(text: str) -> str:
-    """Return the text as canonical XML writes it."""
+    """Return the text escaped as in canonical XML."""
     return escape(text, {"\r": "&#xD;"})

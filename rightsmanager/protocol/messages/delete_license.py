@@ -1,11 +1,12 @@
-"""ProcessDeleteLicenseData: a client says which persistent licences it has deleted.
+"""ProcessDeleteLicenseData: a client reports the persistent licences that it has deleted.
 
-    DeleteLicenseData                nothing of its own
+    DeleteLicenseData                no elements of its own
     Data                             SessionID (base64), KIDs/KID (base64), one or more, each once
     DeleteLicenseResponse            SessionID (base64); neither signed nor encrypted
 
-Public is that the challenge holds a session id and the KIDs, and that the reply is plain and holds
-the session id, which the client compares. The form is a profile of this project: see `exchange`.
+It is public that the challenge holds a session id and the KIDs, and that the reply is plain and
+holds the session id, which the client compares. The form is a profile of this project: see
+`exchange`.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,10 +23,10 @@ from rightsmanager.protocol.messages.exchange import (
     ChallengeKeys,
     ClientInfo,
     MessageNames,
-    open_asked,
-    open_unsigned_answer,
-    seal_asking,
-    seal_unsigned_answer,
+    open_challenge,
+    open_unsigned_reply,
+    seal_challenge,
+    seal_unsigned_reply,
 )
 from rightsmanager.protocol.wire import Kid, SessionId
 from rightsmanager.protocol.xml.elements import child, plain_text, text_of
@@ -33,19 +34,19 @@ from rightsmanager.protocol.xml.envelope import Envelope
 
 FORM: Final = MessageNames("ProcessDeleteLicenseData", "DeleteLicenseData", "DeleteLicenseResponse")
 MAX_KIDS: Final = 1000
-"""How many KIDs a message may name unless the reader is told otherwise."""
+"""Default of the most KIDs in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteLicenseChallenge:
-    """What a ProcessDeleteLicenseData challenge says."""
+    """A ProcessDeleteLicenseData challenge."""
 
     session_id: SessionId
     kids: tuple[Kid, ...]
     """One or more, each once."""
     chains: tuple[Chain, ...]
     signer: Chain
-    """The chain whose leaf signed the challenge: the device's."""
+    """The chain of the device that signed the challenge."""
 
 
 # --- the challenge --------------------------------------------------------------------------------
@@ -58,26 +59,26 @@ def open_delete_license(
     parse_chain: Callable[[bytes], Chain],
     max_kids: int = MAX_KIDS,
 ) -> DeleteLicenseChallenge:
-    """Return what a ProcessDeleteLicenseData challenge says.
+    """Return a ProcessDeleteLicenseData challenge.
 
     Raises InvalidMessage, and ProtocolVersionMismatch for another Version than 1.
     """
-    asked = open_asked(envelope, FORM, server_keys(keys), backend, parse_chain)
+    opened = open_challenge(envelope, FORM, server_keys(keys), backend, parse_chain)
     return DeleteLicenseChallenge(
-        session_id=SessionId.from_base64(text_of(asked.data, "", "SessionID")),
-        kids=_kids(asked.data, max_kids),
-        chains=asked.chains,
-        signer=asked.signer,
+        session_id=SessionId.from_base64(text_of(opened.data, "", "SessionID")),
+        kids=_kids(opened.data, max_kids),
+        chains=opened.chains,
+        signer=opened.signer,
     )
 
 
 def seal_delete_license(
-    session_id: SessionId, kids: Sequence[Kid], asking: ClientInfo, sealing: ChallengeKeys
+    session_id: SessionId, kids: Sequence[Kid], client: ClientInfo, keys: ChallengeKeys
 ) -> bytes:
     """Return the SOAP 1.1 envelope of a ProcessDeleteLicenseData challenge."""
     elements = "".join(f"<KID>{kid.base64}</KID>" for kid in kids)
     data = f"{_build_session_id(session_id)}<KIDs>{elements}</KIDs>"
-    return seal_asking(FORM, "", data, asking, sealing)
+    return seal_challenge(FORM, "", data, client, keys)
 
 
 def _kids(data: etree._Element, max_kids: int) -> tuple[Kid, ...]:
@@ -95,12 +96,12 @@ def _kids(data: etree._Element, max_kids: int) -> tuple[Kid, ...]:
 
 def seal_delete_license_response(session_id: SessionId) -> bytes:
     """Return the Body's child: the plain reply to ProcessDeleteLicenseData."""
-    return seal_unsigned_answer(FORM, _build_session_id(session_id))
+    return seal_unsigned_reply(FORM, _build_session_id(session_id))
 
 
 def open_delete_license_response(envelope: Envelope) -> SessionId:
-    """Return which session the reply to ProcessDeleteLicenseData is for; raises InvalidMessage."""
-    return SessionId.from_base64(open_unsigned_answer(envelope, FORM).text("SessionID"))
+    """Return the session id of a reply to ProcessDeleteLicenseData; raises InvalidMessage."""
+    return SessionId.from_base64(open_unsigned_reply(envelope, FORM).text("SessionID"))
 
 
 def _build_session_id(session_id: SessionId) -> str:

@@ -1,4 +1,4 @@
-"""JoinDomain and LeaveDomain: a device becomes a member of an account's domain, or stops being one.
+"""JoinDomain and LeaveDomain: a device joins or leaves the domain of an account.
 
     DomainJoin             DomainServiceID, AccountID (optional), FriendlyName (optional)
     DomainJoinResponse     DomainServiceID, AccountID, Revision, FriendlyName, DomainURL,
@@ -10,11 +10,11 @@
 Ids are base64 of GUIDs. A DomainCertificate is a base64 BCert chain under the domain CA, a
 DomainKey base64 of 168 bytes:
 
-    EC ElGamal ciphertext 128   to the device's encryption key, of a fresh random point
+    EC ElGamal ciphertext 128   of a new random point, to the device's encryption key
     RFC 3394 wrap 40            of the revision's private key d(32), under the last 16 bytes of the
                                 point's x
 
-Public is what a domain is and that members get its certificates. The form is a profile of this
+Domains, and that members receive their certificates, are public. The form is a profile of this
 project: see `exchange`.
 """
 
@@ -35,10 +35,10 @@ from rightsmanager.protocol.messages.exchange import (
     ClientInfo,
     MessageNames,
     OpenedReply,
-    open_answer,
-    open_asked,
-    seal_answer,
-    seal_asking,
+    open_challenge,
+    open_reply,
+    seal_challenge,
+    seal_reply,
 )
 from rightsmanager.protocol.wire import (
     PROTOCOLS,
@@ -55,7 +55,7 @@ LEAVE: Final = MessageNames("LeaveDomain", "DomainLeave", "DomainLeaveResponse")
 
 _WRAPPED_LENGTH: Final = p256.FIELD_LENGTH + 8
 DOMAIN_KEY_LENGTH: Final = p256.CIPHERTEXT_LENGTH + _WRAPPED_LENGTH
-"""Of a private key on its way to a member: 168 bytes."""
+"""Bytes of a wrapped private key: 168."""
 LAST_REVISION: Final = 2**32 - 1
 
 ParseChain = Callable[[bytes], Chain]
@@ -63,7 +63,7 @@ ParseChain = Callable[[bytes], Chain]
 
 @dataclass(frozen=True, slots=True)
 class JoinChallenge:
-    """What a JoinDomain challenge says."""
+    """A JoinDomain challenge."""
 
     service_id: ServiceId
     account_id: AccountId | None
@@ -71,46 +71,46 @@ class JoinChallenge:
     custom_data: str | None
     chains: tuple[Chain, ...]
     signer: Chain
-    """The chain whose leaf signed the challenge: the device's."""
+    """The chain of the device that signed the challenge."""
     digest: bytes
     """SHA-256 of DomainJoin as it was signed, 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveChallenge:
-    """What a LeaveDomain challenge says."""
+    """A LeaveDomain challenge."""
 
     service_id: ServiceId
     account_id: AccountId
     chains: tuple[Chain, ...]
     signer: Chain
-    """The chain whose leaf signed the challenge: the device's."""
+    """The chain of the device that signed the challenge."""
     digest: bytes
     """SHA-256 of DomainLeave as it was signed, 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class DomainRevision:
-    """What a member gets of one revision of its domain."""
+    """The certificate and key of one revision of a domain."""
 
     revision: int
     """1 to 2^32 - 1."""
     chain: bytes = field(repr=False)
-    """BCert chain whose leaf is the domain's certificate."""
+    """BCert chain of the domain's certificate."""
     wrapped_key: bytes = field(repr=False)
-    """168 bytes, which `unwrap_domain_key` opens."""
+    """168 bytes, see `unwrap_domain_key`."""
 
 
 @dataclass(frozen=True, slots=True)
 class JoinResponse:
-    """What the reply to JoinDomain says."""
+    """The reply to JoinDomain."""
 
     service_id: ServiceId
     account_id: AccountId
     friendly_name: str
     domain_url: str
     revisions: tuple[DomainRevision, ...]
-    """All there are, newest first; at least one."""
+    """All revisions, newest first; at least one."""
 
     @property
     def revision(self) -> int:
@@ -120,12 +120,12 @@ class JoinResponse:
 
 @dataclass(frozen=True, slots=True)
 class LeaveResponse:
-    """What the reply to LeaveDomain says."""
+    """The reply to LeaveDomain."""
 
     service_id: ServiceId
     account_id: AccountId
     revision: int
-    """The newest revision of the domain that the device left."""
+    """The newest revision of the domain."""
 
 
 # --- the domain's private key -------------------------------------------------------------------
@@ -134,7 +134,7 @@ class LeaveResponse:
 def wrap_domain_key(
     domain_key: p256.PrivateKey, device_key: p256.PublicKey, backend: p256.Backend, rng: Rng
 ) -> bytes:
-    """Return a domain's private key for the device with that encryption key, 168 bytes."""
+    """Return a domain's private key wrapped for the device with that key, 168 bytes."""
     x = p256.random_point_x(rng)
     return backend.encrypt(device_key, x, rng) + aes.wrap_key(_wrapping_key(x), domain_key.raw)
 
@@ -144,8 +144,7 @@ def unwrap_domain_key(
 ) -> p256.PrivateKey:
     """Return a domain's private key from the 168 bytes that `wrap_domain_key` makes.
 
-    Raises InvalidMessage for another length, what is not encrypted to the device's key, and what
-    is no private key.
+    Raises InvalidMessage for another length, another device's key, and an invalid private key.
     """
     if len(wrapped) != DOMAIN_KEY_LENGTH:
         raise InvalidMessage(f"DomainKey has {len(wrapped)} bytes, expected {DOMAIN_KEY_LENGTH}")
@@ -167,20 +166,20 @@ def open_join(
     backend: p256.Backend,
     parse_chain: ParseChain,
 ) -> JoinChallenge:
-    """Return what a JoinDomain challenge says.
+    """Return a JoinDomain challenge.
 
     Raises InvalidMessage, and ProtocolVersionMismatch for another Version than 1.
     """
-    asked = open_asked(envelope, JOIN, server_keys(keys), backend, parse_chain)
-    account_id = asked.fields.optional("AccountID")
+    opened = open_challenge(envelope, JOIN, server_keys(keys), backend, parse_chain)
+    account_id = opened.fields.optional("AccountID")
     return JoinChallenge(
-        service_id=_service_id(asked.fields),
+        service_id=_service_id(opened.fields),
         account_id=None if account_id is None else AccountId.from_base64(plain_text(account_id)),
-        friendly_name=asked.fields.optional_text("FriendlyName"),
-        custom_data=asked.fields.optional_text("CustomData"),
-        chains=asked.chains,
-        signer=asked.signer,
-        digest=asked.digest,
+        friendly_name=opened.fields.optional_text("FriendlyName"),
+        custom_data=opened.fields.optional_text("CustomData"),
+        chains=opened.chains,
+        signer=opened.signer,
+        digest=opened.digest,
     )
 
 
@@ -188,12 +187,12 @@ def seal_join(
     service_id: ServiceId,
     account_id: AccountId | None,
     friendly_name: str | None,
-    asking: ClientInfo,
-    sealing: ChallengeKeys,
+    client: ClientInfo,
+    keys: ChallengeKeys,
 ) -> bytes:
     """Return the SOAP 1.1 envelope of a JoinDomain challenge."""
     name = "" if friendly_name is None else _build("FriendlyName", escape_text(friendly_name))
-    return seal_asking(JOIN, _build_ids(service_id, account_id) + name, "", asking, sealing)
+    return seal_challenge(JOIN, _build_ids(service_id, account_id) + name, "", client, keys)
 
 
 def open_leave(
@@ -202,25 +201,25 @@ def open_leave(
     backend: p256.Backend,
     parse_chain: ParseChain,
 ) -> LeaveChallenge:
-    """Return what a LeaveDomain challenge says.
+    """Return a LeaveDomain challenge.
 
     Raises InvalidMessage, and ProtocolVersionMismatch for another Version than 1.
     """
-    asked = open_asked(envelope, LEAVE, server_keys(keys), backend, parse_chain)
+    opened = open_challenge(envelope, LEAVE, server_keys(keys), backend, parse_chain)
     return LeaveChallenge(
-        service_id=_service_id(asked.fields),
-        account_id=_account_id(asked.fields),
-        chains=asked.chains,
-        signer=asked.signer,
-        digest=asked.digest,
+        service_id=_service_id(opened.fields),
+        account_id=_account_id(opened.fields),
+        chains=opened.chains,
+        signer=opened.signer,
+        digest=opened.digest,
     )
 
 
 def seal_leave(
-    service_id: ServiceId, account_id: AccountId, asking: ClientInfo, sealing: ChallengeKeys
+    service_id: ServiceId, account_id: AccountId, client: ClientInfo, keys: ChallengeKeys
 ) -> bytes:
     """Return the SOAP 1.1 envelope of a LeaveDomain challenge."""
-    return seal_asking(LEAVE, _build_ids(service_id, account_id), "", asking, sealing)
+    return seal_challenge(LEAVE, _build_ids(service_id, account_id), "", client, keys)
 
 
 # --- the replies --------------------------------------------------------------------------------
@@ -236,16 +235,16 @@ def seal_join_response(response: JoinResponse, signing_chain: bytes, key: p256.P
         _build_each("DomainCertificate", [(e.revision, e.chain) for e in response.revisions]),
         _build_each("DomainKey", [(e.revision, e.wrapped_key) for e in response.revisions]),
     )
-    return seal_answer(JOIN, "".join(elements), signing_chain, key)
+    return seal_reply(JOIN, "".join(elements), signing_chain, key)
 
 
 def open_join_response(envelope: Envelope) -> tuple[JoinResponse, OpenedReply]:
-    """Return the reply to JoinDomain, neither its signature nor its certificates verified yet.
+    """Return the reply to JoinDomain, its signature and certificates not yet verified.
 
-    Raises InvalidMessage, also where certificates and keys are not of the same revisions.
+    Raises InvalidMessage, also where certificates and keys differ in their revisions.
     """
-    answered = open_answer(envelope, JOIN)
-    fields = answered.fields
+    opened = open_reply(envelope, JOIN)
+    fields = opened.fields
     response = JoinResponse(
         service_id=_service_id(fields),
         account_id=_account_id(fields),
@@ -254,7 +253,7 @@ def open_join_response(envelope: Envelope) -> tuple[JoinResponse, OpenedReply]:
         revisions=_revisions(fields),
     )
     _refuse_other_revision(_revision(fields), response.revision)
-    return response, answered
+    return response, opened
 
 
 def seal_leave_response(
@@ -264,15 +263,15 @@ def seal_leave_response(
     elements = _build_ids(response.service_id, response.account_id) + _build(
         "Revision", str(response.revision)
     )
-    return seal_answer(LEAVE, elements, signing_chain, key)
+    return seal_reply(LEAVE, elements, signing_chain, key)
 
 
 def open_leave_response(envelope: Envelope) -> tuple[LeaveResponse, OpenedReply]:
     """Return the reply to LeaveDomain, its signature not yet verified; raises InvalidMessage."""
-    answered = open_answer(envelope, LEAVE)
-    fields = answered.fields
+    opened = open_reply(envelope, LEAVE)
+    fields = opened.fields
     response = LeaveResponse(_service_id(fields), _account_id(fields), _revision(fields))
-    return response, answered
+    return response, opened
 
 
 # --- their elements -----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the operations beside AcquireLicense share: a challenge's E with its Data, a reply's R.
+"""Challenges and replies of all operations but AcquireLicense: E with its Data, and R.
 
     E[P Id="SignedData" xml:space="preserve"]    Version (1), the operation's own elements,
                                                  CLIENTINFO/CLIENTVERSION, CustomData, ClientTime
@@ -13,7 +13,7 @@ Wrappers, encryption and signature are those of AcquireLicense. The elements and
 profile of this project.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 from xml.sax.saxutils import escape
@@ -26,15 +26,16 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.bcert import Chain
 from rightsmanager.protocol.messages.challenge import (
     SERVER_KEY_NAME,
+    KeysByName,
     build_chains,
     build_custom_data,
-    open_challenge,
+    decrypt_challenge,
+    find_signer,
     parse_chains,
-    seal_challenge,
     served_version,
-    signer_of,
+    sign_challenge,
 )
-from rightsmanager.protocol.messages.response import response_wrapper, seal_response
+from rightsmanager.protocol.messages.response import response_wrapper, sign_response
 from rightsmanager.protocol.wire import PROTOCOLS, XMLDSIG, decode_base64, encode_base64
 from rightsmanager.protocol.xml import xmlsec
 from rightsmanager.protocol.xml.elements import Fields, child
@@ -43,13 +44,10 @@ from rightsmanager.protocol.xml.envelope import Envelope, parse_xml
 VERSION: Final = 1
 _SERVED: Final = frozenset({VERSION})
 
-KeysByName = Callable[[str], Sequence[p256.PrivateKey]]
-"""Gives the private keys that a KeyName may mean; raises InvalidMessage for another name."""
-
 
 @dataclass(frozen=True, slots=True)
 class MessageNames:
-    """The names of an operation and of its two elements."""
+    """The name of an operation and of the elements E and R of its messages."""
 
     operation: str
     challenge: str
@@ -63,24 +61,24 @@ class MessageNames:
 
 @dataclass(frozen=True, slots=True)
 class OpenedChallenge:
-    """A challenge whose signature verified, with what is the operation's own still as XML."""
+    """A challenge with a verified signature, the operation's own elements still as XML."""
 
     fields: Fields = field(repr=False)
     """The children of E."""
     data: etree._Element = field(repr=False)
-    """Data; only `rightsmanager.protocol` looks into it."""
+    """Data; only `rightsmanager.protocol` reads it."""
     chains: tuple[Chain, ...]
     signer: Chain
-    """The chain whose leaf signed the challenge: the device's."""
+    """The chain of the device that signed the challenge."""
     digest: bytes
     """SHA-256 of E as it was signed, 32 bytes."""
     key_name: str
-    """Whose key the challenge was encrypted to, as KeyName says it."""
+    """The name of the key that the challenge was encrypted to."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """Who asks, and what every challenge may say."""
+    """The parts of a challenge that do not depend on the operation."""
 
     chains: tuple[bytes, ...] = field(repr=False)
     """BCert chains, the device's first."""
@@ -92,7 +90,7 @@ class ClientInfo:
 
 @dataclass(frozen=True, slots=True)
 class ChallengeKeys:
-    """Keys that a challenge is signed with and encrypted to, and what does it."""
+    """The keys to sign and encrypt a challenge with, and the means to do it."""
 
     signing_key: p256.PrivateKey = field(repr=False)
     server_key: p256.PublicKey
@@ -101,50 +99,54 @@ class ChallengeKeys:
     key_name: str = SERVER_KEY_NAME
 
 
-def open_asked(
+def open_challenge(
     envelope: Envelope,
     form: MessageNames,
     keys: KeysByName,
     backend: p256.Backend,
     parse_chain: Callable[[bytes], Chain],
 ) -> OpenedChallenge:
-    """Return the challenge in an operation's element.
+    """Return the challenge in an operation's element, its signature verified.
 
     Raises InvalidMessage, and ProtocolVersionMismatch for another Version than 1.
     """
-    opened = open_challenge(envelope, form.challenge, keys, backend)
-    fields = Fields(opened.element, PROTOCOLS)
+    decrypted = decrypt_challenge(envelope, form.challenge, keys, backend)
+    fields = Fields(decrypted.element, PROTOCOLS)
     served_version(fields.number("Version"), form.challenge, _SERVED)
-    data = parse_xml(opened.plaintext, "the plaintext of EncryptedData")
+    data = parse_xml(decrypted.plaintext, "the plaintext of EncryptedData")
     chains = parse_chains(data, parse_chain)
-    signer = signer_of(chains, opened.signature)
-    return OpenedChallenge(fields, data, chains, signer, opened.signature.digest, opened.key_name)
+    return OpenedChallenge(
+        fields=fields,
+        data=data,
+        chains=chains,
+        signer=find_signer(chains, decrypted.signature),
+        digest=decrypted.signature.digest,
+        key_name=decrypted.key_name,
+    )
 
 
-def seal_asking(
+def seal_challenge(
     form: MessageNames,
     elements: str,
     data_elements: str,
-    asking: ClientInfo,
-    sealing: ChallengeKeys,
+    client: ClientInfo,
+    keys: ChallengeKeys,
 ) -> bytes:
     """Return the SOAP 1.1 envelope of a challenge.
 
-    `elements` are the operation's own in E, `data_elements` those in Data, both canonical.
+    `elements` are the operation's own children of E, `data_elements` those of Data; canonical.
     """
-    plaintext = f"<Data>{build_chains(asking.chains)}{data_elements}</Data>".encode()
-    encrypted = xmlsec.encrypt(
-        plaintext, sealing.key_name, sealing.server_key, sealing.backend, sealing.rng
-    )
+    plaintext = f"<Data>{build_chains(client.chains)}{data_elements}</Data>".encode()
+    encrypted = xmlsec.encrypt(plaintext, keys.key_name, keys.server_key, keys.backend, keys.rng)
     element = (
         f'<{form.challenge} xmlns="{PROTOCOLS}" Id="{xmlsec.SIGNED_ID}" xml:space="preserve">'
         f"<Version>{VERSION}</Version>{elements}"
-        f"<CLIENTINFO><CLIENTVERSION>{escape(asking.client_version)}</CLIENTVERSION></CLIENTINFO>"
-        f"{build_custom_data(asking.custom_data)}"
-        f"<ClientTime>{asking.client_time}</ClientTime>"
+        f"<CLIENTINFO><CLIENTVERSION>{escape(client.client_version)}</CLIENTVERSION></CLIENTINFO>"
+        f"{build_custom_data(client.custom_data)}"
+        f"<ClientTime>{client.client_time}</ClientTime>"
         f"{xmlsec.build_encrypted(encrypted)}</{form.challenge}>"
     ).encode()
-    return seal_challenge(form.operation, element, sealing.signing_key)
+    return sign_challenge(form.operation, element, keys.signing_key)
 
 
 # --- the reply ----------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ def seal_asking(
 
 @dataclass(frozen=True, slots=True)
 class OpenedReply:
-    """A reply as it was read, with what is needed to verify it."""
+    """A signed reply, its signature not yet verified."""
 
     fields: Fields = field(repr=False)
     """The children of R."""
@@ -161,15 +163,15 @@ class OpenedReply:
     custom_data: str | None
     signature: xmlsec.Signature
     element: etree._Element = field(repr=False)
-    """R; only `rightsmanager.protocol` looks into it."""
+    """R; only `rightsmanager.protocol` reads it."""
     envelope: Envelope = field(repr=False)
 
     def verify(self, key: p256.PublicKey) -> None:
-        """Return if the key signed R; raises InvalidMessage."""
-        xmlsec.verify(self.element, self.signature, key, self.envelope)
+        """Verify the key's signature over R; raises InvalidMessage."""
+        xmlsec.verify(self.element, self.signature, key, self.envelope.text)
 
 
-def seal_answer(
+def seal_reply(
     form: MessageNames,
     elements: str,
     signing_chain: bytes,
@@ -180,15 +182,15 @@ def seal_answer(
     """Return the Body's child: a signed reply with the operation's own elements, canonical."""
     chain = f"<SigningCertificateChain>{encode_base64(signing_chain)}</SigningCertificateChain>"
     element = _build_reply(form, f"{elements}{build_custom_data(custom_data)}{chain}")
-    return seal_response(form.operation, element, key)
+    return sign_response(form.operation, element, key)
 
 
-def seal_unsigned_answer(
+def seal_unsigned_reply(
     form: MessageNames, elements: str, *, custom_data: str | None = None
 ) -> bytes:
-    """Return the Body's child: a reply that nobody signs, with the operation's own elements."""
+    """Return the Body's child: an unsigned reply with the operation's own elements, canonical."""
     element = _build_reply(form, f"{elements}{build_custom_data(custom_data)}")
-    return seal_response(form.operation, element, None)
+    return sign_response(form.operation, element, None)
 
 
 def _build_reply(form: MessageNames, elements: str) -> bytes:
@@ -198,12 +200,12 @@ def _build_reply(form: MessageNames, elements: str) -> bytes:
     ).encode()
 
 
-def open_answer(
+def open_reply(
     envelope: Envelope, form: MessageNames, *, repeated: Collection[str] = ()
 ) -> OpenedReply:
     """Return a signed reply, its signature not yet verified; raises InvalidMessage.
 
-    `repeated` names the elements of R that may stand there more than once.
+    `repeated` names the elements of R that may be repeated.
     """
     wrapper = response_wrapper(envelope, form.operation)
     element, fields = _read_reply(wrapper, form, repeated)
@@ -213,14 +215,14 @@ def open_answer(
             fields.text("SigningCertificateChain"), "SigningCertificateChain"
         ),
         custom_data=fields.optional_text("CustomData"),
-        signature=xmlsec.parse_signature(child(wrapper, XMLDSIG, "Signature"), envelope.plain_text),
+        signature=xmlsec.parse_signature(child(wrapper, XMLDSIG, "Signature")),
         element=element,
         envelope=envelope,
     )
 
 
-def open_unsigned_answer(envelope: Envelope, form: MessageNames) -> Fields:
-    """Return the children of R of a reply that nobody signs; raises InvalidMessage."""
+def open_unsigned_reply(envelope: Envelope, form: MessageNames) -> Fields:
+    """Return the children of R of an unsigned reply; raises InvalidMessage."""
     _, fields = _read_reply(response_wrapper(envelope, form.operation), form)
     return fields
 

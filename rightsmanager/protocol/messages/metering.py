@@ -1,4 +1,4 @@
-"""GetMeteringCertificate and ProcessMeteringData: whose key reports are for, and what they say.
+"""GetMeteringCertificate and ProcessMeteringData: certificates of metering services, and reports.
 
     MeteringCertificateRequest     MeteringID (base64 GUID)
     MeteringCertificateResponse    MeteringID, MeteringCertificate (base64 BCert chain)
@@ -10,10 +10,10 @@
                                    Value (decimal, 1 to 2^32 - 1)
     MeteringResponse               MeteringID, TransactionID, RecordsAccepted (decimal)
 
-Public is that a challenge with what was played is encrypted to the metering certificate's key, what
-that certificate holds, that a report is of one metering id and one transaction, and what a record
-is. A KeyName that is the metering id in base64, and the form, are a profile of this project: see
-`exchange`. Each Action of a KID stands in a report once.
+It is public that a report is encrypted to the key of the metering certificate, that it has one
+metering id and one transaction, and the content of a certificate and of a record. The metering id
+in base64 as KeyName, and the form, are a profile of this project: see `exchange`. A report has
+each Action of a KID once.
 """
 
 import re
@@ -27,18 +27,17 @@ from lxml import etree
 from rightsmanager.crypto import p256
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.bcert import CertificateType, Chain, KeyUsage
-from rightsmanager.protocol.messages.challenge import escape_text, server_keys
+from rightsmanager.protocol.messages.challenge import KeysByName, escape_text, server_keys
 from rightsmanager.protocol.messages.exchange import (
     ChallengeKeys,
     ClientInfo,
-    KeysByName,
     MessageNames,
     OpenedChallenge,
     OpenedReply,
-    open_answer,
-    open_asked,
-    seal_answer,
-    seal_asking,
+    open_challenge,
+    open_reply,
+    seal_challenge,
+    seal_reply,
 )
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId, decode_base64, encode_base64
 from rightsmanager.protocol.xml.elements import Fields, child, text_of
@@ -57,24 +56,24 @@ MAX_NAME: Final = 64
 _VALUE: Final = re.compile("[0-9]{1,10}", re.ASCII)
 
 KeysByMid = Callable[[Mid], Sequence[p256.PrivateKey]]
-"""Gives the private keys of a metering id; raises InvalidMessage for an unknown one."""
+"""Returns the private keys of a metering id; raises InvalidMessage for an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeteringCertificate:
-    """A metering service as clients know it."""
+    """The certificate of a metering service."""
 
     mid: Mid
     url: str | None
-    """Where it takes reports; None where the certificate does not say it."""
+    """The address for reports; None in a certificate without one."""
     key: p256.PublicKey
-    """What challenges for it are encrypted to."""
+    """The key that challenges are encrypted to."""
     chain: Chain
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How often a device did something with a content key."""
+    """A counted action of a device with a content key."""
 
     kid: Kid
     action: str
@@ -85,42 +84,42 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class MeteringReport:
-    """What a device reports under one transaction id."""
+    """A report of usage under one transaction id."""
 
     mid: Mid
     transaction_id: TransactionId
     usage: tuple[Usage, ...]
-    """One or more, each of another KID or action."""
+    """One or more, all different in KID or action."""
     partial: bool = False
     """Whether more follows under another transaction id."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateRequest:
-    """What a GetMeteringCertificate challenge asks."""
+    """A GetMeteringCertificate challenge."""
 
     mid: Mid
     chains: tuple[Chain, ...]
     signer: Chain
-    """The chain whose leaf signed the challenge: the device's."""
+    """The chain of the device that signed the challenge."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeteringChallenge:
-    """What a ProcessMeteringData challenge says."""
+    """A ProcessMeteringData challenge."""
 
     report: MeteringReport
     records: int
-    """How many Record elements the report has."""
+    """The number of Record elements."""
     chains: tuple[Chain, ...]
     signer: Chain
-    """The chain whose leaf signed the challenge: the device's."""
+    """The chain of the device that signed the challenge."""
 
 
 def read_metering_certificate(chain: Chain) -> MeteringCertificate:
-    """Return what the leaf of a chain says of a metering service; the chain is not verified.
+    """Return the metering certificate at the leaf of a chain; the chain is not verified.
 
-    Raises InvalidMessage for a leaf that is no metering certificate.
+    Raises InvalidMessage for a leaf of another type.
     """
     leaf = chain.leaf
     key = leaf.key_with_usage(KeyUsage.ENCRYPT_KEY)
@@ -136,7 +135,7 @@ def read_metering_certificate(chain: Chain) -> MeteringCertificate:
 
 
 def metering_keys(find: KeysByMid) -> KeysByName:
-    """Return the keys that a KeyName means which is a metering id, and refuse any other KeyName."""
+    """Return a look-up of keys by a KeyName that is a metering id in base64."""
 
     def by_name(name: str) -> Sequence[p256.PrivateKey]:
         try:
@@ -150,7 +149,7 @@ def metering_keys(find: KeysByMid) -> KeysByName:
     return by_name
 
 
-def open_for_mid(
+def open_mid_challenge(
     envelope: Envelope,
     form: MessageNames,
     keys: KeysByName,
@@ -159,35 +158,35 @@ def open_for_mid(
 ) -> tuple[Mid, OpenedChallenge]:
     """Return a challenge that is encrypted to a metering certificate, and the metering id.
 
-    Raises InvalidMessage, also where KeyName and MeteringID are not the same id, and
+    Raises InvalidMessage, also where KeyName and MeteringID differ, and
     ProtocolVersionMismatch for another Version than 1.
     """
-    asked = open_asked(envelope, form, keys, backend, parse_chain)
-    mid = Mid.from_base64(asked.fields.text("MeteringID"))
-    if mid != Mid.from_base64(asked.key_name):
+    opened = open_challenge(envelope, form, keys, backend, parse_chain)
+    mid = Mid.from_base64(opened.fields.text("MeteringID"))
+    if mid != Mid.from_base64(opened.key_name):
         raise InvalidMessage(
             f"MeteringID is {mid.base64}, but the challenge is encrypted to the key of "
-            f"{asked.key_name}"
+            f"{opened.key_name}"
         )
-    return mid, asked
+    return mid, opened
 
 
-def seal_for_mid(  # noqa: PLR0913 -- what seal_asking takes, and whom it is for
+def seal_mid_challenge(  # noqa: PLR0913 -- the arguments of seal_challenge and the metering id
     mid: Mid,
     form: MessageNames,
     elements: str,
     data_elements: str,
     *,
-    asking: ClientInfo,
-    sealing: ChallengeKeys,
+    client: ClientInfo,
+    keys: ChallengeKeys,
 ) -> bytes:
     """Return the SOAP 1.1 envelope of a challenge encrypted to the key of a metering certificate.
 
-    `elements` follow MeteringID in E, `data_elements` stand in Data, both canonical. The key of
-    `sealing` is the metering certificate's, whatever its name.
+    `elements` follow MeteringID in E, `data_elements` are those of Data; canonical.
+    `keys` has the key of the metering certificate as its server key; its name is ignored.
     """
-    named = replace(sealing, key_name=mid.base64)
-    return seal_asking(form, build_mid(mid) + elements, data_elements, asking, named)
+    named = replace(keys, key_name=mid.base64)
+    return seal_challenge(form, build_mid(mid) + elements, data_elements, client, named)
 
 
 def build_mid(mid: Mid) -> str:
@@ -204,18 +203,18 @@ def open_certificate_request(
     backend: p256.Backend,
     parse_chain: Callable[[bytes], Chain],
 ) -> CertificateRequest:
-    """Return what a GetMeteringCertificate challenge asks.
+    """Return a GetMeteringCertificate challenge.
 
     Raises InvalidMessage, and ProtocolVersionMismatch for another Version than 1.
     """
-    asked = open_asked(envelope, CERTIFICATE_FORM, server_keys(keys), backend, parse_chain)
-    mid = Mid.from_base64(asked.fields.text("MeteringID"))
-    return CertificateRequest(mid, asked.chains, asked.signer)
+    opened = open_challenge(envelope, CERTIFICATE_FORM, server_keys(keys), backend, parse_chain)
+    mid = Mid.from_base64(opened.fields.text("MeteringID"))
+    return CertificateRequest(mid, opened.chains, opened.signer)
 
 
-def seal_certificate_request(mid: Mid, asking: ClientInfo, sealing: ChallengeKeys) -> bytes:
+def seal_certificate_request(mid: Mid, client: ClientInfo, keys: ChallengeKeys) -> bytes:
     """Return the SOAP 1.1 envelope of a GetMeteringCertificate challenge."""
-    return seal_asking(CERTIFICATE_FORM, build_mid(mid), "", asking, sealing)
+    return seal_challenge(CERTIFICATE_FORM, build_mid(mid), "", client, keys)
 
 
 def seal_certificate_response(
@@ -225,7 +224,7 @@ def seal_certificate_response(
     elements = (
         f"{build_mid(mid)}<MeteringCertificate>{encode_base64(certificate)}</MeteringCertificate>"
     )
-    return seal_answer(CERTIFICATE_FORM, elements, signing_chain, key)
+    return seal_reply(CERTIFICATE_FORM, elements, signing_chain, key)
 
 
 def open_certificate_response(envelope: Envelope) -> tuple[Mid, bytes, OpenedReply]:
@@ -233,9 +232,9 @@ def open_certificate_response(envelope: Envelope) -> tuple[Mid, bytes, OpenedRep
 
     Raises InvalidMessage.
     """
-    answered = open_answer(envelope, CERTIFICATE_FORM)
-    chain = decode_base64(answered.fields.text("MeteringCertificate"), "MeteringCertificate")
-    return Mid.from_base64(answered.fields.text("MeteringID")), chain, answered
+    opened = open_reply(envelope, CERTIFICATE_FORM)
+    chain = decode_base64(opened.fields.text("MeteringCertificate"), "MeteringCertificate")
+    return Mid.from_base64(opened.fields.text("MeteringID")), chain, opened
 
 
 # --- ProcessMeteringData: the challenge -----------------------------------------------------------
@@ -248,31 +247,31 @@ def open_metering_data(
     parse_chain: Callable[[bytes], Chain],
     max_records: int = MAX_RECORDS,
 ) -> MeteringChallenge:
-    """Return what a ProcessMeteringData challenge says.
+    """Return a ProcessMeteringData challenge.
 
     Raises InvalidMessage, and ProtocolVersionMismatch for another Version than 1.
     """
-    mid, asked = open_for_mid(envelope, DATA_FORM, keys, backend, parse_chain)
-    records = child(asked.data, "", "MeteringRecords").findall("Record")
+    mid, opened = open_mid_challenge(envelope, DATA_FORM, keys, backend, parse_chain)
+    records = child(opened.data, "", "MeteringRecords").findall("Record")
     report = MeteringReport(
         mid=mid,
-        transaction_id=TransactionId.from_text(asked.fields.text("TransactionID")),
+        transaction_id=TransactionId.from_text(opened.fields.text("TransactionID")),
         usage=_usage(records, max_records),
-        partial=_partial(asked.fields.optional_text("Partial")),
+        partial=_partial(opened.fields.optional_text("Partial")),
     )
-    return MeteringChallenge(report, len(records), asked.chains, asked.signer)
+    return MeteringChallenge(report, len(records), opened.chains, opened.signer)
 
 
-def seal_metering_data(report: MeteringReport, asking: ClientInfo, sealing: ChallengeKeys) -> bytes:
+def seal_metering_data(report: MeteringReport, client: ClientInfo, keys: ChallengeKeys) -> bytes:
     """Return the SOAP 1.1 envelope of a ProcessMeteringData challenge.
 
-    The key of `sealing` is the metering certificate's, whatever its name.
+    `keys` has the key of the metering certificate as its server key; its name is ignored.
     """
     elements = (
         f"{_build_transaction_id(report.transaction_id)}<Partial>{int(report.partial)}</Partial>"
     )
     records = _build_records(report.usage)
-    return seal_for_mid(report.mid, DATA_FORM, elements, records, asking=asking, sealing=sealing)
+    return seal_mid_challenge(report.mid, DATA_FORM, elements, records, client=client, keys=keys)
 
 
 def _partial(text: str | None) -> bool:
@@ -353,7 +352,7 @@ def _build_transaction_id(transaction_id: TransactionId) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MeteringAnswer:
-    """What a reply says was counted."""
+    """The content of a reply: the number of accepted records."""
 
     mid: Mid
     transaction_id: TransactionId
@@ -368,16 +367,16 @@ def seal_metering_response(
         f"{build_mid(answer.mid)}{_build_transaction_id(answer.transaction_id)}"
         f"<RecordsAccepted>{answer.records}</RecordsAccepted>"
     )
-    return seal_answer(DATA_FORM, elements, signing_chain, key)
+    return seal_reply(DATA_FORM, elements, signing_chain, key)
 
 
 def open_metering_response(envelope: Envelope) -> tuple[MeteringAnswer, OpenedReply]:
     """Return the reply to a report, its signature not yet verified; raises InvalidMessage."""
-    answered = open_answer(envelope, DATA_FORM)
-    fields = answered.fields
+    opened = open_reply(envelope, DATA_FORM)
+    fields = opened.fields
     answer = MeteringAnswer(
         Mid.from_base64(fields.text("MeteringID")),
         TransactionId.from_text(fields.text("TransactionID")),
         fields.number("RecordsAccepted"),
     )
-    return answer, answered
+    return answer, opened

@@ -1,4 +1,4 @@
-"""AcquirePackagingData: a packager asks for content keys, and for what to put into the content.
+"""AcquirePackagingData: a packager requests content keys and the PlayReady Object for the content.
 
     request   AcquirePackagingData[P]/challenge[K]
                 ProtectionSystems/ProtectionSystemId      GUID text, one or more
@@ -7,7 +7,7 @@
                     ProgramIdentifier                     text
                     OffsetFromProgramStart                xs:duration
                     RequestInterval                       xs:duration, optional
-                    BlackoutInformation                   optional, not looked at
+                    BlackoutInformation                   optional, ignored
     reply     AcquirePackagingDataResponse[P]/AcquirePackagingDataResult[K]
                 StreamProtectionResponses
                   StreamProtection                        one or more
@@ -15,14 +15,14 @@
                     KeyId                                 GUID text
                     KeyData                               content key, 16 bytes in base64
                     ProtectionSystemData
-                      ProtectionSystem/{ProtectionSystemId, Data}    one for each system asked for
+                      ProtectionSystem/{ProtectionSystemId, Data}    one for each requested system
 
-Neither is encrypted or signed. Below the operation's element names are matched without their
-namespace, which clients that are made from a WSDL get wrong; elements of other names are ignored.
-White space around texts is no part of them.
+Neither is encrypted or signed. Below the operation's element, names are matched without their
+namespace, which clients generated from a WSDL get wrong; elements of other names are ignored.
+Surrounding white space is not part of a text.
 
-The request is public. Public of the reply is that packagers find KeyId, KeyData and Data by these
-very tags, and take the first of each; all else of it is a profile of this project.
+The request is public. Of the reply it is public that packagers find KeyId, KeyData and Data by
+these very tags and take the first of each; the rest is a profile of this project.
 """
 
 import uuid
@@ -57,7 +57,7 @@ MAX_SYSTEMS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class StreamInformation:
-    """What a stream's keys are asked for: a part of a program."""
+    """The part of a program that a key is requested for."""
 
     program: str
     """1 to 1024 characters."""
@@ -67,21 +67,21 @@ class StreamInformation:
 
 @dataclass(frozen=True, slots=True)
 class PackagingRequest:
-    """What a packager asks for."""
+    """A packager's request."""
 
     systems: tuple[uuid.UUID, ...]
-    """At least one, none twice."""
+    """At least one, all different."""
     streams: tuple[StreamInformation, ...]
     """At least one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProtectionSystem:
-    """What a protection system wants in the content."""
+    """The data of a protection system for the content."""
 
     system: uuid.UUID
     data: bytes
-    """A PlayReady Object; empty for a system that has nothing."""
+    """A PlayReady Object; empty for other systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class StreamProtection:
 
 
 def parse_packaging_request(envelope: Envelope) -> PackagingRequest:
-    """Return what a request asks for; raises InvalidMessage."""
+    """Return a packager's request; raises InvalidMessage."""
     challenge = _one(envelope.element, "challenge")
     systems = _several(_one(challenge, "ProtectionSystems"), "ProtectionSystemId", MAX_SYSTEMS)
     streams = _several(
@@ -113,7 +113,7 @@ def parse_packaging_request(envelope: Envelope) -> PackagingRequest:
 
 
 def build_packaging_request(request: PackagingRequest) -> bytes:
-    """Return the SOAP 1.1 envelope of a request, as a packager in daily use writes it."""
+    """Return the SOAP 1.1 envelope of a request in the form of a widely used packager."""
     systems = "".join(_element("ProtectionSystemId", str(each)) for each in request.systems)
     streams = "".join(
         f"<StreamInformation>{_build_part(each.program, each.offset, each.interval)}"
@@ -177,7 +177,7 @@ def _parse_duration(element: etree._Element) -> Duration:
 
 
 def build_packaging_response(protections: tuple[StreamProtection, ...]) -> bytes:
-    """Return the Body's child: a reply with these keys in their order."""
+    """Return the Body's child: a reply with these keys."""
     elements = "".join(map(_build_protection, protections))
     return (
         f'<{OPERATION}Response xmlns="{PROTOCOLS}"><{OPERATION}Result xmlns="{PACKAGING}">'
@@ -240,7 +240,7 @@ def _build_part(program: str, offset: Duration, interval: Duration | None) -> st
 
 
 def _element(name: str, text: str) -> str:
-    # A bare carriage return would be read as a line feed.
+    # A parser reads a bare carriage return as a line feed.
     return f"<{name}>{escape(text, {chr(13): '&#13;'})}</{name}>"
 
 

@@ -1,22 +1,22 @@
-"""Replies: what the server seals and the client opens.
+"""Replies: sealed by the server, opened by the client.
 
     AcquireLicenseResponse[P]/AcquireLicenseResult/Response[M]
       LicenseResponse[P Id="SignedData"]
         Version
         Licenses/License                              base64 XMR, one or more
-        RevInfo/Revocation/{ListID,ListData}          lists that the client has in an older version
-        Acknowledgement/TransactionID                 when an acknowledgement is wanted
+        RevInfo/Revocation/{ListID,ListData}          lists that are newer than the client's
+        Acknowledgement/TransactionID                 requests an acknowledgement
         LicenseNonce                                  when a licence is persistent
         ResponseID                                    base64, 32 bytes
         CustomData                                    optional
         SigningCertificateChain                       base64 BCert chain; in signed replies
       Signature[D]                                    SignedInfo, SignatureValue; in signed replies
 
-No prefix is used and every element is closed explicitly, so that the text as it is written is also
-its canonical form; it is serialised once and from then on only spliced.
+Elements have no prefixes and explicit end tags: the text as written is also its canonical form.
+It is serialised once and then only spliced.
 
 A fault is HTTP 500 with Fault/detail/Exception/{StatusCode,CustomData,RedirectUrl},
-and DomainServiceID, AccountID, FriendlyName and DomainURL where it is about a domain.
+and DomainServiceID, AccountID, FriendlyName and DomainURL in a fault about a domain.
 
 Source: published samples of messages.
 """
@@ -28,7 +28,7 @@ from lxml import etree
 
 from rightsmanager.crypto import p256
 from rightsmanager.errors import DomainFacts, InvalidMessage
-from rightsmanager.protocol.messages.challenge import escape_text
+from rightsmanager.protocol.messages.challenge import build_custom_data
 from rightsmanager.protocol.wire import (
     MESSAGES,
     PROTOCOLS,
@@ -55,7 +55,7 @@ RESPONSE_ID_LENGTH: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class RevocationList:
-    """A revocation list as a reply carries it."""
+    """A revocation list in a reply."""
 
     list_id: Guid
     data: bytes = field(repr=False)
@@ -63,7 +63,7 @@ class RevocationList:
 
 @dataclass(frozen=True, slots=True)
 class LicenseResponse:
-    """What a reply to AcquireLicense says, in the order of its elements."""
+    """The reply to AcquireLicense."""
 
     licenses: tuple[bytes, ...] = field(repr=False)
     """XMR licences."""
@@ -72,67 +72,67 @@ class LicenseResponse:
     revocation_lists: tuple[RevocationList, ...] = ()
     transaction_id: TransactionId | None = None
     nonce: bytes | None = None
-    """16 bytes; None where no licence is persistent."""
+    """16 bytes; None if no licence is persistent."""
     custom_data: str | None = None
     signing_chain: bytes | None = field(default=None, repr=False)
-    """BCert chain; None in a reply that is not signed."""
+    """BCert chain; None in an unsigned reply."""
     version: int = RESPONSE_VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedResponse:
-    """A reply as it was read, with what is needed to verify it."""
+    """A reply to AcquireLicense, its signature not yet verified."""
 
     response: LicenseResponse
     signature: xmlsec.Signature | None
     element: etree._Element = field(repr=False)
-    """LicenseResponse; only `rightsmanager.protocol` looks into it."""
+    """LicenseResponse; only `rightsmanager.protocol` reads it."""
     envelope: Envelope = field(repr=False)
 
     def verify(self, key: p256.PublicKey) -> None:
-        """Return if the key signed LicenseResponse; raises InvalidMessage."""
+        """Verify the key's signature over LicenseResponse; raises InvalidMessage."""
         if self.signature is None:
             raise InvalidMessage("the reply has no Signature")
-        xmlsec.verify(self.element, self.signature, key, self.envelope)
+        xmlsec.verify(self.element, self.signature, key, self.envelope.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault as a client reads it."""
+    """A fault."""
 
     status: int
-    """The status code; 0 where the fault carries none."""
+    """The status code; 0 in a fault without one."""
     text: str
     custom_data: str | None
     redirect_url: str | None
     domain: DomainFacts | None = None
-    """Which domain it is about."""
+    """The domain of a fault about one."""
 
 
 # --- seal: the server's side --------------------------------------------------------------------
 
 
 def seal_license_response(response: LicenseResponse, key: p256.PrivateKey | None) -> bytes:
-    """Return the Body's child: the reply, signed by `key` if there is one."""
+    """Return the Body's child: the reply, signed by `key` unless that is None."""
+    licenses = [f"<License>{encode_base64(each)}</License>" for each in response.licenses]
     element = "".join(
         (
             f'<LicenseResponse xmlns="{PROTOCOLS}" Id="{xmlsec.SIGNED_ID}">',
-            f"<Version>{response.version}</Version>",
-            _build_licenses(response.licenses),
+            f"<Version>{response.version}</Version><Licenses>{''.join(licenses)}</Licenses>",
             _build_revocation_lists(response.revocation_lists),
             _build_acknowledgement(response.transaction_id),
-            _build("LicenseNonce", _base64(response.nonce)),
-            _build("ResponseID", _base64(response.response_id)),
-            _build("CustomData", _escaped(response.custom_data)),
-            _build("SigningCertificateChain", _base64(response.signing_chain)),
+            _build_base64("LicenseNonce", response.nonce),
+            _build_base64("ResponseID", response.response_id),
+            build_custom_data(response.custom_data),
+            _build_base64("SigningCertificateChain", response.signing_chain),
             "</LicenseResponse>",
         )
     ).encode()
-    return seal_response("AcquireLicense", element, key)
+    return sign_response("AcquireLicense", element, key)
 
 
-def seal_response(operation: str, element: bytes, key: p256.PrivateKey | None) -> bytes:
-    """Return the Body's child around a reply's element that is already serialised."""
+def sign_response(operation: str, element: bytes, key: p256.PrivateKey | None) -> bytes:
+    """Return the Body's child around a reply's serialised element, signed unless `key` is None."""
     signature = (
         b""
         if key is None
@@ -147,21 +147,8 @@ def seal_response(operation: str, element: bytes, key: p256.PrivateKey | None) -
     )
 
 
-def _build(name: str, text: str | None) -> str:
-    return "" if text is None else f"<{name}>{text}</{name}>"
-
-
-def _base64(data: bytes | None) -> str | None:
-    return None if data is None else encode_base64(data)
-
-
-def _escaped(text: str | None) -> str | None:
-    return None if text is None else escape_text(text)
-
-
-def _build_licenses(licenses: tuple[bytes, ...]) -> str:
-    elements = "".join(f"<License>{encode_base64(license_)}</License>" for license_ in licenses)
-    return f"<Licenses>{elements}</Licenses>"
+def _build_base64(name: str, data: bytes | None) -> str:
+    return "" if data is None else f"<{name}>{encode_base64(data)}</{name}>"
 
 
 def _build_revocation_lists(lists: tuple[RevocationList, ...]) -> str:
@@ -187,7 +174,7 @@ def _build_acknowledgement(transaction_id: TransactionId | None) -> str:
 
 
 def open_license_response(envelope: Envelope) -> OpenedResponse:
-    """Return what a reply to AcquireLicense says, its signature not yet verified.
+    """Return a reply to AcquireLicense, its signature not yet verified.
 
     Raises InvalidMessage.
     """
@@ -210,9 +197,7 @@ def open_license_response(envelope: Envelope) -> OpenedResponse:
     signature = optional_child(wrapper, XMLDSIG, "Signature")
     return OpenedResponse(
         response=response,
-        signature=None
-        if signature is None
-        else xmlsec.parse_signature(signature, envelope.plain_text),
+        signature=None if signature is None else xmlsec.parse_signature(signature),
         element=element,
         envelope=envelope,
     )
@@ -252,7 +237,7 @@ def _transaction_id(element: etree._Element) -> TransactionId | None:
 
 
 def parse_fault(envelope: Envelope) -> Fault | None:
-    """Return the fault in an envelope, or None if it holds something else."""
+    """Return the fault in an envelope, None for another element."""
     if envelope.operation != "Fault" or envelope.namespace != envelope.version.namespace:
         return None
     text, detail = _FAULT_READERS[envelope.version](envelope.element)

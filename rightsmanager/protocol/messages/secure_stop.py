@@ -1,4 +1,4 @@
-"""ProcessSecureStopData: a client says which playback sessions have stopped.
+"""ProcessSecureStopData: a client reports stopped playback sessions.
 
     SecureStopData                   MeteringID (base64)
     Data                             Sessions/Session/{SessionID,KID,StartTime,UpdateTime,Stopped},
@@ -6,15 +6,15 @@
                                      seconds, Stopped 1, or 0 for a session that ended uncleanly
                                      SecureStop2/{SessionID,Proof}, optional, for one of them
     SecureStopResponse               MeteringID; SessionID, each that was accepted;
-                                     SecureStop2VerifiedSession (base64), all zeros for none
+                                     SecureStop2VerifiedSession (base64), zeros if none is proven
 
-It is encrypted to the key of the metering service, KeyName is its MeteringID. The proof of secure
-stop 2 is AES-CMAC, 16 bytes, under the key that the KID's licence carries, over
+The challenge is encrypted to the key of the metering service, and KeyName is its MeteringID. The
+proof of secure stop 2 is AES-CMAC, 16 bytes, under the key in the KID's licence, over
 
     SessionID(16) KID(16) StartTime u64 UpdateTime u64 Stopped u8
 
-Public is that sessions are so reported, that the message uses the metering certificate, and that a
-server that gave a key with the licence can tell a proven session. The form is a profile of this
+It is public that sessions are so reported, that the message uses the metering certificate, and that
+a server that sent a key with the licence can verify a session. The form is a profile of this
 project: see `exchange`.
 """
 
@@ -28,16 +28,20 @@ from lxml import etree
 from rightsmanager.crypto import aes, p256
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.bcert import Chain
+from rightsmanager.protocol.messages.challenge import KeysByName
 from rightsmanager.protocol.messages.exchange import (
     ChallengeKeys,
     ClientInfo,
-    KeysByName,
     MessageNames,
     OpenedReply,
-    open_answer,
-    seal_answer,
+    open_reply,
+    seal_reply,
 )
-from rightsmanager.protocol.messages.metering import build_mid, open_for_mid, seal_for_mid
+from rightsmanager.protocol.messages.metering import (
+    build_mid,
+    open_mid_challenge,
+    seal_mid_challenge,
+)
 from rightsmanager.protocol.wire import (
     GUID_LENGTH,
     PROTOCOLS,
@@ -52,17 +56,17 @@ from rightsmanager.protocol.xml.envelope import Envelope
 
 FORM: Final = MessageNames("ProcessSecureStopData", "SecureStopData", "SecureStopResponse")
 MAX_SESSIONS: Final = 1000
-"""How many sessions a message may report unless the reader is told otherwise."""
+"""Default of the most sessions in a message."""
 PROOF_LENGTH: Final = 16
 NOT_PROVEN: Final = SessionId(bytes(GUID_LENGTH))
-"""What a reply says where no session is proven."""
+"""The session id in a reply without a proven session."""
 
 _PROVEN: Final = struct.Struct(">16s16sQQB")
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One playback session as its client reports it; times are in Unix seconds, below 2^64.
+    """A reported playback session; times are in Unix seconds, below 2^64.
 
     Raises InvalidMessage for an update before the start.
     """
@@ -72,10 +76,10 @@ class Session:
     start_time: int
     update_time: int
     stopped: bool
-    """Whether it ended cleanly."""
+    """False for a session that ended uncleanly."""
 
     def __post_init__(self) -> None:
-        """Refuse a session that was updated before it began."""
+        """Refuse an update before the start."""
         if self.update_time < self.start_time:
             raise InvalidMessage(
                 f"SessionID {self.session_id.text} has UpdateTime {self.update_time}, expected "
@@ -85,7 +89,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What proves one session of a message; raises InvalidMessage unless it has 16 bytes."""
+    """The proof of one session, 16 bytes; raises InvalidMessage for another length."""
 
     session_id: SessionId
     tag: bytes
@@ -98,17 +102,17 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class SecureStopChallenge:
-    """What a ProcessSecureStopData challenge says."""
+    """A ProcessSecureStopData challenge."""
 
     mid: Mid
-    """Whose key it was encrypted to."""
+    """The metering service that it was encrypted to."""
     sessions: tuple[Session, ...]
-    """One or more, each of another id."""
+    """One or more with different ids."""
     proof: Proof | None
     """For one of the sessions."""
     chains: tuple[Chain, ...]
     signer: Chain
-    """The chain whose leaf signed the challenge: the device's."""
+    """The chain of the device that signed the challenge."""
 
     @property
     def proposed(self) -> Session | None:
@@ -121,12 +125,12 @@ class SecureStopChallenge:
 
 @dataclass(frozen=True, slots=True)
 class SecureStopResponse:
-    """What a reply to ProcessSecureStopData says."""
+    """The reply to ProcessSecureStopData."""
 
     mid: Mid
     accepted: tuple[SessionId, ...]
     verified: SessionId | None
-    """The session that is proven."""
+    """The proven session."""
 
 
 # --- the key and the proof ------------------------------------------------------------------------
@@ -138,7 +142,7 @@ def build_proof(key: bytes, session: Session) -> Proof:
 
 
 def verify_proof(key: bytes, session: Session, proof: Proof) -> None:
-    """Return if the proof is the session's under the key of 16 bytes; raises InvalidMessage."""
+    """Verify a session's proof under the key of 16 bytes; raises InvalidMessage."""
     aes.verify_cmac(key, proof.tag, _proven(session))
 
 
@@ -153,12 +157,12 @@ def _proven(session: Session) -> bytes:
 
 
 def wrap_key(key: bytes, content_key: bytes) -> bytes:
-    """Return a secure-stop-2 key of 16 bytes as a licence with that content key carries it."""
+    """Return a secure-stop-2 key of 16 bytes, wrapped for a licence with that content key."""
     return aes.ecb_encrypt(content_key, key)
 
 
 def unwrap_key(wrapped: bytes, content_key: bytes) -> bytes:
-    """Return the secure-stop-2 key, 16 bytes, that a licence with that content key carries."""
+    """Return the secure-stop-2 key, 16 bytes, of a licence with that content key."""
     return aes.ecb_decrypt(content_key, wrapped)
 
 
@@ -172,29 +176,29 @@ def open_secure_stop(
     parse_chain: Callable[[bytes], Chain],
     max_sessions: int = MAX_SESSIONS,
 ) -> SecureStopChallenge:
-    """Return what a ProcessSecureStopData challenge says.
+    """Return a ProcessSecureStopData challenge.
 
     Raises InvalidMessage, and ProtocolVersionMismatch for another Version than 1.
     """
-    mid, asked = open_for_mid(envelope, FORM, keys, backend, parse_chain)
-    sessions = _sessions(asked.data, max_sessions)
-    proof = _proof(asked.data, sessions)
-    return SecureStopChallenge(mid, sessions, proof, asked.chains, asked.signer)
+    mid, opened = open_mid_challenge(envelope, FORM, keys, backend, parse_chain)
+    sessions = _sessions(opened.data, max_sessions)
+    proof = _proof(opened.data, sessions)
+    return SecureStopChallenge(mid, sessions, proof, opened.chains, opened.signer)
 
 
 def seal_secure_stop(
     mid: Mid,
     sessions: Sequence[Session],
     proof: Proof | None,
-    asking: ClientInfo,
-    sealing: ChallengeKeys,
+    client: ClientInfo,
+    keys: ChallengeKeys,
 ) -> bytes:
     """Return the SOAP 1.1 envelope of a ProcessSecureStopData challenge.
 
-    `sealing` has the public key of the metering certificate; its KeyName becomes the MID.
+    `keys` has the key of the metering certificate as its server key; its name is ignored.
     """
     data_elements = _build_sessions(sessions) + _build_proof(proof)
-    return seal_for_mid(mid, FORM, "", data_elements, asking=asking, sealing=sealing)
+    return seal_mid_challenge(mid, FORM, "", data_elements, client=client, keys=keys)
 
 
 def _sessions(data: etree._Element, max_sessions: int) -> tuple[Session, ...]:
@@ -280,7 +284,7 @@ def seal_secure_stop_response(
         f"{build_mid(response.mid)}{accepted}"
         f"<SecureStop2VerifiedSession>{verified}</SecureStop2VerifiedSession>"
     )
-    return seal_answer(FORM, elements, signing_chain, key)
+    return seal_reply(FORM, elements, signing_chain, key)
 
 
 def open_secure_stop_response(envelope: Envelope) -> tuple[SecureStopResponse, OpenedReply]:
@@ -288,12 +292,12 @@ def open_secure_stop_response(envelope: Envelope) -> tuple[SecureStopResponse, O
 
     Raises InvalidMessage.
     """
-    answered = open_answer(envelope, FORM, repeated=("SessionID",))
-    accepted = answered.element.findall(f"{{{PROTOCOLS}}}SessionID")
-    verified = SessionId.from_base64(answered.fields.text("SecureStop2VerifiedSession"))
+    opened = open_reply(envelope, FORM, repeated=("SessionID",))
+    accepted = opened.element.findall(f"{{{PROTOCOLS}}}SessionID")
+    verified = SessionId.from_base64(opened.fields.text("SecureStop2VerifiedSession"))
     response = SecureStopResponse(
-        mid=Mid.from_base64(answered.fields.text("MeteringID")),
+        mid=Mid.from_base64(opened.fields.text("MeteringID")),
         accepted=tuple(SessionId.from_base64(plain_text(each)) for each in accepted),
         verified=None if verified == NOT_PROVEN else verified,
     )
-    return response, answered
+    return response, opened

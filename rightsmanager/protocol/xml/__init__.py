@@ -1,1 +1,1 @@
-"""The XML layer of the protocol."""
+"""The XML layer of the protocol: envelopes, elements, encryption and signatures."""

@@ -1,51 +1,48 @@
-"""An element of a message: its children and texts, and how it stands in the document's text.
+"""Reading one element of a message: its children, texts and numbers.
 
-Reading is strict about what is asked for: one child of a name, text and nothing else in it, numbers
-in decimal. What nobody asks for is left alone.
-
-A text that holds nothing but tags and text (`Envelope.plain_text`) can be searched for an element:
-what looks like a tag in it is one.
+Reading is strict about what is read: exactly one child of a name, text without child nodes,
+numbers in decimal. Other children are ignored.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from copy import deepcopy
 from typing import Final
 
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
 
-_DIGITS: Final = len(str(2**64))
+_MAX_DIGITS: Final = len(str(2**64))
 WHITE_SPACE: Final = " \t\r\n"
-"""XML's own; Python's would strip more."""
-_AFTER_NAME: Final = b" \t\r\n/>"
-"""What may follow the name in a start tag."""
+"""XML's own; `str.strip` without an argument would remove more."""
 
 
 def child(parent: etree._Element, namespace: str, name: str) -> etree._Element:
-    """Return the one child of that name; raises InvalidMessage if there is none or several."""
-    found = optional_child(parent, namespace, name)
-    if found is None:
+    """Return the only child of that name; raises InvalidMessage if it is missing or repeated."""
+    found = list(parent.iterchildren(f"{{{namespace}}}{name}" if namespace else name))
+    if not found:
         raise InvalidMessage(
             f"{local_name(parent)} has no element {name} of namespace {namespace!r}"
         )
-    return found
+    if len(found) > 1:
+        raise _repeated(parent, name)
+    return found[0]
 
 
 def optional_child(parent: etree._Element, namespace: str, name: str) -> etree._Element | None:
-    """Return the child of that name or None; raises InvalidMessage if there are several."""
-    found = parent.iterchildren(f"{{{namespace}}}{name}" if namespace else name)
-    first = next(found, None)
-    if first is not None and next(found, None) is not None:
-        raise InvalidMessage(f"{local_name(parent)} has several elements {name}, expected one")
-    return first
+    """Return the only child of that name or None; raises InvalidMessage if it is repeated."""
+    found = list(parent.iterchildren(f"{{{namespace}}}{name}" if namespace else name))
+    if len(found) > 1:
+        raise _repeated(parent, name)
+    return found[0] if found else None
 
 
 class Fields:
-    """The children of an element by local name, found in one pass; each may stand there once.
+    """The children of an element in one namespace by local name, collected in one pass.
 
-    Children of another namespace are not seen. Raises InvalidMessage for a name that is there
-    twice, unless it may be `repeated`, or, when it is asked for, not at all.
+    Raises InvalidMessage for a repeated name that is not in `repeated`; a missing name is refused
+    when it is read.
     """
 
     __slots__ = ("_found", "_parent")
@@ -59,14 +56,12 @@ class Fields:
         self._found: dict[str, etree._Element] = {}
         for element in parent:
             tag = element.tag
-            # The tag of a comment or a processing instruction is no string.
+            # The tag of a comment or a processing instruction is not a string.
             if not (isinstance(tag, str) and tag.startswith(prefix)):
                 continue
             first = self._found.setdefault(tag[length:], element)
             if first is not element and tag[length:] not in repeated:
-                raise InvalidMessage(
-                    f"{local_name(parent)} has several elements {tag[length:]}, expected one"
-                )
+                raise _repeated(parent, tag[length:])
 
     def element(self, name: str) -> etree._Element:
         """Return the child of that name."""
@@ -80,7 +75,7 @@ class Fields:
         return self._found.get(name)
 
     def text(self, name: str) -> str:
-        """Return the text of the child of that name, without the white space around it."""
+        """Return the text of the child of that name without surrounding white space."""
         return plain_text(self.element(name))
 
     def optional_text(self, name: str) -> str | None:
@@ -90,108 +85,97 @@ class Fields:
 
     def number(self, name: str) -> int:
         """Return the unsigned decimal number in the child of that name, below 2^64."""
-        return number_in(self.text(name), name)
+        return parse_number(self.text(name), name)
 
 
 def text_of(parent: etree._Element, namespace: str, name: str) -> str:
-    """Return the text of the one child of that name, without the white space around it."""
+    """Return the text of the only child of that name without surrounding white space."""
     return plain_text(child(parent, namespace, name))
 
 
 def optional_text(parent: etree._Element, namespace: str, name: str) -> str | None:
-    """Return the text of the child of that name, unchanged, or None."""
+    """Return the text of the only child of that name, unchanged, or None."""
     found = optional_child(parent, namespace, name)
     return None if found is None else _text(found)
 
 
 def number_of(parent: etree._Element, namespace: str, name: str) -> int:
-    """Return the unsigned decimal number in the one child of that name, below 2^64."""
-    return number_in(text_of(parent, namespace, name), name)
+    """Return the unsigned decimal number in the only child of that name, below 2^64."""
+    return parse_number(text_of(parent, namespace, name), name)
 
 
-def number_in(text: str, name: str) -> int:
-    """Return the unsigned decimal number that a text is, below 2^64; `name` is whose text."""
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) < 2**64):
+def parse_number(text: str, name: str) -> int:
+    """Return an unsigned decimal number below 2^64; raises InvalidMessage that names `name`."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and int(text) < 2**64):
         raise InvalidMessage(f"{name} is {text[:32]!r}, expected a decimal number below 2^64")
     return int(text)
 
 
 def plain_text(element: etree._Element) -> str:
-    """Return the text of an element that may hold nothing else, without white space around it."""
-    return _text(element).strip(WHITE_SPACE)
+    """Return the text of an element without child nodes, without surrounding white space."""
+    if len(element):
+        raise _not_text(element)
+    return (element.text or "").strip(WHITE_SPACE)
 
 
 def canonical(element: etree._Element) -> bytes:
-    """Return exclusive C14N of the element: what a signature over it covers.
+    """Return the exclusive C14N of the element: the bytes that a signature over it covers.
 
-    Raises InvalidMessage for what has none, such as a relative namespace.
+    Raises InvalidMessage where there is none, such as for a relative namespace.
     """
     try:
-        return etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
+        return _write_c14n(element)
+    except etree.C14NError:
+        pass
+    try:
+        # A relative namespace that an ancestor declares is not part of this element. A copy has
+        # only the declarations that it uses.
+        return _write_c14n(deepcopy(element))
     except etree.C14NError as error:
         raise InvalidMessage(f"{local_name(element)} has no canonical form: {error}") from None
 
 
-def _text(element: etree._Element) -> str:
-    if next(element.iterchildren(), None) is not None:
-        raise InvalidMessage(f"{local_name(element)} has child nodes, expected text only")
-    return element.text or ""
-
-
-def local_name(element: etree._Element) -> str:
-    """Return the element's name without its namespace."""
-    return clark(str(element.tag))[1]
-
-
-def clark(tag: str) -> tuple[str, str]:
-    """Return namespace and local name of `{namespace}name`; lxml's own fails at some namespaces."""
-    namespace, _, name = tag.rpartition("}")
-    return namespace[1:], name
-
-
-# --- in the text ----------------------------------------------------------------------------------
-
-
-def written(element: etree._Element, plain: bytes) -> bytes:
-    """Return the element as it stands in a plain text if it says the same alone, else nothing.
-
-    It does if it is the only one of its name, declares its own default namespace, and uses no
-    prefix that the elements around it declare.
-    """
-    name = local_name(element).encode()
-    start, end = only_tag(element, name, plain), b"</" + name + b">"
-    text = plain[start : plain.rfind(end) + len(end)] if start >= 0 else b""
-    if not text.startswith(b"<" + name + b' xmlns="'):
-        return b""
-    parent = element.getparent()
-    prefixes = () if parent is None else filter(None, parent.nsmap)
-    return b"" if any(prefix.encode() + b":" in text for prefix in prefixes) else text
-
-
-def only_tag(element: etree._Element, name: bytes, plain: bytes) -> int:
-    """Return where in a plain text the element begins if no other has its name, else -1."""
-    tag = b"<" + name
-    found = [at for at in _places(tag, plain) if plain[at + len(tag)] in _AFTER_NAME]
-    return found[0] if len(found) == 1 and element.prefix is None else -1
-
-
-def _places(piece: bytes, text: bytes) -> Iterator[int]:
-    at = text.find(piece)
-    while at >= 0:
-        yield at
-        at = text.find(piece, at + 1)
+def _write_c14n(element: etree._Element) -> bytes:
+    return etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
 
 
 def raw_slice(element: etree._Element, document: bytes) -> bytes:
-    """Return what may be the element as it was written; to be parsed before it is believed."""
-    name = _qualified_name(element).encode()
-    start = re.search(rb"<" + re.escape(name) + rb"[\s>]", document)
-    end = b"</" + name + b">"
+    """Return the document from the element's first start tag to its last end tag, or nothing.
+
+    Comments and other elements of the same name may make this something else than the element:
+    parse it and compare before use.
+    """
+    name = local_name(element)
+    qualified = (f"{element.prefix}:{name}" if element.prefix else name).encode()
+    start = re.search(rb"<" + re.escape(qualified) + rb"[\s>]", document)
+    end = b"</" + qualified + b">"
     stop = document.rfind(end)
     if start is None or stop < start.start():
         return b""
     return document[start.start() : stop + len(end)]
 
 
-def _qualified_name(element: etree._Element) -> str:
-    return f"{element.prefix}:{local_name(element)}" if element.prefix else local_name(element)
+def local_name(element: etree._Element) -> str:
+    """Return the element's name without its namespace."""
+    return split_tag(str(element.tag))[1]
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """Return namespace and local name of `{namespace}name`."""
+    # etree.QName refuses some namespaces that the parser accepts.
+    namespace, _, name = tag.rpartition("}")
+    return namespace[1:], name
+
+
+def _text(element: etree._Element) -> str:
+    if len(element):
+        raise _not_text(element)
+    return element.text or ""
+
+
+def _repeated(parent: etree._Element, name: str) -> InvalidMessage:
+    return InvalidMessage(f"{local_name(parent)} has several elements {name}, expected one")
+
+
+def _not_text(element: etree._Element) -> InvalidMessage:
+    return InvalidMessage(f"{local_name(element)} has child nodes, expected text only")

@@ -1,4 +1,4 @@
-"""The SOAP envelope as it arrives, told apart by its own bytes.
+"""The SOAP envelope of a request, read from its bytes alone.
 
     Envelope [ http://schemas.xmlsoap.org/soap/envelope/  = SOAP 1.1
              | http://www.w3.org/2003/05/soap-envelope    = SOAP 1.2 ]
@@ -6,8 +6,8 @@
       Body
         the operation's element, exactly one
 
-The text is UTF-8 with or without a byte order mark, or UTF-16 with one, whatever the declaration
-says. A document type declaration is refused, and with it every entity.
+The text is UTF-8 with or without a byte order mark, or UTF-16 with one; the encoding in the XML
+declaration is ignored. A document type declaration is refused, and with it every entity.
 """
 
 import codecs
@@ -23,12 +23,12 @@ from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.wire import PROTOCOLS
-from rightsmanager.protocol.xml.elements import clark
-from rightsmanager.protocol.xml.fastpath import CanonicalChallenge, find_license_form
+from rightsmanager.protocol.xml.elements import split_tag
+from rightsmanager.protocol.xml.fastpath import CanonicalChallenge, find_challenge
 
 
 class SoapVersion(Enum):
-    """The two versions, by their envelope's namespace."""
+    """The SOAP versions by the namespace of their envelope."""
 
     SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
     SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
@@ -40,7 +40,7 @@ class SoapVersion(Enum):
 
 
 def _namespaces(version: SoapVersion) -> Iterator[tuple[str, ...]]:
-    """Yield the declarations that clients write in the envelope's start tag, in each order."""
+    """Yield the namespace declarations of usual envelopes, in each order."""
     soap = f' xmlns:soap="{version.namespace}"'
     xsi = ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
     xsd = ' xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
@@ -62,7 +62,7 @@ _OWN_ROLES: Final = {
     SoapVersion.SOAP12.value + "/role/next",
     SoapVersion.SOAP12.value + "/role/ultimateReceiver",
 }
-"""Header blocks for any other role are not this server's to understand."""
+"""Roles of this server; header blocks for other roles are ignored."""
 _PARSER: Final = etree.XMLParser(
     encoding="utf-8",
     resolve_entities=False,
@@ -86,41 +86,35 @@ _HEADS: Final = {
     for declaration in _DECLARATIONS
     for names in _namespaces(version)
 }
-"""How nearly all clients begin an envelope."""
+"""The usual first bytes of a request, up to and with the Body's start tag."""
 _MAX_HEAD: Final = max(map(len, _HEADS))
 _PROLOG_WITH_DTD: Final = re.compile(rb"(?>\s+|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
-"""A declaration is well-formed in the prolog only, so nowhere else need be searched."""
+"""A document type declaration is well-formed in the prolog only."""
 
 
-# No slots: `cached_property` keeps what it made in the instance's dictionary.
+# No slots: `cached_property` stores its value in the instance's dictionary.
 @dataclass(frozen=True, eq=False)
 class Envelope:
-    """One parsed request: the version, the operation's name, and the bytes both were read from."""
+    """A parsed request: the SOAP version, the operation and the text."""
 
     version: SoapVersion
     operation: str
     namespace: str
     must_understand: tuple[str, ...]
-    """Header blocks that the sender demands to be understood, in Clark notation."""
+    """Tags of the header blocks that must be understood, `{namespace}name`."""
     text: bytes = field(repr=False)
     """The whole document in UTF-8 without byte order mark."""
-    plain_text: bytes = field(repr=False)
-    """The text if it holds nothing but tags and text, else nothing.
-
-    Without comments, CDATA sections and processing instructions, what looks like a tag is one,
-    and an element can be told in the text.
-    """
-    license_form: CanonicalChallenge | None = field(default=None, repr=False)
-    """What an AcquireLicense challenge says whose whole text has the usual form."""
+    canonical_challenge: CanonicalChallenge | None = field(default=None, repr=False)
+    """The values of a usual AcquireLicense challenge; None for any other text."""
 
     @cached_property
     def element(self) -> etree._Element:
-        """The operation's element; only `rightsmanager.protocol` looks into it."""
+        """The operation's element; only `rightsmanager.protocol` reads it."""
         return _operation(parse_xml(self.text, "the request"), _BODY[self.version])
 
 
 def parse_xml(text: bytes, name: str) -> etree._Element:
-    """Return the root element of a UTF-8 document; raises InvalidMessage, which says `name`."""
+    """Return the root element of a UTF-8 document; raises InvalidMessage that names `name`."""
     if b"!" in text and _PROLOG_WITH_DTD.match(text):
         raise InvalidMessage(f"{name} has a document type declaration, expected none")
     try:
@@ -132,35 +126,36 @@ def parse_xml(text: bytes, name: str) -> etree._Element:
 def parse_envelope(body: bytes) -> Envelope:
     """Return the envelope of a request's body.
 
-    Raises InvalidMessage for anything that is not one SOAP 1.1 or 1.2 envelope with one element
+    Raises InvalidMessage unless the body is one SOAP 1.1 or 1.2 envelope with exactly one element
     in its Body.
     """
-    text = _as_utf8(body)
-    if not text or text.isspace():
-        raise InvalidMessage("the request has an empty body, expected a SOAP envelope")
-    return _recognise(text) or _parse(text)
+    return _recognise(body) or _parse(_as_utf8(body))
 
 
 def _recognise(text: bytes) -> Envelope | None:
-    """Return the envelope of a challenge in the usual form, None for any other text."""
+    """Return the envelope of a usual challenge, None for any other text."""
     start = text.find(_BODY_TAG, 0, _MAX_HEAD) + len(_BODY_TAG)
     version = _HEADS.get(text[:start])
-    form = None if version is None else find_license_form(text, start)
-    if version is None or form is None:
+    if version is None:
         return None
-    return Envelope(version, "AcquireLicense", PROTOCOLS, (), text, text, form)
+    challenge = find_challenge(text, start)
+    if challenge is None:
+        return None
+    return Envelope(version, "AcquireLicense", PROTOCOLS, (), text, challenge)
 
 
 def _parse(text: bytes) -> Envelope:
+    if not text or text.isspace():
+        raise InvalidMessage("the request has an empty body, expected a SOAP envelope")
     root = parse_xml(text, "the request")
-    namespace, name = clark(str(root.tag))
+    namespace, name = split_tag(str(root.tag))
     version = _VERSIONS.get(namespace)
     if name != "Envelope" or version is None:
         raise InvalidMessage(
             f"the root element is {root.tag!s}, expected the Envelope of SOAP 1.1 or 1.2"
         )
     operation = _operation(root, _BODY[version])
-    namespace, name = clark(str(operation.tag))
+    namespace, name = split_tag(str(operation.tag))
     header = root.find(_HEADER[version])
     envelope = Envelope(
         version=version,
@@ -168,19 +163,10 @@ def _parse(text: bytes) -> Envelope:
         namespace=namespace,
         must_understand=() if header is None else _must_understand(header, version),
         text=text,
-        plain_text=text if _is_plain(text) else b"",
     )
-    # Parsed once is enough.
+    # Spares `Envelope.element` a second parse.
     envelope.__dict__["element"] = operation
     return envelope
-
-
-def _is_plain(text: bytes) -> bool:
-    # A single byte is found many times faster than two, and most texts have none.
-    if b"!" in text and b"<!" in text:
-        return False
-    after_declaration = text.find(b"?>") + 2 if text.startswith(b"<?") else 0
-    return text.find(b"?", after_declaration) < 0 or text.find(b"<?", 1) < 0
 
 
 def _as_utf8(body: bytes) -> bytes:
@@ -197,7 +183,7 @@ def _operation(root: etree._Element, body_tag: str) -> etree._Element:
     bodies = [child for child in root if child.tag == body_tag]
     if len(bodies) != 1:
         raise InvalidMessage(f"the Envelope has {len(bodies)} Body elements, expected one")
-    # The tag of a comment or a processing instruction is no string.
+    # The tag of a comment or a processing instruction is not a string.
     operations = [child for child in bodies[0] if isinstance(child.tag, str)]
     if len(operations) != 1:
         raise InvalidMessage(f"the Body has {len(operations)} elements, expected one operation")

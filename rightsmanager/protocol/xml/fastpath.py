@@ -1,87 +1,46 @@
-"""The forms that nearly all clients give their messages, alike down to the byte.
+"""Recognises the usual AcquireLicense challenge without parsing it as XML.
 
-A form is what is written here, and what is recognised at once in a text; any other spelling is
-parsed and walked, element by element, to the same result. Its pattern matches well-formed XML only:
-every start tag with its end tag, and between them neither markup nor anything that a parser would
-alter (see `find_license_form`), so that what has the form need not be parsed.
+Nearly all clients write this one message the same way, byte for byte except for its values. One
+pattern over the whole envelope finds them. Parsing and opening a challenge takes 361 µs this way;
+the parser and the walk through its elements take 679 µs for the same result.
+Measured with CPython 3.11, lxml 6.1 (libxml2 2.14) and OpenSSL 3; measure again before a change.
+
+The pattern must match well-formed XML only, and only where the parser would find the same values:
+each start tag has its end tag, and no value holds markup or characters that a parser replaces or
+refuses. Any doubt is answered by None, and the parser reads the message.
+tests/protocol/test_fastpath.py compares both readers on generated and on altered challenges.
 """
 
 import re
 from typing import Final, NamedTuple
 
-from rightsmanager.protocol.wire import HEADER, MESSAGES, PROTOCOLS, XMLDSIG, XMLENC
-
-SIGNED_ID: Final = "SignedData"
-C14N: Final = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
-ECDSA_SHA256: Final = PROTOCOLS + "#ecdsa-sha256"
-SHA256: Final = PROTOCOLS + "#sha256"
-ECC256: Final = PROTOCOLS + "#ecc256"
-AES128_CBC: Final = XMLENC + "aes128-cbc"
-ELEMENT_TYPE: Final = XMLENC + "Element"
+from rightsmanager.protocol.wire import HEADER, MESSAGES, PROTOCOLS
+from rightsmanager.protocol.xml.templates import (
+    ENCRYPTED_DATA,
+    KEY_INFO,
+    SIGNATURE,
+    SIGNED_ID,
+    SIGNED_INFO,
+)
 
 _VALUE: Final = "([^<]*)"
+_NUMBER: Final = "([0-9]{1,19})"
+"""Below 2^64 and without white space around it."""
 _TEXT: Final = "[^<]*"
-
-
-def _recognise(form: str, *values: str) -> str:
-    """Return the pattern of a form, each `%s` of which is what the values say."""
-    first, *others = map(re.escape, form.split("%s"))
-    return first + "".join(map(str.__add__, values, others))
-
-
-# --- encryption and signature ---------------------------------------------------------------------
-
-ENCRYPTED_FORM: Final = (
-    f'<EncryptedData xmlns="{XMLENC}" Type="{ELEMENT_TYPE}">'
-    f'<EncryptionMethod Algorithm="{AES128_CBC}"></EncryptionMethod>'
-    f'<KeyInfo xmlns="{XMLDSIG}"><EncryptedKey xmlns="{XMLENC}">'
-    f'<EncryptionMethod Algorithm="{ECC256}"></EncryptionMethod>'
-    f'<KeyInfo xmlns="{XMLDSIG}"><KeyName>%s</KeyName></KeyInfo>'
-    "<CipherData><CipherValue>%s</CipherValue></CipherData></EncryptedKey></KeyInfo>"
-    "<CipherData><CipherValue>%s</CipherValue></CipherData></EncryptedData>"
-)
-_ENCRYPTED: Final = _recognise(ENCRYPTED_FORM, _VALUE, _VALUE, _VALUE)
-ENCRYPTED: Final = re.compile(_ENCRYPTED.encode())
-"""KeyName, encrypted key, ciphertext."""
-
-SIGNED_INFO: Final = (
-    f'<SignedInfo xmlns="{XMLDSIG}">'
-    f'<CanonicalizationMethod Algorithm="{C14N}"></CanonicalizationMethod>'
-    f'<SignatureMethod Algorithm="{ECDSA_SHA256}"></SignatureMethod>'
-    f'<Reference URI="#{SIGNED_ID}"><DigestMethod Algorithm="{SHA256}"></DigestMethod>'
-    "<DigestValue>%s</DigestValue></Reference></SignedInfo>"
-).encode()
-KEY_INFO_FORM: Final = (
-    f'<KeyInfo xmlns="{XMLDSIG}"><KeyValue><ECCKeyValue><PublicKey>%s</PublicKey>'
-    "</ECCKeyValue></KeyValue></KeyInfo>"
-)
-SIGNATURE_FORM: Final = (
-    f'<Signature xmlns="{XMLDSIG}">%s<SignatureValue>%s</SignatureValue>%s</Signature>'
-)
-_SIGNATURE: Final = _recognise(
-    SIGNATURE_FORM,
-    _recognise(SIGNED_INFO.decode(), _VALUE),
-    _VALUE,
-    f"(?:{_recognise(KEY_INFO_FORM, _VALUE)})?",
-)
-SIGNATURE: Final = re.compile(_SIGNATURE.encode())
-"""DigestValue, SignatureValue, PublicKey."""
-
-
-# --- the AcquireLicense challenge -----------------------------------------------------------------
+_QUOTED: Final = '[^"<]*'
 
 
 class CanonicalChallenge(NamedTuple):
-    """The values of a challenge, as they are written; None for an element that is not there."""
+    """The values of a recognised challenge as written; None for an absent element."""
 
     la: bytes
-    """LA itself."""
+    """The whole LA element, on which the digest is computed."""
     version: bytes
     header: bytes
-    """The WRMHEADER element."""
+    """The whole WRMHEADER element."""
     client_version: bytes
     revocation_lists: bytes | None
-    """What stands in RevocationLists, each of which REVOCATION_LIST matches."""
+    """The content of RevocationLists; REVOCATION_LIST finds each entry."""
     custom_data: bytes | None
     nonce: bytes
     client_time: bytes
@@ -93,11 +52,16 @@ class CanonicalChallenge(NamedTuple):
     public_key: bytes | None
 
 
+def _pattern(template: str, *values: str) -> str:
+    """Return a template as a pattern, with a pattern for each `%s`."""
+    first, *others = map(re.escape, template.split("%s"))
+    return first + "".join(map(str.__add__, values, others))
+
+
 def _elements(*names: str) -> str:
     return "|".join(f"<{name}>{_TEXT}</{name}>" for name in names)
 
 
-_QUOTED: Final = '[^"<]*'
 _HEADER_KID: Final = (
     f'<KID(?: ALGID="{_QUOTED}")?(?: CHECKSUM="{_QUOTED}")?(?: VALUE="{_QUOTED}")?(?:/>|></KID>)'
 )
@@ -107,31 +71,37 @@ _PROTECT_INFO: Final = (
     "</PROTECTINFO>"
 )
 _DATA: Final = _elements("KID", "CHECKSUM", "LA_URL", "LUI_URL", "DS_ID", "DECRYPTORSETUP")
-_WRMHEADER: Final = _recognise(
+_WRMHEADER: Final = _pattern(
     f'<WRMHEADER xmlns="{HEADER}" version="%s"><DATA>%s</DATA></WRMHEADER>',
     _QUOTED,
     f"(?:{_PROTECT_INFO}|{_DATA})*",
 )
-_LIST_FORM: Final = "<RevListInfo><ListID>%s</ListID><Version>%s</Version></RevListInfo>"
-REVOCATION_LIST: Final = re.compile(_recognise(_LIST_FORM, _VALUE, _VALUE).encode())
-"""ListID, Version."""
-_LISTS: Final = f"((?:{_recognise(_LIST_FORM, _TEXT, _TEXT)})*)"
+_LIST: Final = "<RevListInfo><ListID>%s</ListID><Version>%s</Version></RevListInfo>"
+REVOCATION_LIST: Final = re.compile(_pattern(_LIST, _VALUE, _NUMBER).encode())
+"""ListID and Version of one entry."""
+_LISTS: Final = f"((?:{_pattern(_LIST, _TEXT, '[0-9]{1,19}')})*)"
 
-_LA: Final = _recognise(
+_LA: Final = _pattern(
     f'<LA xmlns="{PROTOCOLS}" Id="{SIGNED_ID}" xml:space="preserve"><Version>%s</Version>'
     "<ContentHeader>%s</ContentHeader><CLIENTINFO><CLIENTVERSION>%s</CLIENTVERSION></CLIENTINFO>"
     "%s%s<LicenseNonce>%s</LicenseNonce><ClientTime>%s</ClientTime>%s</LA>",
-    _VALUE,
+    _NUMBER,
     f"({_WRMHEADER})",
     _VALUE,
     f"(?:<RevocationLists>{_LISTS}</RevocationLists>)?",
     f"(?:<CustomData>{_VALUE}</CustomData>)?",
     _VALUE,
-    _VALUE,
-    _ENCRYPTED,
+    _NUMBER,
+    _pattern(ENCRYPTED_DATA, _VALUE, _VALUE, _VALUE),
 )
-_LICENSE_CHALLENGE: Final = re.compile(
-    _recognise(
+_SIGNATURE: Final = _pattern(
+    SIGNATURE,
+    _pattern(SIGNED_INFO, _VALUE),
+    _VALUE,
+    f"(?:{_pattern(KEY_INFO, _VALUE)})?",
+)
+_CHALLENGE: Final = re.compile(
+    _pattern(
         f'<AcquireLicense xmlns="{PROTOCOLS}"><challenge><Challenge xmlns="{MESSAGES}">%s%s'
         "</Challenge></challenge></AcquireLicense></soap:Body></soap:Envelope>",
         f"({_LA})",
@@ -139,16 +109,20 @@ _LICENSE_CHALLENGE: Final = re.compile(
     ).encode()
 )
 _UNALTERED: Final = bytes(set(range(ord(" "), ord("~") + 1)) - {ord("&")})
-"""What stands for itself in a text: neither the start of a reference nor white space that a parser
-would replace, nor what XML forbids."""
+"""Bytes that a parser passes on unchanged.
+
+Left out are the start of a reference, white space that a parser replaces, what XML forbids, and all
+beyond ASCII: the parser checks UTF-8 faster than a pattern could.
+"""
 
 
-def find_license_form(text: bytes, start: int) -> CanonicalChallenge | None:
-    """Return the values of a challenge that has the form from its operation to the text's end.
+def find_challenge(text: bytes, start: int) -> CanonicalChallenge | None:
+    """Return the values of a usual challenge from its operation to the text's end.
 
-    None for any other text, and for one that a parser would alter or refuse.
+    None for any other text, also for one that a parser would alter or refuse.
     """
-    match = _LICENSE_CHALLENGE.fullmatch(text, start)
+    match = _CHALLENGE.fullmatch(text, start)
+    # "]]>" is not allowed in character data.
     if match is None or text.translate(None, _UNALTERED) or b"]]>" in text:
         return None
     return CanonicalChallenge._make(match.groups())

@@ -13,7 +13,7 @@ from lxml import etree
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.wire import XMLDSIG
 from rightsmanager.protocol.xml import xmlsec
-from rightsmanager.protocol.xml.elements import canonical, clark, local_name
+from rightsmanager.protocol.xml.elements import canonical, local_name, split_tag
 from rightsmanager.protocol.xml.envelope import Envelope, parse_xml
 
 
@@ -36,7 +36,7 @@ class Xml:
     @property
     def namespace(self) -> str:
         """The namespace, "" for none."""
-        return clark(str(self._element.tag))[0]
+        return split_tag(str(self._element.tag))[0]
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class Xml:
     def attributes(self) -> tuple[tuple[str, str], ...]:
         """Local names and values, in the order of the document."""
         return tuple(
-            (clark(str(name))[1], str(value)) for name, value in self._element.attrib.items()
+            (split_tag(str(name))[1], str(value)) for name, value in self._element.attrib.items()
         )
 
     @property

@@ -1,7 +1,7 @@
-"""BCert, the certificate format: who a client, a domain or a service is, and who says so.
+"""BCert, the format of the certificates of clients, domains and services.
 
-`objects` is the vocabulary, `table` its coding, `certificate` and `chain` the wholes; `issuing`
-makes certificates and `verification` decides whether a chain is to be believed.
+`objects` has the classes of objects, `table` their coding; `certificate` and `chain` parse and
+build; `issuing` creates certificates and `verification` verifies chains.
 """
 
 from rightsmanager.protocol.formats.bcert.certificate import (

@@ -2,8 +2,8 @@
 
     certificate  "CERT", version u32 = 1, length u32, length up to the signature object u32, objects
 
-The signature object stands where the head says, and signs all bytes before it. What follows it is
-signed by nobody: that may be the extended data alone, in a certificate whose flags say so.
+The signature object starts at the length in the head and signs all bytes before it. The bytes after
+it are unsigned: only extended data is allowed there, in certificates with that flag.
 """
 
 import hashlib
@@ -46,24 +46,29 @@ T = TypeVar("T", bound=CertificateObject)
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate as it was received; only `parse_certificate` makes one, so all parts agree.
+    """A certificate as received, made by `parse_certificate` alone.
 
     Two certificates are equal when their bytes are.
     """
 
     raw: bytes = field(repr=False)
     signed_length: int = field(compare=False)
-    """How many of the bytes the signature covers."""
+    """The number of bytes that the signature covers."""
     digest: bytes = field(compare=False)
-    """SHA-256 of the bytes up to the signature object: how revocation lists name it."""
+    """SHA-256 of the signed bytes, as named by revocation lists."""
     objects: tuple[CertificateObject, ...] = field(compare=False, repr=False)
     basic: Basic = field(compare=False)
+    # Each request reads these two fields of `basic`; here they cost no call.
+    security_level: int = field(compare=False)
+    """150, 2000 or 3000 in published certificates."""
+    expiry: int = field(compare=False)
+    """The last second in which it is valid, in Unix time; `wire.NEVER` for no end."""
     keys: tuple[Key, ...] = field(compare=False)
     signature: Signature = field(compare=False)
     _by_kind: Mapping[type[CertificateObject], CertificateObject] = field(compare=False, repr=False)
 
     def find(self, kind: type[T]) -> T | None:
-        """Return the object of a class, of which a certificate has at most one."""
+        """Return the object of a class, None if there is none."""
         return cast("T | None", self._by_kind.get(kind))
 
     @property
@@ -72,13 +77,8 @@ class Certificate:
         return self.basic.certificate_id
 
     @property
-    def security_level(self) -> int:
-        """150, 2000 or 3000 in published certificates."""
-        return self.basic.security_level
-
-    @property
     def type(self) -> CertificateType:
-        """Whom or what it is for."""
+        """The kind of the holder."""
         return self.basic.type
 
     @property
@@ -87,39 +87,34 @@ class Certificate:
         return self.basic.certificate_flags
 
     @property
-    def expiry(self) -> int:
-        """The last second in which it is valid, in Unix time; `wire.NEVER` for no end."""
-        return self.basic.expiry
-
-    @property
     def client_id(self) -> bytes:
         """16 bytes."""
         return self.basic.client_id
 
     @property
     def features(self) -> tuple[Feature | int, ...]:
-        """The features, none where there is no such object."""
+        """The features; empty without such an object."""
         found = self.find(Features)
         return () if found is None else found.values
 
     @property
     def manufacturer(self) -> Manufacturer | None:
-        """Who made it, where it says so."""
+        """The manufacturer, if named."""
         return self.find(Manufacturer)
 
     @property
     def domain(self) -> Domain | None:
-        """Which domain it is for; in domain certificates."""
+        """The domain, in domain certificates."""
         return self.find(Domain)
 
     @property
     def metering(self) -> Metering | None:
-        """Which metering service it is for; in metering certificates."""
+        """The metering service, in metering certificates."""
         return self.find(Metering)
 
     @property
     def issuer_key(self) -> PublicKey:
-        """The key that it says signed it."""
+        """The key that signed it, unverified."""
         return self.signature.issuer_key
 
     @property
@@ -128,7 +123,7 @@ class Certificate:
         return self.raw[: self.signed_length]
 
     def key_with_usage(self, usage: KeyUsage | int) -> PublicKey | None:
-        """Return the first key that has the usage."""
+        """Return the first key with that usage, None if there is none."""
         for key in self.keys:
             if usage in key.usages:
                 return key.public
@@ -136,12 +131,11 @@ class Certificate:
 
 
 def parse_certificate(data: bytes, name: str = "certificate") -> Certificate:
-    """Return the certificate; `build_certificate` of its objects gives the same bytes again.
+    """Return the certificate; `build_certificate` of its objects returns the same bytes.
 
-    Raises InvalidMessage, which says `name`, for anything that is not exactly one certificate:
-    other magic or version, lengths that do not fit, an object twice, no basic, key or signature
-    object, or a basic object whose digest is not that of the first key. The digest is a fact of
-    these bytes alone, so no certificate exists here for which it does not hold.
+    Raises InvalidMessage that names `name` unless the bytes are exactly one certificate: for
+    another magic or version, wrong lengths, a repeated object, a missing basic, key or signature
+    object, and a basic object with another digest than that of the first key.
     """
     signed_length = _parse_head(data, name)
     signed = _parse_objects(data, HEAD.size, signed_length, name)
@@ -158,6 +152,8 @@ def parse_certificate(data: bytes, name: str = "certificate") -> Certificate:
         digest=hashlib.sha256(data[:signed_length]).digest(),
         objects=(*signed, *unsigned),
         basic=basic,
+        security_level=basic.security_level,
+        expiry=basic.expiry,
         keys=keys,
         signature=signature,
         _by_kind=by_kind,
@@ -165,7 +161,7 @@ def parse_certificate(data: bytes, name: str = "certificate") -> Certificate:
 
 
 def build_certificate(objects: Iterable[CertificateObject]) -> bytes:
-    """Return the bytes of a certificate of these objects, its signature object among them."""
+    """Return the bytes of a certificate of these objects, one of them the signature."""
     items = tuple(objects)
     parts = [build_object(item) for item in items]
     signature = next(at for at, item in enumerate(items) if isinstance(item, Signature))
@@ -175,7 +171,7 @@ def build_certificate(objects: Iterable[CertificateObject]) -> bytes:
 
 
 def build_signed(objects: Iterable[CertificateObject]) -> bytes:
-    """Return the bytes that the signature of a certificate of these objects is to cover."""
+    """Return the bytes to be signed of a certificate of these objects."""
     body = b"".join(build_object(item) for item in objects)
     signed_length = HEAD.size + len(body)
     head = HEAD.pack(MAGIC, VERSION, signed_length + SIGNATURE_OBJECT_LENGTH, signed_length)

@@ -2,7 +2,7 @@
 
     chain  "CHAI", version u32 = 1, length u32, flags u32 = 0, count u32, certificates (1 to 6)
 
-The last certificate is signed by a key that has no certificate in the chain: the trust anchor.
+The last certificate is signed by a trust anchor, which has no certificate in the chain.
 """
 
 import struct
@@ -30,30 +30,31 @@ _FLAGS: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A chain as it was received; only `parse_chain` makes one, so all parts agree.
+    """A chain as received, made by `parse_chain` alone.
 
     Two chains are equal when their bytes are.
     """
 
     raw: bytes = field(repr=False)
     certificates: tuple[Certificate, ...] = field(compare=False)
-    """1 to 6 of them, leaf first."""
+    """1 to 6, leaf first."""
+    leaf: Certificate = field(init=False, compare=False, repr=False)
+    """The first certificate."""
 
-    @property
-    def leaf(self) -> Certificate:
-        """The certificate that the chain is about."""
-        return self.certificates[0]
+    def __post_init__(self) -> None:
+        """Store the leaf."""
+        object.__setattr__(self, "leaf", self.certificates[0])
 
 
 def parse_chain(
     data: bytes, known: Callable[[bytes], Certificate | None] = lambda _: None
 ) -> Chain:
-    """Return the chain; `build_chain` of its certificates gives the same bytes again.
+    """Return the chain; `build_chain` of its certificates returns the same bytes.
 
-    known: gives the certificate of bytes that were parsed before, or None.
+    known: returns the certificate of bytes that were parsed before, or None.
 
-    Raises InvalidMessage for anything that is not exactly one chain: other magic, version or
-    flags, more than 65536 bytes, not 1 to 6 certificates, and whatever `parse_certificate` refuses.
+    Raises InvalidMessage unless the bytes are exactly one chain: for another magic, version or
+    flags, more than 65536 bytes, no or more than 6 certificates, and an invalid certificate.
     """
     count = _parse_head(data)
     certificates = []

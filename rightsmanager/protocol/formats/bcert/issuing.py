@@ -1,7 +1,7 @@
-"""How certificates come to be: a template, filled in by the caller and signed by an issuer.
+"""Creates certificates: a template, filled in by the caller and signed by an issuer.
 
-The objects are written in the order in which clients' certificates have them: basic, what belongs
-to the type, features, keys, manufacturer, signature.
+The objects have the order of clients' certificates: basic, those of the type, features, keys,
+manufacturer, signature.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from rightsmanager.protocol.wire import NEVER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """Everything a certificate says beside its issuer: ids of 16 bytes, expiry in Unix seconds."""
+    """The content of a certificate but its issuer: ids of 16 bytes, expiry in Unix seconds."""
 
     type: CertificateType
     security_level: int
@@ -43,13 +43,13 @@ class Template:
     features: tuple[Feature | int, ...] = ()
     manufacturer: Manufacturer | None = None
     objects: tuple[CertificateObject, ...] = ()
-    """What belongs to the type, such as Device, Domain, Metering or Server."""
+    """Objects of the type, such as Device, Domain, Metering or Server."""
 
 
 def issue(template: Template, issuer: PrivateKey) -> Certificate:
     """Return a certificate of the template, signed by the issuer's key.
 
-    Raises InvalidMessage where the template makes a certificate that would not be parsed.
+    Raises InvalidMessage for a template of an invalid certificate.
     """
     signed = build_signed(_objects(template))
     signature = Signature(sign(issuer, signed), issuer.public)
@@ -59,8 +59,8 @@ def issue(template: Template, issuer: PrivateKey) -> Certificate:
 def chain_under(leaf: Certificate, issuer: Chain | None) -> Chain:
     """Return the chain of a certificate and its issuer's chain.
 
-    issuer: None when a trust anchor issued the certificate. Raises InvalidMessage when the chain
-    gets longer than chains may be.
+    issuer: None when a trust anchor issued the certificate. Raises InvalidMessage for a chain that
+    is too long.
     """
     above = () if issuer is None else issuer.certificates
     return parse_chain(build_chain((leaf, *above)))

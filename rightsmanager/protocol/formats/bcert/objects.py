@@ -1,11 +1,11 @@
-"""What a certificate says, one frozen class for each kind of object.
+"""The objects of a certificate, a frozen class for each kind.
 
     object  flags u16 (1 must understand, 2 container), tag u16, length u32 with this head, body
 
-A class's default flags are those of the certificates that devices carry; received flags are kept.
-A text is `None` where its length is 0, and "" where it is its terminator alone.
+The default flags of a class are those in devices' certificates; received flags are kept. A text is
+None if its length is 0, and "" if it is only its terminator.
 
-Source: the published structure of the certificate chains in clients' license requests.
+Source: the published structure of the certificate chains in clients' licence requests.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ CONTAINER: Final = 2
 
 
 class CertificateType(IntEnum):
-    """Whom or what a certificate is for."""
+    """The kinds of holders of certificates."""
 
     PC = 1
     DEVICE = 2
@@ -39,7 +39,7 @@ class CertificateType(IntEnum):
 
 
 class KeyUsage(IntEnum):
-    """What a key of a certificate may do; other numbers are kept as they are."""
+    """Permitted uses of a key; other numbers are kept."""
 
     SIGN = 1
     ENCRYPT_KEY = 2
@@ -66,7 +66,7 @@ class KeyUsage(IntEnum):
 
 
 class Feature(IntEnum):
-    """What a client or server can do; other numbers are kept as they are."""
+    """Features of a client or server; other numbers are kept."""
 
     TRANSMITTER = 1
     RECEIVER = 2
@@ -81,7 +81,7 @@ class Feature(IntEnum):
 
 
 class CertificateFlag(IntFlag):
-    """Flags of a certificate as a whole; other bits are kept as they are."""
+    """Flags of a certificate; other bits are kept."""
 
     EXTENDED_DATA_PRESENT = 1
     """Objects may follow the signature, which does not cover them."""
@@ -96,7 +96,7 @@ class CertificateObject:
 
 @dataclass(frozen=True, slots=True)
 class Unknown(CertificateObject):
-    """An object of a tag that is not in the table and need not be understood, kept as it came."""
+    """An unknown object that need not be understood, kept as received."""
 
     tag: int
     body: bytes
@@ -105,7 +105,7 @@ class Unknown(CertificateObject):
 
 @dataclass(frozen=True, slots=True)
 class Basic(CertificateObject):
-    """Who the certificate is: ids of 16 bytes, the first key's SHA-256, expiry in Unix seconds."""
+    """Ids of 16 bytes, the SHA-256 of the first key, expiry in Unix seconds."""
 
     certificate_id: bytes
     security_level: int
@@ -118,7 +118,7 @@ class Basic(CertificateObject):
 
 @dataclass(frozen=True, slots=True)
 class Domain(CertificateObject):
-    """Which domain's key this is, at which revision."""
+    """A domain and its revision."""
 
     service_id: ServiceId
     account_id: AccountId
@@ -135,7 +135,7 @@ class Pc(CertificateObject):
 
 @dataclass(frozen=True, slots=True)
 class Device(CertificateObject):
-    """The largest licence and header in bytes and the deepest licence chain that a device takes."""
+    """The largest licence and header, in bytes, and the deepest licence chain of a device."""
 
     max_license: int = 10240
     max_header: int = 15360
@@ -151,7 +151,7 @@ class Features(CertificateObject):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One P-256 key and what it may do."""
+    """A P-256 key and its permitted uses."""
 
     public: PublicKey
     usages: tuple[KeyUsage | int, ...]
@@ -160,14 +160,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Keys(CertificateObject):
-    """The keys of the certificate, of which the basic object has the first one's digest."""
+    """The keys of the certificate; the basic object has the digest of the first."""
 
     keys: tuple[Key, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Manufacturer(CertificateObject):
-    """Who made it."""
+    """The maker and model of a device."""
 
     name: str | None
     model_name: str | None
@@ -194,7 +194,7 @@ class Silverlight(CertificateObject):
 
 @dataclass(frozen=True, slots=True)
 class Metering(CertificateObject):
-    """Which metering service's key this is, and where it takes its reports."""
+    """A metering service and its address for reports."""
 
     metering_id: Mid
     url: str | None
@@ -202,7 +202,7 @@ class Metering(CertificateObject):
 
 @dataclass(frozen=True, slots=True)
 class ExtendedDataSigningKey(CertificateObject):
-    """The key under which extended data is signed; its form is not published, so kept as bytes."""
+    """The key that signs extended data; its form is unpublished, so kept as bytes."""
 
     body: bytes
 
@@ -217,21 +217,21 @@ class ExtendedData(CertificateObject):
 
 @dataclass(frozen=True, slots=True)
 class ExtendedDataSignature(CertificateObject):
-    """The signature of extended data; its form is not published, so kept as bytes."""
+    """The signature of extended data; its form is unpublished, so kept as bytes."""
 
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class HardwareId(CertificateObject):
-    """The hardware that extended data binds to; its form is not published, so kept as bytes."""
+    """The hardware that extended data binds to; its form is unpublished, so kept as bytes."""
 
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Server(CertificateObject):
-    """How many days before its expiry a server's certificate should be renewed."""
+    """Days before the expiry of a server's certificate at which to renew it."""
 
     warning_days: int
 
@@ -246,7 +246,7 @@ class SecurityVersion(CertificateObject):
 
 @dataclass(frozen=True, slots=True)
 class SecurityVersion2(CertificateObject):
-    """The second object of that kind."""
+    """A second object like SecurityVersion."""
 
     security_version: int
     platform: int

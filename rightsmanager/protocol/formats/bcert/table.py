@@ -1,4 +1,4 @@
-"""The table of object tags: how each class of object is read and written.
+"""The table of object tags, with the coding of each class.
 
     0x0001 basic          certificate id(16), security level u32, flags u32, type u32,
                           SHA-256 of the first key(32), expiry u32, client id(16)
@@ -17,7 +17,7 @@
     0x0010, 0x0011        security version u32, platform u32
     text                  length u32 with the terminator, UTF-8, 00, zeros up to a multiple of 4
 
-What is not written by these rules exactly is refused: `build_object` gives the same bytes again.
+Any deviation is refused, so that `build_object` returns the same bytes.
 """
 
 import struct
@@ -83,7 +83,7 @@ _FEATURES: Final = {int(feature): feature for feature in Feature}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One row: a tag, the class of its object, and how the body is coded."""
+    """One row: a tag, the class of its object, and the coding of the body."""
 
     tag: int
     kind: type[CertificateObject]
@@ -92,7 +92,7 @@ class Layout:
     write: Callable[[Any], bytes]
     """The object to its body."""
     name: str = field(init=False)
-    """What refusals call the object."""
+    """The object's name in refusals."""
 
     def __post_init__(self) -> None:
         """Take the name from the class."""
@@ -238,7 +238,7 @@ def _write_manufacturer(manufacturer: Manufacturer) -> bytes:
 
 def _read_signature(reader: Reader, flags: int) -> Signature:
     kind, size, signature, bits, key = _SIGNATURE.unpack(reader.take(_SIGNATURE.size, "fields"))
-    # No signature covers this object's own head, so nothing but the one value may stand there.
+    # The signature does not cover this object's own head, so only one value is allowed.
     if (flags, kind, size, bits) != _SIGNATURE_CONSTANTS:
         raise InvalidMessage(
             f"{reader.name}: flags, type, size and length of the issuer key are "
@@ -284,7 +284,7 @@ def _write_extended_data(extended: ExtendedData) -> bytes:
 
 
 def _numbers(tag: int, kind: type[CertificateObject]) -> Layout:
-    """Return the row of an object that is nothing but u32 fields."""
+    """Return the row of an object of u32 fields."""
     names = [item.name for item in fields(kind) if item.name != "flags"]
     layout = struct.Struct(f">{len(names)}I")
 
@@ -298,7 +298,7 @@ def _numbers(tag: int, kind: type[CertificateObject]) -> Layout:
 
 
 def _opaque(tag: int, kind: Callable[..., CertificateObject]) -> Layout:
-    """Return the row of an object whose form is not published."""
+    """Return the row of an object of unpublished form."""
 
     def read(reader: Reader, flags: int) -> CertificateObject:
         return kind(reader.rest(), flags=flags)
@@ -325,7 +325,7 @@ TABLE: Final = (
     _numbers(0x0010, SecurityVersion),
     _numbers(0x0011, SecurityVersion2),
 )
-"""Every object that is understood."""
+"""All known objects."""
 
 BY_TAG: Final = {layout.tag: layout for layout in TABLE}
 BY_KIND: Final = {layout.kind: layout for layout in TABLE}
@@ -333,7 +333,7 @@ _NESTED: Final = {
     BY_KIND[kind].tag: BY_KIND[kind]
     for kind in (ExtendedDataSigningKey, ExtendedDataSignature, HardwareId)
 }
-"""What is understood inside the container, which therefore holds no container."""
+"""The objects known inside the container; containers do not nest."""
 
 
 def parse_object(
@@ -341,10 +341,10 @@ def parse_object(
 ) -> tuple[CertificateObject, int]:
     """Return the object that begins at an offset, and the offset of its end.
 
-    table: the objects that are understood where it stands, by tag.
+    table: the objects known at this place, by tag.
 
-    Raises InvalidMessage, which says `name` and the offset, for a length beyond `end`, a body
-    that is not what its tag says, and an unknown object that must be understood.
+    Raises InvalidMessage that names `name` and the offset for a length beyond `end`, an invalid
+    body, and an unknown object that must be understood.
     """
     if end - start < _HEAD.size:
         raise InvalidMessage(f"{name}: {end - start} bytes at offset {start} are no object")
@@ -364,7 +364,7 @@ def parse_object(
         found = layout.read(reader, flags)
         reader.done()
     except InvalidMessage as error:
-        # Names are put together here alone, since objects that are read need none.
+        # The full name is composed here only: valid objects never need it.
         raise InvalidMessage(f"{name}, object at offset {start}: {error.text}") from None
     return found, end
 

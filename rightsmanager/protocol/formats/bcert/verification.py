@@ -1,30 +1,31 @@
-"""Whether a chain is to be believed.
+"""Verification of chains.
 
-    facts of the bytes     the last issuer key is a trust anchor; every other issuer key is one of
-    (checked once)         the next certificate's keys and may issue this type; the next
+    checked once           the last issuer key is a trust anchor; every other issuer key is one of
+    (depends on bytes)     the next certificate's keys and may issue this type; the next
                            certificate is an issuer; no security level is above the issuer's;
                            every signature verifies
-    facts of the moment    no certificate has expired; none is on a revocation list
-    (checked at each use)
+    checked at each use    no certificate has expired; none is on a revocation list
 
-The signatures come last, from the anchor down: bytes that no anchor vouches for cost no more than
-one verification, and are never kept. What is kept are certificates whose whole line up to an
-anchor was verified, and chains of such.
+Signatures come last, from the anchor down: a chain without a trusted issuer costs at most one
+verification and is never cached. Cached are certificates with a verified path to an anchor, and
+chains of such.
 """
 
 from collections.abc import Container, Iterable
 from itertools import pairwise
-from typing import Final
+from threading import Lock
+from typing import Final, TypeVar
 
 from rightsmanager.crypto.p256 import PublicKey, verify
 from rightsmanager.errors import DeviceCertificateRevoked, InvalidMessage
 from rightsmanager.protocol.formats.bcert.certificate import Certificate
 from rightsmanager.protocol.formats.bcert.chain import Chain, parse_chain
-from rightsmanager.protocol.formats.bcert.lru import Lru
 from rightsmanager.protocol.formats.bcert.objects import CertificateType, Key, KeyUsage
 from rightsmanager.protocol.wire import NEVER, encode_base64
 
 DEFAULT_CACHE_SIZE: Final = 4096
+
+T = TypeVar("T")
 
 _CLIENT_ISSUERS: Final = (
     KeyUsage.ISSUE_DEVICE,
@@ -38,7 +39,7 @@ ISSUING_USAGES: Final[dict[CertificateType, frozenset[int]]] = {
         CertificateType.PC: _CLIENT_ISSUERS,
         CertificateType.DEVICE: _CLIENT_ISSUERS,
         CertificateType.DOMAIN: (KeyUsage.ISSUE_DOMAIN,),
-        # And what `may_issue` lets an issuer pass on.
+        # `may_issue` adds the powers that an issuer passes on.
         CertificateType.ISSUER: (),
         CertificateType.CRL_SIGNER: (KeyUsage.ISSUE_CRL,),
         # No published usage issues services alone.
@@ -53,42 +54,44 @@ ISSUING_USAGES: Final[dict[CertificateType, frozenset[int]]] = {
         CertificateType.PROVISIONING_MODEL_AUTHORITY: (KeyUsage.ISSUE_PROVISIONING_MODEL,),
     }.items()
 }
-"""Any one of these usages lets a key issue the type of certificate."""
+"""The usages that each let a key issue a type of certificate."""
 
 POWERS: Final = frozenset(usage for usage in KeyUsage if usage.name.startswith("ISSUE_"))
-"""Every usage that lets a key issue something."""
+"""All usages that let a key issue certificates."""
 
 
 class ChainVerifier:
-    """Parses and verifies chains, and remembers what bytes alone decide.
+    """Parses and verifies chains, and caches the verified ones.
 
-    It keeps at most `cache_size` chains and as many certificates, since new clients share their
-    issuers with old ones. Several threads may use it at once.
+    It keeps at most `cache_size` chains and as many certificates, which new clients share with old
+    ones. Several threads may use it at once.
     """
 
     def __init__(
         self, trust_anchors: Iterable[PublicKey], cache_size: int = DEFAULT_CACHE_SIZE
     ) -> None:
         self._anchors = {anchor.raw: anchor for anchor in trust_anchors}
-        # The keys are whole bytes, which name the issuer key too. A digest would cost more than
-        # the comparison, and the values hold the same bytes anyway.
-        self._chains: Lru[bytes, Chain] = Lru(cache_size)
-        self._certificates: Lru[bytes, Certificate] = Lru(cache_size)
+        # The keys are the whole bytes, which include the issuer key. Hashing them to a digest
+        # would cost more than the comparison, and the values hold the same bytes anyway.
+        self._chains: dict[bytes, Chain] = {}
+        self._certificates: dict[bytes, Certificate] = {}
+        self._cache_size = cache_size
+        self._lock = Lock()
 
     def parse(self, data: bytes) -> Chain:
-        """Return what `parse_chain` returns, faster for bytes that were verified before."""
-        return self._chains.find(data) or parse_chain(data, self._certificates.find)
+        """Return `parse_chain` of the bytes, from the cache if they were verified before."""
+        return self._chains.get(data) or parse_chain(data, self._certificates.get)
 
     def verify(self, chain: Chain, now: int, revoked: Container[bytes] = ()) -> None:
-        """Return if the chain is to be believed at `now`, in Unix seconds.
+        """Verify the chain at `now`, in Unix seconds.
 
         revoked: the digests of revoked certificates, 32 bytes each. Raises
-        DeviceCertificateRevoked when one of the chain's is among them, and InvalidMessage, which
-        says which certificate and what was expected, for every other reason.
+        DeviceCertificateRevoked for a revoked certificate, and InvalidMessage that names the
+        certificate and the expected value for any other reason.
         """
-        if self._chains.find(chain.raw) is None:
+        if chain.raw not in self._chains:
             self._verify_bytes(chain)
-            self._chains.record(chain.raw, chain)
+            self._remember(self._chains, chain.raw, chain)
         for index, certificate in enumerate(chain.certificates):
             if certificate.expiry < now and certificate.expiry != NEVER:
                 raise InvalidMessage(
@@ -99,6 +102,14 @@ class ChainVerifier:
                     f"{_name(index, certificate)} with digest "
                     f"{encode_base64(certificate.digest)} is revoked"
                 )
+
+    def _remember(self, cache: dict[bytes, T], raw: bytes, value: T) -> None:
+        # Reading a dictionary needs no lock. Dropping the oldest entry instead of the least
+        # recently used one saves a write, and with it the lock, on each hit.
+        with self._lock:
+            cache[raw] = value
+            if len(cache) > self._cache_size:
+                del cache[next(iter(cache))]
 
     def _verify_bytes(self, chain: Chain) -> None:
         certificates = chain.certificates
@@ -116,13 +127,13 @@ class ChainVerifier:
             self._verify_signature(_name(index, certificates[index]), certificates[index], key)
 
     def _verify_signature(self, name: str, certificate: Certificate, key: PublicKey) -> None:
-        if self._certificates.find(certificate.raw) is not None:
+        if certificate.raw in self._certificates:
             return
         try:
             verify(key, certificate.signature.signature, certificate.signed)
         except InvalidMessage as error:
             raise InvalidMessage(f"{name}: {error.text}") from None
-        self._certificates.record(certificate.raw, certificate)
+        self._remember(self._certificates, certificate.raw, certificate)
 
 
 def _name(index: int, certificate: Certificate) -> str:
@@ -131,9 +142,9 @@ def _name(index: int, certificate: Certificate) -> str:
 
 
 def _issuing_key(name: str, child: Certificate, parent: Certificate) -> PublicKey:
-    """Return the parent's key that the child names, once it is one that may issue the child.
+    """Return the parent's key that issued the child; raises InvalidMessage unless it may.
 
-    It is the parent's object and not the child's: a parent that was met before has its key ready.
+    The parent's object is returned and not the child's: a cached parent has its key loaded.
     """
     if parent.type != CertificateType.ISSUER:
         raise InvalidMessage(
@@ -159,8 +170,8 @@ def _issuing_key(name: str, child: Certificate, parent: Certificate) -> PublicKe
 def may_issue(usages: frozenset[int], child: Certificate) -> bool:
     """Return whether a key with these usages may issue the certificate.
 
-    An issuer that may not issue all passes on, to an issuer under it, at most its own powers: the
-    usages to issue of all of the new issuer's keys are among those of the key that signs it.
+    An issuer without ISSUE_ALL may pass on at most its own powers to an issuer below it: the
+    issuing usages of all keys of the new issuer must be among those of the key that signs it.
     """
     if usages & ISSUING_USAGES[child.type]:
         return True
