@@ -3,6 +3,7 @@
     docstrings     open with a verb or a noun, not with a question word
     all texts      are free of the phrases in PHRASES
     constants      that limit something are called MAX_…
+    settings       that are durations end in their unit
 
 Texts are docstrings, comments, string literals and the names of functions in Python files,
 documents without their blocks, and the comments of configuration files.
@@ -113,6 +114,13 @@ def test_limits_are_called_max() -> None:
     assert found == []
 
 
+def test_durations_end_in_their_unit() -> None:
+    reference = (ROOT / "config" / "rightsmanager.toml").read_text("utf-8")
+    durations = re.findall(r"^# (Seconds|Days) .*\n(?:# .*\n)*(\w+) = ", reference, re.MULTILINE)
+    assert len(durations) >= 8
+    assert [name for unit, name in durations if not name.endswith(f"_{unit.lower()}")] == []
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -173,7 +181,7 @@ def _python(file: Path) -> Iterator[Text]:
     source = file.read_text("utf-8")
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield Text(file, node.lineno, node.value)
+            yield Text(file, node.lineno, SPAN.sub("`x`", node.value))
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield Text(file, node.lineno, node.name.replace("_", " "))
     yield from _comments(file, source)
