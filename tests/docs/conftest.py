@@ -39,10 +39,8 @@ class Workplace:
 
     def run(self, line: str) -> subprocess.CompletedProcess[str]:
         """Run one line; the result has its output, errors included, with documented addresses."""
-        for documented, url in self.urls.items():
-            line = line.replace(documented, url)
         ran = subprocess.run(
-            [self.shell, "-c", line],
+            [self.shell, "-c", self._localise(line)],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -54,6 +52,16 @@ class Workplace:
         for documented, url in self.urls.items():
             ran.stdout = ran.stdout.replace(url, documented)
         return ran
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the document."""
+        (self.folder / name).write_text(self._localise(text))
+
+    def _localise(self, text: str) -> str:
+        """Return a text with the addresses of the running servers."""
+        for documented, url in self.urls.items():
+            text = text.replace(documented, url)
+        return text
 
 
 @pytest.fixture(scope="session", params=SHELLS)

@@ -22,7 +22,7 @@ def test_the_commands_of_a_document_do_what_it_says(document: Path, workplace: W
     written = []
     for step in steps(document):
         if isinstance(step, Module):
-            (workplace.folder / step.name).write_text(step.text)
+            workplace.write(step.name, step.text)
             written.append(step.name)
         else:
             run(step, workplace)
