@@ -9,10 +9,8 @@ from rightsmanager.admin.domains import DomainAdministration
 from rightsmanager.assembly import (
     admin_token,
     content_keys,
-    default_domain,
-    default_policy,
     domain_authority,
-    domain_defaults,
+    license_defaults,
     open_keyring,
     open_store,
     packaging_access,
@@ -177,13 +175,12 @@ def _license_service(parts: _Components) -> LicenseService:
         reader=ChallengeReader(verifier.parse, settings.crypto.chain_cache),
         content_keys=content_keys(settings, parts.keyring),
         domains=DomainBinder(terms, verifier.parse),
-        policy=default_policy(settings),
+        defaults=license_defaults(settings),
         own_mid=parts.keyring.metering.mid,
         rng=parts.runtime.rng,
         secure_stop_keys=parts.secure_stop_keys,
         streams=stream_settings(settings),
         acknowledge_persistent=settings.license.acknowledge == "persistent",
-        default_domain=default_domain(terms),
         **parts.usual,
     )
 
@@ -292,8 +289,8 @@ def _admin(settings: Settings, administration: DomainAdministration) -> Wsgi | N
 
 
 def _explain_pages(settings: Settings, clock: Clock, own_mid: Mid) -> ExplainPages:
-    domain = default_domain(domain_defaults(settings))
-    defaults = Defaults(default_policy(settings), own_mid, domain)
+    given = license_defaults(settings)
+    defaults = Defaults(given.policy, own_mid, given.domain, given.rules)
 
     def explain(*, asked: str, custom_data: str, kids: str, level: str) -> Explanation:
         return explain_form(

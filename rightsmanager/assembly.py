@@ -17,8 +17,9 @@ from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.domain_authority import DomainAuthority, DomainDefaults
 from rightsmanager.operations.packaging import Packing
 from rightsmanager.operations.streams import StreamSettings
-from rightsmanager.policy.decision import DefaultDomain
+from rightsmanager.policy.defaults import DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import OutputLevels, Policy
+from rightsmanager.policy.rules import AboveLevel, RemovalDateConflicts, Rules, UnknownParameters
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import AccountId, ServiceId
 from rightsmanager.settings import KeyringSettings, Settings, refuse_admin_token
@@ -101,6 +102,20 @@ def domain_authority(settings: Settings, keyring: Keyring, rng: Rng) -> DomainAu
 def default_domain(terms: DomainDefaults) -> DefaultDomain:
     """Return the domain to bind to when the request names no account."""
     return DefaultDomain(terms.service_id, terms.default_account)
+
+
+def license_defaults(settings: Settings) -> LicenseDefaults:
+    """Return everything that a server adds to a request for licences."""
+    given = settings.license
+    return LicenseDefaults(
+        default_policy(settings),
+        default_domain(domain_defaults(settings)),
+        Rules(
+            unknown_parameters=UnknownParameters(given.unknown_parameters),
+            above_level=AboveLevel(given.above_level),
+            removal_date_conflicts=RemovalDateConflicts(given.removal_date_conflicts),
+        ),
+    )
 
 
 def default_policy(settings: Settings) -> Policy:

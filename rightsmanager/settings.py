@@ -168,6 +168,9 @@ class LicenseSettings(_Section):
     key_seed: str = "XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I"
     sign: Literal["always", "persistent"] = "always"
     acknowledge: Literal["never", "persistent"] = "never"
+    unknown_parameters: Literal["warn", "refuse"] = "warn"
+    above_level: Literal["drop", "refuse", "issue"] = "drop"
+    removal_date_conflicts: Literal["refuse", "warn"] = "refuse"
 
 
 class PolicySettings(_Section):

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from rightsmanager.assembly import default_domain, default_policy, domain_defaults
+from rightsmanager.assembly import license_defaults
 from rightsmanager.cli.options import KidParameter, data_option, json_option, key_files, settings_of
 from rightsmanager.cli.printing import print_tree
 from rightsmanager.cli.show import MAX_BYTES, as_tree
@@ -87,7 +87,8 @@ def explain_(  # noqa: PLR0913 -- one parameter for each option
 
 def _defaults(data: Path) -> Defaults:
     settings, chain = settings_of(data), key_files(data).find_chain(METERING.name)
-    defaults = Defaults(default_policy(settings), domain=default_domain(domain_defaults(settings)))
+    given = license_defaults(settings)
+    defaults = Defaults(given.policy, domain=given.domain, rules=given.rules)
     if chain is None:
         return defaults
     return replace(defaults, own_mid=read_metering_certificate(chain).mid)

@@ -30,8 +30,9 @@ from rightsmanager.operations.revocation import RevocationCache, Revoked
 from rightsmanager.operations.secure_stop_keys import SecureStopKeys
 from rightsmanager.operations.signing import Signing
 from rightsmanager.operations.streams import StreamOpener, StreamSettings
-from rightsmanager.policy.decision import NO_DOMAIN, Decision, DefaultDomain, LicenseQuery, decide
-from rightsmanager.policy.grants import Grant, Policy, describe, refuse_security_level
+from rightsmanager.policy.decision import Decision, LicenseQuery, apply_level, decide
+from rightsmanager.policy.defaults import LicenseDefaults
+from rightsmanager.policy.grants import Grant, describe
 from rightsmanager.policy.licenses import build_policy, policy_objects
 from rightsmanager.policy.reflection import Client
 from rightsmanager.protocol.formats import xmr
@@ -115,7 +116,7 @@ class LicenseService:
     store: Store
     revocations: RevocationCache
     domains: DomainBinder
-    policy: Policy
+    defaults: LicenseDefaults
     backend: p256.Backend
     clock: Clock
     rng: Rng
@@ -126,8 +127,6 @@ class LicenseService:
     hooks: Hooks = field(default_factory=lambda: Hooks(HookSet(), 0))
     acknowledge_persistent: bool = False
     """Whether replies with a persistent licence ask for an acknowledgement."""
-    default_domain: DefaultDomain = NO_DOMAIN
-    """What licences are bound to whose request names no account."""
 
     def acquire_license(self, request: Request) -> bytes:
         """Return the reply to an AcquireLicense challenge, its licences recorded.
@@ -140,7 +139,7 @@ class LicenseService:
         )
         revoked, keys = self._look_up(challenge)
         self._refuse(challenge, revoked, now)
-        decision = self._decide(request, challenge)
+        decision = self._decide(request, challenge, now)
         newer_lists = self.revocations.find_newer_lists(revoked, challenge.revocation_lists)
         issued = self._record(request, challenge, decision, keys, now)
         if self.hooks.is_used:
@@ -158,12 +157,12 @@ class LicenseService:
         # What cannot be sealed must not be recorded.
         encryption_key(challenge.signer.leaf)
 
-    def _decide(self, request: Request, challenge: LicenseChallenge) -> Decision:
+    def _decide(self, request: Request, challenge: LicenseChallenge, now: int) -> Decision:
         client = Client(challenge.signer, challenge.client_version, challenge.client_time)
         asked = LicenseQuery(
             challenge.header, request.query, challenge.custom_data, client, request.url
         )
-        decision = decide(asked, self.policy, self.default_domain)
+        decision = decide(asked, self.defaults, now)
         if decision.refusal is not None:
             raise decision.refusal
         if self.hooks.is_used:
@@ -174,9 +173,11 @@ class LicenseService:
         """Return what the operator's own logic makes of a decision, with the keys that it has."""
         self.hooks.authorise(facts)
         grants = self.hooks.choose_grants(facts, decision.grants)
-        refuse_security_level(grants, facts.security_level)
+        chosen = apply_level(
+            replace(decision, grants=grants), facts.security_level, self.defaults.rules
+        )
         return replace(
-            decision, grants=tuple(self._with_operators_key(facts, grant) for grant in grants)
+            chosen, grants=tuple(self._with_operators_key(facts, grant) for grant in chosen.grants)
         )
 
     def _with_operators_key(self, facts: Facts, grant: Grant) -> Grant:

@@ -271,7 +271,7 @@ def _named_account(query: str, custom_data: str | None) -> AccountId | None:
     """Return the account that a query, or else CustomData, names by `accountid`, or None."""
     values: list[Any] = [
         value
-        for requested in parse_request(query, custom_data)
+        for requested in parse_request(query, custom_data).licenses
         for parameter, value in requested
         if parameter.name == "accountid"
     ]

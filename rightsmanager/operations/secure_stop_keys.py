@@ -2,8 +2,9 @@
 
     key = HKDF-SHA256 of the server's secret with the KID as info, 16 bytes
 
-Every licence with secure stop carries it, encrypted under its content key, right after the object
-that names the metering service.
+Every licence with secure stop carries it, encrypted under its content key, right before the object
+that names the metering service: a published client cannot read a licence whose global policy ends
+with an object that it does not know.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,11 +44,11 @@ class SecureStopKeys:
 def _with_key(item: XmrObject, key: SecureStop2Key) -> XmrObject:
     if not isinstance(item, GlobalPolicy):
         return item
-    return replace(item, objects=tuple(_after_secure_stop(item.objects, key)))
+    return replace(item, objects=tuple(_before_secure_stop(item.objects, key)))
 
 
-def _after_secure_stop(objects: Sequence[XmrObject], key: SecureStop2Key) -> Iterator[XmrObject]:
+def _before_secure_stop(objects: Sequence[XmrObject], key: SecureStop2Key) -> Iterator[XmrObject]:
     for each in objects:
-        yield each
         if isinstance(each, SecureStop):
             yield key
+        yield each

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rightsmanager.errors import DeviceCertificateRevoked, Refusal, ServiceSpecific
+from rightsmanager.policy.defaults import DefaultDomain, LicenseDefaults
 from rightsmanager.policy.granting import collect_fields, grant_licenses, refuse_rights
-from rightsmanager.policy.grants import Grant, Policy, default_grants, refuse_security_level
-from rightsmanager.policy.query import parse_request
+from rightsmanager.policy.grants import Grant, apply_security_level, default_grants
+from rightsmanager.policy.query import ParsedRequest, parse_request
 from rightsmanager.policy.reflection import Client, client_info_refusal, requested_refusal
 from rightsmanager.policy.requested_licenses import RequestedLicense
+from rightsmanager.policy.rules import DecisionWarning, Rules
 from rightsmanager.protocol.formats.bcert import Feature
 from rightsmanager.protocol.formats.wrmheader import Header
-from rightsmanager.protocol.wire import AccountId, Kid, ServiceId, TransactionId
+from rightsmanager.protocol.wire import AccountId, Kid, TransactionId
 
 SPECIAL_CHAINED: Final = Kid.from_base64("uPeXHrR3K0icGCpYMBGsZw==")
 """A KID that gets a root and a leaf licence of a few minutes without parameters."""
@@ -45,25 +47,6 @@ class LicenseQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class DefaultDomain:
-    """The domain to bind licences to when the request names no account."""
-
-    service_id: ServiceId | None = None
-    """The DS_ID of headers whose licences are bound to the account."""
-    account_id: AccountId | None = None
-    """The account of such content, if any."""
-
-    def find_account(self, header: Header) -> AccountId | None:
-        """Return the account that a header's licences are bound to, or None."""
-        if header.ds_id is None or header.ds_id != self.service_id:
-            return None
-        return self.account_id
-
-
-NO_DOMAIN: Final = DefaultDomain()
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """Licences, or a fault that the request asked for."""
 
@@ -71,40 +54,53 @@ class Decision:
     refusal: Refusal | None = None
     transaction_id: TransactionId | None = None
     """The transaction id that the device acknowledges the licences with."""
+    warnings: tuple[DecisionWarning, ...] = ()
 
 
-def decide(query: LicenseQuery, default: Policy, domain: DefaultDomain = NO_DOMAIN) -> Decision:
-    """Return the decision on a request, root licences first.
+def decide(query: LicenseQuery, defaults: LicenseDefaults, now: int) -> Decision:
+    """Return the decision on a request, root licences first; now: Unix seconds.
 
     Raises ServiceSpecific for parameters that cannot be granted.
     """
-    requested_licenses = parse_request(query.query, query.custom_data)
-    fault = _find_fault(requested_licenses, query) if requested_licenses else None
+    request = parse_request(query.query, query.custom_data, defaults.rules.unknown_parameters)
+    fault = _find_fault(request.licenses, query) if request.licenses else None
     if fault is not None:
-        return Decision((), fault)
+        return Decision((), fault, warnings=request.warnings)
     leaf = query.client.chain.leaf
-    if requested_licenses and Feature.PLAYREADY_3 in leaf.features:
-        refuse_rights(requested_licenses)
-    decision = decide_grants(requested_licenses, query.header, default, domain)
-    refuse_security_level(decision.grants, leaf.security_level)
-    return decision
+    if request.licenses and Feature.PLAYREADY_3 in leaf.features:
+        refuse_rights(request.licenses)
+    decision = decide_grants(request, query.header, defaults, now)
+    return apply_level(decision, leaf.security_level, defaults.rules)
 
 
 def decide_grants(
-    requested_licenses: Sequence[RequestedLicense],
-    header: Header,
-    default: Policy,
-    domain: DefaultDomain = NO_DOMAIN,
+    request: ParsedRequest, header: Header, defaults: LicenseDefaults, now: int
 ) -> Decision:
-    """Return the decision on requested licences, or the default one if there are none.
+    """Return the decision for a device of any level, the default one without licences.
 
     Raises ServiceSpecific.
     """
-    account_id = domain.find_account(header)
-    if not requested_licenses:
-        return Decision(_bind(_default_grants(header, default, domain), account_id))
-    grants = _bind(grant_licenses(requested_licenses, header, default), account_id)
-    return Decision(grants, transaction_id=_transaction_id(requested_licenses))
+    account_id = defaults.domain.find_account(header)
+    if not request.licenses:
+        grants = _bind(_default_grants(header, defaults), account_id)
+        return Decision(grants, warnings=request.warnings)
+    granted = grant_licenses(request.licenses, header, defaults, now)
+    return Decision(
+        _with_published_lifetime(_bind(granted.grants, account_id)),
+        transaction_id=_transaction_id(request.licenses),
+        warnings=request.warnings + granted.warnings,
+    )
+
+
+def apply_level(decision: Decision, device_level: int, rules: Rules) -> Decision:
+    """Return the decision for a device of this security level.
+
+    Raises ServiceSpecific if the rules refuse a licence above it, or if no other one is left.
+    """
+    grants, warnings = apply_security_level(decision.grants, device_level, rules.above_level)
+    if not warnings:
+        return decision
+    return replace(decision, grants=grants, warnings=decision.warnings + warnings)
 
 
 def _bind(grants: tuple[Grant, ...], account_id: AccountId | None) -> tuple[Grant, ...]:
@@ -144,11 +140,26 @@ def _transaction_id(requested_licenses: Sequence[RequestedLicense]) -> Transacti
     return next(iter(found), None)
 
 
-def _default_grants(header: Header, default: Policy, domain: DefaultDomain) -> tuple[Grant, ...]:
-    grants = default_grants(header, default)
+def _with_published_lifetime(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
+    """Return the grants with the lifetime that root and leaf of old test content have."""
+    return tuple(
+        replace(grant, policy=replace(grant.policy, valid_for=SPECIAL_SECONDS))
+        if grant.kid == SPECIAL_CHAINED and _is_chained_without_end(grant)
+        else grant
+        for grant in grants
+    )
+
+
+def _is_chained_without_end(grant: Grant) -> bool:
+    is_chained = grant.is_root or grant.root_kid is not None
+    return is_chained and grant.policy.expiration is None and not grant.policy.valid_for
+
+
+def _default_grants(header: Header, defaults: LicenseDefaults) -> tuple[Grant, ...]:
+    grants = default_grants(header, defaults.policy)
     for grant in grants:
         if grant.kid.raw in _SPECIAL:
-            return _with_test_content(grants, domain)
+            return _with_test_content(grants, defaults.domain)
     return grants
 
 
@@ -158,7 +169,8 @@ def _with_test_content(grants: tuple[Grant, ...], domain: DefaultDomain) -> tupl
     roots = []
     for grant in grants:
         if grant.kid == SPECIAL_DOMAIN:
-            leaves.append(_in_default_domain(grant, domain))
+            account_id = domain.require_account(f"the licence for KID {grant.kid.text}")
+            leaves.append(replace(grant, account_id=account_id))
             continue
         if grant.kid != SPECIAL_CHAINED:
             leaves.append(grant)
@@ -167,12 +179,3 @@ def _with_test_content(grants: tuple[Grant, ...], domain: DefaultDomain) -> tupl
         roots.append(Grant(SPECIAL_ROOT, grant.key_type, soon, is_root=True))
         leaves.append(replace(grant, policy=soon, root_kid=SPECIAL_ROOT))
     return *roots, *leaves
-
-
-def _in_default_domain(grant: Grant, domain: DefaultDomain) -> Grant:
-    if domain.account_id is None:
-        raise ServiceSpecific(
-            f"the licence for KID {grant.kid.text} is bound to a domain, expected accountid or a "
-            "default account in the settings"
-        )
-    return replace(grant, account_id=domain.account_id)

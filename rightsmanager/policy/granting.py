@@ -1,24 +1,35 @@
 """From requested licences to grants: parameters applied to the server's default policy.
 
-Refused are combinations that PlayReady forbids, parameters without effect, KIDs that are not in the
-header, and two licences for one KID. Root licences come first: a device opens the others with them.
+Refused are combinations that PlayReady forbids, parameters without effect, and two licences for one
+licence key: a KID, root or not, and the domain it is bound to. KIDs that are not in the header are
+passed over unless no other is named: players request the keys of one URL by one header for each
+track. Root licences come first: a device opens the others with them.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final
 
 from rightsmanager.errors import ServiceSpecific
+from rightsmanager.policy.defaults import DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import Grant, Policy, key_type_of
 from rightsmanager.policy.parameters import BY_NAME
 from rightsmanager.policy.requested_licenses import RequestedLicense
-from rightsmanager.policy.value_types import HEADER
+from rightsmanager.policy.rules import (
+    DecisionWarning,
+    RemovalDateConflicts,
+    Rules,
+    WarningCode,
+)
+from rightsmanager.policy.value_types import HEADER, RelativeTime
 from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.formats.xmr.objects import KeyType
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import AccountId, Kid
 
 _REFUSED_TO_PLAYREADY_3: Final = ("copyright", "executeright", "readright")
+_MAX_KIDS_SHOWN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +42,31 @@ class Combination:
 
 
 FORBIDDEN: Final = (
-    Combination(
-        "removaldate",
-        ("begindate", "expiration", "firstplayexpiration", "mid"),
-        "PlayReady allows no removal date in a licence that expires or is metered",
-    ),
     Combination("persist", ("simple",), "a simple licence is non-persistent"),
     Combination("persist", ("securestop",), "only non-persistent licences have secure stop"),
     Combination("isroot", ("rootid",), "a root licence is not chained to another one"),
+    Combination("usedomains", ("accountid",), "both name the domain of the licence"),
 )
 """Refused combinations; a parameter whose value is false does not count."""
+
+REMOVAL_DATE_CONFLICTS: Final = Combination(
+    "removaldate",
+    (
+        *("begindate", "expiration", "firstplayexpiration", "mid"),
+        *("graceperiod", "extendedrestrictions"),
+    ),
+    "PlayReady allows a removal date only in licences that neither expire nor are metered nor "
+    "have restrictions that need a clock or secure state",
+)
+"""Combinations that the published server SDK refuses, though a published guide advises some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Grants, root licences first, and warnings of the parts that are passed over."""
+
+    grants: tuple[Grant, ...] = ()
+    warnings: tuple[DecisionWarning, ...] = ()
 
 
 def collect_fields(requested: RequestedLicense) -> dict[str, dict[str, Any]]:
@@ -56,20 +82,26 @@ def collect_fields(requested: RequestedLicense) -> dict[str, dict[str, Any]]:
 
 
 def grant_licenses(
-    requested_licenses: Sequence[RequestedLicense], header: Header, default: Policy
-) -> tuple[Grant, ...]:
-    """Return one grant for each requested licence, root licences first.
+    requested_licenses: Sequence[RequestedLicense],
+    header: Header,
+    defaults: LicenseDefaults,
+    now: int,
+) -> Granted:
+    """Return one grant for each requested licence; raises ServiceSpecific.
 
-    Raises ServiceSpecific.
+    now: the time in Unix seconds, to which relative dates are added.
     """
     if not header.license_requested:
-        return ()
-    grants = [
-        grant for requested in requested_licenses for grant in _grants(requested, header, default)
-    ]
+        return Granted()
+    found = [_grant(_with_dates(each, now), header, defaults) for each in requested_licenses]
+    grants = tuple(chain.from_iterable(each.grants for each in found))
+    _refuse_missing(requested_licenses, found, header)
     _refuse_twice(grants)
     _refuse_other_account(grants)
-    return tuple(sorted(grants, key=lambda grant: not grant.is_root))
+    return Granted(
+        tuple(sorted(grants, key=lambda grant: not grant.is_root)),
+        tuple(chain.from_iterable(each.warnings for each in found)),
+    )
 
 
 def refuse_rights(requested_licenses: Sequence[RequestedLicense]) -> None:
@@ -83,13 +115,44 @@ def refuse_rights(requested_licenses: Sequence[RequestedLicense]) -> None:
                 )
 
 
-def _grants(requested: RequestedLicense, header: Header, default: Policy) -> Iterator[Grant]:
+def _with_dates(requested: RequestedLicense, now: int) -> RequestedLicense:
+    """Return the licence with dates in place of relative times."""
+    if not any(isinstance(value, RelativeTime) for _, value in requested):
+        return requested
+    dated = []
+    for parameter, value in requested:
+        date = value.at(now) if isinstance(value, RelativeTime) else value
+        if date is None:
+            raise ServiceSpecific(
+                f"{parameter.name} is {parameter.spell(value)}, expected a date from 1970 to 2106"
+            )
+        dated.append((parameter, date))
+    return tuple(dated)
+
+
+def _grant(requested: RequestedLicense, header: Header, defaults: LicenseDefaults) -> Granted:
+    """Return the grants of one requested licence, none for a KID that is not in the header."""
     _refuse_combinations(requested)
     fields = collect_fields(requested)
-    given = fields["grant"]
-    policy = _policy(fields, default)
+    policy = _policy(fields, defaults.policy)
     _refuse_policy(requested, policy)
-    for kid, key_type in _kids(given, header):
+    warnings = tuple(_removal_date_warnings(requested, policy, defaults.rules))
+    kids = _kids(fields["grant"], header)
+    if not kids:
+        return Granted(warnings=(*warnings, _missing(fields["grant"]["kid"])))
+    return Granted(tuple(_build_grants(fields["grant"], policy, kids, defaults.domain)), warnings)
+
+
+def _build_grants(
+    given: Mapping[str, Any],
+    policy: Policy,
+    kids: Sequence[tuple[Kid, KeyType | None]],
+    domain: DefaultDomain,
+) -> Iterator[Grant]:
+    account_id = given.get("account_id")
+    if given.get("in_default_domain"):
+        account_id = domain.require_account("the licence of usedomains")
+    for kid, key_type in kids:
         yield Grant(
             kid,
             given.get("key_type", key_type),
@@ -98,7 +161,7 @@ def _grants(requested: RequestedLicense, header: Header, default: Policy) -> Ite
             key_seed=given.get("key_seed"),
             is_root=given.get("is_root", False),
             root_kid=given.get("root_kid"),
-            account_id=given.get("account_id"),
+            account_id=account_id,
         )
 
 
@@ -117,53 +180,91 @@ def _policy(fields: Mapping[str, Mapping[str, Any]], default: Policy) -> Policy:
 
 
 def _kids(given: Mapping[str, Any], header: Header) -> list[tuple[Kid, KeyType | None]]:
-    """Return the KIDs of a requested licence, each with its key type by the header."""
+    """Return the KIDs of a requested licence, each with its key type by the header.
+
+    There are none for a KID that is not in the header.
+    """
     wanted = given.get("kid", HEADER)
     # The header's ALGID must not be looked at then: it may be one that no licence supports.
     is_known = "key_type" in given
     if wanted == HEADER:
+        if not header.kids:
+            raise ServiceSpecific(
+                "kid is 'header', expected a GUID: the header of the request has no KID"
+            )
         return [(entry.kid, None if is_known else key_type_of(entry)) for entry in header.kids]
     for entry in header.kids:
         if entry.kid == wanted:
             return [(entry.kid, None if is_known else key_type_of(entry))]
-    if given.get("is_root"):
-        return [(wanted, None)]
-    raise ServiceSpecific(
-        f"kid is {wanted.text}, expected header or one of the header's: "
-        + ", ".join(entry.kid.text for entry in header.kids[:8])
-    )
+    # A root's key encrypts no content, and a header without KIDs leaves them to the request.
+    return [(wanted, None)] if given.get("is_root") or not header.kids else []
 
 
 # --- refusals -------------------------------------------------------------------------------------
 
 
 def _refuse_combinations(requested: RequestedLicense) -> None:
-    given = {parameter.name: value for parameter, value in requested if value is not False}
+    given = _given(requested)
     for forbidden in FORBIDDEN:
-        other = next((other for other in forbidden.others if other in given), None)
-        if forbidden.name in given and other is not None:
-            raise ServiceSpecific(
-                f"{_spell(forbidden.name, given)} is given with {_spell(other, given)}, expected "
-                f"one of them: {forbidden.why}"
-            )
+        conflict = _conflict(forbidden, given)
+        if conflict is not None:
+            raise ServiceSpecific(conflict)
+
+
+def _given(requested: RequestedLicense) -> Mapping[str, Any]:
+    return {parameter.name: value for parameter, value in requested if value is not False}
+
+
+def _conflict(combination: Combination, given: Mapping[str, Any]) -> str | None:
+    other = next((other for other in combination.others if other in given), None)
+    if combination.name not in given or other is None:
+        return None
+    return (
+        f"{_spell(combination.name, given)} is given with {_spell(other, given)}, expected one of "
+        f"them: {combination.why}"
+    )
 
 
 def _spell(name: str, given: Mapping[str, Any]) -> str:
     return f"{name} {BY_NAME[name].spell(given[name])}"
 
 
+def _removal_date_warnings(
+    requested: RequestedLicense, policy: Policy, rules: Rules
+) -> Iterator[DecisionWarning]:
+    """Yield the conflict of a removal date, if any, or raise ServiceSpecific by the rule."""
+    given = _given(requested)
+    if "removaldate" not in given:
+        return
+    conflict = _conflict(REMOVAL_DATE_CONFLICTS, given) or _policy_conflict(given, policy)
+    if conflict is None:
+        return
+    if rules.removal_date_conflicts is RemovalDateConflicts.REFUSE:
+        raise ServiceSpecific(conflict)
+    yield DecisionWarning.of(WarningCode.REMOVAL_DATE, conflict)
+
+
+def _policy_conflict(given: Mapping[str, Any], policy: Policy) -> str | None:
+    if policy.valid_for:
+        return (
+            f"{_spell('removaldate', given)}, expected none: the server's licences expire by "
+            "default, and PlayReady allows no removal date in a licence that expires"
+        )
+    if not policy.persistent:
+        return (
+            f"{_spell('removaldate', given)}, expected with persist:true: a device stores no "
+            "other licence that it could remove"
+        )
+    return None
+
+
 def _refuse_policy(requested: RequestedLicense, policy: Policy) -> None:
     """Raise ServiceSpecific for parameters that contradict each other or the defaults."""
-    given = {parameter.name: value for parameter, value in requested if value is not False}
+    given = _given(requested)
     if policy.persistent and policy.secure_stop:
         raise ServiceSpecific(
             f"{_spell('securestop', given)}, expected with persist:false: the server's licences "
             "are persistent by default, and only non-persistent ones have secure stop"
-        )
-    if policy.removal_date is not None and policy.valid_for:
-        raise ServiceSpecific(
-            f"{_spell('removaldate', given)}, expected none: the server's licences expire by "
-            "default, and PlayReady allows no removal date in a licence that expires"
         )
     if policy.expiration is not None and policy.expiration <= (policy.begin or 0):
         raise ServiceSpecific(
@@ -187,14 +288,40 @@ def _refuse_without_right(requested: RequestedLicense, policy: Policy) -> None:
         )
 
 
+def _refuse_missing(
+    requested_licenses: Sequence[RequestedLicense], found: Sequence[Granted], header: Header
+) -> None:
+    """Raise ServiceSpecific if a request names KIDs, and none of the header's."""
+    granted = chain.from_iterable(each.grants for each in found)
+    if all(each.grants for each in found) or any(not grant.is_root for grant in granted):
+        return
+    missing = next(
+        collect_fields(requested)["grant"]["kid"]
+        for requested, each in zip(requested_licenses, found, strict=True)
+        if not each.grants
+    )
+    raise ServiceSpecific(
+        f"kid is {missing.text}, expected header or one of the header's: "
+        + ", ".join(entry.kid.text for entry in header.kids[:_MAX_KIDS_SHOWN])
+    )
+
+
+def _missing(kid: Kid) -> DecisionWarning:
+    return DecisionWarning.of(
+        WarningCode.KID_NOT_IN_HEADER, f"KID {kid.text} gets no licence: it is not in the header"
+    )
+
+
 def _refuse_twice(grants: Sequence[Grant]) -> None:
-    seen: set[Kid] = set()
+    seen: set[tuple[Kid, bool, AccountId | None]] = set()
     for grant in grants:
-        if grant.kid in seen:
+        key = (grant.kid, grant.is_root, grant.account_id)
+        if key in seen:
             raise ServiceSpecific(
-                f"kid {grant.kid.text} is asked for twice, expected one licence for each key"
+                f"kid {grant.kid.text} is requested twice, expected one licence for each KID as "
+                "root or leaf and each domain"
             )
-        seen.add(grant.kid)
+        seen.add(key)
 
 
 def _refuse_other_account(grants: Sequence[Grant]) -> None:

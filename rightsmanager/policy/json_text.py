@@ -1,5 +1,6 @@
 """The spelling of `cfg64=` and of CustomData's `json=`: an array of objects, one licence each.
 
+One object alone is one licence.
 It is JSON whose strings may also be in single quotes, as in published examples. Values are strings
 or JSON's own numbers, booleans, arrays and objects.
 """
@@ -20,7 +21,7 @@ _DEPTH_CHANGES: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def parse_array(text: str, name: str) -> tuple[Group, ...]:
-    """Return the objects of an array; raises ServiceSpecific, which says `name`."""
+    """Return the objects of an array, or one object; raises ServiceSpecific, which says `name`."""
     return _Parser(text, name).array()
 
 
@@ -72,6 +73,8 @@ class _Parser:
             raise ServiceSpecific(
                 f"{self._name} is not JSON from character {at} on, {_EXPECTED}"
             ) from None
+        if isinstance(found, Group):
+            found = [found]
         if not isinstance(found, list) or not found:
             raise ServiceSpecific(f"{self._name} is other JSON, {_EXPECTED}")
         self._limits.licenses(len(found))

@@ -1,8 +1,8 @@
 """A policy as the objects of a licence, in the order of the format.
 
-    global policy      security level, embedding, revocation-info version, rights settings, issue
-                       date, expiration, first play, domain, metering, secure stop, real time,
-                       removal date, source ids, grace period, metadata
+    global policy      real time, restricted source ids, security level, embedding, revocation-info
+                       version, rights settings, issue date, expiration, first play, domain,
+                       metering, secure stop, removal date, source id, grace period, metadata
     playback policy    output levels, protections of analog video, digital audio and digital video,
                        play enablers, extended restrictions
     other rights       copy, execute, read, extended rights
@@ -56,6 +56,9 @@ def policy_objects(
 
 
 def _global_objects(policy: Policy, now: int, own_mid: Mid, domain: xmr.Domain | None) -> Objects:
+    # A published client cannot read a licence whose global policy ends with an object that it does
+    # not know, so that these come before the well-known ones.
+    yield from _rarely_known(policy)
     yield xmr.SecurityLevel(policy.security_level)
     yield xmr.EmbeddingBehavior(policy.embedding)
     if policy.revocation_info_version is not None:
@@ -67,7 +70,6 @@ def _global_objects(policy: Policy, now: int, own_mid: Mid, domain: xmr.Domain |
     if domain is not None:
         yield domain
     yield from _services(policy, own_mid)
-    yield from _ends(policy)
     yield from _sources(policy)
 
 
@@ -87,18 +89,18 @@ def _services(policy: Policy, own_mid: Mid) -> Objects:
         yield xmr.SecureStop(stop_mid)
 
 
-def _ends(policy: Policy) -> Objects:
+def _rarely_known(policy: Policy) -> Objects:
     if policy.real_time:
         yield xmr.RealTimeExpiration()
-    if policy.removal_date is not None:
-        yield xmr.RemovalDate(policy.removal_date)
+    if policy.restricted_source_ids:
+        yield xmr.RestrictedSourceIds(policy.restricted_source_ids)
 
 
 def _sources(policy: Policy) -> Objects:
+    if policy.removal_date is not None:
+        yield xmr.RemovalDate(policy.removal_date)
     if policy.source_id is not None:
         yield xmr.SourceId(policy.source_id)
-    if policy.restricted_source_ids:
-        yield xmr.RestrictedSourceIds(policy.restricted_source_ids)
     if policy.grace_period is not None:
         yield xmr.GracePeriod(policy.grace_period)
     for metadata in policy.metadata:

@@ -3,6 +3,8 @@
     boolean        true, false                           legacy 1, 0
     number         decimal digits
     date           yyyymmdd or yyyymmddhhmmss, UTC       legacy mm/dd/yyyy or mm/dd/yyyy hh:mm:ss
+                   +SECONDS, -SECONDS or a duration      legacy the same
+                   such as P1D or -PT5M
     GUID           8-4-4-4-12 or base64 of 16 bytes
     resolution     WIDTHxHEIGHT
     status code    0x8004c065 or 8004C065
@@ -21,6 +23,7 @@ from typing import Any, Final
 
 from rightsmanager.errors import InvalidMessage, StatusCode
 from rightsmanager.policy.parsed_values import ParsedValue
+from rightsmanager.protocol.formats.durations import parse_duration
 from rightsmanager.protocol.wire import NEVER, Guid, Kid, decode_base64, encode_base64
 
 U16: Final = 0xFFFF
@@ -182,20 +185,64 @@ def _seconds(year: str, month: str, day: str, *time: str | None) -> int:
     return seconds
 
 
-def _read_date(value: ParsedValue) -> int:
-    match = _DATE.fullmatch(require_text(value))
+@dataclass(frozen=True, slots=True)
+class RelativeTime:
+    """A date relative to the time of the request."""
+
+    seconds: int
+
+    def at(self, now: int) -> int | None:
+        """Return the date in Unix seconds, None outside of the range that licences have."""
+        return now + self.seconds if 0 <= now + self.seconds < NEVER else None
+
+    def __str__(self) -> str:
+        return f"{self.seconds:+d}"
+
+
+Date = int | RelativeTime
+"""Unix seconds, or a relative time."""
+
+_OFFSET: Final = re.compile(r"([+-])([0-9]{1,10})", re.ASCII)
+_DURATION: Final = re.compile(r"([+-]?)(P.+)", re.ASCII | re.IGNORECASE)
+
+
+def _read_relative_time(text: str) -> RelativeTime | None:
+    match = _OFFSET.fullmatch(text)
+    if match is not None:
+        return RelativeTime(int(match[0]))
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        seconds = int(parse_duration(match[2].upper(), "value").seconds)
+    except InvalidMessage:
+        raise InvalidValue from None
+    return RelativeTime(-seconds if match[1] == "-" else seconds)
+
+
+def _read_date(value: ParsedValue) -> Date:
+    text = require_text(value)
+    relative = _read_relative_time(text)
+    if relative is not None:
+        return relative
+    match = _DATE.fullmatch(text)
     if match is None:
         raise InvalidValue
     year, month, day, *time = match.groups()
     return _seconds(year, month, day, *time)
 
 
-def _write_date(value: int) -> str:
+def _write_date(value: Date) -> str:
+    if isinstance(value, RelativeTime):
+        return str(value)
     moment = datetime.fromtimestamp(value, UTC)
     return moment.strftime("%Y%m%d%H%M%S").removesuffix("000000")
 
 
-def _read_us_date(text: str) -> int:
+def _read_us_date(text: str) -> Date:
+    relative = _read_relative_time(text)
+    if relative is not None:
+        return relative
     match = _US_DATE.fullmatch(text)
     if match is None:
         raise InvalidValue
@@ -203,16 +250,23 @@ def _read_us_date(text: str) -> int:
     return _seconds(year, month, day, *time)
 
 
-def _write_us_date(value: int) -> str:
+def _write_us_date(value: Date) -> str:
+    if isinstance(value, RelativeTime):
+        return str(value)
     moment = datetime.fromtimestamp(value, UTC)
     return moment.strftime("%m/%d/%Y %H:%M:%S").removesuffix(" 00:00:00")
 
 
+_RELATIVE: Final = "+SECONDS, -SECONDS or a duration such as P1D"
 DATE: Final = ValueType(
-    "a date yyyymmdd or yyyymmddhhmmss in UTC, from 1970 to 2106",
+    f"a date yyyymmdd or yyyymmddhhmmss in UTC, from 1970 to 2106, {_RELATIVE}",
     _read_date,
     _write_date,
-    Legacy(_read_us_date, _write_us_date, "a date mm/dd/yyyy or mm/dd/yyyy hh:mm:ss"),
+    Legacy(
+        _read_us_date,
+        _write_us_date,
+        f"a date mm/dd/yyyy or mm/dd/yyyy hh:mm:ss, {_RELATIVE}",
+    ),
 )
 
 # --- bytes and GUIDs ------------------------------------------------------------------------------

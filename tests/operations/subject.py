@@ -14,6 +14,7 @@ from rightsmanager.operations.request import Request
 from rightsmanager.operations.revocation import RevocationCache
 from rightsmanager.operations.secure_stop_keys import SecureStopKeys
 from rightsmanager.operations.signing import Signing
+from rightsmanager.policy.defaults import LicenseDefaults
 from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.messages.challenge import (
@@ -98,7 +99,7 @@ def make_service(
         store=store,
         revocations=RevocationCache(store),
         domains=DomainBinder(TERMS, verifier.parse),
-        policy=policy or Policy(),
+        defaults=LicenseDefaults(policy or Policy()),
         own_mid=OWN_MID,
         backend=backend,
         clock=lambda: world.NOW,

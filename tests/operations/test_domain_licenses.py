@@ -21,7 +21,8 @@ from rightsmanager.errors import (
 from rightsmanager.keyring import certify_domain
 from rightsmanager.operations.acquire_license import LicenseService
 from rightsmanager.operations.domain_binding import DomainBinder
-from rightsmanager.policy.decision import SPECIAL_DOMAIN, DefaultDomain
+from rightsmanager.policy.decision import SPECIAL_DOMAIN
+from rightsmanager.policy.defaults import DefaultDomain
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.bcert.objects import Domain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
@@ -75,7 +76,9 @@ class Licenses:
         return replace(
             service,
             domains=DomainBinder(terms, service.verifier.parse),
-            default_domain=DefaultDomain(terms.service_id, terms.default_account),
+            defaults=replace(
+                service.defaults, domain=DefaultDomain(terms.service_id, terms.default_account)
+            ),
         )
 
     def acquire(

@@ -235,10 +235,10 @@ def test_only_licences_with_secure_stop_carry_a_key(site: Site) -> None:
     assert not {0x005A, 0x005C} & {kind for _, kind, _ in license_.objects}
 
 
-def test_the_key_stands_after_the_metering_service_and_need_not_be_understood(site: Site) -> None:
+def test_the_key_comes_before_the_metering_service_and_need_not_be_understood(site: Site) -> None:
     (license_,) = site.acquire(site.challenge(world.CLIENT, KIDS[0])).licenses
     kinds = [kind for _, kind, _ in license_.objects]
-    assert kinds[kinds.index(0x005A) + 1] == 0x005C
+    assert kinds[kinds.index(0x005A) - 1] == 0x005C
     assert [flags for flags, kind, _ in license_.objects if kind == 0x005C] == [0]
 
 

@@ -11,17 +11,19 @@ from rightsmanager.errors import (
     StatusCode,
 )
 from rightsmanager.policy.decision import (
-    NO_DOMAIN,
     SPECIAL_CHAINED,
     SPECIAL_DOMAIN,
     SPECIAL_ROOT,
     Decision,
-    DefaultDomain,
     LicenseQuery,
     decide,
 )
+from rightsmanager.policy.defaults import NO_DOMAIN, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import Policy, default_grants
+from rightsmanager.policy.parameters import BY_NAME
+from rightsmanager.policy.query import Spelling, parse_query, write
 from rightsmanager.policy.reflection import Client, client_info
+from rightsmanager.policy.rules import AboveLevel, RemovalDateConflicts, Rules, WarningCode
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.wire import AccountId, ServiceId, TransactionId
 from tests.policy.sample import KIDS, header
@@ -33,11 +35,17 @@ ASKED = LicenseQuery(header(*KIDS), "", None, CLIENT, "http://drm.example/rights
 SERVICE, ACCOUNT = ServiceId(b"our service id 1"), AccountId(b"account id 00001")
 OTHER = AccountId(b"account id 00002")
 DOMAIN = DefaultDomain(SERVICE, ACCOUNT)
+NOW = 1790000000
 TID = "3033E8F0-FB1B-4170-AD5C-60549AAB2C79"
 
 
+def as_json(query: str) -> str:
+    """Return the CustomData that requests the same as a query."""
+    return write(parse_query(query), Spelling.JSON)
+
+
 def decided(query: str = "", custom_data: str | None = None, of: LicenseQuery = ASKED) -> Decision:
-    return decide(replace(of, query=query, custom_data=custom_data), Policy())
+    return decide(replace(of, query=query, custom_data=custom_data), LicenseDefaults(), NOW)
 
 
 def requested_fault(query: str) -> Refusal:
@@ -47,7 +55,7 @@ def requested_fault(query: str) -> Refusal:
     return decision.refusal
 
 
-@pytest.mark.parametrize("custom_data", [None, "", "a token", "[{'sl':3000}]"])
+@pytest.mark.parametrize("custom_data", [None, "", "a token"])
 def test_without_parameters_it_is_the_default(custom_data: str | None) -> None:
     expected = Decision(default_grants(ASKED.header, Policy()))
     assert expected == decided("", custom_data)
@@ -146,12 +154,14 @@ def test_one_key_of_old_test_content_gets_root_and_leaf_for_five_minutes() -> No
 
 def test_another_key_of_old_test_content_is_bound_to_the_default_account() -> None:
     asked = replace(ASKED, header=header(KIDS[0], SPECIAL_DOMAIN))
-    found = decide(asked, Policy(), DOMAIN).grants
+    found = decide(asked, LicenseDefaults(domain=DOMAIN), NOW).grants
     assert [(each.kid, each.account_id) for each in found] == [
         (KIDS[0], None),
         (SPECIAL_DOMAIN, ACCOUNT),
     ]
-    (plain,) = decide(replace(asked, query=f"cfg=(kid:{KIDS[0]})"), Policy(), DOMAIN).grants
+    (plain,) = decide(
+        replace(asked, query=f"cfg=(kid:{KIDS[0]})"), LicenseDefaults(domain=DOMAIN), NOW
+    ).grants
     assert plain.account_id is None
     with pytest.raises(ServiceSpecific, match="expected accountid or a default account"):
         decided(of=replace(ASKED, header=header(SPECIAL_DOMAIN)))
@@ -161,8 +171,170 @@ def test_another_key_of_old_test_content_is_bound_to_the_default_account() -> No
 def test_content_with_the_servers_ds_id_is_bound_to_the_default_account(query: str) -> None:
     ours = replace(ASKED.header, ds_id=SERVICE)
     asked = replace(ASKED, header=ours, query=query)
-    assert {each.account_id for each in decide(asked, Policy(), DOMAIN).grants} == {ACCOUNT}
-    named = replace(asked, query=f"cfg=(accountid:{OTHER.text})")
-    assert {each.account_id for each in decide(named, Policy(), DOMAIN).grants} == {OTHER}
+    assert accounts(asked, DOMAIN) == {ACCOUNT}
+    assert accounts(replace(asked, query=f"cfg=(accountid:{OTHER.text})"), DOMAIN) == {OTHER}
     for domain in (NO_DOMAIN, DefaultDomain(SERVICE, None), DefaultDomain(ServiceId(bytes(16)))):
-        assert {each.account_id for each in decide(asked, Policy(), domain).grants} == {None}
+        assert accounts(asked, domain) == {None}
+
+
+def accounts(asked: LicenseQuery, domain: DefaultDomain) -> set[AccountId | None]:
+    grants = decide(asked, LicenseDefaults(domain=domain), NOW).grants
+    return {each.account_id for each in grants}
+
+
+@pytest.mark.parametrize("query", ["cfg=(usedomains:true)", "UseDomains=1"])
+def test_a_licence_is_bound_to_the_default_account_on_request(query: str) -> None:
+    asked = replace(ASKED, query=query)
+    assert accounts(asked, DOMAIN) == {ACCOUNT}
+    with pytest.raises(ServiceSpecific, match="expected accountid or a default account"):
+        decide(asked, LicenseDefaults(), NOW)
+
+
+# --- levels above the device's ----------------------------------------------------------------
+
+TWO_LEVELS = f"cfg=(kid:{KIDS[0]},sl:3000),(kid:{KIDS[1]},sl:2000)"
+
+
+def levels(query: str, rule: AboveLevel) -> Decision:
+    defaults = LicenseDefaults(rules=Rules(above_level=rule))
+    return decide(replace(ASKED, query=query), defaults, NOW)
+
+
+@pytest.mark.parametrize(
+    ("custom_data", "query"), [(None, TWO_LEVELS), (as_json(TWO_LEVELS), "")], ids=["url", "json"]
+)
+def test_a_licence_above_the_devices_level_is_dropped_with_a_warning(
+    custom_data: str | None, query: str
+) -> None:
+    decision = decided(query, custom_data)
+    assert [grant.kid for grant in decision.grants] == [KIDS[1]]
+    (warning,) = decision.warnings
+    assert warning.code is WarningCode.ABOVE_LEVEL
+    assert f"KID {KIDS[0].text} needs security level 3000" in warning.text
+
+
+def test_a_leaf_is_dropped_with_its_root() -> None:
+    query = (
+        f"cfg=(isroot:true,kid:{SPECIAL_ROOT},sl:3000),(kid:{KIDS[0]},rootid:{SPECIAL_ROOT}),"
+        f"(kid:{KIDS[1]})"
+    )
+    assert [grant.kid for grant in decided(query).grants] == [KIDS[1]]
+    with pytest.raises(ServiceSpecific, match="needs security level 3000"):
+        decided(query.replace(f",(kid:{KIDS[1]})", ""))
+
+
+def test_by_rule_a_licence_above_the_devices_level_is_refused_or_issued() -> None:
+    with pytest.raises(ServiceSpecific, match="needs security level 3000"):
+        levels(TWO_LEVELS, AboveLevel.REFUSE)
+    for query in (TWO_LEVELS, "cfg=(sl:3000)"):
+        decision = levels(query, AboveLevel.ISSUE)
+        assert max(grant.policy.security_level for grant in decision.grants) == 3000
+        assert {warning.code for warning in decision.warnings} == {WarningCode.ABOVE_LEVEL}
+
+
+# --- keys that the header does not have -------------------------------------------------------
+
+
+def test_of_more_keys_than_the_headers_the_headers_get_licences() -> None:
+    asked = replace(ASKED, header=header(KIDS[0]))
+    for query in (
+        f"cfg=(kid:{KIDS[0]}),(kid:{KIDS[1]}),(kid:{KIDS[2]})",
+        f"cfg=(kid:header),(kid:{KIDS[1]}),(kid:{KIDS[2]})",
+    ):
+        for given in (
+            replace(asked, query=query),
+            replace(asked, custom_data=as_json(query)),
+        ):
+            decision = decide(given, LicenseDefaults(), NOW)
+            assert [grant.kid for grant in decision.grants] == [KIDS[0]]
+            assert [warning.text for warning in decision.warnings] == [
+                f"KID {kid.text} gets no licence: it is not in the header" for kid in KIDS[1:]
+            ]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"cfg=(kid:{KIDS[1]})",
+        f"cfg=(kid:{KIDS[1]}),(kid:{KIDS[2]})",
+        f"cfg=(isroot:true,kid:{SPECIAL_ROOT}),(kid:{KIDS[1]},rootid:{SPECIAL_ROOT})",
+    ],
+)
+def test_a_request_without_a_key_of_the_header_is_refused(query: str) -> None:
+    asked = replace(ASKED, header=header(KIDS[0]))
+    with pytest.raises(ServiceSpecific, match=f"kid is {KIDS[1]}, expected header or one of the"):
+        decided(query, of=asked)
+
+
+# --- the published scenario of root and leaf -----------------------------------------------------
+
+
+def test_the_published_scenario_gives_root_and_leaf_of_one_kid_for_five_minutes() -> None:
+    kid = SPECIAL_CHAINED.base64
+    asked = replace(ASKED, header=header(SPECIAL_CHAINED))
+    root, leaf = decided(f"cfg=(rootid:{kid},kid:header),(isroot:true,kid:{kid})", of=asked).grants
+    assert (root.kid, root.is_root, root.root_kid) == (SPECIAL_CHAINED, True, None)
+    assert (leaf.kid, leaf.is_root, leaf.root_kid) == (SPECIAL_CHAINED, False, SPECIAL_CHAINED)
+    assert {grant.policy.end(NOW) for grant in (root, leaf)} == {NOW + 300}
+    later = f"cfg=(rootid:{kid},kid:header,expiration:20300101),(isroot:true,kid:{kid})"
+    assert decided(later, of=asked).grants[1].policy.end(NOW) == 1893456000
+
+
+# --- relative dates ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["begindate", "expiration", "enddate", "removaldate"])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("+120", 120),
+        ("-120", -120),
+        ("+0", 0),
+        ("P1D", 86400),
+        ("+PT5M", 300),
+        ("-PT1H30M", -5400),
+        ("pt10s", 10),
+    ],
+)
+def test_dates_may_be_relative_to_the_time_of_the_request(
+    name: str, text: str, seconds: int
+) -> None:
+    parameter = BY_NAME[name]
+    field = parameter.sets.removeprefix("policy.")
+    queries = [f"cfg=(persist:true,{name}:{text})", f"cfg=(persist:true,{name}:%2B{text[1:]})"]
+    for query in queries[: 2 if text.startswith("+") else 1]:
+        (grant, *_) = decided(query).grants
+        assert getattr(grant.policy, field) == NOW + seconds
+    assert decided("", as_json(queries[0])) == decided(queries[0])
+    if parameter.legacy:
+        (grant, *_) = decided(f"{parameter.legacy}={text}").grants
+        assert getattr(grant.policy, field) == NOW + seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["+", "++1", "+1h", "1", "+1.5", "P", "P1M", "P1Y", "--PT1S", "+99999999999"]
+)
+def test_other_relative_dates_are_refused(text: str) -> None:
+    with pytest.raises(ServiceSpecific, match="expected a date"):
+        decided(f"cfg=(expiration:{text})")
+    with pytest.raises(ServiceSpecific, match="expected a date"):
+        decided(f"Expiration={text}")
+
+
+@pytest.mark.parametrize("text", ["-1790000001", "+4294967295", "-P24000D"])
+def test_relative_dates_out_of_range_are_refused(text: str) -> None:
+    with pytest.raises(ServiceSpecific, match="expected a date from 1970 to 2106"):
+        decided(f"cfg=(begindate:{text})")
+
+
+# --- removal dates -----------------------------------------------------------------------------
+
+
+def test_by_rule_a_removal_date_that_conflicts_is_a_warning() -> None:
+    defaults = LicenseDefaults(rules=Rules(removal_date_conflicts=RemovalDateConflicts.WARN))
+    query = "cfg=(persist:true,expiration:20300101,removaldate:20310101)"
+    decision = decide(replace(ASKED, query=query), defaults, NOW)
+    assert len(decision.grants) == 3
+    (warning,) = decision.warnings
+    assert warning.code is WarningCode.REMOVAL_DATE
+    assert warning.text.startswith("removaldate '20310101' is given with expiration '20300101'")

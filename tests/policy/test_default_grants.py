@@ -12,11 +12,12 @@ from rightsmanager.policy.grants import (
     Grant,
     OutputLevels,
     Policy,
+    apply_security_level,
     default_grants,
     describe,
-    refuse_security_level,
 )
 from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.policy.rules import AboveLevel
 from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
 from rightsmanager.protocol.formats.xmr import objects as xmr
 from rightsmanager.protocol.formats.xmr.objects import KeyType
@@ -54,14 +55,15 @@ def test_cocktail_is_refused_with_its_kid() -> None:
 
 @pytest.mark.parametrize(("level", "device"), [(0, 0), (150, 150), (150, 3000), (3000, 3000)])
 def test_a_device_may_use_licences_up_to_its_security_level(level: int, device: int) -> None:
-    refuse_security_level([Grant(KIDS[0], None, Policy(security_level=level))], device)
+    grants = (Grant(KIDS[0], None, Policy(security_level=level)),)
+    assert apply_security_level(grants, device, AboveLevel.REFUSE) == (grants, ())
 
 
 def test_a_licence_above_the_devices_level_is_refused_at_any_position() -> None:
-    grants = [Grant(kid, None, Policy(security_level=150)) for kid in KIDS[:2]]
+    grants = tuple(Grant(kid, None, Policy(security_level=150)) for kid in KIDS[:2])
     high = Grant(KIDS[2], None, Policy(security_level=2000))
     with pytest.raises(ServiceSpecific) as refusal:
-        refuse_security_level([*grants, high], 1999)
+        apply_security_level((*grants, high), 1999, AboveLevel.REFUSE)
     for fact in (KIDS[2].text, "security level 2000", "has 1999"):
         assert fact in refusal.value.text
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.granting import grant_licenses, refuse_rights
+from rightsmanager.policy.defaults import LicenseDefaults
+from rightsmanager.policy.granting import Granted, grant_licenses, refuse_rights
 from rightsmanager.policy.grants import (
     ExtendedRestriction,
     Grant,
@@ -20,12 +21,18 @@ from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid
 from tests.policy.sample import KIDS, header
 
 KEY = bytes.fromhex("12341234123412341234123412341237")
+NOW = 1790000000
 ACCOUNT = AccountId(b"account id 00001")
 ROOT = Kid.from_text("3C6F3C13-6207-4916-867C-8252B3993638")
 
 
+def granted(query: str, of: Header | None = None, default: Policy | None = None) -> Granted:
+    defaults = LicenseDefaults(default or Policy())
+    return grant_licenses(parse_query(query), of or header(), defaults, NOW)
+
+
 def grants(query: str, of: Header | None = None, default: Policy | None = None) -> list[Grant]:
-    return list(grant_licenses(parse_query(query), of or header(), default or Policy()))
+    return list(granted(query, of, default).grants)
 
 
 def refusal(query: str, of: Header | None = None, default: Policy | None = None) -> str:
@@ -53,7 +60,6 @@ def test_key_seed_and_key_type_come_from_the_request() -> None:
         ("aesctr", KeyType.AES_CTR),
         ("AES128BitCBC", KeyType.AES_CBC),
         ("aescbc", KeyType.AES_CBC),
-        ("KeyExchange", KeyType.KEY_EXCHANGE),
     ],
 )
 def test_key_types_have_several_names(ckt: str, key_type: KeyType) -> None:
@@ -94,16 +100,37 @@ def test_a_header_that_requests_no_licence_gets_none() -> None:
 
 
 def test_a_kid_that_is_not_in_the_header_is_refused() -> None:
-    text = refusal(f"cfg=(kid:{KIDS[2]})", header(*KIDS[:2]))
+    text = refusal(f"cfg=(kid:{KIDS[2]},isroot:false)", header(*KIDS[:2]))
     assert text == f"kid is {KIDS[2]}, expected header or one of the header's: {KIDS[0]}, {KIDS[1]}"
 
 
 @pytest.mark.parametrize(
     "query",
-    ["cfg=(),()", f"cfg=(kid:header),(kid:{KIDS[0]})", f"cfg=(kid:{KIDS[0]}),(isroot:true)"],
+    [
+        "cfg=(),()",
+        f"cfg=(kid:header),(kid:{KIDS[0]})",
+        "cfg=(kid:header),(kid:header,persist:true)",
+        "cfg=(isroot:true),(isroot:true,persist:true)",
+        f"cfg=(accountid:{ACCOUNT}),(kid:{KIDS[0]},accountid:{ACCOUNT})",
+    ],
 )
 def test_two_licences_for_one_key_are_refused(query: str) -> None:
-    assert refusal(query) == f"kid {KIDS[0]} is asked for twice, expected one licence for each key"
+    text = refusal(query)
+    assert text.startswith(f"kid {KIDS[0]} is requested twice, expected one licence for each KID")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"cfg=(kid:{KIDS[0]}),(isroot:true)",
+        f"cfg=(rootid:{KIDS[0]},kid:header),(isroot:true,kid:{KIDS[0]})",
+        f"cfg=(kid:header),(accountid:{ACCOUNT})",
+    ],
+)
+def test_a_kid_may_have_licences_as_root_and_leaf_and_for_each_binding(query: str) -> None:
+    found = grants(query)
+    assert [grant.kid for grant in found] == [KIDS[0], KIDS[0]]
+    assert sorted(found, key=lambda grant: not grant.is_root) == found
 
 
 # --- root and leaf --------------------------------------------------------------------------------
@@ -144,6 +171,13 @@ MID = "mid:a1b2c3d4-e5f6-0718-8899-aabbccddeeff"
 @pytest.mark.parametrize(
     ("asked", "first", "second"),
     [
+        ("removaldate:20300101,graceperiod:60", "removaldate", "graceperiod '60'"),
+        (
+            "removaldate:20300101,extendedrestrictions:((type:400))",
+            "removaldate '20300101'",
+            "extendedrestrictions",
+        ),
+        (f"usedomains:true,accountid:{ROOT}", "usedomains 'true'", "accountid"),
         ("removaldate:20300101,begindate:20200101", "removaldate '20300101'", "begindate '2020"),
         ("removaldate:20300101,expiration:20290101", "removaldate", "expiration '20290101'"),
         ("removaldate:20300101,firstexp:60", "removaldate", "firstplayexpiration '60'"),
@@ -168,7 +202,7 @@ def test_forbidden_combinations_are_refused_by_both_names(
         "persist:false,securestop:true",
         "persist:true,securestop:false",
         "isroot:false,simple:true,persist:false",
-        "removaldate:20300101,realtime:true",
+        "removaldate:20300101,realtime:true,persist:true",
         "begindate:20200101,expiration:20200102",
         "playright:false,allowunknownsd:false",
     ],
@@ -186,6 +220,12 @@ def test_other_combinations_are_granted(asked: str) -> None:
             "securestop 'true', expected with persist:f",
         ),
         ("removaldate:20300101", Policy(valid_for=60), "removaldate '20300101', expected none"),
+        ("removaldate:20300101", Policy(), "removaldate '20300101', expected with persist:true"),
+        (
+            "removaldate:20300101,persist:false",
+            Policy(persistent=True),
+            "removaldate '20300101', expected with persist:true",
+        ),
         (
             "begindate:20200102,expiration:20200101",
             Policy(),

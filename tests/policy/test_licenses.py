@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from rightsmanager.policy.defaults import LicenseDefaults
 from rightsmanager.policy.granting import grant_licenses
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.licenses import policy_objects
@@ -19,7 +20,7 @@ from rightsmanager.protocol.formats.xmr.table import build_objects
 from tests.policy.sample import OWN_MID, VECTORS, header
 
 TESTS = VECTORS["tests"]
-NO_OBJECT = {"accountid", "rootid", "errorcode", "revoked", "msg", "clientinfo"}
+NO_OBJECT = {"accountid", "rootid", "usedomains", "errorcode", "revoked", "msg", "clientinfo"}
 """Parameters without an object in the policy of a licence."""
 
 
@@ -28,9 +29,10 @@ def expected(test: dict[str, Any]) -> bytes:
 
 
 def objects(query: str, custom_data: str | None = None, default: Policy | None = None) -> bytes:
-    requested_licenses = parse_request(query, custom_data) or ((),)
-    (grant,) = grant_licenses(requested_licenses, header(), default or Policy())
-    return build_objects(policy_objects(grant.policy, VECTORS["issued_at"], OWN_MID))
+    requested_licenses = parse_request(query, custom_data).licenses or ((),)
+    defaults, now = LicenseDefaults(default or Policy()), VECTORS["issued_at"]
+    (grant,) = grant_licenses(requested_licenses, header(), defaults, now).grants
+    return build_objects(policy_objects(grant.policy, now, OWN_MID))
 
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: test["query"][:60])

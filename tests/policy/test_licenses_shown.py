@@ -8,10 +8,10 @@ import pytest
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.inspection import Context, Description, describe
 from rightsmanager.operations.key_material import ClearKey, bind
+from rightsmanager.policy.defaults import LicenseDefaults
 from rightsmanager.policy.granting import grant_licenses
-from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.licenses import policy_objects
-from rightsmanager.policy.query import parse_request
+from rightsmanager.policy.query import parse_query
 from rightsmanager.protocol.formats import xmr
 from rightsmanager.protocol.formats.xmr import build_license, parse_license
 from rightsmanager.protocol.formats.xmr.objects import KeyType
@@ -28,8 +28,9 @@ INNER = {"0190", "0192"}
 
 
 def licence(query: str) -> bytes:
-    requested_licenses = parse_request(query, None) or ((),)
-    (grant,) = grant_licenses(requested_licenses, header(), Policy())
+    requested_licenses = parse_query(query) or ((),)
+    now = VECTORS["issued_at"]
+    (grant,) = grant_licenses(requested_licenses, header(), LicenseDefaults(), now).grants
     clear = ClearKey(KIDS[0], KeyType.AES_CTR, bytes(16))
     sealed = bind(clear, public_key(world.DEVICE_ENCRYPTION), PORTABLE, seeded_random(b"shown"))
     objects = (*policy_objects(grant.policy, VECTORS["issued_at"], OWN_MID), sealed.material)

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import ServiceSpecific
+from rightsmanager.policy.grants import Protection
 from rightsmanager.policy.parsed_values import MAX_DEPTH, MAX_LICENSES, MAX_TEXT, MAX_VALUES
 from rightsmanager.policy.query import (
+    ParsedRequest,
     Spelling,
     parse_custom_data,
     parse_query,
@@ -18,7 +20,8 @@ from rightsmanager.policy.query import (
     write,
 )
 from rightsmanager.policy.requested_licenses import RequestedLicense
-from rightsmanager.protocol.wire import Guid, Kid
+from rightsmanager.policy.rules import UnknownParameters, WarningCode
+from rightsmanager.protocol.wire import AccountId, Guid, Kid
 
 PUBLISHED_CFG64 = (
     "W3sna2lkJzonQjZFMzk2MjYtMUNGQi00QUExLUJDQkQtNEVGMUFCQTc4NDNBJywnc2wnOiczMDAwJ30seydraWQnOic3Qz"
@@ -78,20 +81,20 @@ def cfg64(text: str) -> str:
     ],
 )
 def test_published_examples_ask_for_two_licences(query: str, custom_data: str | None) -> None:
-    assert values(parse_request(query, custom_data)) == TWO
+    assert values(parse_request(query, custom_data).licenses) == TWO
 
 
 def test_custom_data_is_ignored_if_the_url_has_parameters() -> None:
     requested_licenses = parse_request(
         "cfg=(persist:true)", "json=[{'sl':'2000'},{'sl':'nonsense'}]"
-    )
+    ).licenses
     assert values(requested_licenses) == [{"persist": True}]
 
 
 @pytest.mark.parametrize("query", ["", "&", "&amp;&"])
-@pytest.mark.parametrize("custom_data", [None, "", "a token", '{"sl":150}', "json", "[]"])
+@pytest.mark.parametrize("custom_data", [None, "", "a token", "json"])
 def test_a_request_without_parameters(query: str, custom_data: str | None) -> None:
-    assert parse_request(query, custom_data) == ()
+    assert parse_request(query, custom_data) == ParsedRequest()
 
 
 @pytest.mark.parametrize(
@@ -212,7 +215,7 @@ def test_malformed_brackets_are_refused(query: str) -> None:
 @pytest.mark.parametrize("bad", ["%", "%2", "%zz", "%ff%fe", "a%u0041"])
 def test_bad_percent_encoding_is_refused(bad: str) -> None:
     assert "percent-encoded" in (text := refusal(f"cfg=(kid:{bad})")) or "hexadecimal" in text
-    assert "percent-encoded" in (text := refusal(f"{bad}=1")) or "hexadecimal" in text
+    assert "percent-encoded" in (text := refusal(f"ContentKey={bad}")) or "hexadecimal" in text
 
 
 @pytest.mark.parametrize(
@@ -236,7 +239,16 @@ def test_contradicting_spellings_are_refused(query: str) -> None:
         ("cfg=(contentky:x)", "the nearest known name is contentkey"),
         ("SecurityLevl=150", "the nearest known name is SecurityLevel"),
         ("cfg=(zzzzzz:1)", "no known name is like it"),
+        ("SecurityLevel=150&PlayRihgt=1", "the nearest known name is PlayRight"),
+        ("cfg=(sl:150)&SecurityLevl=150", "the nearest known name is SecurityLevel"),
+        ("UseSimpleNonPersistentLicence=1", "known name is UseSimpleNonPersistentLicense"),
+        ("AccountIDs=1", "the nearest known name is AccountID"),
+        ("cgf=(sl:150)", "the nearest known name is cfg"),
+        ("cfg46=W10=", "the nearest known name is cfg"),
+        ("conf=%28SL:150)", "the nearest known name is cfg"),
+        ("realtimes=true", "the nearest known name is realtime"),
         ("sl=150", "unknown in the legacy spelling, expected it in cfg"),
+        ("cfg=(sl:150)&persist=true", "unknown in the legacy spelling, expected it in cfg"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_known_one(query: str, near: str) -> None:
@@ -262,7 +274,6 @@ def test_a_parameter_given_twice_is_refused(query: str) -> None:
     "text",
     [
         "",
-        "{}",
         "[]",
         "[",
         "[{]",
@@ -335,7 +346,6 @@ def test_overlong_json_in_custom_data_is_refused() -> None:
         "cfg=(contentkey:({key}))",
         "cfg=(contentkey:{key},contentkey:{key})",
         "ContentKey={key}AA",
-        "{key}",
         cfg64("[{{'contentkey' '{key}'}}]").replace("{{", "{"),
         "cfg=(keyseed:{key})",
     ],
@@ -370,6 +380,193 @@ def test_malformed_json_is_refused_with_its_position(text: str, character: int) 
     )
 
 
+# --- names of others ---------------------------------------------------------------------------
+
+FOREIGN = [
+    "token=abc",
+    "pX=AB12",
+    "CrmId=twc&AccountId=twc&contentId=329",
+    "AccountId=name&CrmId=twc",
+    "ExpressPlayToken=AQAA%2Bx==",
+    "_=1",
+    "rmp=1",
+    "contentId=1&customData=xyz",
+    "SessionId=TOKEN&Ticket=TOKEN",
+    "kid=1234&mid=1&tid=2&msg=hi",
+    "KeyId=1234",
+    "ContentKeyId=1234",
+    "Expires=1790000000&Signature=a~b&Key-Pair-Id=K",
+    "%zz=1&%ff=2",
+    "bad=%zz",
+    "=",
+    "é=1",
+]
+
+
+@pytest.mark.parametrize("query", FOREIGN)
+def test_names_of_others_are_passed_over_with_a_warning(query: str) -> None:
+    parsed = parse_request(query, None)
+    assert parsed.licenses == ()
+    assert {warning.code for warning in parsed.warnings} == {WarningCode.UNKNOWN_PARAMETER}
+    assert len(parsed.warnings) == len(query.split("&"))
+    for warning in parsed.warnings:
+        assert warning.text.isascii()
+        assert warning.text.isprintable()
+
+
+@pytest.mark.parametrize("query", FOREIGN)
+@pytest.mark.parametrize(
+    "own", ["cfg=(sl:2000)", cfg64("[{'sl':2000}]"), "SecurityLevel=2000&PlayRight=1"]
+)
+def test_names_of_others_may_be_beside_parameters(own: str, query: str) -> None:
+    alone = parse_request(own, None)
+    for both in (f"{own}&{query}", f"{query}&{own}"):
+        parsed = parse_request(both, None)
+        assert parsed.licenses == alone.licenses
+        assert len(parsed.warnings) == len(query.split("&"))
+
+
+@pytest.mark.parametrize("query", FOREIGN)
+def test_by_rule_names_of_others_are_refused(query: str) -> None:
+    with pytest.raises(ServiceSpecific, match="is an unknown parameter, "):
+        parse_request(query, None, UnknownParameters.REFUSE)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["wsdl", "WSDL", "singleWsdl", "op=AcquireLicense", "disco", "CMCD=ot%3Dk%2Csid%3D%22a%22"],
+)
+def test_names_of_stacks_and_players_are_not_read(query: str) -> None:
+    for rule in UnknownParameters:
+        assert parse_request(query, None, rule) == ParsedRequest()
+        for both in (f"cfg=(sl:150)&{query}", f"{query}&cfg=(sl:150)"):
+            assert parse_request(both, None, rule) == parse_request("cfg=(sl:150)", None)
+
+
+def test_custom_data_counts_if_the_query_has_only_names_of_others() -> None:
+    parsed = parse_request("token=abc", "json=[{'sl':2000}]")
+    assert values(parsed.licenses) == [{"sl": 2000}]
+    assert len(parsed.warnings) == 1
+
+
+def test_an_account_with_a_valid_id_is_ours() -> None:
+    account = AccountId(bytes(16))
+    parsed = parse_request(f"CrmId=twc&AccountId={account.text}", None)
+    assert values(parsed.licenses) == [{"persist": True, "accountid": account}]
+    assert refusal("AccountId=twc").startswith("AccountID is 'twc', expected a GUID")
+
+
+def test_no_warning_contains_a_long_name() -> None:
+    key = "EjQSNBI0EjQSNBI0EjQSNw=="
+    (warning,) = parse_request(key, None).warnings
+    assert key[:22] not in warning.text
+
+
+# --- legacy samples -----------------------------------------------------------------------------
+
+UPLINK = "SFNBRGhGRkdPS1VTdmlkZQ=="
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("RealTimeExpiration=1", {"realtime": True}),
+        ("MaxResDecode=1920x1080", {"maxres": (1920, 1080)}),
+        ("UseRootLicense=1", {"isroot": True}),
+        ("UseDomains=1", {"usedomains": True}),
+        (f"UseChainLicense=1&UplinkKey={UPLINK}", {"rootid": Kid.from_base64(UPLINK)}),
+        (f"UplinkKey={UPLINK}&usechainlicense=true", {"rootid": Kid.from_base64(UPLINK)}),
+        (f"UplinkKey={UPLINK}", {"rootid": Kid.from_base64(UPLINK)}),
+        (f"UseChainLicense=0&UplinkKey={UPLINK}", {}),
+        ("UseChainLicense=0", {}),
+    ],
+)
+def test_legacy_names_of_published_samples(query: str, value: dict[str, Any]) -> None:
+    assert only_values(query) == {"persist": True, **value}
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("UseChainLicense=1", "UseChainLicense is '1', expected with UplinkKey"),
+        ("UseChainLicense=x", "UseChainLicense is 'x', expected 1 or 0"),
+        (f"UseChainLicense=1&UseChainLicense=1&UplinkKey={UPLINK}", "given twice"),
+        (f"UseRootLicense=1&UplinkKey={UPLINK}&UplinkKey={UPLINK}", "given twice"),
+    ],
+)
+def test_wrong_chains_in_the_legacy_spelling_are_refused(query: str, text: str) -> None:
+    assert text in refusal(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PlayRight=1;UseSimpleNonPersistentLicense=1;SecurityLevel=2000",
+        "PlayRight=1; UseSimpleNonPersistentLicense=1&SecurityLevel=2000",
+        "PlayRight=1 &UseSimpleNonPersistentLicense=1;securitylevel=2000",
+    ],
+)
+def test_legacy_parameters_may_be_separated_by_semicolons(query: str) -> None:
+    assert only_values(query) == {"playright": True, "simple": True, "sl": 2000}
+
+
+def test_a_semicolon_within_a_value_is_no_separator() -> None:
+    guid = "ABB2C6F1-E663-4625-A945-972D17B231E7"
+    found = only_values(f"DigitalVideoOutputProtection={{{guid}}};AAAAAQ==;PlayRight=1")
+    assert found["dvop"] == Protection(Guid.from_text(guid), b"\0\0\0\1")
+    assert found["playright"] is True
+
+
+# --- JSON alone ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"sl":"2000","persist":"true"}]',
+        '{"sl":"2000","persist":"true"}',
+        "{'sl':2000,'persist':true}",
+        ' \n[{"SL":2000,"Persist":true}] ',
+    ],
+)
+def test_json_alone_in_custom_data_is_read(text: str) -> None:
+    parsed = parse_request("", text)
+    assert values(parsed.licenses) == [{"sl": 2000, "persist": True}]
+    assert parsed.warnings == ()
+
+
+@pytest.mark.parametrize("text", ['{"kid":"header"}', '[{"kid":"header","simple":true}]'])
+def test_json_alone_with_nothing_but_parameters_is_read(text: str) -> None:
+    assert len(parse_request("", text).licenses) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"user":"x","kid":"1234"}',
+        '{"token":"abc"}',
+        '[{"token":"abc"}]',
+        '{"sl":150',
+        "[]",
+        "{}",
+        "[1]",
+        "{not json}",
+        "[" * 5000,
+    ],
+)
+def test_other_json_in_custom_data_is_passed_over_with_a_warning(text: str) -> None:
+    parsed = parse_request("", text)
+    assert parsed.licenses == ()
+    (warning,) = parsed.warnings
+    assert warning.code is WarningCode.CUSTOM_DATA
+    assert warning.text.isascii()
+    assert warning.text.isprintable()
+
+
+def test_an_unknown_name_beside_parameters_in_json_is_refused() -> None:
+    assert "is an unknown parameter" in refusal("", '{"sl":150,"persit":"true"}')
+
+
 # --- writing --------------------------------------------------------------------------------------
 
 
@@ -393,7 +590,7 @@ def test_each_spelling_is_written() -> None:
     ("query", "text"),
     [
         ("cfg=(),()", "the legacy spelling asks for one licence, not for 2"),
-        ("cfg=(maxres:1x1)", "the legacy spelling has no name for maxres"),
+        ("cfg=(tid:3033e8f0-fb1b-4170-ad5c-60549aab2c79)", "spelling has no name for tid"),
         ("cfg=(kid:e13a7861-d8cc-4284-9245-7c835ebde9f0)", "no name for kid"),
     ],
 )
@@ -443,7 +640,7 @@ def test_anything_is_read_or_refused(text: str) -> None:
         ("", "json=[{" + text + "}]"),
     ):
         try:
-            requested_licenses = parse_request(query, custom_data)
+            requested_licenses = parse_request(query, custom_data).licenses
         except ServiceSpecific:
             continue
         if requested_licenses:

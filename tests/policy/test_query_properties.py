@@ -85,4 +85,12 @@ def test_every_guid_is_read_in_both_spellings(guid: Guid) -> None:
 def test_there_are_samples_of_nearly_all_parameters() -> None:
     sampled = {parameter.name for parameter, _ in SAMPLES}
     missing = {parameter.name for parameter in PARAMETERS} - sampled
-    assert missing == {"rootid", "accountid", "errorcode", "revoked", "msg", "clientinfo"}
+    assert missing == {
+        "rootid",
+        "accountid",
+        "usedomains",
+        "errorcode",
+        "revoked",
+        "msg",
+        "clientinfo",
+    }

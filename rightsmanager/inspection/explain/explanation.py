@@ -14,11 +14,13 @@ from rightsmanager.inspection.description import Description
 from rightsmanager.inspection.explain.questions import Question
 from rightsmanager.inspection.explain.warnings import FAULTS, find_warnings
 from rightsmanager.inspection.licenses import describe_objects
-from rightsmanager.policy.decision import NO_DOMAIN, DefaultDomain, decide_grants
+from rightsmanager.policy.decision import Decision, apply_level, decide_grants
+from rightsmanager.policy.defaults import NO_DOMAIN, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import Grant, Policy
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.policy.parsed_values import Group
 from rightsmanager.policy.query import (
+    ParsedRequest,
     Spelling,
     parse_request,
     read_group,
@@ -27,6 +29,7 @@ from rightsmanager.policy.query import (
     write,
 )
 from rightsmanager.policy.requested_licenses import RequestedLicense
+from rightsmanager.policy.rules import Rules
 from rightsmanager.policy.value_types import HEADER
 from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
 from rightsmanager.protocol.wire import AccountId, Kid, Mid
@@ -74,39 +77,54 @@ class Defaults:
     own_mid: Mid = UNKNOWN_MID
     """Its own metering id."""
     domain: DefaultDomain = NO_DOMAIN
-    """What licences are bound to whose request names no account."""
+    """The domain to bind to when the request names no account."""
+    rules: Rules = field(default_factory=Rules)
+
+    @property
+    def license_defaults(self) -> LicenseDefaults:
+        """Everything that a server adds to a request to decide on it."""
+        return LicenseDefaults(self.policy, self.domain, self.rules)
 
 
 def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
     """Return what a request would get from a server with these defaults; now: Unix seconds."""
     try:
-        requested_licenses = parse_request(question.query, question.custom_data)
+        request = parse_request(
+            question.query, question.custom_data, defaults.rules.unknown_parameters
+        )
     except ServiceSpecific as refusal:
         return Explanation(_problems(question, refusal))
+    requested_licenses = request.licenses
     translations = tuple(
         _translate(requested_licenses, spelling) for spelling in Spelling if requested_licenses
     )
     fault = _fault(requested_licenses)
     header = question.header or _assumed_header(requested_licenses)
     try:
-        grants = () if fault else _decide(requested_licenses, header, defaults)
+        decision = Decision(()) if fault else _decide(request, question, header, defaults, now)
     except ServiceSpecific as refusal:
-        return Explanation((refusal.text,), translations=translations)
+        return Explanation((_with_any_kid(refusal.text),), translations=translations)
     return Explanation(
         fault=fault,
         licenses=tuple(
             _describe(grant, number, now, defaults.own_mid)
-            for number, grant in enumerate(grants, 1)
+            for number, grant in enumerate(decision.grants, 1)
         ),
-        warnings=find_warnings(question, requested_licenses, grants, now),
+        warnings=(
+            *(_with_any_kid(warning.text) for warning in decision.warnings or request.warnings),
+            *find_warnings(question, requested_licenses, decision.grants, now),
+        ),
         translations=translations,
     )
 
 
 def _decide(
-    requested_licenses: Sequence[RequestedLicense], header: Header, defaults: Defaults
-) -> tuple[Grant, ...]:
-    return decide_grants(requested_licenses, header, defaults.policy, defaults.domain).grants
+    request: ParsedRequest, question: Question, header: Header, defaults: Defaults, now: int
+) -> Decision:
+    decision = decide_grants(request, header, defaults.license_defaults, now)
+    if question.device_level is None:
+        return decision
+    return apply_level(decision, question.device_level, defaults.rules)
 
 
 def _assumed_header(requested_licenses: Sequence[RequestedLicense]) -> Header:
@@ -121,6 +139,10 @@ def _assumed_header(requested_licenses: Sequence[RequestedLicense]) -> Header:
             named[kid] = None
     kids = tuple(HeaderKid(kid, None) for kid in named or (ASSUMED_KID,))
     return Header(Version.V4_3, kids)
+
+
+def _with_any_kid(text: str) -> str:
+    return text.replace(f"KID {ASSUMED_KID.text}", "each KID of the header")
 
 
 # --- what is wrong --------------------------------------------------------------------------------
@@ -143,12 +165,12 @@ def _refused_items(question: Question) -> Iterator[str]:
 
 def _groups(question: Question) -> list[tuple[Spelling, Group]]:
     try:
-        spelling, groups = split_query(question.query)
-        if not groups:
-            spelling, groups = Spelling.JSON, split_custom_data(question.custom_data or "")
+        split = split_query(question.query)
+        if not split.groups and question.custom_data:
+            split = split_custom_data(question.custom_data)
     except ServiceSpecific:
         return []
-    return [(spelling, group) for group in groups]
+    return [(split.spelling, group) for group in split.groups]
 
 
 # --- faults on request ----------------------------------------------------------------------------

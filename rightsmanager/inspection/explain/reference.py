@@ -30,6 +30,7 @@ EXAMPLES: Final = {
     "isroot": f"(isroot:true,kid:{_ROOT})",
     "rootid": f"(rootid:{_ROOT},kid:header),(isroot:true,kid:{_ROOT})",
     "accountid": "(accountid:0c4b9a4e-7f3d-4c55-9a39-4c1f6d1f8a01)",
+    "usedomains": "(usedomains:true)",
     "tid": "(tid:5b1d6f0e-2c7a-4d0f-8f35-1a2b3c4d5e6f,persist:true)",
     "mid": "(mid:b6ab4f67-0c5e-4d6b-8a0b-6e5d3c9f1a42)",
     "securestop": "(securestop:true)",
@@ -112,12 +113,24 @@ A request is written in one of four spellings, and what it does not name is as t
 | --- | --- | --- |
 | cfg | URL | `?cfg=(name:value,…)`, and `,(…)` for each further licence |
 | cfg64 | URL | `?cfg64=` and base64 of a JSON array of objects, each one licence |
-| json | CustomData of the challenge | `json=` and that array |
+| json | CustomData of the challenge | that array or one object, with or without `json=` before it |
 | legacy | URL | `?Name=value&Name=value`, one licence, persistent if it is not simple |
 
-Names are the same in the first three, in any letter case; the legacy spelling has its own. What the
-URL asks wins over what CustomData asks, all of it. An unknown name, a value that is none, and what
-PlayReady forbids beside each other are refused with 0x8004c604 by name, value and expectation.
+Names are the same in the first three, in any letter case; the legacy spelling has its own.
+CustomData is ignored if the URL has parameters. Invalid values and combinations that PlayReady
+forbids are refused with 0x8004c604 by name, value and expectation.
+
+Unknown names in `cfg`, `cfg64` and JSON are refused. In the URL's query, `wsdl`, `singlewsdl`,
+`op`, `disco` and `CMCD` are not read. Other unknown names, such as tokens and session ids, may be
+alone or next to parameters: they reach your [hooks](hooks.md), have no effect on licences, and
+cause a warning in the log, in [explain](explain.md) and in the reply's header
+`X-RightsManager-Warning`. Names close to a parameter's are refused, and
+`license.unknown_parameters = "refuse"` refuses all.
+
+Dates may also be relative to the time of the request: seconds, such as `+120`, or a duration, such
+as `P1D`. A KID that the header of the request does not have gets no licence; the request is refused
+if no KID is left. A licence above the device's security level is dropped in the same way, unless
+`license.above_level` says otherwise.
 """
 _TABLE: Final = """\
 

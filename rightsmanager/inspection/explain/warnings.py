@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from rightsmanager.inspection.explain.questions import Question
 from rightsmanager.inspection.protections import NAMES
-from rightsmanager.policy.grants import Grant, OutputLevels, Policy, Protection
+from rightsmanager.policy.grants import Grant, Policy, Protection
+from rightsmanager.policy.output_levels import PUBLISHED_LEVELS, find_effect
 from rightsmanager.policy.parameters import (
     ANALOG_COPY_PROTECTION,
     BY_NAME,
@@ -62,7 +63,7 @@ def find_warnings(
         chain.from_iterable(map(_of_wish, requested_licenses)),
         _of_leaves(grants),
         _of_domains(grants),
-        *(_of_policy(policy, question.device_level, now) for policy in policies),
+        *(_of_policy(policy, now) for policy in policies),
     )
     return tuple(dict.fromkeys(found))
 
@@ -72,9 +73,10 @@ def find_warnings(
 
 def _of_request(question: Question) -> Iterator[str]:
     if question.custom_data:
-        if not split_custom_data(question.custom_data):
-            yield "CustomData asks nothing: it does not begin with json="
-        elif parse_query(question.query):
+        split = split_custom_data(question.custom_data)
+        if not split.groups and not split.warnings:
+            yield "CustomData asks nothing: it is not JSON and does not begin with json="
+        elif split.groups and parse_query(question.query):
             yield "CustomData has no effect: the URL asks too, and what it asks wins"
     if question.header is not None and not question.header.license_requested:
         yield "the header asks for no licence: its LICENSEREQUESTED is false"
@@ -117,8 +119,8 @@ def _of_domains(grants: Sequence[Grant]) -> Iterator[str]:
 # --- one policy -----------------------------------------------------------------------------------
 
 
-def _of_policy(policy: Policy, device_level: int | None, now: int) -> Iterator[str]:
-    yield from _levels(policy, device_level)
+def _of_policy(policy: Policy, now: int) -> Iterator[str]:
+    yield from _levels(policy)
     yield from _dates(policy, now)
     yield from _without_effect(policy, now)
     for place, kind in _PLACES.items():
@@ -126,19 +128,21 @@ def _of_policy(policy: Policy, device_level: int | None, now: int) -> Iterator[s
             yield from kind(place, each)
 
 
-def _levels(policy: Policy, device_level: int | None) -> Iterator[str]:
+def _levels(policy: Policy) -> Iterator[str]:
     level = policy.security_level
-    if device_level is not None and level > device_level:
-        yield f"sl is {level}, and the device that is assumed has {device_level}: {_REFUSED}"
     if not _fits("sl", level):
         yield f"sl is {level} by default, clients know {BY_NAME['sl'].value_type.expected}"
     for parameter in PARAMETERS:
         place, _, name = parameter.sets.partition(".")
         if place == "levels":
             level = getattr(policy.output_levels, name)
-            if level != getattr(OutputLevels(), name) and not _fits(parameter.name, level):
-                expected = parameter.value_type.expected
-                yield f"{parameter.name} is {level} by default, clients know {expected}"
+            published = PUBLISHED_LEVELS[name]
+            if level not in (0, *published):
+                *others, last = map(str, published)
+                yield (
+                    f"{parameter.name} is {level}, published are {', '.join(others)} and {last}: "
+                    f"{find_effect(name, level)}"
+                )
 
 
 def _fits(name: str, value: int) -> bool:

@@ -36,9 +36,12 @@ def test_a_url_gives_licences() -> None:
 
 
 def test_a_warning_keeps_the_exit_status() -> None:
-    result = run("cfg=(sl:3000,enddate:20200101)", "--security-level", "2000")
+    result = run("cfg=(realtime:true,sl:2000)&token=x", "--security-level", "2000")
     assert result.exit_code == 0
     assert result.output.count("warning: ") == 2
+    refused = run("cfg=(sl:3000)", "--security-level", "2000")
+    assert refused.exit_code == 1
+    assert "the licence for each KID of the header needs security level 3000" in refused.output
 
 
 def test_a_refusal_is_a_line_for_each_thing() -> None:
@@ -119,7 +122,7 @@ def test_a_request_is_translated(spelling: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("query", "text"),
     [
-        ("cfg=(realtime:true)", "refused: the legacy spelling has no name for realtime\n"),
+        ("cfg=(sourceid:1)", "refused: the legacy spelling has no name for sourceid\n"),
         ("cfg=(sl:1)", "refused: sl is '1', expected 150, 2000 or 3000\n"),
         ("http://h/rightsmanager.asmx", "refused: it asks nothing\n"),
     ],
@@ -130,9 +133,9 @@ def test_what_cannot_be_translated_is_refused(query: str, text: str) -> None:
 
 
 def test_json_has_all_of_it() -> None:
-    facts = json.loads(run("cfg=(realtime:true)", "--json").output)
+    facts = json.loads(run("cfg=(realtime:true,embedding:1)", "--json").output)
     assert list(facts) == ["refused", "fault", "warnings", "licenses", "spellings"]
-    assert facts["spellings"]["cfg"] == "cfg=(realtime:true)"
+    assert facts["spellings"]["cfg"] == "cfg=(realtime:true,embedding:1)"
     assert facts["spellings"]["legacy"] is None
     assert len(facts["licenses"]) == len(facts["warnings"]) == 1
     refused = run("cfg=(sl:1)", "--json")

@@ -118,7 +118,7 @@ def test_a_forms_fields_are_read() -> None:
     assert form("cfg=(sl:2000)", kids=both) == [KID.text, KID.swapped.text]
     assert form(TEXT) == [KID.text]
     assert form("json=[{'sl':1}]", "json=[{'sl':2000}]") == ["header"]
-    assert form("cfg=(sl:3000)", level=" 2000 ")[0].startswith("sl is 3000")
+    assert form("cfg=(sl:3000)", level=" 2000 ")[0].startswith("the licence for each KID")
 
 
 @pytest.mark.parametrize(

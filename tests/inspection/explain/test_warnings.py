@@ -31,7 +31,13 @@ WARNED = {
     "cfg=(begindate:20200101)": "begindate is 20200101, which is past: it has no effect",
     "cfg=(removaldate:20200131,persist:true)": "removaldate is 20200131, which is past: devices "
     "may drop the licence at once",
-    "cfg=(removaldate:20400101)": "removaldate has no effect: the licence is not persistent",
+    "cfg=(ucvopl:200)": "ucvopl is 200, published are 100, 250, 270 and 300: clients pass the "
+    "content to any output",
+    "cfg=(cvopl:300)": "cvopl is 300, published are 400 and 500: clients do not pass the content",
+    "cfg=(avopl:301)": "avopl is 301, published are 100, 150 and 200: clients do not pass the "
+    "content",
+    "cfg=()&token=abc": "'token' has no effect",
+    "token=abc": "'token' has no effect",
     "cfg=(realtime:true)": "realtime has no effect: the licence does not end",
     "cfg=(graceperiod:5)": "graceperiod has no effect: the licence neither begins nor ends",
     "cfg=(playright:false)": "the licence grants no right: playright is false, and there is no "
@@ -63,7 +69,14 @@ WARNED = {
     f"cfg=(dvop:(guid:{MAXIMUM}))": f"dvop {MAXIMUM} has 0 bytes of data, clients expect 8: "
     "maximum resolution",
 }
-QUIET = set(EXAMPLES) - {"accountid", "begindate", "copyright", "executeright", "readright"}
+QUIET = set(EXAMPLES) - {
+    "accountid",
+    "usedomains",
+    "begindate",
+    "copyright",
+    "executeright",
+    "readright",
+}
 
 
 @pytest.mark.parametrize("query", WARNED)
@@ -79,9 +92,14 @@ def test_the_examples_of_the_documentation_do(explained: Explaining, name: str) 
 
 
 def test_a_level_above_the_assumed_devices_is_warned_of(explained: Explaining) -> None:
-    text = "sl is 3000, and the device that is assumed has 2000: the request is refused with "
+    text = "the licence for each KID of the header needs security level 3000, the device's "
     explanation = explained("cfg=(sl:3000)", device_level=2000)
-    assert explanation.warnings == (f"{text}0x8004c604",)
+    assert explanation.problems == (f"{text}certificate has 2000",)
+    kids = [f"0000000{number}-0000-0000-0000-000000000000" for number in (1, 2)]
+    partly = explained(f"cfg=(kid:{kids[0]},sl:3000),(kid:{kids[1]})", device_level=2000)
+    (warning,) = partly.warnings
+    assert warning.startswith(f"the licence for KID {kids[0]} needs security level 3000, the ")
+    assert len(partly.licenses) == 1
     assert explained("cfg=(sl:3000)", device_level=3000).warnings == ()
     assert explained("cfg=(sl:3000)").warnings == ()
 
@@ -90,7 +108,7 @@ def test_a_default_that_clients_do_not_know_is_warned_of(explained: Explaining) 
     default = Policy(security_level=151, output_levels=OutputLevels(analog_video=7))
     assert explained(default=default).warnings == (
         "sl is 151 by default, clients know 150, 2000 or 3000",
-        "avopl is 7 by default, clients know 100, 150 or 200",
+        "avopl is 7, published are 100, 150 and 200: clients pass the content to any output",
     )
 
 
@@ -103,7 +121,7 @@ def test_a_begin_after_the_default_end_is_warned_of(explained: Explaining) -> No
 
 def test_custom_data_without_effect_is_warned_of(explained: Explaining) -> None:
     (other,) = explained(custom_data="token").warnings
-    assert other == "CustomData asks nothing: it does not begin with json="
+    assert other == "CustomData asks nothing: it is not JSON and does not begin with json="
     (both,) = explained("cfg=()", custom_data="json=[{}]").warnings
     assert both == "CustomData has no effect: the URL asks too, and what it asks wins"
     assert explained(custom_data="json=[{}]").warnings == ()

@@ -1,0 +1,61 @@
+"""The operator's rules for requests, and the warnings of what they let pass."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class UnknownParameters(StrEnum):
+    """The treatment of names in a query that are no parameters, such as tokens of players."""
+
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+class AboveLevel(StrEnum):
+    """The treatment of a licence above the device's security level."""
+
+    DROP = "drop"
+    """Issue the other licences; refuse the request if none is left."""
+    REFUSE = "refuse"
+    ISSUE = "issue"
+
+
+class RemovalDateConflicts(StrEnum):
+    """The treatment of a removal date in a licence that must not have one."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules by which requests are judged."""
+
+    unknown_parameters: UnknownParameters = UnknownParameters.WARN
+    above_level: AboveLevel = AboveLevel.DROP
+    removal_date_conflicts: RemovalDateConflicts = RemovalDateConflicts.REFUSE
+
+
+class WarningCode(StrEnum):
+    """The reason of a warning."""
+
+    UNKNOWN_PARAMETER = "unknown-parameter"
+    CUSTOM_DATA = "custom-data"
+    KID_NOT_IN_HEADER = "kid-not-in-header"
+    ABOVE_LEVEL = "above-level"
+    REMOVAL_DATE = "removal-date"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionWarning:
+    """A part of a request that had no effect, or a licence that the device may not use."""
+
+    code: WarningCode
+    text: str
+    """One line of printable ASCII."""
+
+    @classmethod
+    def of(cls, code: WarningCode, text: str) -> "DecisionWarning":
+        """Return the warning with other characters escaped."""
+        # An HTTP header shows it, and it may quote a name in the request.
+        return cls(code, text.replace("…", "...").encode("ascii", "backslashreplace").decode())
