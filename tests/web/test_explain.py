@@ -66,9 +66,7 @@ def test_the_form_is_sent_by_get_and_needs_no_script(get: ServerClient) -> None:
 
 
 def test_the_answer_has_licences_warnings_and_spellings(get: ServerClient) -> None:
-    answer = ask(
-        get, asked="http://h/x.asmx?cfg=(sl:3000,enddate:20200101)%26token=x", level="3000"
-    )
+    answer = ask(get, asked="http://h/x.asmx?cfg=(sl:3000,enddate:20200101)&token=x", level="3000")
     page = html.fromstring(answer.body)
     warnings = [item.text_content() for item in page.xpath("//ul[@class='lines warnings']/li")]
     assert len(warnings) == 2
