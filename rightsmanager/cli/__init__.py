@@ -1,8 +1,4 @@
-"""The commands of `rightsmanager`, from `serve` to `show`.
-
-A command is imported when it is asked for: what `serve` needs takes a second to import, and
-`device` needs little of it.
-"""
+"""The commands of `rightsmanager`."""
 
 import sys
 from typing import Final
@@ -10,41 +6,47 @@ from typing import Final
 import click
 
 from rightsmanager import __version__
-from rightsmanager.cli.lazy import LazyGroup
+from rightsmanager.cli.lazy import Lazy, LazyGroup
 from rightsmanager.errors import Refusal
 
+_CLI: Final = "rightsmanager.cli"
 COMMANDS: Final = {
-    "serve": "rightsmanager.cli.serve:serve",
-    "init": "rightsmanager.cli.keys:init",
-    "keys": "rightsmanager.cli.keys:keys",
-    "database": "rightsmanager.cli.database:database",
-    "content": "rightsmanager.cli.content:content",
-    "header": "rightsmanager.cli.header:header",
-    "packager": "rightsmanager.cli.packager:packager",
-    "device": "rightsmanager.cli.device:device",
-    "domain": "rightsmanager.cli.domain:domain",
-    "metering": "rightsmanager.cli.metering:metering",
-    "purge": "rightsmanager.cli.purge:purge",
-    "streams": "rightsmanager.cli.streams:streams",
-    "ledger": "rightsmanager.cli.ledger:ledger",
-    "revoke": "rightsmanager.cli.revocation:revoke",
-    "unrevoke": "rightsmanager.cli.revocation:unrevoke",
-    "revocations": "rightsmanager.cli.revocation:revocations",
-    "show": "rightsmanager.cli.show:show",
-    "explain": "rightsmanager.cli.explain:explain_",
-    "request-token": "rightsmanager.cli.request_token:request_token",
+    "serve": Lazy(f"{_CLI}.serve:serve", "Start the server"),
+    "init": Lazy(f"{_CLI}.keys:init", "Make the keys and the database of a data folder"),
+    "keys": Lazy(f"{_CLI}.keys:keys", "Show the keyring and its fingerprints"),
+    "database": Lazy(f"{_CLI}.database:database", "Show and upgrade the database's schema"),
+    "content": Lazy(f"{_CLI}.content:content", "Manage content keys"),
+    "header": Lazy(f"{_CLI}.header:header", "Make content headers and show them"),
+    "packager": Lazy(f"{_CLI}.packager:packager", "Ask a server for keys, as a packager does"),
+    "device": Lazy(f"{_CLI}.device:device", "Make simulated devices and use them"),
+    "domain": Lazy(f"{_CLI}.domain:domain", "Manage accounts and their domains"),
+    "metering": Lazy(f"{_CLI}.metering:metering", "Manage metering ids and reports"),
+    "purge": Lazy(f"{_CLI}.purge:purge", "Remove old reports, sessions and streams"),
+    "streams": Lazy(f"{_CLI}.streams:streams", "List and end streams under secure stop"),
+    "ledger": Lazy(f"{_CLI}.ledger:ledger", "Show the persistent licences of a device"),
+    "revoke": Lazy(f"{_CLI}.revocation:revoke", "Revoke a certificate"),
+    "unrevoke": Lazy(f"{_CLI}.revocation:unrevoke", "Serve a revoked certificate again"),
+    "revocations": Lazy(f"{_CLI}.revocation:revocations", "Show the revocation lists"),
+    "show": Lazy(f"{_CLI}.show:show", "Decode and check a licence, challenge, header or chain"),
+    "explain": Lazy(f"{_CLI}.explain:explain_", "Explain which licences a request would get"),
+    "request-token": Lazy(f"{_CLI}.request_token:request_token", "Print a signed request token"),
 }
-"""Where each command is, in the order in which help lists them."""
+"""All commands, in the order in which help lists them."""
 
 
 @click.group(
     cls=LazyGroup,
     table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Settings: DIR/rightsmanager.toml in the data folder DIR, or the file that "
+    "RIGHTSMANAGER_CONFIG names. A variable such as RIGHTSMANAGER_SERVER__WORKERS=4 overrides the "
+    "file. RIGHTSMANAGER_DATA names the data folder, and RIGHTSMANAGER_PASSPHRASE encrypts its "
+    "private keys. config/rightsmanager.toml lists every setting; README.md and docs/ are the "
+    "documentation.",
 )
 @click.version_option(__version__)
 def rightsmanager() -> None:
-    """Stand in for PlayReady's RightsManager.asmx with a test PKI of its own."""
+    """Emulate PlayReady's RightsManager.asmx with its own test PKI."""
 
 
 def main() -> None:

@@ -1,11 +1,8 @@
 """`rightsmanager content`: content keys of the operator, of imports and of packagers."""
 
-import json
 import sys
-import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,98 +10,183 @@ from rightsmanager.admin.content_keys import (
     ImportContext,
     StoredKeyEntry,
     find_registered,
+    key_entries,
     register_keys,
     remove_key,
 )
-from rightsmanager.assembly import content_keys, open_keyring
-from rightsmanager.cli.content_files import export, import_
-from rightsmanager.cli.options import (
-    KidParameter,
-    data_option,
-    json_option,
-    made_store_of,
-    settings_of,
-)
-from rightsmanager.cli.printing import print_table, printable
+from rightsmanager.cli.operator import Operator, now, pass_operator
+from rightsmanager.cli.options import INPUT, KID
+from rightsmanager.cli.printing import Form, date_text, form_options, print_list
 from rightsmanager.crypto.random import system_random
-from rightsmanager.environment import passphrase
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.protocol.formats.keylists import KEY_TYPES, KeyEntry, parse_content_key
-from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.sources import OPERATOR
+from rightsmanager.files import create_file
+from rightsmanager.protocol.formats.keylists import (
+    KEY_TYPES,
+    KeyEntry,
+    build_document,
+    build_table,
+    parse_content_key,
+    parse_key_list,
+)
+from rightsmanager.store.sources import IMPORT, OPERATOR
+
+if TYPE_CHECKING:
+    from rightsmanager.protocol.wire import Kid
+
+_FORMATS: Final = {"cpix": build_document, "csv": build_table}
+_COLUMNS: Final = {
+    "kid": "KID",
+    "kid_base64": "base64",
+    "type": "type",
+    "added_at": "added",
+    "origin": "origin",
+    "program": "program",
+    "period": "period",
+}
 
 
 @click.group()
 def content() -> None:
-    """Add, list, remove, import and export content keys."""
+    """Manage content keys.
 
-
-content.add_command(import_)
-content.add_command(export)
+    Example: rightsmanager content add KID - < key.txt
+    """
 
 
 @content.command()
-@data_option
-@click.option("--type", "key_type", type=click.Choice(list(KEY_TYPES)), default="aesctr")
-@click.option("--program", help="What the key is for: packagers that ask for this program get it.")
+@pass_operator
+@click.option(
+    "--type",
+    "key_type",
+    type=click.Choice(list(KEY_TYPES)),
+    default="aesctr",
+    show_default=True,
+    help="The encryption of the content.",
+)
+@click.option("--program", help="The program, for packagers that ask for its keys.")
 @click.option(
     "--period",
     type=click.IntRange(min=0),
-    help="Which key period of the program.  [default: 0]",
+    help="The key period of the program.  [default: 0]",
 )
-@click.argument("kid", type=KidParameter())
+@click.argument("kid", type=KID)
 @click.argument("key", type=str)
 def add(  # noqa: PLR0913 -- one parameter for each option
-    data: Path, *, key_type: str, program: str | None, period: int | None, kid: Kid, key: str
+    operator: Operator,
+    *,
+    key_type: str,
+    program: str | None,
+    period: int | None,
+    kid: "Kid",
+    key: str,
 ) -> None:
-    """Store the content KEY (32 hexadecimal digits or base64; - reads it) of a KID."""
-    settings = settings_of(data)
-    keys = content_keys(settings, open_keyring(settings, passphrase()))
+    """Store the content key of a KID.
+
+    KEY is 32 hexadecimal digits or base64; - reads it from standard input.
+    """
     clear = parse_content_key(sys.stdin.readline() if key == "-" else key, "the content key")
     if program is not None and period is None:
         period = 0
     entry = KeyEntry(kid, clear, key_type, program, period)
-    registration = ImportContext(keys, OPERATOR, int(time.time()), system_random)
-    with made_store_of(settings).transaction() as transaction:
-        if transaction.content_keys.find(kid) is not None:
+    context = ImportContext(operator.content_keys, OPERATOR, now(), system_random)
+    with operator.store.transaction() as transaction:
+        if transaction.find_content_key(kid) is not None:
             raise ServiceSpecific(f"KID {kid.text} has a content key already; remove it first")
-        register_keys(transaction, [entry], registration)
+        register_keys(transaction, [entry], context)
     click.echo(f"{kid.text} added")
 
 
 @content.command(name="list")
-@data_option
-@json_option
-def list_(data: Path, *, as_json: bool) -> None:
-    """List the KIDs whose content keys are stored; the keys stay where they are."""
-    with made_store_of(settings_of(data)).transaction() as transaction:
+@pass_operator
+@form_options
+def list_(operator: Operator, *, form: Form) -> None:
+    """List the KIDs with stored keys."""
+    with operator.store.transaction() as transaction:
         facts = [_facts(each) for each in find_registered(transaction)]
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-        return
-    columns = ("KID", "base64", "type", "added", "origin", "program", "period")
-    rows = [["" if value is None else str(value) for value in fact.values()] for fact in facts]
-    print_table(columns, [list(map(printable, row)) for row in rows])
+    print_list(form, facts, _COLUMNS)
 
 
 @content.command()
-@data_option
-@click.argument("kid", type=KidParameter())
-def remove(data: Path, kid: Kid) -> None:
-    """Remove the stored content key of a KID; the seed's takes its place."""
-    with made_store_of(settings_of(data)).transaction() as transaction:
+@pass_operator
+@click.argument("kid", type=KID)
+def remove(operator: Operator, *, kid: "Kid") -> None:
+    """Remove the stored key of a KID.
+
+    Later licences for the KID have the key that the key seed gives.
+    """
+    with operator.store.transaction() as transaction:
         if not remove_key(transaction, kid):
             raise ServiceSpecific(f"KID {kid.text} has no stored content key")
     click.echo(f"{kid.text} removed")
 
 
-def _facts(registered: StoredKeyEntry) -> dict[str, Any]:
+@content.command(name="import")
+@pass_operator
+@click.argument("file", type=INPUT)
+def import_(operator: Operator, *, file: bytes) -> None:
+    """Store all keys of a CPIX or CSV file, or none.
+
+    FILE may be - for standard input. Keys that are stored already stay as they are, and one that
+    contradicts them is refused.
+    """
+    entries = parse_key_list(file)
+    context = ImportContext(operator.content_keys, IMPORT, now(), system_random)
+    with operator.store.transaction() as transaction:
+        new = register_keys(transaction, entries, context)
+    click.echo(f"{new} added, {len(entries) - new} stored already")
+
+
+@content.command()
+@pass_operator
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(list(_FORMATS)),
+    help="The format.  [default: csv if FILE ends so, else cpix]",
+)
+@click.option("--program", help="Only the keys of this program.")
+@click.option("--kid", "kids", multiple=True, type=KID, help="Only the key of this KID.")
+@click.option("--keys", "show_keys", is_flag=True, help="Allow FILE to be - for standard output.")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+def export(  # noqa: PLR0913 -- one parameter for each option
+    operator: Operator,
+    *,
+    form: str | None,
+    program: str | None,
+    kids: "tuple[Kid, ...]",
+    show_keys: bool,
+    file: Path,
+) -> None:
+    """Write stored keys in the clear into a new private FILE."""
+    is_stdout = str(file) == "-"
+    if is_stdout and not show_keys:
+        raise click.UsageError("give --keys to print content keys in the clear")
+    content_keys = operator.content_keys
+    with operator.store.transaction() as transaction:
+        registered = find_registered(
+            transaction,
+            lambda kid, source: (
+                (not kids or kid in kids) and (program is None or source.program == program)
+            ),
+        )
+    if not registered:
+        raise ServiceSpecific("no such content key is stored")
+    build = _FORMATS[form or ("csv" if file.suffix.lower() == ".csv" else "cpix")]
+    text = build(key_entries(registered, content_keys))
+    if is_stdout:
+        sys.stdout.write(text.decode())
+        return
+    create_file(file, text)
+    click.echo(f"{len(registered)} in {file}")
+
+
+def _facts(registered: StoredKeyEntry) -> dict[str, object]:
     key, source = registered.key, registered.source
     return {
         "kid": key.kid.text,
         "kid_base64": key.kid.base64,
         "type": key.key_type,
-        "added_at": datetime.fromtimestamp(key.added_at, UTC).isoformat(),
+        "added_at": date_text(key.added_at),
         "origin": source.origin,
         "program": source.program,
         "period": source.period,

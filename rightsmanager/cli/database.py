@@ -1,40 +1,39 @@
-"""`rightsmanager database`: where the database's schema stands, and how it gets to the newest."""
-
-import json
-from pathlib import Path
+"""`rightsmanager database`: the revision of the database's schema."""
 
 import click
 
-from rightsmanager.cli.options import data_option, json_option, settings_of
-from rightsmanager.store.schema import find_revision, newest_revision, upgrade
+from rightsmanager.cli.operator import Operator, pass_operator
+from rightsmanager.cli.printing import Form, json_option, print_result
+from rightsmanager.store.schema import find_revision, newest_revision
+from rightsmanager.store.schema import upgrade as upgrade_database
 
 
 @click.group()
 def database() -> None:
-    """Bring the database's schema to this version's, or say where it stands."""
-
-
-@database.command("upgrade")
-@data_option
-def upgrade_(data: Path) -> None:
-    """Bring the schema to the newest revision; `serve` and `init` do so too."""
-    settings = settings_of(data)
-    settings.data.mkdir(parents=True, exist_ok=True)
-    click.echo(f"The database stands at revision {upgrade(settings.effective_database_url)}.")
+    """Show and upgrade the database's schema."""
 
 
 @database.command()
-@data_option
+@pass_operator
+def upgrade(operator: Operator) -> None:
+    """Upgrade the schema to the newest revision.
+
+    `serve` and `init` do so too.
+    """
+    operator.refuse_missing_data()
+    revision = upgrade_database(operator.settings.effective_database_url)
+    click.echo(f"The database has revision {revision}.")
+
+
+@database.command()
+@pass_operator
 @json_option
-def current(data: Path, *, as_json: bool) -> None:
-    """Say at which revision the schema stands, and which is the newest."""
-    found, newest = find_revision(settings_of(data).effective_database_url), newest_revision()
-    if as_json:
-        click.echo(json.dumps({"revision": found, "newest": newest}))
-    elif found == newest:
-        click.echo(f"The database stands at revision {found}, the newest.")
-    else:
-        click.echo(
-            f"The database stands at {f'revision {found}' if found else 'no revision'}, "
-            f"the newest is {newest}."
-        )
+def current(operator: Operator, *, form: Form) -> None:
+    """Show the revision of the schema and the newest one."""
+    found, newest = find_revision(operator.settings.effective_database_url), newest_revision()
+    has = f"The database has {f'revision {found}' if found else 'no revision'}"
+    print_result(
+        form,
+        {"revision": found, "newest": newest},
+        f"{has}, the newest." if found == newest else f"{has}; the newest is {newest}.",
+    )

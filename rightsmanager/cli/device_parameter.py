@@ -1,33 +1,24 @@
-"""How a command is told which device is meant."""
+"""A parameter that names a device."""
 
 from pathlib import Path
-
-import click
+from typing import Final
 
 from rightsmanager.admin.domains import parse_device
+from rightsmanager.cli.options import Parsed
 from rightsmanager.device.identity import CHAIN_FILE
-from rightsmanager.errors import InvalidMessage
+from rightsmanager.files import read_file
 from rightsmanager.operations.clients import device_id
 from rightsmanager.protocol.formats.bcert import parse_chain
 
 
-class DeviceParameter(click.ParamType[str]):
-    """A device by the SHA-256 of its signing key, the file of its BCert chain, or its folder."""
+def _parse(text: str) -> str:
+    file = Path(text)
+    if (file / CHAIN_FILE).is_file():
+        file /= CHAIN_FILE
+    if file.is_file():
+        return device_id(parse_chain(read_file(file)).leaf)
+    return parse_device(text)
 
-    name = "device"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the device in base64; click shows what is wrong."""
-        file = Path(str(value))
-        try:
-            if (file / CHAIN_FILE).is_file():
-                file /= CHAIN_FILE
-            if file.is_file():
-                return device_id(parse_chain(file.read_bytes()).leaf)
-            return parse_device(str(value))
-        except InvalidMessage as error:
-            self.fail(error.text, param, ctx)
-        except OSError as error:
-            self.fail(f"{file} cannot be read: {error.strerror}", param, ctx)
+DEVICE: Final = Parsed("device", _parse)
+"""The device id (base64 of the SHA-256 of the signing key), its chain's file, or its folder."""

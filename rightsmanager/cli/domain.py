@@ -1,31 +1,28 @@
-"""`rightsmanager domain`: accounts, whose members share content, and who is a member."""
+"""`rightsmanager domain`: accounts, their domains and the members of these."""
 
-import json
-import time
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from rightsmanager.admin.domains import (
-    DomainAdministration,
-    account_facts,
-    details_facts,
-)
-from rightsmanager.assembly import domain_authority, open_keyring
-from rightsmanager.cli.device_parameter import DeviceParameter
-from rightsmanager.cli.options import (
-    GuidParameter,
-    data_option,
+from rightsmanager.admin.domains import DomainAdministration, account_facts, details_facts
+from rightsmanager.assembly import domain_authority
+from rightsmanager.cli.device_parameter import DEVICE
+from rightsmanager.cli.operator import Operator, now, pass_operator
+from rightsmanager.cli.options import ACCOUNT
+from rightsmanager.cli.printing import (
+    Form,
+    counted,
+    form_options,
     json_option,
-    made_store_of,
-    settings_of,
+    print_json,
+    print_list,
+    print_result,
 )
-from rightsmanager.cli.printing import print_table
 from rightsmanager.crypto.random import system_random
-from rightsmanager.environment import passphrase
-from rightsmanager.protocol.wire import AccountId
-from rightsmanager.store.domains import Account
+
+if TYPE_CHECKING:
+    from rightsmanager.protocol.wire import AccountId
+    from rightsmanager.store.domains import Account
 
 _COLUMNS: Final = {
     "account_id": "account",
@@ -51,154 +48,147 @@ _DEVICE_COLUMNS: Final = {
     "ended_at": "ended",
 }
 
-
-_account: Final = click.argument("account", type=GuidParameter(AccountId))
-_device: Final = click.argument("device", type=DeviceParameter())
+_account: Final = click.argument("account", type=ACCOUNT)
+_device: Final = click.argument("device", type=DEVICE)
 
 
 @click.group()
 def domain() -> None:
-    """List, show and change accounts, each of which has one domain."""
+    """Manage accounts and their domains.
+
+    An ACCOUNT is a GUID or base64. A DEVICE is its id, its chain's file or its folder.
+    """
 
 
 @domain.command(name="list")
-@data_option
-@json_option
-def list_(data: Path, *, as_json: bool) -> None:
+@pass_operator
+@form_options
+def list_(operator: Operator, *, form: Form) -> None:
     """List all accounts."""
-    facts = [account_facts(account) for account in _administration(data).find_accounts()]
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-    else:
-        _print(_COLUMNS, facts)
+    facts = [account_facts(account) for account in _administration(operator).find_accounts()]
+    print_list(form, facts, _COLUMNS)
 
 
 @domain.command()
-@data_option
+@pass_operator
 @json_option
 @_account
-def show(data: Path, account: AccountId, *, as_json: bool) -> None:
-    """Show an ACCOUNT (GUID or base64), the revisions of its domain, and its members."""
-    facts = details_facts(_administration(data).find_account(account))
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
+def show(operator: Operator, *, account: "AccountId", form: Form) -> None:
+    """Show an account, its domain's revisions and its members."""
+    facts = details_facts(_administration(operator).find_account(account))
+    if form == "json":
+        print_json(facts)
         return
-    _print(_COLUMNS, [facts])
+    print_list(form, [facts], _COLUMNS)
     click.echo(f"\nservice {facts['service_id']}")
     if facts["url"]:
         click.echo(f"URL     {facts['url']}")
     click.echo()
-    _print(_REVISION_COLUMNS, facts["revisions"])
+    print_list(form, facts["revisions"], _REVISION_COLUMNS)
     click.echo()
-    _print(_DEVICE_COLUMNS, facts["devices"])
+    print_list(form, facts["devices"], _DEVICE_COLUMNS)
 
 
 @domain.command()
-@data_option
+@pass_operator
 @json_option
-@click.option("--name", "friendly_name", help="Its friendly name. Default: the settings'.")
-@click.option("--url", default="", help="Where it is joined. Default: as the settings say.")
-@click.option("--limit", type=int, help="How many members it may have. Default: the settings'.")
-@click.argument("account", type=GuidParameter(AccountId), required=False)
-def create(  # noqa: PLR0913 -- click gives each option as an argument
-    data: Path,
-    account: AccountId | None,
+@click.option("--name", "friendly_name", help="The friendly name.  [default: domain.friendly_name]")
+@click.option("--url", default="", help="The URL for joining.  [default: domain.url]")
+@click.option("--limit", type=int, help="The most members.  [default: domain.max_members]")
+@click.argument("account", type=ACCOUNT, required=False)
+def create(  # noqa: PLR0913 -- one parameter for each option
+    operator: Operator,
     *,
+    account: "AccountId | None",
     friendly_name: str | None,
     url: str,
     limit: int | None,
-    as_json: bool,
+    form: Form,
 ) -> None:
-    """Make an ACCOUNT (GUID or base64; a random one if it is not given)."""
-    made = _administration(data).create(account, friendly_name=friendly_name, url=url, limit=limit)
-    _tell(made, "is made", as_json=as_json)
+    """Create an account, with a random id unless one is given."""
+    made = _administration(operator).create(
+        account, friendly_name=friendly_name, url=url, limit=limit
+    )
+    _print(made, "is created", form)
 
 
 @domain.command()
-@data_option
+@pass_operator
 @json_option
 @_account
-def close(data: Path, account: AccountId, *, as_json: bool) -> None:
-    """Close an ACCOUNT: nobody joins it and nobody gets licences for it; members may leave."""
-    _tell(_administration(data).close(account), "is closed", as_json=as_json)
+def close(operator: Operator, *, account: "AccountId", form: Form) -> None:
+    """Close an account.
+
+    Joins and licences are refused until it is reopened; members may leave.
+    """
+    _print(_administration(operator).close(account), "is closed", form)
 
 
 @domain.command()
-@data_option
+@pass_operator
 @json_option
 @_account
-def reopen(data: Path, account: AccountId, *, as_json: bool) -> None:
-    """Open a closed ACCOUNT again, with the members it had."""
-    _tell(_administration(data).reopen(account), "is open", as_json=as_json)
+def reopen(operator: Operator, *, account: "AccountId", form: Form) -> None:
+    """Reopen a closed account with its members."""
+    _print(_administration(operator).reopen(account), "is open", form)
 
 
 @domain.command()
-@data_option
+@pass_operator
 @json_option
 @_account
 @click.argument("limit", type=int)
-def limit(data: Path, account: AccountId, limit: int, *, as_json: bool) -> None:
-    """Set how many members an ACCOUNT may have; those that there are stay."""
-    changed = _administration(data).change(account, limit=limit)
-    _tell(changed, f"may have {limit} members", as_json=as_json)
+def limit(operator: Operator, *, account: "AccountId", limit: int, form: Form) -> None:
+    """Limit the members of an account; existing ones stay."""
+    changed = _administration(operator).change(account, limit=limit)
+    _print(changed, f"may have {counted(limit, 'member')}", form)
 
 
 @domain.command()
-@data_option
+@pass_operator
 @json_option
 @_account
 @_device
-def remove(data: Path, account: AccountId, device: str, *, as_json: bool) -> None:
-    """Remove a member, a DEVICE, from an ACCOUNT, and renew the domain.
+def remove(operator: Operator, *, account: "AccountId", device: str, form: Form) -> None:
+    """Remove a device from an account and renew the domain.
 
-    It plays what it has and gets nothing new; it cannot join until `domain allow` lets it.
+    The device plays the licences that it has and gets no new ones. It cannot join again until
+    `domain allow`.
     """
-    changed = _administration(data).remove(account, device)
-    _tell(changed, f"has no member {device} any more", as_json=as_json)
+    changed = _administration(operator).remove(account, device)
+    _print(changed, f"no longer has the member {device}", form)
 
 
 @domain.command()
-@data_option
+@pass_operator
 @json_option
 @_account
 @_device
-def allow(data: Path, account: AccountId, device: str, *, as_json: bool) -> None:
-    """Let a DEVICE that was removed join an ACCOUNT again."""
-    changed = _administration(data).allow(account, device)
-    _tell(changed, f"may be joined by {device} again", as_json=as_json)
+def allow(operator: Operator, *, account: "AccountId", device: str, form: Form) -> None:
+    """Allow a removed device to join an account again."""
+    changed = _administration(operator).allow(account, device)
+    _print(changed, f"may be joined by {device} again", form)
 
 
 @domain.command()
-@data_option
+@pass_operator
 @json_option
 @_account
-def renew(data: Path, account: AccountId, *, as_json: bool) -> None:
-    """Make the next revision of an ACCOUNT's domain: new licences need it."""
-    _tell(_administration(data).renew(account), "is renewed", as_json=as_json)
+def renew(operator: Operator, *, account: "AccountId", form: Form) -> None:
+    """Make the next revision of a domain for new licences."""
+    _print(_administration(operator).renew(account), "is renewed", form)
 
 
-def _administration(data: Path) -> DomainAdministration:
-    settings = settings_of(data)
-    keyring = open_keyring(settings, passphrase())
-    authority = domain_authority(settings, keyring, system_random)
-    return DomainAdministration(made_store_of(settings), authority, lambda: int(time.time()))
+def _administration(operator: Operator) -> DomainAdministration:
+    authority = domain_authority(operator.settings, operator.keyring, system_random)
+    return DomainAdministration(operator.store, authority, now)
 
 
-def _tell(account: Account, told: str, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(account_facts(account), indent=2))
-        return
-    click.echo(f"account {account.account_id.text} {told}")
-    click.echo(
-        f"revision {account.revision}, {account.members} of {account.limit} members, "
-        f"{'open' if account.closed_at is None else 'closed'}"
+def _print(account: "Account", change: str, form: Form) -> None:
+    print_result(
+        form,
+        account_facts(account),
+        f"account {account.account_id.text} {change}",
+        f"revision {account.revision}, {account.members} of {counted(account.limit, 'member')}, "
+        f"{'open' if account.closed_at is None else 'closed'}",
     )
-
-
-def _print(columns: dict[str, str], facts: list[dict[str, Any]]) -> None:
-    rows = [[_shown(fact[name]) for name in columns] for fact in facts]
-    print_table(tuple(columns.values()), rows)
-
-
-def _shown(value: object) -> str:
-    return "" if value is None else str(value)

@@ -1,27 +1,19 @@
-"""`rightsmanager header`: content headers for given KIDs, in each of their forms."""
+"""`rightsmanager header`: content headers for KIDs, in each of their forms."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from rightsmanager.assembly import content_keys, open_keyring
-from rightsmanager.cli.options import (
-    GuidParameter,
-    VersionParameter,
-    data_option,
-    has_store,
-    json_option,
-    settings_of,
-    store_of,
-)
+from rightsmanager.cli.operator import Operator, pass_operator
+from rightsmanager.cli.options import SERVICE, Parsed, add_options
+from rightsmanager.cli.printing import Form, json_option, print_json
 from rightsmanager.cli.show import show
+from rightsmanager.cli.versions import VersionParameter
 from rightsmanager.crypto.keyseed import content_key
-from rightsmanager.environment import passphrase
-from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
+from rightsmanager.errors import InvalidMessage, ServiceSpecific
+from rightsmanager.files import write_output
 from rightsmanager.operations.content import FoundKey
 from rightsmanager.protocol.formats.keylists import parse_content_key
 from rightsmanager.protocol.formats.pssh import Pssh, build_object, build_pssh, object_of
@@ -37,9 +29,9 @@ from rightsmanager.protocol.formats.wrmheader import (
 )
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import Kid, ServiceId, decode_base64, encode_base64
-from rightsmanager.settings import Settings
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 NO_ALGID: Final = "none"
 _ALGIDS: Final = {KeyType.AES_CTR: Algid.AESCTR, KeyType.AES_CBC: Algid.AESCBC}
@@ -48,35 +40,22 @@ _WITH_CHECKSUM: Final = {Algid.AESCTR, Algid.COCKTAIL}
 
 @dataclass(frozen=True, slots=True)
 class GivenKey:
-    """A KID of the command line, with its content key if that is given too."""
+    """A KID of the command line, with its content key if one is given."""
 
     kid: Kid
     key: bytes | None = field(default=None, repr=False)
     """16 bytes."""
 
 
-class GivenKeyParameter(click.ParamType[GivenKey]):
-    """KID or KID:KEY, each in any of its spellings."""
-
-    name = "kid[:key]"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> GivenKey:
-        """Return the key; click shows what is wrong with it."""
-        if isinstance(value, GivenKey):
-            return value
-        kid, _, key = str(value).partition(":")
-        try:
-            clear = parse_content_key(key, "the content key") if key else None
-            return GivenKey(Kid.parse(kid), clear)
-        except InvalidMessage as error:
-            self.fail(error.text, param, ctx)
+def _parse_given_key(text: str) -> GivenKey:
+    kid, _, key = text.partition(":")
+    clear = parse_content_key(key, "the content key") if key else None
+    return GivenKey(Kid.parse(kid), clear)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the options say of a header."""
+class HeaderOptions:
+    """The options of a header."""
 
     version: Version | None
     algid: str | None
@@ -89,7 +68,7 @@ class Wanted:
     license_requested: bool
 
     def header(self, kids: tuple[HeaderKid, ...]) -> Header:
-        """Return the header of these KIDs; raises InvalidMessage where there is none like it."""
+        """Return the header of these KIDs; raises InvalidMessage for a contradiction."""
         attributes = self.custom_attributes
         header = Header(
             version=self._version(kids),
@@ -106,22 +85,22 @@ class Wanted:
                 f"WRMHEADER {header.version} cannot say that no licence is requested, expected "
                 f"version {Version.V4_3}"
             )
-        # What is written must be read again: a text may hold what XML cannot.
+        # Parsed again, because an option may hold text that XML cannot.
         return parse_header(canonical_header(header))
 
     @property
     def needs_keys(self) -> bool:
-        """Whether the header tells anything of its keys."""
+        """Whether the header depends on the content keys."""
         return self.algid is None or (self.has_checksum and self.algid in _WITH_CHECKSUM)
 
     def algid_of(self, key: FoundKey) -> Algid | None:
-        """Return what a key is said to be for."""
+        """Return the ALGID of a key: the option's, else the stored key's, else AESCTR."""
         if self.algid is not None:
             return None if self.algid == NO_ALGID else Algid(self.algid)
         return _ALGIDS[key.key_type] if key.key_type else Algid.AESCTR
 
     def _version(self, kids: tuple[HeaderKid, ...]) -> Version:
-        """Return the version that is asked for, else the oldest that can say all this."""
+        """Return the version of the option, else the oldest one that can say all this."""
         if self.version is not None:
             return self.version
         if not self.license_requested or {key.algid for key in kids} & {Algid.AESCBC, None}:
@@ -129,117 +108,130 @@ class Wanted:
         return Version.V4_0 if len(kids) == 1 else Version.V4_2
 
 
-def _header_options(command: Command) -> Command:
-    """Add the options that are the fields of Wanted."""
-    options = (
-        click.option(
-            "--version",
-            type=VersionParameter(),
-            help="Of the header.  [default: the oldest that can say what is asked]",
-        ),
-        click.option(
-            "--algid",
-            type=click.Choice([*Algid.__members__, NO_ALGID]),
-            help="What content is encrypted with.  [default: what the stored key is for; AESCTR]",
-        ),
-        click.option(
-            "--checksum/--no-checksum",
-            "has_checksum",
-            default=True,
-            help="Whether the header has each key's checksum, if its ALGID has one.",
-        ),
-        click.option("--la-url", help="LA_URL: where licences are."),
-        click.option("--lui-url", help="LUI_URL: where people get licences."),
-        click.option("--ds-id", type=GuidParameter(ServiceId), help="DS_ID: a domain service."),
-        click.option("--custom-attributes", help="XML to put into CUSTOMATTRIBUTES."),
-        click.option("--decryptor-setup", help="DECRYPTORSETUP, such as ONDEMAND."),
-        click.option(
-            "--license-requested/--no-license-requested",
-            default=True,
-            help="LICENSEREQUESTED of version 4.3.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+_header_options: Final = add_options(
+    click.option(
+        "--version",
+        type=VersionParameter(),
+        help="The header's version.  [default: the oldest that can say what is asked]",
+    ),
+    click.option(
+        "--algid",
+        type=click.Choice([*Algid.__members__, NO_ALGID]),
+        help="The encryption of the content.  [default: the stored key's, else AESCTR]",
+    ),
+    click.option(
+        "--checksum/--no-checksum",
+        "has_checksum",
+        default=True,
+        help="Include the checksum of each key, if its ALGID has one.",
+    ),
+    click.option("--la-url", help="LA_URL: the address for licences."),
+    click.option("--lui-url", help="LUI_URL: the page where people get licences."),
+    click.option("--ds-id", type=SERVICE, help="DS_ID: a domain service."),
+    click.option("--custom-attributes", help="The XML in CUSTOMATTRIBUTES."),
+    click.option("--decryptor-setup", help="DECRYPTORSETUP, such as ONDEMAND."),
+    click.option(
+        "--license-requested/--no-license-requested",
+        default=True,
+        help="LICENSEREQUESTED of version 4.3.",
+    ),
+)
 
 
 @click.group()
 def header() -> None:
-    """Make content headers and show them."""
+    """Make content headers and show them.
+
+    Example: rightsmanager header make 6f651ae1-dbe4-4434-bcb4-690d1564c41c
+    """
 
 
 header.add_command(show)
 
 
 @header.command()
-@data_option
+@pass_operator
 @_header_options
 @click.option(
     "--as",
-    "form",
+    "output_form",
     type=click.Choice(["wrmheader", "object", "pssh"]),
     default="pssh",
     show_default=True,
+    help="The form to print.",
 )
 @click.option(
-    "--pssh-version", type=click.IntRange(0, 1), default=0, help="1: the box names the KIDs too."
+    "--pssh-version",
+    type=click.IntRange(0, 1),
+    default=0,
+    show_default=True,
+    help="The box's version; 1 lists the KIDs too.",
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write it as it is into this file.",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the raw bytes to this file.",
 )
 @json_option
-@click.argument("keys", metavar="KID[:KEY]...", nargs=-1, required=True, type=GivenKeyParameter())
+@click.argument(
+    "keys",
+    metavar="KID[:KEY]...",
+    nargs=-1,
+    required=True,
+    type=Parsed("kid[:key]", _parse_given_key),
+)
 def make(  # noqa: PLR0913 -- one parameter for each option
-    data: Path,
+    operator: Operator,
+    /,
     *,
-    form: str,
+    output_form: str,
     pssh_version: int,
     output: Path | None,
-    as_json: bool,
+    form: Form,
     keys: tuple[GivenKey, ...],
-    **wanted: Any,  # noqa: ANN401 -- the fields of Wanted
+    **options: Any,  # noqa: ANN401 -- the fields of HeaderOptions
 ) -> None:
-    """Make the header of KIDs and print it: a WRMHEADER as text, anything else in base64.
+    """Make a content header and print it.
 
-    A checksum is made of the content KEY (32 hexadecimal digits or base64), else of the stored one,
-    else of the one that the key seed gives.
+    A WRMHEADER is printed as text, the other forms in base64. The checksum is of the given content
+    KEY (32 hexadecimal digits or base64), else of the stored one, else of the key seed's.
     """
-    asked = Wanted(**wanted)
-    made = asked.header(_entries(asked, keys, settings_of(data)))
+    header_options = HeaderOptions(**options)
+    made = header_options.header(_entries(operator, header_options, keys))
     forms = _forms(made, pssh_version)
     if output is not None:
-        _write(output, forms[form])
-    if as_json:
-        click.echo(json.dumps(_facts(made, forms), indent=2))
+        write_output(output, forms[output_form])
+    if form == "json":
+        print_json(_facts(made, forms))
     elif output is None:
-        click.echo(_text(form, forms[form]))
+        click.echo(_text(output_form, forms[output_form]))
 
 
-def _entries(wanted: Wanted, keys: Sequence[GivenKey], settings: Settings) -> tuple[HeaderKid, ...]:
+def _entries(
+    operator: Operator, options: HeaderOptions, keys: "Sequence[GivenKey]"
+) -> tuple[HeaderKid, ...]:
     missing = [given.kid for given in keys if given.key is None]
-    found = _find_keys(settings, missing) if missing and wanted.needs_keys else {}
+    found = _find_keys(operator, missing) if missing and options.needs_keys else {}
     return tuple(
-        _entry(wanted, given.kid, found.get(given.kid) or FoundKey(given.key or b"", None))
+        _entry(options, given.kid, found.get(given.kid) or FoundKey(given.key or b"", None))
         for given in keys
     )
 
 
-def _entry(wanted: Wanted, kid: Kid, key: FoundKey) -> HeaderKid:
-    algid = wanted.algid_of(key)
-    digest = checksum(algid, key.key, kid) if wanted.has_checksum else None
+def _entry(options: HeaderOptions, kid: Kid, key: FoundKey) -> HeaderKid:
+    algid = options.algid_of(key)
+    digest = checksum(algid, key.key, kid) if options.has_checksum else None
     return HeaderKid(kid, algid, digest)
 
 
-def _find_keys(settings: Settings, kids: Sequence[Kid]) -> Mapping[Kid, FoundKey]:
+def _find_keys(operator: Operator, kids: "Sequence[Kid]") -> "Mapping[Kid, FoundKey]":
     """Return the stored key of each KID, else the seed's; without a database the seed's."""
-    if has_store(settings):
-        keys = content_keys(settings, open_keyring(settings, passphrase()))
-        with store_of(settings).reading() as transaction:
-            return {kid: keys.find(transaction, kid) for kid in kids}
-    seed = decode_base64(settings.license.key_seed, "license.key_seed")
+    if operator.has_store:
+        content_keys = operator.content_keys
+        with operator.store.reading() as transaction:
+            return {kid: content_keys.find(transaction, kid) for kid in kids}
+    seed = decode_base64(operator.settings.license.key_seed, "license.key_seed")
     if not seed:
         raise ServiceSpecific(f"KID {kids[0].text} has no content key: there is no key seed")
     return {kid: FoundKey(content_key(seed, kid.raw), None) for kid in kids}
@@ -259,7 +251,7 @@ def _text(form: str, made: bytes) -> str:
     return made.decode() if form == "wrmheader" else encode_base64(made)
 
 
-def _facts(made: Header, forms: Mapping[str, bytes]) -> dict[str, Any]:
+def _facts(made: Header, forms: "Mapping[str, bytes]") -> dict[str, object]:
     return {
         "version": made.version.value,
         "kids": [
@@ -273,10 +265,3 @@ def _facts(made: Header, forms: Mapping[str, bytes]) -> dict[str, Any]:
         ],
         **{form: _text(form, each) for form, each in forms.items()},
     }
-
-
-def _write(file: Path, data: bytes) -> None:
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise InternalError(f"{file} cannot be written: {error.strerror}") from None

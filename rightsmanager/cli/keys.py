@@ -1,53 +1,59 @@
-"""`rightsmanager init` makes the keyring, `rightsmanager keys` shows it."""
+"""`rightsmanager init` makes the keyring, and `rightsmanager keys` shows it."""
 
-import json
-import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.tree import Tree
 
-from rightsmanager.cli.options import data_option, json_option, key_files, settings_of
-from rightsmanager.cli.printing import print_tree
+from rightsmanager.cli.operator import Operator, now, pass_operator
+from rightsmanager.cli.printing import Form, json_option, print_json, print_tree
 from rightsmanager.crypto.random import system_random
 from rightsmanager.keyring import create, rng_for
-from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import IDENTITIES, Identity
-from rightsmanager.protocol.formats.bcert import Certificate
 from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.wire import NEVER, encode_base64
-from rightsmanager.store.schema import upgrade
-from rightsmanager.web.tls import prepare_https
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.tree import Tree
+
+    from rightsmanager.keyring.files import KeyFiles
+    from rightsmanager.protocol.formats.bcert import Certificate
 
 
 @click.command()
-@data_option
-@click.option("--seed", help="Make the same keys each time. For tests: whoever knows it has them.")
-def init(data: Path, seed: str | None) -> None:
-    """Make the test PKI and the database's tables; what is there is kept."""
-    files = key_files(data)
-    settings = settings_of(data)
+@pass_operator
+@click.option("--seed", help="Repeat the keys of this seed. For tests: the seed gives them away.")
+def init(operator: Operator, *, seed: str | None) -> None:
+    """Make the keys and the database of a data folder.
+
+    Existing keys, certificates and tables are kept.
+    """
+    from rightsmanager.store.schema import upgrade  # noqa: PLC0415 -- `keys` needs no database
+    from rightsmanager.web.tls import prepare_https  # noqa: PLC0415
+
+    files, settings = operator.files, operator.settings
     create(files, rng_for(seed), settings.effective_metering_url)
-    prepare_https(settings, files, int(time.time()), system_random)
+    prepare_https(settings, files, now(), system_random)
     upgrade(settings.effective_database_url)
-    click.echo(f"The keyring is in {files.private}; what clients must know is in {files.public}.")
+    click.echo(f"The keyring is in {files.private}; clients need the files in {files.public}.")
 
 
 @click.command()
-@data_option
+@pass_operator
 @json_option
-def keys(data: Path, *, as_json: bool) -> None:
-    """Show the keyring: who there is, under whom, and the fingerprints."""
-    files = key_files(data)
+def keys(operator: Operator, *, form: Form) -> None:
+    """Show the keyring and its fingerprints."""
+    operator.refuse_missing_data()
+    files = operator.files
     facts = [fact for identity in IDENTITIES if (fact := _facts(files, identity))]
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
+    if form == "json":
+        print_json([{**fact, "certificate": fact["certificate"] or None} for fact in facts])
     else:
-        print_tree(_tree(files, facts))
+        print_tree(_tree(files.private, facts))
 
 
-def _facts(files: KeyFiles, identity: Identity) -> dict[str, Any] | None:
+def _facts(files: "KeyFiles", identity: Identity) -> dict[str, object] | None:
     key, chain = files.find_key(identity.name), files.find_chain(identity.name)
     if key is None and chain is None:
         return None
@@ -57,19 +63,16 @@ def _facts(files: KeyFiles, identity: Identity) -> dict[str, Any] | None:
         "issuer": identity.certified and identity.certified.issuer,
         "fingerprint": fingerprint(public.raw) if public else None,
         "private_key": key is not None,
-        "certificate": None if chain is None else _certificate_facts(chain.leaf),
+        "certificate": {} if chain is None else _certificate_facts(chain.leaf),
     }
 
 
-def _certificate_facts(certificate: Certificate) -> dict[str, Any]:
-    facts: dict[str, Any] = {
+def _certificate_facts(certificate: "Certificate") -> dict[str, object]:
+    usages = [usage for key in certificate.keys for usage in key.usages]
+    facts: dict[str, object] = {
         "type": certificate.type.name.lower(),
         "security_level": certificate.security_level,
-        "usages": [
-            usage.name.lower() if hasattr(usage, "name") else usage
-            for key in certificate.keys
-            for usage in key.usages
-        ],
+        "usages": [usage.name.lower() if hasattr(usage, "name") else usage for usage in usages],
         "digest": encode_base64(certificate.digest),
         "expiry": None if certificate.expiry == NEVER else certificate.expiry,
     }
@@ -78,16 +81,19 @@ def _certificate_facts(certificate: Certificate) -> dict[str, Any]:
     return facts
 
 
-def _tree(files: KeyFiles, facts: list[dict[str, Any]]) -> Tree:
-    tree = Tree(str(files.private))
-    branches: dict[str, Tree] = {}
+def _tree(folder: "Path", facts: list[dict[str, object]]) -> "Tree":
+    from rich.tree import Tree  # noqa: PLC0415 -- only where a tree is printed
+
+    tree = Tree(str(folder))
+    branches: dict[object, Tree] = {}
     for fact in facts:
-        parent = branches.get(fact["issuer"] or "", tree)
+        parent = branches.get(fact["issuer"], tree)
         branch = parent.add(f"[bold]{fact['name']}[/bold]  {fact['fingerprint']}")
         branches[fact["name"]] = branch
         if not fact["private_key"]:
-            branch.add("its private key is not here")
-        for name, value in (fact["certificate"] or {}).items():
+            branch.add("the private key is kept elsewhere")
+        certificate = fact["certificate"]
+        for name, value in certificate.items() if isinstance(certificate, dict) else ():
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             branch.add(f"{name.replace('_', ' ')}: {'never' if value is None else shown}")
     return tree

@@ -1,25 +1,19 @@
-"""`rightsmanager ledger`: what has become of a device's persistent licences."""
+"""`rightsmanager ledger`: the persistent licences of a device and their states."""
 
-import json
 import sys
-import time
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from rightsmanager.admin.ledger import LedgerReader
-from rightsmanager.cli.device_parameter import DeviceParameter
-from rightsmanager.cli.options import (
-    KidParameter,
-    data_option,
-    json_option,
-    made_store_of,
-    settings_of,
-)
-from rightsmanager.cli.printing import print_table
+from rightsmanager.cli.device_parameter import DEVICE
+from rightsmanager.cli.operator import Operator, now, pass_operator
+from rightsmanager.cli.options import KID
+from rightsmanager.cli.printing import Form, json_option, print_json, print_list
 from rightsmanager.errors import Refusal
-from rightsmanager.protocol.wire import Kid
+
+if TYPE_CHECKING:
+    from rightsmanager.protocol.wire import Kid
 
 _COLUMNS: Final = {
     "kid": "KID",
@@ -36,56 +30,52 @@ _UNKNOWN_COLUMNS: Final = {
     "deleted_at": "deleted",
 }
 YES, NO, FAILED = 0, 1, 2
-"""Exit statuses of the question, as those of grep."""
+"""Exit statuses of the question, as grep has them."""
 
 
 @click.command()
-@data_option
+@pass_operator
 @json_option
 @click.option(
     "--kid",
-    type=KidParameter(),
-    help="Must the device ask again for this KID? Exit status 0: yes, 1: no, 2: it failed.",
+    type=KID,
+    help="Must the device ask again for this KID? Exit status 0: yes, 1: no, 2: failure.",
 )
-@click.argument("device", type=DeviceParameter())
-def ledger(data: Path, device: str, kid: Kid | None, *, as_json: bool) -> None:
-    """Show the persistent licences of a DEVICE: its id as recorded, its chain's file, or folder."""
+@click.argument("device", type=DEVICE)
+def ledger(operator: Operator, *, device: str, kid: "Kid | None", form: Form) -> None:
+    """Show the persistent licences of a device.
+
+    A DEVICE is its id, its chain's file or its folder.
+    """
     if kid is None:
-        _show(_reader(data).find(device), as_json=as_json)
+        _show(operator, device, form)
         return
     try:
-        answer = _reader(data).ask(device, kid)
+        must_ask = _ask(operator, device, kid, form)
     except Refusal as refusal:
-        click.echo(f"rightsmanager: {refusal.text} ({refusal.status.hex})", err=True)
+        click.echo(f"rightsmanager: {refusal.text}", err=True)
         sys.exit(FAILED)
-    _answer(answer, as_json=as_json)
-    sys.exit(YES if answer["must_ask_again"] else NO)
+    sys.exit(YES if must_ask else NO)
 
 
-def _reader(data: Path) -> LedgerReader:
-    return LedgerReader(made_store_of(settings_of(data)), lambda: int(time.time()))
-
-
-def _show(facts: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
+def _show(operator: Operator, device: str, form: Form) -> None:
+    facts = LedgerReader(operator.store, now).find(device)
+    if form == "json":
+        print_json(facts)
         return
-    _print(_COLUMNS, facts["licenses"])
+    print_list(form, facts["licenses"], _COLUMNS)
     if facts["unknown"]:
         click.echo("\nDeleted, but never issued to the device:")
-        _print(_UNKNOWN_COLUMNS, facts["unknown"])
+        print_list(form, facts["unknown"], _UNKNOWN_COLUMNS)
 
 
-def _answer(answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(answer, indent=2))
-        return
-    must = "must ask again" if answer["must_ask_again"] else "need not ask again"
-    click.echo(f"the device {must} for KID {answer['kid']}")
-    if answer["licenses"]:
-        _print(_COLUMNS, answer["licenses"])
-
-
-def _print(columns: dict[str, str], facts: list[dict[str, Any]]) -> None:
-    rows = [[fact[name] or "" for name in columns] for fact in facts]
-    print_table(tuple(columns.values()), rows)
+def _ask(operator: Operator, device: str, kid: "Kid", form: Form) -> bool:
+    answer = LedgerReader(operator.store, now).ask(device, kid)
+    if form == "json":
+        print_json(answer)
+    else:
+        must = "must ask again" if answer["must_ask_again"] else "need not ask again"
+        click.echo(f"the device {must} for KID {answer['kid']}")
+        if answer["licenses"]:
+            print_list(form, answer["licenses"], _COLUMNS)
+    return bool(answer["must_ask_again"])

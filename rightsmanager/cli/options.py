@@ -1,135 +1,71 @@
-"""Options that several commands share, and what they stand for."""
+"""Parameters that several commands share."""
 
-import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
-from rightsmanager.environment import find_file, passphrase
-from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.files import PRIVATE_MODE
-from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.protocol.formats.wrmheader import Version
-from rightsmanager.protocol.wire import Guid, Kid
-from rightsmanager.settings import DATABASE_FILE, Settings, default_settings, load
-from rightsmanager.store.database import Store, open_store
-from rightsmanager.store.schema import upgrade
+from rightsmanager.errors import InvalidMessage, Refusal
+from rightsmanager.files import read_file
+from rightsmanager.protocol.wire import AccountId, Kid, Mid, ServiceId
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Value = TypeVar("Value")
 
-_VERSIONS: Final = {
-    spelling: version for version in Version for spelling in (version.value[:3], version.value)
-}
-"""A version in full and without its zeros."""
-
-
-def data_option(command: Command) -> Command:
-    """Add `--data`, the data folder; it comes from the settings where it is not given."""
-    return click.option(
-        "--data",
-        type=click.Path(path_type=Path, file_okay=False),
-        callback=lambda _context, _parameter, value: value or default_settings().data,
-        help="The data folder: keys, certificates and, with SQLite, the database.  [default: var]",
-    )(command)
+MAX_INPUT: Final = 16 * 1024 * 1024
+"""The most bytes of an input file; messages have some ten thousand."""
 
 
-def json_option(command: Command) -> Command:
-    """Add `--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+class Parsed(click.ParamType[Value]):
+    """A parameter that a function parses; click prints what the function raises."""
 
-
-def settings_of(data: Path, **overrides: Any) -> Settings:  # noqa: ANN401 -- fields of Settings
-    """Return the settings in force for a data folder."""
-    return load(find_file(data), data=data, **overrides)
-
-
-def key_files(data: Path) -> KeyFiles:
-    """Return the keyring's files, opened with the passphrase of the environment."""
-    return KeyFiles(data, passphrase())
-
-
-def store_of(settings: Settings) -> Store:
-    """Return the store of the settings, which is closed when the command ends."""
-    store = open_store(settings.effective_database_url, settings.database_seconds)
-    click.get_current_context().call_on_close(store.close)
-    return store
-
-
-def has_store(settings: Settings) -> bool:
-    """Return whether there is a database, or at least somebody said where one is."""
-    return bool(settings.database_url) or (settings.data / DATABASE_FILE).is_file()
-
-
-def made_store_of(settings: Settings) -> Store:
-    """Return the store of the settings with all its tables, closed when the command ends."""
-    settings.data.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.effective_database_url)
-    return store_of(settings)
-
-
-def write_private(file: Path, data: bytes) -> None:
-    """Write a file that was not there, readable by its owner alone; raises InternalError."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-    except FileExistsError:
-        raise InternalError(f"{file} is there already, expected a new file") from None
-    except OSError as error:
-        raise InternalError(f"{file} cannot be written: {error.strerror}") from None
-
-
-AnyGuid = TypeVar("AnyGuid", bound=Guid)
-
-
-class GuidParameter(click.ParamType[AnyGuid]):
-    """An id of a kind, as GUID or base64."""
-
-    def __init__(self, kind: type[AnyGuid]) -> None:
-        self._kind = kind
-        self.name = kind.name
+    def __init__(self, name: str, parse: Callable[[str], Value]) -> None:
+        self.name = name
+        self._parse = parse
 
     def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> AnyGuid:
-        """Return the id; click shows what is wrong with it."""
-        if isinstance(value, self._kind):
-            return value
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Value:
+        """Return the parsed value; one that is parsed already stays as it is."""
+        if not isinstance(value, str):
+            return value  # type: ignore[return-value] # click converts defaults a second time
         try:
-            return self._kind.parse(str(value))
-        except InvalidMessage as error:
+            return self._parse(value)
+        except Refusal as error:
             self.fail(error.text, param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-class KidParameter(GuidParameter[Kid]):
-    """A KID as GUID or base64."""
+def read_input(name: str) -> bytes:
+    """Return the bytes of a file, or of standard input for `-`.
 
-    def __init__(self) -> None:
-        super().__init__(Kid)
+    Raises InternalError if it cannot be read, and InvalidMessage for more than MAX_INPUT bytes.
+    """
+    if name != "-":
+        return read_file(Path(name), MAX_INPUT)
+    data = sys.stdin.buffer.read(MAX_INPUT + 1)
+    if len(data) > MAX_INPUT:
+        raise InvalidMessage(f"standard input has more than {MAX_INPUT} bytes")
+    return data
 
 
-class VersionParameter(click.ParamType[Version]):
-    """The version of a content header, in full or without its zeros."""
+INPUT: Final = Parsed("file", read_input)
+"""The bytes of a file; - for standard input."""
+KID: Final = Parsed(Kid.name, Kid.parse)
+MID: Final = Parsed(Mid.name, Mid.parse)
+ACCOUNT: Final = Parsed(AccountId.name, AccountId.parse)
+SERVICE: Final = Parsed(ServiceId.name, ServiceId.parse)
 
-    name = "version"
-    _spellings = click.Choice(list(_VERSIONS))
 
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Version:
-        """Return the version; click shows which there are."""
-        if isinstance(value, Version):
-            return value
-        return _VERSIONS[self._spellings.convert(value, param, ctx)]
+def add_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that adds several options, which help lists in this order."""
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        """Return the versions there are."""
-        return self._spellings.get_metavar(param, ctx)
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add

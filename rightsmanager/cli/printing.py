@@ -1,54 +1,147 @@
-"""Tables and trees on the terminal; a key or digest is never cut, so that it can be copied."""
+"""Prints facts as a table, a tree, JSON or CSV; a key or digest is never cut.
+
+Names that devices and packagers choose are part of the facts: characters that would move the
+terminal's cursor, hide text or change its direction are escaped in every form.
+"""
 
 import csv
+import json
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.tree import Tree
 
-_WIDTH: Final = 4096
-"""Wider than anything printed: the terminal wraps, rich does not cut."""
-
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.tree import Tree
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Facts = Mapping[str, object]
+Form = Literal["json", "csv"] | None
+"""None for a table or sentences."""
+
+_WIDTH: Final = 4096
+"""Wider than any line: the terminal wraps, and rich does not cut."""
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_option(command: Command) -> Command:
-    """Add `--csv`."""
-    return click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")(command)
+def json_option(command: Command) -> Command:
+    """Add `--json`; the command gets `form`."""
+    return click.option("--json", "form", flag_value="json", help="Print JSON.")(command)
 
 
-def print_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def form_options(command: Command) -> Command:
+    """Add `--json` and `--csv`; the command gets `form`."""
+    as_csv = click.option("--csv", "form", flag_value="csv", help="Print CSV.")
+    return as_csv(json_option(command))
+
+
+def print_list(
+    form: Form, facts: Sequence[Facts], columns: Mapping[str, str], *, footer: str = ""
+) -> None:
+    """Print facts as JSON, or the columns of them: their keys and titles.
+
+    footer: a line after the table.
+    """
+    if form == "json":
+        print_json(facts)
+    elif form == "csv":
+        print_csv(tuple(columns), [[fact[name] for name in columns] for fact in facts])
+    else:
+        print_table(tuple(columns.values()), [[fact[name] for name in columns] for fact in facts])
+        if footer:
+            click.echo(footer)
+
+
+def print_facts(form: Form, facts: Facts) -> None:
+    """Print the facts of one thing as JSON, or one a line without the missing ones."""
+    if form == "json":
+        print_json(facts)
+        return
+    shown = {name.replace("_", " "): _cell(value) for name, value in facts.items()}
+    width = max(map(len, shown))
+    for name, value in shown.items():
+        if value:
+            click.echo(f"{name:{width}}  {value}")
+
+
+def print_result(form: Form, facts: Facts, *sentences: str) -> None:
+    """Print what a command did: its facts as JSON, or in sentences."""
+    if form == "json":
+        print_json(facts)
+    else:
+        click.echo("\n".join(map(printable, sentences)))
+
+
+def print_json(facts: object) -> None:
+    """Print JSON, in ASCII."""
+    click.echo(json.dumps(facts, indent=2))
+
+
+def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows under their columns as CSV (RFC 4180)."""
     writer = csv.writer(sys.stdout)
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows([[_csv_cell(value) for value in row] for row in rows])
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under their columns."""
+    from rich.markup import escape  # noqa: PLC0415 -- costs 40 ms, and few commands need it
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        # A dash for a missing value, so that a script finds as many words as there are columns.
+        table.add_row(*("-" if value in (None, []) else escape(_cell(value)) for value in row))
+    _console().print(table)
+
+
+def print_tree(tree: "Tree") -> None:
+    """Print a tree."""
+    _console().print(tree)
 
 
 def printable(text: str) -> str:
-    """Return a received text without what would move the terminal's cursor or colours."""
+    """Return a text with its control, zero-width and bidirectional characters escaped."""
+    if text.isprintable():
+        return text
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their columns."""
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    _console().print(table)
+def counted(number: int, name: str, plural: str = "") -> str:
+    """Return a number of things, such as `1 licence` and `2 licences`."""
+    return f"{number} {name if number == 1 else plural or f'{name}s'}"
 
 
-def print_tree(tree: Tree) -> None:
-    """Print a tree."""
-    _console().print(tree)
+def date_text(seconds: int | None) -> str | None:
+    """Return Unix seconds as ISO 8601 in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def _console() -> Console:
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_cell, value))
+    return printable(str(value))
+
+
+def _csv_cell(value: object) -> str:
+    # A spreadsheet would run a cell that begins so as a formula. Numbers stay numbers.
+    if isinstance(value, int | float):
+        return _cell(value)
+    text = "" if value is None else str(value)
+    return f"'{printable(text)}" if text.startswith(_FORMULA) else _cell(value)
+
+
+def _console() -> "Console":
+    from rich.console import Console  # noqa: PLC0415 -- as above
+
     return Console(width=_WIDTH, highlight=False)

@@ -1,58 +1,42 @@
-"""`rightsmanager purge`: removes what is old, and no totals."""
+"""`rightsmanager purge`: removes old reports, sessions and streams, and keeps the totals."""
 
-import json
 import re
-import time
-from pathlib import Path
 from typing import Final
 
 import click
 
 from rightsmanager.admin.retention import purge as purge_store
-from rightsmanager.cli.options import data_option, json_option, made_store_of, settings_of
+from rightsmanager.cli.operator import Operator, now, pass_operator
+from rightsmanager.cli.options import Parsed
+from rightsmanager.cli.printing import Form, json_option, print_result
 
 _SECONDS: Final = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _AGE: Final = re.compile(r"([0-9]{1,6})([hdw])")
 
 
-class AgeParameter(click.ParamType[int]):
-    """An age such as 90d, in seconds."""
-
-    name = "age"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return the age in seconds; click shows what is wrong with it."""
-        if isinstance(value, int):
-            return value
-        match = _AGE.fullmatch(str(value))
-        if match is None:
-            self.fail(f"{value!r} is no age, expected one such as 36h, 90d or 12w", param, ctx)
-        return int(match[1]) * _SECONDS[match[2]]
+def _parse_age(text: str) -> int:
+    match = _AGE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an age, expected one such as 36h, 90d or 12w")
+    return int(match[1]) * _SECONDS[match[2]]
 
 
 @click.command()
-@data_option
+@pass_operator
 @click.option(
     "--older-than",
     "age",
-    type=AgeParameter(),
-    help="An age in hours, days or weeks: 36h, 90d, 12w.  [default: metering.keep_reports_days]",
+    type=Parsed("age", _parse_age),
+    help="Hours, days or weeks: 36h, 90d, 12w.  [default: metering.keep_reports_days]",
 )
 @json_option
-def purge(data: Path, age: int | None, *, as_json: bool) -> None:
-    """Remove what is old: what metering reports said, playback sessions, streams that are over.
+def purge(operator: Operator, *, age: int | None, form: Form) -> None:
+    """Remove old reports, sessions and streams.
 
-    Totals stay for good, and so does the ledger. A metering report whose content is removed still
-    counts once, if it comes again.
+    Metering totals and the ledger are kept. A metering report whose contents are removed is still
+    counted only once if it is sent again.
     """
-    settings = settings_of(data)
-    keep = settings.metering.keep_reports_days * _SECONDS["d"] if age is None else age
-    before = int(time.time()) - keep
-    removed = dict(purge_store(made_store_of(settings), before))
-    if as_json:
-        click.echo(json.dumps(removed, indent=2))
-        return
-    for name, count in removed.items():
-        click.echo(f"{count} {name} removed")
+    if age is None:
+        age = operator.settings.metering.keep_reports_days * _SECONDS["d"]
+    removed = dict(purge_store(operator.store, now() - age))
+    print_result(form, removed, *(f"{count} {name} removed" for name, count in removed.items()))

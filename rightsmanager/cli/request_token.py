@@ -1,30 +1,36 @@
-"""`rightsmanager request-token`: the signed tokens that `rightsmanager.hooks.token` asks for."""
+"""`rightsmanager request-token`: signed tokens for the hooks of `rightsmanager.hooks.token`."""
 
-import time
-from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from rightsmanager.cli.options import KidParameter, data_option
+from rightsmanager.cli.operator import Operator, now, pass_operator
+from rightsmanager.cli.options import KID
 from rightsmanager.crypto.random import system_random
 from rightsmanager.files import keep_file
 from rightsmanager.hooks.token import SECRET_FILE, sign
-from rightsmanager.protocol.wire import Kid
 
-SECRET_LENGTH = 32
+if TYPE_CHECKING:
+    from rightsmanager.protocol.wire import Kid
+
+SECRET_LENGTH: Final = 32
 
 
 @click.command(name="request-token")
-@data_option
-@click.option("--subject", default="test", show_default=True, help="Whom it is for.")
+@pass_operator
+@click.option("--subject", default="test", show_default=True, help="The bearer's name.")
 @click.option(
-    "--seconds", type=click.IntRange(min=1), default=3600, show_default=True, help="Good for."
+    "--seconds", type=click.IntRange(min=1), default=3600, show_default=True, help="The lifetime."
 )
-@click.option("--kid", "kids", multiple=True, type=KidParameter(), help="Good for these only.")
-def request_token(data: Path, subject: str, seconds: int, kids: tuple[Kid, ...]) -> None:
-    """Print a signed token for a request: for CustomData, or as Authorization: Bearer TOKEN.
+@click.option("--kid", "kids", multiple=True, type=KID, help="Limit the token to this KID.")
+def request_token(
+    operator: Operator, *, subject: str, seconds: int, kids: "tuple[Kid, ...]"
+) -> None:
+    """Print a signed request token.
 
-    The data folder's secret is made with the first one.
+    Send it as CustomData, or as the header Authorization: Bearer TOKEN. The first token makes the
+    data folder's secret.
     """
-    secret = keep_file(data / SECRET_FILE, lambda: system_random(SECRET_LENGTH))
-    click.echo(sign(secret, subject, int(time.time()) + seconds, kids))
+    operator.refuse_missing_data()
+    secret = keep_file(operator.data / SECRET_FILE, lambda: system_random(SECRET_LENGTH))
+    click.echo(sign(secret, subject, now() + seconds, kids))

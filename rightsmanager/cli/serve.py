@@ -1,68 +1,78 @@
-"""`rightsmanager serve`: makes what is missing in the data folder and serves."""
+"""`rightsmanager serve`: makes the missing keys and tables, and starts the server."""
 
 import json
 import os
 import socket
 import sys
-import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from rightsmanager.cli.options import data_option, json_option, key_files, settings_of
+from rightsmanager.cli.operator import Operator, now, pass_operator
+from rightsmanager.cli.printing import Form, json_option
 from rightsmanager.crypto.random import system_random
+from rightsmanager.environment import passphrase
 from rightsmanager.errors import InternalError
+from rightsmanager.files import read_file
 from rightsmanager.keyring import create, rng_for
+from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import configure_logs
 from rightsmanager.protocol.formats.fingerprints import fingerprint
-from rightsmanager.settings import Settings
 from rightsmanager.store.schema import upgrade
 from rightsmanager.web.tls import TlsFiles, prepare_https, shown, shown_certificate
+from rightsmanager.wsgi import Gunicorn
 
-TEST_KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
-"""The KID of published test content, made with the Test Key Seed."""
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rightsmanager.settings import Settings
+
+TEST_KID: Final = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
+"""The KID of published test content, whose key the Test Key Seed gives."""
 
 
 @click.command()
-@data_option
+@pass_operator
 @click.option("--bind", metavar="HOST:PORT", help="The address to listen on; port 0 for any.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes.")
-@click.option("--https", is_flag=True, help="HTTPS with a certificate that is made on first start.")
-@click.option("--certfile", metavar="FILE", help="HTTPS with this certificate and its chain, PEM.")
+@click.option("--workers", type=click.IntRange(min=1), help="The number of processes.")
+@click.option("--https", is_flag=True, help="Serve HTTPS with a self-signed certificate.")
+@click.option("--certfile", metavar="FILE", help="Serve HTTPS with this PEM certificate chain.")
 @click.option("--keyfile", metavar="FILE", help="The certificate's key, PEM.")
 @json_option
 def serve(  # noqa: PLR0913 -- one parameter for each option
-    data: Path,
+    operator: Operator,
     *,
     bind: str | None,
     workers: int | None,
     https: bool,
     certfile: str | None,
     keyfile: str | None,
-    as_json: bool,
+    form: Form,
 ) -> None:
-    """Serve, with a test PKI that is made on first start."""
-    # Gunicorn and all it serves take half a second to import; other commands need none of it.
-    from rightsmanager.wsgi import Gunicorn  # noqa: PLC0415
+    """Start the server.
 
+    The first start makes the data folder with a test PKI and a database. All other settings come
+    from the settings file and from RIGHTSMANAGER_ variables.
+
+    Example: rightsmanager serve --bind 0.0.0.0:8080 --workers 2
+    """
     given = {"bind": bind, "workers": workers, **_https_settings(certfile, keyfile, https=https)}
-    settings = settings_of(
-        data, server={name: value for name, value in given.items() if value is not None}
+    settings = operator.settings_with(
+        server={name: value for name, value in given.items() if value is not None}
     )
     configure_logs(settings.log)
     refuse_taken(settings.server.bind)
     prepare(settings)
 
     def ready(address: str) -> None:
-        announce(settings, address, as_json=as_json)
+        announce(settings, address, as_json=form == "json")
 
     Gunicorn(settings, ready).run()
 
 
 def _https_settings(certfile: str | None, keyfile: str | None, *, https: bool) -> dict[str, Any]:
-    """Return the settings that the options stand for; they replace whatever else is set."""
+    """Return the settings of the options, which replace all other settings of HTTPS."""
     if https and certfile:
         raise click.UsageError("give one of --https and --certfile")
     if keyfile and not certfile:
@@ -73,7 +83,8 @@ def _https_settings(certfile: str | None, keyfile: str | None, *, https: bool) -
 
 
 def refuse_taken(bind: str) -> None:
-    """Refuse an address that cannot be listened on: gunicorn would try it for five seconds."""
+    """Raise InternalError if the address cannot be listened on."""
+    # gunicorn would retry for five seconds.
     host, _, port = bind.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -82,20 +93,21 @@ def refuse_taken(bind: str) -> None:
         raise InternalError(f"the server cannot listen on {bind}: {error.strerror}") from None
 
 
-def prepare(settings: Settings) -> None:
-    """Make the keys, certificates and tables that are missing."""
-    files = key_files(settings.data)
+def prepare(settings: "Settings") -> None:
+    """Make the missing keys, certificates and tables."""
+    files = KeyFiles(settings.data, passphrase())
     create(files, rng_for(None), settings.effective_metering_url)
-    prepare_https(settings, files, int(time.time()), system_random)
+    prepare_https(settings, files, now(), system_random)
     upgrade(settings.effective_database_url)
 
 
-def announce(settings: Settings, address: str, *, as_json: bool) -> None:
-    """Print where the server is, who it is, and one line to try."""
+def announce(settings: "Settings", address: str, *, as_json: bool) -> None:
+    """Print the server's URL, the fingerprint of its root, and a command to try."""
     files = shown(settings)
     url = f"{'https' if files else 'http'}://{address}/rightsmanager.asmx"
-    root = fingerprint((settings.data / "public" / f"{ROOT.name}.pub").read_bytes())
+    root = fingerprint(read_file(KeyFiles(settings.data, None).public_file(ROOT.name)))
     if as_json:
+        # One line, so that a harness can read where the server is.
         facts = {"url": url, "root": root, "pid": os.getpid()}
         click.echo(json.dumps({**facts, **({"https": _https_facts(files)} if files else {})}))
     else:
@@ -117,12 +129,12 @@ def _https_facts(files: TlsFiles) -> dict[str, str]:
 
 
 def _print_https(facts: dict[str, str]) -> None:
-    click.echo(f"its certificate          {facts['certificate']}")
-    click.echo(f"SHA-256 of that          {facts['sha256']}")
+    click.echo(f"certificate              {facts['certificate']}")
+    click.echo(f"SHA-256 of it            {facts['sha256']}")
     click.echo(f"SHA-256 of its key       {facts['spki_sha256']}")
 
 
-def _try_line(data: Path, url: str, https: TlsFiles | None) -> str:
+def _try_line(data: "Path", url: str, https: TlsFiles | None) -> str:
     program, device = sys.argv[0], data / "device"
     trust = f" --cafile {https.trusted_by}" if https else ""
     acquire = f"{program} device acquire --device {device} --url {url}{trust} --kid {TEST_KID}"

@@ -1,26 +1,18 @@
-"""`rightsmanager show`: tells what a thing is, takes it apart and checks what can be checked."""
+"""`rightsmanager show`: decodes licences, certificates, headers and messages and checks them."""
 
-import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from rich.text import Text
 from rich.tree import Tree
 
-from rightsmanager.cli.options import (
-    data_option,
-    has_store,
-    json_option,
-    key_files,
-    settings_of,
-    store_of,
-)
-from rightsmanager.cli.printing import print_tree, printable
-from rightsmanager.crypto import p256, pem
+from rightsmanager.cli.operator import Operator, now, pass_operator
+from rightsmanager.cli.options import INPUT
+from rightsmanager.cli.printing import Form, json_option, print_json, print_tree, printable
+from rightsmanager.crypto import p256
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.device import load_device
@@ -29,13 +21,13 @@ from rightsmanager.device.identity import ROOT_FILE
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import find_file
 from rightsmanager.inspection import Check, Context, Description, Outcome, as_json, describe
-from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import METERING, ROOT, WMRMSERVER
+from rightsmanager.keyring.loading import read_key
 from rightsmanager.protocol.wire import Kid, decode_base64
-from rightsmanager.settings import Settings
 
-MAX_BYTES: Final = 16 * 1024 * 1024
-"""How much is read; messages have some ten thousand bytes."""
+if TYPE_CHECKING:
+    from rightsmanager.settings import Settings
+
 NOT_RECOGNISED: Final = 2
 CHECKS_FAILED: Final = 1
 
@@ -49,67 +41,60 @@ _ALWAYS_COUNTED: Final = frozenset(Outcome) - {Outcome.WARNING}
 
 
 @click.command()
-@data_option
+@pass_operator
 @click.option(
     "--device",
     "folder",
+    metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="A device's folder: licences that are bound to it are opened.",
+    help="A device's folder, to open licences that are bound to it.",
 )
-@click.option("--keys", "show_keys", is_flag=True, help="Print content keys that were opened.")
+@click.option("--keys", "show_keys", is_flag=True, help="Print the content keys of licences.")
 @json_option
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=INPUT)
 @click.pass_context
 def show(  # noqa: PLR0913 -- one parameter for each option
     ctx: click.Context,
+    operator: Operator,
     *,
-    data: Path,
     folder: Path | None,
     show_keys: bool,
-    as_json: bool,
-    file: BinaryIO,
+    form: Form,
+    file: bytes,
 ) -> None:
-    """Tell what FILE (- for standard input) is, and print it decoded with every check.
+    """Decode and check a licence, challenge, header or chain.
 
-    FILE holds a licence, certificate chain, WRMHEADER, PlayReady Object, PSSH box, challenge or
-    reply, as it is, in hexadecimal digits or in base64. The exit status is 0 if no check failed,
-    1 if one did, 2 if FILE is none of these.
+    FILE (- for standard input) holds a licence, certificate chain, WRMHEADER, PlayReady Object,
+    PSSH box, challenge or reply: raw, in hexadecimal digits or in base64. Exit status 0: every
+    check passed, 1: one failed, 2: the format is not recognised.
+
+    Example: rightsmanager header make KID | rightsmanager show -
     """
-    context = _context(data, folder, show_keys=show_keys)
     try:
-        description = describe(_read(file), context)
+        description = describe(file, _context(operator, folder, show_keys=show_keys))
     except InvalidMessage as refusal:
         click.echo(refusal.text, err=True)
         ctx.exit(NOT_RECOGNISED)
-    if as_json:
-        click.echo(json.dumps(_as_json(description), indent=2))
+    if form == "json":
+        print_json(as_json(description))
     else:
         print_tree(as_tree(description))
         click.echo(summary(description))
     ctx.exit(CHECKS_FAILED if description.failed else 0)
 
 
-def _read(file: BinaryIO) -> bytes:
-    data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise InvalidMessage(f"it has more than {MAX_BYTES} bytes")
-    return data
-
-
 # --- rendering ------------------------------------------------------------------------------------
-
-_as_json = as_json
 
 
 def as_tree(description: Description) -> Tree:
-    """Return the description as rich draws trees."""
+    """Return the description as a tree of rich."""
     tree = Tree(_label(description))
     _grow(tree, description)
     return tree
 
 
 def summary(description: Description) -> str:
-    """Return how many checks there were, and what became of them."""
+    """Return the number of checks by outcome."""
     counts = Counter(check.outcome for check in description.all_checks())
     counted = [each for each in Outcome if each in _ALWAYS_COUNTED or counts[each]]
     return "checks: " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in counted)
@@ -142,22 +127,21 @@ def _check_label(check: Check) -> Text:
     return Text(f"check {check.name}: {check.outcome}: {printable(check.text)}", style=style)
 
 
-# --- what is known beside the thing ---------------------------------------------------------------
+# --- context --------------------------------------------------------------------------------------
 
 
-def _context(data: Path, folder: Path | None, *, show_keys: bool) -> Context:
-    settings, files = settings_of(data), key_files(data)
+def _context(operator: Operator, folder: Path | None, *, show_keys: bool) -> Context:
     device = None if folder is None else load_device(folder)
     return Context(
-        now=int(time.time()),
+        now=now(),
         backend=choose_backend(),
-        trust_anchors=tuple(_anchors(files, settings, folder)),
-        server_keys=_server_keys(files, settings),
+        trust_anchors=tuple(_anchors(operator, folder)),
+        server_keys=_server_keys(operator),
         device_keys=() if device is None else (device.encryption_key,),
         domain_keys=() if folder is None else _domain_keys(folder),
         device_level=None if device is None else device.chain.leaf.security_level,
-        seeds=_seeds(settings),
-        is_stored=_is_stored(settings),
+        seeds=_seeds(operator.settings),
+        is_stored=_is_stored(operator),
         show_keys=show_keys,
     )
 
@@ -166,54 +150,56 @@ def _domain_keys(folder: Path) -> tuple[p256.PrivateKey, ...]:
     try:
         return tuple(DomainStore(folder).private_keys().values())
     except InternalError as error:
-        # All but the licences of domains can be shown without these keys.
+        # Only licences of domains need these keys.
         click.echo(f"rightsmanager: {error.text}", err=True)
         return ()
 
 
-def _is_stored(settings: Settings) -> Callable[[Kid], bool]:
-    """Return what tells whether the data folder's store has a content key for a KID."""
-    if not has_store(settings):
+def _is_stored(operator: Operator) -> Callable[[Kid], bool]:
+    """Return a function that looks up whether the store has a key for a KID."""
+    if not operator.has_store:
         return lambda _: False
-    store = store_of(settings)
+    store = operator.open_store()
 
     def is_stored(kid: Kid) -> bool:
         try:
             with store.reading() as transaction:
                 return transaction.content_keys.find(kid) is not None
         except InternalError:
-            # Without the store, all else can be shown.
+            # The rest can be shown without the store.
             return False
 
     return is_stored
 
 
-def _anchors(files: KeyFiles, settings: Settings, folder: Path | None) -> Iterator[p256.PublicKey]:
-    places = [files.public / f"{ROOT.name}.pub", *map(Path, settings.keyring.trust_anchors)]
+def _anchors(operator: Operator, folder: Path | None) -> Iterator[p256.PublicKey]:
+    own = operator.files.public_file(ROOT.name)
+    files = [own, *map(Path, operator.settings.keyring.trust_anchors)]
     if folder is not None:
-        places.append(folder / ROOT_FILE)
-    for place in places:
-        point = find_file(place)
+        files.append(folder / ROOT_FILE)
+    for file in files:
+        point = find_file(file)
         if point is not None:
             yield p256.PublicKey(point)
 
 
-def _server_keys(files: KeyFiles, settings: Settings) -> tuple[p256.PrivateKey, ...]:
+def _server_keys(operator: Operator) -> tuple[p256.PrivateKey, ...]:
+    files = operator.files
     try:
         own = [files.find_key(identity.name) for identity in (WMRMSERVER, METERING)]
         others = [
-            pem.parse_private_key(text, files.passphrase if b"ENCRYPTED" in text else None)
-            for place in settings.keyring.server_keys
-            if (text := find_file(Path(place))) is not None
+            read_key(Path(file), files.passphrase)
+            for file in operator.settings.keyring.server_keys
+            if Path(file).exists()
         ]
     except InternalError as error:
-        # All but challenges can be shown without these keys.
+        # Only challenges need these keys.
         click.echo(f"rightsmanager: {error.text}", err=True)
         return ()
     return tuple(key for key in (*own, *others) if key is not None)
 
 
-def _seeds(settings: Settings) -> dict[str, bytes]:
+def _seeds(settings: "Settings") -> dict[str, bytes]:
     configured = decode_base64(settings.license.key_seed, "license.key_seed")
     own = {} if configured in {b"", TEST_KEY_SEED} else {"the configured key seed": configured}
     return {"the Test Key Seed": TEST_KEY_SEED} | own

@@ -1,27 +1,26 @@
-"""`rightsmanager streams`: which licences with secure stop are in use, and an end to them."""
+"""`rightsmanager streams`: licences with secure stop that are in use."""
 
-import json
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from rightsmanager.admin.streams import StreamControl
-from rightsmanager.cli.device_parameter import DeviceParameter
-from rightsmanager.cli.options import (
-    GuidParameter,
-    data_option,
+from rightsmanager.cli.device_parameter import DEVICE
+from rightsmanager.cli.operator import Operator, now, pass_operator
+from rightsmanager.cli.options import ACCOUNT, Parsed, add_options
+from rightsmanager.cli.printing import (
+    Form,
+    counted,
+    form_options,
     json_option,
-    made_store_of,
-    settings_of,
+    print_list,
+    print_result,
 )
-from rightsmanager.cli.printing import print_table
 from rightsmanager.hooks.facts import StreamHolder
-from rightsmanager.protocol.wire import AccountId, Guid
+from rightsmanager.protocol.wire import Guid
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from rightsmanager.protocol.wire import AccountId
 
 _COLUMNS: Final = {
     "stream_id": "stream",
@@ -33,77 +32,67 @@ _COLUMNS: Final = {
     "expires_at": "expires",
     "ended_at": "ended",
 }
-
-
-def _holder_options(command: Command) -> Command:
-    """Add `--account` and `--device`, one of which may say whose streams are meant."""
-    account = click.option(
-        "--account", type=GuidParameter(AccountId), help="Those of an account (GUID or base64)."
-    )
-    device = click.option(
+_holder_options: Final = add_options(
+    click.option("--account", type=ACCOUNT, help="The streams of this account."),
+    click.option(
         "--device",
-        type=DeviceParameter(),
-        help="Those of a device (its id, chain file or folder) that are of no account.",
-    )
-    return account(device(command))
+        type=DEVICE,
+        help="The streams of this device (id, chain file or folder) without an account.",
+    ),
+)
 
 
 @click.group()
 def streams() -> None:
-    """List and end streams: licences with secure stop that are in use."""
+    """List and end streams under secure stop."""
 
 
 @streams.command(name="list")
-@data_option
-@json_option
-@click.option("--all", "ended", is_flag=True, help="Also those that have ended.")
+@pass_operator
+@form_options
+@click.option("--all", "ended", is_flag=True, help="Include streams that have ended.")
 @_holder_options
 def list_(
-    data: Path, *, ended: bool, account: AccountId | None, device: str | None, as_json: bool
+    operator: Operator,
+    *,
+    ended: bool,
+    account: "AccountId | None",
+    device: str | None,
+    form: Form,
 ) -> None:
-    """List the streams that are open, oldest first."""
-    facts = _control(data).find(_holder(account, device), ended=ended)
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-    else:
-        print_table(
-            tuple(_COLUMNS.values()),
-            [[fact[name] or "" for name in _COLUMNS] for fact in facts],
-        )
+    """List the open streams, oldest first."""
+    control = StreamControl(operator.store, now)
+    print_list(form, control.find(_holder(account, device), ended=ended), _COLUMNS)
 
 
 @streams.command()
-@data_option
+@pass_operator
 @json_option
 @_holder_options
-@click.argument("stream", type=GuidParameter(Guid), nargs=-1)
+@click.argument("stream", type=Parsed(Guid.name, Guid.parse), nargs=-1)
 def end(
-    data: Path,
+    operator: Operator,
     *,
     stream: tuple[Guid, ...],
-    account: AccountId | None,
+    account: "AccountId | None",
     device: str | None,
-    as_json: bool,
+    form: Form,
 ) -> None:
-    """End STREAMs by their ids, or all of an account or a device; no licence is taken back."""
+    """End streams by id, or all of an account or a device.
+
+    Their licences stay with the devices.
+    """
     holder = _holder(account, device)
     if (holder is None) == (not stream):
         raise click.UsageError("Name streams, or --account, or --device.")
-    control = _control(data)
+    control = StreamControl(operator.store, now)
     count = control.end(dict.fromkeys(stream)) if holder is None else control.end_all(holder)
-    if as_json:
-        click.echo(json.dumps({"ended": count}))
-    else:
-        click.echo(f"{count} {'stream' if count == 1 else 'streams'} ended")
+    print_result(form, {"ended": count}, f"{counted(count, 'stream')} ended")
 
 
-def _holder(account: AccountId | None, device: str | None) -> StreamHolder | None:
+def _holder(account: "AccountId | None", device: str | None) -> StreamHolder | None:
     if account is not None and device is not None:
         raise click.UsageError("Name an account or a device, not both.")
     if account is None and device is None:
         return None
     return StreamHolder(account, device or "")
-
-
-def _control(data: Path) -> StreamControl:
-    return StreamControl(made_store_of(settings_of(data)), lambda: int(time.time()))

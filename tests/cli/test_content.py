@@ -89,4 +89,4 @@ def test_wrong_input_is_told_in_a_line(
 def test_without_a_keyring_nothing_is_added(run: Run, tmp_path: Path) -> None:
     ran = run("content", "add", "--data", str(tmp_path / "none"), KID.text, KEY.hex())
     assert ran.status == 1
-    assert "run rightsmanager init" in ran.errors
+    assert "with rightsmanager init --data" in ran.errors

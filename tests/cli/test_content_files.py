@@ -39,8 +39,8 @@ def test_a_list_comes_in_once_and_goes_out_as_it_came(
     folder = ("--data", str(data))
     told = [run("content", "import", *folder, str(lists[form])) for _ in range(2)]
     assert [each.output for each in told] == [
-        "2 added, 0 there already\n",
-        "0 added, 2 there already\n",
+        "2 added, 0 stored already\n",
+        "0 added, 2 stored already\n",
     ]
     told.append(run("content", "list", *folder))
     facts = run("content", "list", *folder, "--json").json
@@ -79,7 +79,7 @@ def test_a_file_that_is_there_is_not_overwritten(
     before = lists["csv"].read_bytes()
     again = run("content", "export", *folder, str(lists["csv"]))
     assert again.status == 1
-    assert "is there already, expected a new file" in again.errors
+    assert "exists already, expected a new file" in again.errors
     assert lists["csv"].read_bytes() == before
     nowhere = run("content", "export", *folder, str(lists["csv"] / "x"))
     assert (nowhere.status, "cannot be written" in nowhere.errors) == (1, True)

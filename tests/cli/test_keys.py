@@ -74,9 +74,12 @@ def test_a_key_that_was_taken_away_is_told(run: Run, data: Path) -> None:
     by_name = {fact["name"]: fact for fact in run("keys", "--data", str(data), "--json").json}
     assert by_name["device-issuer"]["private_key"] is False
     assert by_name["device-issuer"]["fingerprint"].startswith("SHA256:")
-    assert "its private key is not here" in run("keys", "--data", str(data)).output
+    assert "the private key is kept elsewhere" in run("keys", "--data", str(data)).output
 
 
-def test_a_folder_without_keys_has_none_to_show(run: Run, tmp_path: Path) -> None:
-    assert run("keys", "--data", str(tmp_path / "none"), "--json").json == []
-    assert not (tmp_path / "none").exists()
+def test_a_missing_data_folder_is_named_and_not_made(run: Run, tmp_path: Path) -> None:
+    ran = run("keys", "--data", str(tmp_path / "none"), "--json")
+    assert (ran.status, (tmp_path / "none").exists()) == (1, False)
+    assert f"the data folder {tmp_path / 'none'} does not exist" in ran.errors
+    (tmp_path / "empty").mkdir()
+    assert run("keys", "--data", str(tmp_path / "empty"), "--json").json == []

@@ -127,13 +127,13 @@ def test_what_is_retired_is_told_so(run: Run, data: Path, own: str) -> None:
         (("show", UNKNOWN), 1, "is unknown"),
         (("retire", UNKNOWN), 1, "is unknown"),
         (("report", "--mid", UNKNOWN), 1, "is unknown"),
-        (("report", "--from", "yesterday"), 2, "'yesterday' is no day"),
-        (("report", "--from", "1969-12-31"), 2, "is no day"),
+        (("report", "--from", "yesterday"), 2, "'yesterday' is not a day"),
+        (("report", "--from", "1969-12-31"), 2, "is not a day"),
         (("report", "--from", "2026-11-02", "--to", "2026-11-01"), 2, "expected a day no later"),
         (("report", "--by", "weather"), 2, "'weather' is not one of"),
-        (("royalty", "--price-per-play", "-1"), 2, "'-1' is no price"),
-        (("royalty", "--price-per-title", "NaN"), 2, "'NaN' is no price"),
-        (("royalty", "--price-per-title", "cheap"), 2, "'cheap' is no price"),
+        (("royalty", "--price-per-play", "-1"), 2, "'-1' is not a price"),
+        (("royalty", "--price-per-title", "NaN"), 2, "'NaN' is not a price"),
+        (("royalty", "--price-per-title", "cheap"), 2, "'cheap' is not a price"),
         (("royalty", "--titles", "-1"), 2, "-1 is not in the range"),
         (("chart", "--out", "chart.gif"), 2, "ends neither in .png nor in .svg"),
         (("chart", "--out", "/nowhere/chart.svg"), 1, "cannot be written"),
@@ -299,4 +299,4 @@ def test_purge_removes_what_is_old_and_no_totals(run: Run, reported: Path) -> No
 def test_an_age_that_is_none_is_told(run: Run, data: Path, age: str) -> None:
     ran = run("purge", "--data", str(data), "--older-than", age)
     assert ran.status == 2
-    assert f"{age!r} is no age" in ran.errors
+    assert f"{age!r} is not an age" in ran.errors

@@ -1,37 +1,37 @@
-"""`rightsmanager device`: a simulated client of the test PKI.
-
-A command is imported when it is asked for, as those of `rightsmanager` are.
-"""
+"""`rightsmanager device`: a simulated client of the test PKI."""
 
 from typing import Final
 
 import click
 
-from rightsmanager.cli.lazy import LazyGroup
+from rightsmanager.cli.lazy import Lazy, LazyGroup
 
+_HERE: Final = "rightsmanager.cli.device"
 COMMANDS: Final = {
-    "new": "rightsmanager.cli.device.new:new",
-    "show": "rightsmanager.cli.device.show:show",
-    "acquire": "rightsmanager.cli.device.acquire:acquire_",
-    "licenses": "rightsmanager.cli.device.licenses:licenses",
-    "open": "rightsmanager.cli.device.licenses:open_",
-    "export": "rightsmanager.cli.device.licenses:export",
-    "import": "rightsmanager.cli.device.licenses:import_",
-    "join": "rightsmanager.cli.device.domains:join_",
-    "leave": "rightsmanager.cli.device.domains:leave_",
-    "domains": "rightsmanager.cli.device.domains:domains",
-    "play": "rightsmanager.cli.device.play:play",
-    "meter": "rightsmanager.cli.device.reports:meter",
-    "stop": "rightsmanager.cli.device.reports:stop",
-    "delete": "rightsmanager.cli.device.reports:delete",
+    "new": Lazy(f"{_HERE}.new:new", "Make a device in a new folder"),
+    "show": Lazy(f"{_HERE}.show:show", "Show a device's id and its pending reports"),
+    "acquire": Lazy(f"{_HERE}.acquire:acquire_", "Acquire licences and print their content keys"),
+    "licenses": Lazy(f"{_HERE}.licenses:licenses", "List the stored licences"),
+    "open": Lazy(f"{_HERE}.licenses:open_", "Open a stored licence and print its content key"),
+    "export": Lazy(f"{_HERE}.licenses:export", "Write a stored licence into a file"),
+    "import": Lazy(f"{_HERE}.licenses:import_", "Store a licence from a file"),
+    "join": Lazy(f"{_HERE}.domains:join_", "Join a domain, or join it again after a renewal"),
+    "leave": Lazy(f"{_HERE}.domains:leave_", "Leave a domain and delete its keys"),
+    "domains": Lazy(f"{_HERE}.domains:domains", "List the domains that the device joined"),
+    "play": Lazy(f"{_HERE}.play:play", "Play content with a stored or new licence"),
+    "meter": Lazy(f"{_HERE}.reports:meter", "Report the plays for each metering id"),
+    "stop": Lazy(f"{_HERE}.reports:stop", "Report the sessions under secure stop"),
+    "delete": Lazy(f"{_HERE}.reports:delete", "Delete licences and report it"),
 }
-"""Where each command is, in the order in which help lists them."""
+"""All commands, in the order in which help lists them."""
 
 
 @click.group(cls=LazyGroup, table=COMMANDS)
 def device() -> None:
-    """Make simulated devices, acquire licences with them and use these.
+    """Make simulated devices and use them.
 
-    A device is a folder: its certificate chain and keys, the licences that it keeps, and its
+    A device is a folder with its certificate chain and keys, the licences that it stores, and its
     journal.
+
+    Example: rightsmanager device acquire --device players/one --url URL --kid KID
     """

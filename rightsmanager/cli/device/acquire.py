@@ -1,32 +1,41 @@
-"""`rightsmanager device acquire`: licences from a server, kept where they are persistent."""
+"""`rightsmanager device acquire`: licences from a server, stored if they are persistent."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from rightsmanager.cli.device.content import Content, content_options, kid_option
-from rightsmanager.cli.device.player import (
+from rightsmanager.cli.device.session import (
     DeviceSession,
     account_option,
-    counted,
+    custom_data_option,
     device_option,
-    player_of,
+    open_session,
     url_option,
 )
-from rightsmanager.cli.options import json_option
-from rightsmanager.cli.printing import print_table
+from rightsmanager.cli.printing import Form, counted, json_option, print_json, print_list
 from rightsmanager.device.acknowledge import Acknowledged, acknowledge
 from rightsmanager.device.acquire import Acquired, Wanted
-from rightsmanager.device.calling import ServerClient
 from rightsmanager.device.membership import Membership
-from rightsmanager.device.opening import OpenedLicense
 from rightsmanager.device.revocation import save_lists
 from rightsmanager.protocol.formats.revocation import NAMES
 from rightsmanager.protocol.formats.xmr.objects import KeyType, SecurityLevel
 from rightsmanager.protocol.messages.acknowledgement import STORED
-from rightsmanager.protocol.wire import AccountId, Kid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rightsmanager.device.opening import OpenedLicense
+    from rightsmanager.protocol.wire import AccountId, Kid
+
+_COLUMNS: Final = {
+    "kid": "KID",
+    "content_key": "content key",
+    "key_type": "key type",
+    "persistent": "persistent",
+    "security_level": "security level",
+}
 
 
 @click.command(name="acquire")
@@ -35,10 +44,8 @@ from rightsmanager.protocol.wire import AccountId, Kid
 @kid_option
 @content_options
 @account_option
-@click.option(
-    "--join", "joins", is_flag=True, help="Join the domain that the server says is needed, first."
-)
-@click.option("--custom-data", help="CustomData of the challenge.")
+@click.option("--join", "joins", is_flag=True, help="Join the domain first that the server names.")
+@custom_data_option
 @click.option(
     "--no-acknowledge",
     "keep_quiet",
@@ -50,65 +57,80 @@ def acquire_(  # noqa: PLR0913 -- one parameter for each option
     folder: Path,
     *,
     url: str,
-    kids: tuple[Kid, ...],
-    account_id: AccountId | None,
+    kids: "tuple[Kid, ...]",
+    account_id: "AccountId | None",
     joins: bool,
     custom_data: str | None,
     keep_quiet: bool,
-    as_json: bool,
+    form: Form,
     **content: Any,  # noqa: ANN401 -- the fields of Content
 ) -> None:
-    """Acquire licences and print them with their content keys, if every check passes.
+    """Acquire licences and print their content keys.
 
-    The device keeps those that are persistent: see `licenses` and `open`. With --account it asks
-    as a member of that account's domain, and joins again by itself once the domain was renewed.
+    Prints nothing unless every check of the reply passes. Persistent licences are stored: see
+    `licenses` and `open`. With --account the device asks as a member of that account's domain, and
+    joins again by itself after a renewal.
     """
     wanted = Wanted(Content(**content).header(kids), custom_data)
-    player = player_of(folder)
-    membership = Membership(player.domains, account_id, joins)
-    acquired, acknowledged = obtain(player, url, wanted, membership, keep_quiet=keep_quiet)
-    if as_json:
-        click.echo(json.dumps(_facts(acquired, acknowledged), indent=2))
+    session = open_session(folder)
+    membership = Membership(session.domains, account_id, joins)
+    acquired, acknowledged = obtain(session, url, wanted, membership, keep_quiet=keep_quiet)
+    if form == "json":
+        print_json(_facts(acquired, acknowledged))
     else:
         _print(acquired)
         _print_acknowledgement(acquired, acknowledged, keep_quiet=keep_quiet)
 
 
 def obtain(
-    player: DeviceSession,
+    session: DeviceSession,
     url: str,
     wanted: Wanted,
     membership: Membership,
     *,
     keep_quiet: bool = False,
 ) -> tuple[Acquired, Acknowledged | None]:
-    """Return what a server gave, kept where it is persistent, and acknowledged where it asks."""
-    caller = player.caller
-    acquired = membership.acquire(url, wanted, caller)
-    save_lists(player.folder, acquired.held)
-    failures = player.licenses.record_all(acquired.licenses)
+    """Acquire licences, store the persistent ones, and acknowledge them if the reply asks."""
+    client = session.client
+    acquired = membership.acquire(url, wanted, client)
+    save_lists(session.folder, acquired.held)
+    failures = session.licenses.record_all(acquired.licenses)
     for kid in failures:
-        click.echo(f"the licence for KID {kid.text} could not be kept", err=True)
-    acknowledged = None if keep_quiet else _acknowledge(url, acquired, caller, failures)
+        click.echo(f"the licence for KID {kid.text} could not be stored", err=True)
+    acknowledged = None
+    if not keep_quiet:
+        acknowledged = acknowledge(
+            url,
+            acquired,
+            client.opening,
+            client.server,
+            now=client.now,
+            rng=client.rng,
+            post=client.post,
+            failures=failures,
+        )
     return acquired, acknowledged
 
 
-def _acknowledge(
-    url: str, acquired: Acquired, caller: ServerClient, failures: dict[Kid, int]
-) -> Acknowledged | None:
-    return acknowledge(
-        url,
-        acquired,
-        caller.opening,
-        caller.server,
-        now=caller.now,
-        rng=caller.rng,
-        post=caller.post,
-        failures=failures,
-    )
+def license_facts(license_: "OpenedLicense") -> dict[str, object]:
+    """Return the facts of an opened licence, its content key among them."""
+    level = license_.license.find(SecurityLevel)
+    return {
+        "kid": license_.kid.text,
+        "content_key": license_.content_key.hex(),
+        "key_type": KeyType(license_.key_type).name,
+        "rights_id": license_.license.rights_id.hex(),
+        "persistent": license_.persistent,
+        "security_level": None if level is None else level.level,
+    }
 
 
-def _facts(acquired: Acquired, acknowledged: Acknowledged | None) -> dict[str, Any]:
+def print_opened(licenses: "Sequence[OpenedLicense]") -> None:
+    """Print opened licences as a table, with their content keys."""
+    print_list(None, [license_facts(each) for each in licenses], _COLUMNS)
+
+
+def _facts(acquired: Acquired, acknowledged: Acknowledged | None) -> dict[str, object]:
     transaction_id = acquired.response.transaction_id
     return {
         "signed": acquired.response.signing_chain is not None,
@@ -123,38 +145,11 @@ def _facts(acquired: Acquired, acknowledged: Acknowledged | None) -> dict[str, A
     }
 
 
-def license_facts(license_: OpenedLicense) -> dict[str, Any]:
-    """Return what is told of a licence that was opened."""
-    level = license_.license.find(SecurityLevel)
-    return {
-        "kid": license_.kid.text,
-        "content_key": license_.content_key.hex(),
-        "key_type": KeyType(license_.key_type).name,
-        "rights_id": license_.license.rights_id.hex(),
-        "persistent": license_.persistent,
-        "security_level": None if level is None else level.level,
-    }
-
-
-def print_opened(licenses: tuple[OpenedLicense, ...]) -> None:
-    """Print licences that were opened, and their content keys."""
-    rows = [
-        [
-            fact["kid"],
-            fact["content_key"],
-            fact["key_type"],
-            "yes" if fact["persistent"] else "no",
-            str(fact["security_level"]),
-        ]
-        for fact in map(license_facts, licenses)
-    ]
-    print_table(("KID", "content key", "key type", "persistent", "security level"), rows)
-
-
 def _print(acquired: Acquired) -> None:
     print_opened(acquired.licenses)
     signed = "signed" if acquired.response.signing_chain is not None else "not signed"
-    click.echo(f"{counted(len(acquired.licenses))}, the reply {signed}; every check passed")
+    licenses = counted(len(acquired.licenses), "licence")
+    click.echo(f"{licenses}, the reply {signed}; every check passed")
 
 
 def _print_acknowledgement(
@@ -165,10 +160,11 @@ def _print_acknowledgement(
         return
     if acknowledged is not None:
         failed = sum(each.result != STORED for each in acknowledged.results)
-        told = f"acknowledged {counted(len(acknowledged.results) - failed)} as stored"
-        told += f", {failed} as not stored" if failed else ""
+        stored = counted(len(acknowledged.results) - failed, "licence")
+        result = f"acknowledged {stored} as stored"
+        result += f", {failed} as not stored" if failed else ""
     elif keep_quiet:
-        told = "not acknowledged, as --no-acknowledge says"
+        result = "not acknowledged, because of --no-acknowledge"
     else:
-        told = "nothing to acknowledge: no licence is persistent"
-    click.echo(f"transaction {transaction_id.text}: {told}")
+        result = "nothing to acknowledge: no licence is persistent"
+    click.echo(f"transaction {transaction_id.text}: {result}")

@@ -1,26 +1,41 @@
-"""`rightsmanager device join`, `leave`, `domains`: the domains that a device is a member of."""
+"""`rightsmanager device join`, `leave` and `domains`: the domains of a device."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from rightsmanager.cli.device.player import (
+from rightsmanager.cli.device.session import (
     DeviceSession,
     account_option,
-    counted,
+    custom_data_option,
     device_option,
-    player_of,
+    open_session,
     url_option,
 )
-from rightsmanager.cli.options import GuidParameter, json_option
-from rightsmanager.cli.printing import print_table
-from rightsmanager.device.domains import HeldDomain
+from rightsmanager.cli.options import ACCOUNT, SERVICE
+from rightsmanager.cli.printing import (
+    Form,
+    counted,
+    form_options,
+    json_option,
+    print_list,
+    print_result,
+)
 from rightsmanager.device.membership import Joining, join, leave
 from rightsmanager.errors import InternalError
 from rightsmanager.protocol.wire import AccountId, ServiceId
-from rightsmanager.settings import default_settings
+
+if TYPE_CHECKING:
+    from rightsmanager.device.domains import HeldDomain
+
+_COLUMNS: Final = {
+    "account_id": "account",
+    "service_id": "service",
+    "revisions": "revisions",
+    "friendly_name": "friendly name",
+    "url": "URL",
+}
 
 
 @click.command(name="join")
@@ -30,11 +45,11 @@ from rightsmanager.settings import default_settings
 @click.option(
     "--service",
     "service_id",
-    type=GuidParameter(ServiceId),
-    help="DomainServiceID, GUID or base64.  [default: the settings' domain.service_id]",
+    type=SERVICE,
+    help="DomainServiceID, GUID or base64.  [default: domain.service_id]",
 )
-@click.option("--friendly-name", help="How the device is called in the domain.")
-@click.option("--custom-data", help="CustomData of the challenge.")
+@click.option("--friendly-name", help="The device's name in the domain.")
+@custom_data_option
 @json_option
 def join_(  # noqa: PLR0913 -- one parameter for each option
     folder: Path,
@@ -44,25 +59,24 @@ def join_(  # noqa: PLR0913 -- one parameter for each option
     service_id: ServiceId | None,
     friendly_name: str | None,
     custom_data: str | None,
-    as_json: bool,
+    form: Form,
 ) -> None:
-    """Join a domain, or join it again for its new revisions.
+    """Join a domain, or join it again after a renewal.
 
-    The account is the one of --account, else the one that the URL, CustomData or the server's
-    settings name. The device keeps the certificate and the private key of every revision.
+    The account is that of --account, else that of the URL, of CustomData or of the server's
+    settings. The device stores the certificate and the private key of every revision.
     """
-    player = player_of(folder)
-    service_id = service_id or _service_id(player, account_id)
+    session = open_session(folder)
+    service_id = service_id or _service_id(session, account_id)
     joining = Joining(service_id, account_id, friendly_name, custom_data)
-    domain = join(url, joining, player.caller)
-    player.domains.record(domain)
-    if as_json:
-        click.echo(json.dumps(_facts(domain), indent=2))
-        return
-    held = counted(len(domain.revisions), "revision")
-    click.echo(
-        f"The device is a member of account {domain.account_id.text}, with {held}, the newest "
-        f"{domain.newest.revision}."
+    domain = join(url, joining, session.client)
+    session.domains.record(domain)
+    revisions = counted(len(domain.revisions), "revision")
+    print_result(
+        form,
+        _facts(domain),
+        f"The device joined account {domain.account_id.text}; it has {revisions} of the domain's "
+        f"keys, up to revision {domain.newest.revision}.",
     )
 
 
@@ -70,58 +84,44 @@ def join_(  # noqa: PLR0913 -- one parameter for each option
 @device_option
 @click.option("--url", help="The server's URL.  [default: the domain's own]")
 @click.option(
-    "--account",
-    "account_id",
-    required=True,
-    type=GuidParameter(AccountId),
-    help="Whose domain, GUID or base64.",
+    "--account", "account_id", required=True, type=ACCOUNT, help="The account, GUID or base64."
 )
 def leave_(folder: Path, *, url: str | None, account_id: AccountId) -> None:
-    """Leave a domain and delete its keys: its licences do not open any more.
+    """Leave a domain and delete its keys.
 
-    A device that is no member any longer deletes them too.
+    Its licences do not open any more. A device that is not a member any longer deletes the keys
+    too.
     """
-    player = player_of(folder)
-    domain = player.domains.find(account_id)
+    session = open_session(folder)
+    domain = session.domains.find(account_id)
     if domain is None:
         raise InternalError(f"the device has no domain of account {account_id.text}")
-    was_member = leave(url or domain.url, domain, player.caller)
-    player.domains.remove(account_id)
-    told = "left" if was_member else "was no member of"
-    click.echo(f"The device {told} account {account_id.text}; the domain's keys are deleted.")
+    was_member = leave(url or domain.url, domain, session.client)
+    session.domains.remove(account_id)
+    result = "left" if was_member else "was not a member of"
+    click.echo(f"The device {result} account {account_id.text}; the domain's keys are deleted.")
 
 
 @click.command()
 @device_option
-@json_option
-def domains(folder: Path, *, as_json: bool) -> None:
-    """List the domains whose keys the device has, with their revisions."""
-    facts = [_facts(domain) for domain in player_of(folder).domains.find_all()]
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-        return
-    rows = [
-        [
-            fact["account_id"],
-            fact["service_id"],
-            ", ".join(map(str, fact["revisions"])),
-            fact["friendly_name"] or "-",
-            fact["url"] or "-",
-        ]
-        for fact in facts
-    ]
-    print_table(("account", "service", "revisions", "friendly name", "URL"), rows)
-    click.echo(counted(len(rows), "domain"))
+@form_options
+def domains(folder: Path, *, form: Form) -> None:
+    """List the domains that the device joined."""
+    facts = [_facts(domain) for domain in open_session(folder).domains.find_all()]
+    print_list(form, facts, _COLUMNS, footer=counted(len(facts), "domain"))
 
 
-def _service_id(player: DeviceSession, account_id: AccountId | None) -> ServiceId:
-    held = None if account_id is None else player.domains.find(account_id)
-    return (
-        ServiceId.parse(default_settings().domain.service_id) if held is None else held.service_id
-    )
+def _service_id(session: DeviceSession, account_id: AccountId | None) -> ServiceId:
+    held = None if account_id is None else session.domains.find(account_id)
+    if held is not None:
+        return held.service_id
+    # The settings cost 60 ms, and other commands of a device do without.
+    from rightsmanager.settings import default_settings  # noqa: PLC0415
+
+    return ServiceId.parse(default_settings().domain.service_id)
 
 
-def _facts(domain: HeldDomain) -> dict[str, Any]:
+def _facts(domain: "HeldDomain") -> dict[str, object]:
     return {
         "account_id": domain.account_id.text,
         "service_id": domain.service_id.text,

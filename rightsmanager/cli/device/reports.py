@@ -1,21 +1,20 @@
-"""`rightsmanager device meter`, `stop`, `delete`: what a device has to tell its server."""
+"""`rightsmanager device meter`, `stop` and `delete`: the reports of a device."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import click
 
-from rightsmanager.cli.device.player import (
+from rightsmanager.cli.device.session import (
     DeviceSession,
-    counted,
+    cafile_option,
     device_option,
-    player_of,
+    open_session,
     url_option,
 )
-from rightsmanager.cli.options import KidParameter, json_option
-from rightsmanager.cli.printing import print_table
+from rightsmanager.cli.options import KID, add_options
+from rightsmanager.cli.printing import Form, counted, json_option, print_json, print_list
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device.deletion import DeletionStore, report_deletions
 from rightsmanager.device.metering import MeteringCertificates, report_usage
@@ -25,12 +24,26 @@ from rightsmanager.errors import Refusal
 from rightsmanager.protocol.messages.metering import MAX_RECORDS
 from rightsmanager.protocol.wire import Kid, Mid
 
-report_url_option = click.option(
-    "--url",
-    help="Where to report, and to ask for metering certificates.  [default: what the metering "
-    "certificate says]",
+Facts = dict[str, object]
+
+_METER_COLUMNS: Final = {
+    "metering_id": "metering id",
+    "transaction_id": "transaction",
+    "records": "KIDs",
+    "count": "counted",
+}
+_STOP_COLUMNS: Final = {
+    "metering_id": "metering id",
+    "sessions": "sessions",
+    "accepted": "accepted",
+    "verified": "proven session",
+}
+_DELETE_COLUMNS: Final = {"session_id": "session", "kids": "KIDs"}
+
+report_url_option: Final = add_options(
+    click.option("--url", help="The server's URL.  [default: the metering certificate's]"),
+    cafile_option,
 )
-Facts = dict[str, Any]
 
 
 @click.command()
@@ -41,34 +54,26 @@ Facts = dict[str, Any]
     type=click.IntRange(1, MAX_RECORDS),
     default=MAX_RECORDS,
     show_default=True,
-    help="How many KIDs one report may have, if the server takes fewer.",
+    help="The most KIDs of one report, for servers with a lower limit.",
 )
 @json_option
-def meter(folder: Path, *, url: str | None, max_records: int, as_json: bool) -> None:
-    """Report what was played, by metering id, and forget it once the server has answered.
+def meter(folder: Path, *, url: str | None, max_records: int, form: Form) -> None:
+    """Report the plays for each metering id.
 
-    A report without an answer is sent again the next time, under the same transaction id.
+    They are deleted once the server has answered. A report without an answer is sent again the
+    next time, under the same transaction id.
     """
-    player = player_of(folder)
-    store = MeteringStore(player.journal, max_records)
-    _tell(
-        _each_mid(store.mids(), lambda mid: _meter(mid, url, player, store)),
-        {
-            "metering_id": "metering id",
-            "transaction_id": "transaction",
-            "records": "KIDs",
-            "count": "counted",
-        },
-        "report",
-        as_json=as_json,
-    )
+    session = open_session(folder)
+    store = MeteringStore(session.journal, max_records)
+    results = _each_mid(store.mids(), lambda mid: _meter(mid, url, session, store))
+    _print(results, _METER_COLUMNS, "report", form)
 
 
 def _meter(
-    mid: Mid, url: str | None, player: DeviceSession, store: MeteringStore
+    mid: Mid, url: str | None, session: DeviceSession, store: MeteringStore
 ) -> Iterator[Facts]:
-    certificates = MeteringCertificates(player.folder)
-    for report in report_usage(mid, url, player.caller, certificates, store):
+    certificates = MeteringCertificates(session.folder)
+    for report in report_usage(mid, url, session.client, certificates, store):
         yield {
             "transaction_id": report.transaction_id.text,
             "partial": report.partial,
@@ -81,30 +86,23 @@ def _meter(
 @device_option
 @report_url_option
 @json_option
-def stop(folder: Path, *, url: str | None, as_json: bool) -> None:
-    """Report the sessions under secure stop, and forget those that the server accepts.
+def stop(folder: Path, *, url: str | None, form: Form) -> None:
+    """Report the sessions under secure stop.
 
-    A session whose playback crashed is reported as one that did not stop. Sessions without an
-    answer are reported again the next time.
+    They are deleted once the server has accepted them. A session whose playback crashed is reported
+    as one that did not stop. Sessions without an answer are reported again the next time.
     """
-    player = player_of(folder)
-    store = SessionStore(player.journal)
-    _tell(
-        _each_mid(store.mids(), lambda mid: _stop(mid, url, player, store)),
-        {
-            "metering_id": "metering id",
-            "sessions": "sessions",
-            "accepted": "accepted",
-            "verified": "proven session",
-        },
-        "message",
-        as_json=as_json,
-    )
+    session = open_session(folder)
+    store = SessionStore(session.journal)
+    results = _each_mid(store.mids(), lambda mid: _stop(mid, url, session, store))
+    _print(results, _STOP_COLUMNS, "message", form)
 
 
-def _stop(mid: Mid, url: str | None, player: DeviceSession, store: SessionStore) -> Iterator[Facts]:
-    certificates = MeteringCertificates(player.folder)
-    for message, answer in report_sessions(mid, url, player.caller, certificates, store):
+def _stop(
+    mid: Mid, url: str | None, session: DeviceSession, store: SessionStore
+) -> Iterator[Facts]:
+    certificates = MeteringCertificates(session.folder)
+    for message, answer in report_sessions(mid, url, session.client, certificates, store):
         yield {
             "sessions": len(message.sessions),
             "stopped": sum(each.session.stopped for each in message.sessions),
@@ -117,37 +115,33 @@ def _stop(mid: Mid, url: str | None, player: DeviceSession, store: SessionStore)
 @click.command()
 @device_option
 @url_option
-@click.argument("kids", metavar="[KID]...", nargs=-1, type=KidParameter())
+@click.argument("kids", metavar="[KID]...", nargs=-1, type=KID)
 @json_option
-def delete(folder: Path, *, url: str, kids: tuple[Kid, ...], as_json: bool) -> None:
-    """Delete the licences for each KID and tell the server so.
+def delete(folder: Path, *, url: str, kids: tuple[Kid, ...], form: Form) -> None:
+    """Delete licences and report it.
 
-    What the server has not answered yet is told again the next time, also without any KID.
+    Deletes the licences for each KID. Deletions without an answer are reported again the next time,
+    also without any KID.
     """
-    player = player_of(folder)
-    store = DeletionStore(player.journal, player.licenses)
+    session = open_session(folder)
+    store = DeletionStore(session.journal, session.licenses)
     store.delete(kids, system_random)
-    _tell(
-        _caught({}, _delete(url, player, store)),
-        {"session_id": "session", "kids": "KIDs"},
-        "message",
-        as_json=as_json,
-    )
+    _print(_caught({}, _delete(url, session, store)), _DELETE_COLUMNS, "message", form)
 
 
-def _delete(url: str, player: DeviceSession, store: DeletionStore) -> Iterator[Facts]:
-    for deletion in report_deletions(url, player.caller, store):
+def _delete(url: str, session: DeviceSession, store: DeletionStore) -> Iterator[Facts]:
+    for deletion in report_deletions(url, session.client, store):
         yield {
             "session_id": deletion.session_id.text,
             "kids": [kid.text for kid in deletion.kids],
         }
 
 
-# --- what they tell -----------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
 def _each_mid(mids: Sequence[Mid], report: Callable[[Mid], Iterator[Facts]]) -> Iterator[Facts]:
-    """Give what became of each message; trouble with one metering id leaves the others alone."""
+    """Yield the result of each message; a failure of one metering id does not stop the others."""
     for mid in mids:
         yield from _caught({"metering_id": mid.text}, report(mid))
 
@@ -166,28 +160,19 @@ def _caught(about: Facts, messages: Iterator[Facts]) -> Iterator[Facts]:
         }
 
 
-def _tell(
-    messages: Iterator[Facts], columns: Mapping[str, str], name: str, *, as_json: bool
-) -> None:
-    """Print what became of messages; exit status 1 where one was not answered."""
-    told = list(messages)
-    answered = [facts for facts in told if facts["answered"]]
-    failed = [facts for facts in told if not facts["answered"]]
-    if as_json:
-        click.echo(json.dumps(told, indent=2))
+def _print(results: Iterator[Facts], columns: Mapping[str, str], name: str, form: Form) -> None:
+    """Print the results of messages; exit status 1 if one was not answered."""
+    done = list(results)
+    answered = [facts for facts in done if facts["answered"]]
+    failed = [facts for facts in done if not facts["answered"]]
+    if form == "json":
+        print_json(done)
     else:
-        rows = [[_cell(facts[key]) for key in columns] for facts in answered]
-        if rows:
-            print_table(tuple(columns.values()), rows)
-        click.echo(f"{counted(len(rows), name)} answered")
+        if answered:
+            print_list(form, answered, columns)
+        click.echo(f"{counted(len(answered), name)} answered")
     for facts in failed:
-        whose = f"metering id {facts['metering_id']}: " if "metering_id" in facts else ""
-        click.echo(f"rightsmanager: {whose}{facts['error']} ({facts['status']})", err=True)
+        about = f"metering id {facts['metering_id']}: " if "metering_id" in facts else ""
+        click.echo(f"rightsmanager: {about}{facts['error']} ({facts['status']})", err=True)
     if failed:
         click.get_current_context().exit(1)
-
-
-def _cell(value: Any) -> str:  # noqa: ANN401 -- any fact
-    if isinstance(value, list):
-        return ", ".join(value)
-    return "-" if value is None else str(value)

@@ -1,24 +1,26 @@
-"""`rightsmanager metering chart`: what was played, as a picture."""
+"""`rightsmanager metering chart`: usage as a picture."""
 
-from collections.abc import Iterator, Sequence
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from rightsmanager.cli.metering.options import day_of, metering_admin, question, question_options
-from rightsmanager.cli.options import data_option
-from rightsmanager.errors import InternalError
+from rightsmanager.charts import Bars, draw
+from rightsmanager.cli.metering.options import MeteringAdmin, day_of, question_options
+from rightsmanager.cli.operator import Operator, pass_operator
+from rightsmanager.cli.options import Parsed
+from rightsmanager.files import write_output
 from rightsmanager.operations.metering_reports import By, UsageQuestion
 from rightsmanager.protocol.wire import Kid, Mid
-from rightsmanager.store.metering import Period, Total
 
 if TYPE_CHECKING:
-    from rightsmanager.charts import Bars
+    from collections.abc import Iterator, Sequence
+    from datetime import date
 
-_MOST: Final = 20
-"""How many bars there are beside those of days."""
+    from rightsmanager.store.metering import Period, Total
+
+_MAX_BARS: Final = 20
+"""The most bars of a chart that is not by day."""
 _TITLES: Final = {
     By.KID: "Usage by content key",
     By.ACTION: "Usage by action",
@@ -27,84 +29,84 @@ _TITLES: Final = {
 }
 
 
-class PictureFile(click.Path):
-    """A file whose name ends in .png or .svg."""
-
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Path:
-        """Return the file's path; click shows what is wrong with it."""
-        file = Path(str(value))
-        if file.suffix.lower() not in {".png", ".svg"}:
-            self.fail(f"{file.name!r} ends neither in .png nor in .svg", param, ctx)
-        return file
+def _parse_picture(text: str) -> Path:
+    file = Path(text)
+    if file.suffix.lower() not in {".png", ".svg"}:
+        raise ValueError(f"{file.name!r} ends neither in .png nor in .svg")
+    return file
 
 
 @click.command()
-@data_option
+@pass_operator
 @question_options
-@click.option("--by", type=click.Choice([by.value for by in By]), default=By.DAY.value)
-@click.option("--out", type=PictureFile(), required=True, help="A .png or .svg file.")
-def chart(  # noqa: PLR0913 -- the options of a command
-    data: Path, mid: Mid | None, first: date | None, last: date | None, *, by: str, out: Path
+@click.option(
+    "--by",
+    type=click.Choice([by.value for by in By]),
+    default=By.DAY.value,
+    show_default=True,
+    help="The grouping.",
+)
+@click.option(
+    "--out", type=Parsed("file", _parse_picture), required=True, help="A .png or .svg file."
+)
+def chart(  # noqa: PLR0913 -- one parameter for each option
+    operator: Operator,
+    *,
+    mid: Mid | None,
+    first: "date | None",
+    last: "date | None",
+    by: str,
+    out: Path,
 ) -> None:
-    """Draw what devices reported: a bar for each day, or for each of the most used of a kind."""
-    # It takes half a second to import, and many megabytes.
-    from rightsmanager.charts import draw  # noqa: PLC0415
+    """Draw usage as a PNG or SVG chart.
 
-    operated = metering_admin(data)
-    asked = question(operated, mid, first, last)
-    totals = operated.reports.find(asked, By(by))
-    picture = draw(bars_of(asked, By(by), totals), "svg" if out.suffix.lower() == ".svg" else "png")
-    try:
-        out.write_bytes(picture)
-    except OSError as error:
-        raise InternalError(f"{out} cannot be written: {error.strerror}") from None
+    It has a bar for each day, or for each of the 20 most used KIDs, actions or devices.
+    """
+    metering = MeteringAdmin(operator)
+    question = metering.question(mid, first, last)
+    totals = metering.reports.find(question, By(by))
+    bars = bars_of(question, By(by), totals)
+    write_output(out, draw(bars, "svg" if out.suffix.lower() == ".svg" else "png"))
     click.echo(f"The chart is in {out}.")
 
 
-def bars_of(asked: UsageQuestion, by: By, totals: Sequence[Total]) -> "Bars":
-    """Return the chart of totals: days in their order, of all else the most used."""
-    from rightsmanager.charts import Bars  # noqa: PLC0415
-
-    groups = list(_days(asked.period)) if by is By.DAY else _most_used(by, totals)
+def bars_of(question: UsageQuestion, by: By, totals: "Sequence[Total]") -> Bars:
+    """Return the chart of totals: days in their order, all other groups by use."""
+    groups = list(_days(question.period)) if by is By.DAY else _most_used(by, totals)
     counted: dict[str, dict[object, int]] = {}
     for total in totals:
-        # Where bars are of actions, no piece of one is of another action.
+        # If bars are actions, none of them is divided by action.
         name = "" if by is By.ACTION else total.action
         counted.setdefault(name, {})[_group(by, total)] = total.value
     return Bars(
         title=_TITLES[by],
-        subtitle=_subtitle(asked),
+        subtitle=_subtitle(question),
         labels=[_label(group) for group in groups],
         series={
             action: [values.get(group, 0) for group in groups]
-            for action, values in sorted(counted.items(), key=_most_first)
+            for action, values in sorted(counted.items(), key=_by_use)
         },
         lying=by is not By.DAY,
     )
 
 
-def _days(period: Period) -> Iterator[int]:
+def _days(period: "Period") -> "Iterator[int]":
     return iter(range(period.first, period.last + 1))
 
 
-def _most_used(by: By, totals: Sequence[Total]) -> list[object]:
+def _most_used(by: By, totals: "Sequence[Total]") -> list[object]:
     sums: dict[object, int] = {}
     for total in totals:
         group = _group(by, total)
         sums[group] = sums.get(group, 0) + total.value
-    return sorted(sums, key=lambda group: -sums[group])[:_MOST]
+    return sorted(sums, key=lambda group: -sums[group])[:_MAX_BARS]
 
 
-def _most_first(series: tuple[str, dict[object, int]]) -> int:
+def _by_use(series: tuple[str, dict[object, int]]) -> int:
     return -sum(series[1].values())
 
 
-def _group(by: By, total: Total) -> object:
+def _group(by: By, total: "Total") -> object:
     return total.action if by is By.ACTION else total.group
 
 
@@ -114,6 +116,6 @@ def _label(group: object) -> str:
     return day_of(group).isoformat() if isinstance(group, int) else str(group)
 
 
-def _subtitle(asked: UsageQuestion) -> str:
-    first, last = day_of(asked.period.first), day_of(asked.period.last)
-    return f"metering id {asked.mid.text}, {first} to {last} (UTC)"
+def _subtitle(question: UsageQuestion) -> str:
+    first, last = day_of(question.period.first), day_of(question.period.last)
+    return f"metering id {question.mid.text}, {first} to {last} (UTC)"

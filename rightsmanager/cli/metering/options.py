@@ -1,112 +1,76 @@
-"""Options of several metering commands, and what they stand for."""
+"""The options of usage queries."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from rightsmanager.assembly import open_keyring
-from rightsmanager.cli.options import GuidParameter, made_store_of, settings_of
+from rightsmanager.cli.operator import Operator, now
+from rightsmanager.cli.options import MID, Parsed, add_options
 from rightsmanager.crypto.random import system_random
-from rightsmanager.environment import passphrase
-from rightsmanager.keyring import Keyring
 from rightsmanager.operations.metering_keys import MeteringIds
 from rightsmanager.operations.metering_reports import MeteringReports, UsageQuestion
-from rightsmanager.protocol.wire import Mid
-from rightsmanager.settings import Settings
-from rightsmanager.store.database import Store
 from rightsmanager.store.metering import Period
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from rightsmanager.protocol.wire import Mid
+
 _FIRST_DAY: Final = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class MeteringAdmin:
-    """What commands about metering work on."""
+    """The metering ids and reports of a data folder."""
 
-    settings: Settings
-    keyring: Keyring
-    store: Store
+    operator: Operator
 
     @property
     def ids(self) -> MeteringIds:
-        """The metering ids, to be changed."""
+        """The metering ids, for reading and changes."""
         return MeteringIds(
-            own=self.keyring.metering,
-            storage_key=self.keyring.storage_key,
-            store=self.store,
-            clock=lambda: int(time.time()),
+            own=self.operator.keyring.metering,
+            storage_key=self.operator.keyring.storage_key,
+            store=self.operator.store,
+            clock=now,
             rng=system_random,
         )
 
     @property
     def reports(self) -> MeteringReports:
-        """What devices reported."""
-        return MeteringReports(
-            self.store, keeps_reports=self.settings.metering.keep_reports_days > 0
-        )
+        """The usage that devices reported."""
+        keeps_reports = self.operator.settings.metering.keep_reports_days > 0
+        return MeteringReports(self.operator.store, keeps_reports=keeps_reports)
+
+    def question(self, mid: "Mid | None", first: date | None, last: date | None) -> UsageQuestion:
+        """Return the usage query of the options, by default of the last 30 days.
+
+        Raises ServiceSpecific for an unknown metering id.
+        """
+        until = last or datetime.now(UTC).date()
+        since = first or until - timedelta(days=29)
+        if since > until:
+            raise click.UsageError(f"--from is {since}, expected a day no later than --to, {until}")
+        found = self.operator.keyring.metering.mid if mid is None else self.ids.find(mid).mid
+        return UsageQuestion(found, Period(_number(since), _number(until)))
 
 
-def metering_admin(data: Path) -> MeteringAdmin:
-    """Return settings, keyring and store of a data folder; the store is closed at the end."""
-    settings = settings_of(data)
-    keyring = open_keyring(settings, passphrase())
-    return MeteringAdmin(settings, keyring, made_store_of(settings))
+def _parse_day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = date.min
+    if day < _FIRST_DAY:
+        raise ValueError(f"{text!r} is not a day, expected one such as 2026-11-24")
+    return day
 
 
-class DayParameter(click.ParamType[date]):
-    """A day such as 2026-11-24."""
-
-    name = "day"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> date:
-        """Return the day; click shows what is wrong with it."""
-        if isinstance(value, date):
-            return value
-        try:
-            day = date.fromisoformat(str(value))
-        except ValueError:
-            day = date.min
-        if day < _FIRST_DAY:
-            self.fail(f"{value!r} is no day, expected one such as 2026-11-24", param, ctx)
-        return day
-
-
-def question_options(command: Command) -> Command:
-    """Add `--mid`, `--from` and `--to`."""
-    for option in (
-        click.option("--to", "last", type=DayParameter(), help="The last day.  [default: today]"),
-        click.option(
-            "--from", "first", type=DayParameter(), help="The first day.  [default: 30 days]"
-        ),
-        click.option(
-            "--mid", type=GuidParameter(Mid), help="The metering id.  [default: the keyring's own]"
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def question(
-    operated: MeteringAdmin, mid: Mid | None, first: date | None, last: date | None
-) -> UsageQuestion:
-    """Return what options ask for; click shows what is wrong with them.
-
-    Raises ServiceSpecific for a metering id that is not this server's.
-    """
-    until = last or datetime.now(UTC).date()
-    since = first or until - timedelta(days=29)
-    if since > until:
-        raise click.UsageError(f"--from is {since}, expected a day no later than --to, {until}")
-    whose = operated.keyring.metering.mid if mid is None else operated.ids.find(mid).mid
-    return UsageQuestion(whose, Period(_number(since), _number(until)))
+_DAY: Final = Parsed("day", _parse_day)
+question_options: Final = add_options(
+    click.option("--mid", type=MID, help="The metering id.  [default: the keyring's own]"),
+    click.option("--from", "first", type=_DAY, help="The first day, UTC.  [default: 30 days ago]"),
+    click.option("--to", "last", type=_DAY, help="The last day, UTC.  [default: today]"),
+)
 
 
 def _number(day: date) -> int:

@@ -1,130 +1,117 @@
-"""`rightsmanager metering royalty`: what the plays cost, and what a flat rate would have."""
+"""`rightsmanager metering royalty`: the cost of plays, and of a flat rate in their place."""
 
-import json
-from datetime import date
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from rightsmanager.admin.royalty import Prices, Royalty, money
-from rightsmanager.cli.metering.options import (
-    day_of,
-    metering_admin,
-    question,
-    question_options,
-)
-from rightsmanager.cli.options import data_option, json_option
-from rightsmanager.cli.printing import csv_option, print_csv, print_table
-from rightsmanager.operations.metering_reports import UsageQuestion
-from rightsmanager.protocol.wire import Mid
+from rightsmanager.cli.metering.options import MeteringAdmin, day_of, question_options
+from rightsmanager.cli.operator import Operator, pass_operator
+from rightsmanager.cli.options import Parsed
+from rightsmanager.cli.printing import Form, form_options, print_csv, print_json, print_table
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from rightsmanager.operations.metering_reports import UsageQuestion
+    from rightsmanager.protocol.wire import Mid
 
 
-class PriceParameter(click.ParamType[Decimal]):
-    """A price such as 0.01."""
+def _parse_price(text: str) -> Decimal:
+    try:
+        price = Decimal(text)
+    except InvalidOperation:
+        price = Decimal(-1)
+    if not (price.is_finite() and price >= 0):
+        raise ValueError(f"{text!r} is not a price, expected one such as 0.01")
+    return price
 
-    name = "price"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Decimal:
-        """Return the price; click shows what is wrong with it."""
-        try:
-            price = Decimal(str(value))
-        except InvalidOperation:
-            price = Decimal(-1)
-        if not (price.is_finite() and price >= 0):
-            self.fail(f"{value!r} is no price, expected one such as 0.01", param, ctx)
-        return price
+PRICE = Parsed("price", _parse_price)
 
 
 @click.command()
-@data_option
+@pass_operator
 @question_options
-@click.option("--action", default="Play", show_default=True, help="What is paid for.")
-@click.option("--price-per-play", type=PriceParameter(), help="[default: as the settings say]")
-@click.option("--price-per-title", type=PriceParameter(), help="[default: as the settings say]")
-@click.option("--currency", help="[default: as the settings say]")
+@click.option("--action", default="Play", show_default=True, help="The action that is paid for.")
+@click.option("--price-per-play", type=PRICE, help="[default: metering.price_per_play]")
+@click.option("--price-per-title", type=PRICE, help="[default: metering.price_per_title]")
+@click.option("--currency", help="[default: metering.currency]")
 @click.option(
     "--titles",
     type=click.IntRange(min=0),
-    help="How many titles the flat rate is paid for.  [default: those that were played]",
+    help="The titles of the flat rate.  [default: those that were played]",
 )
-@csv_option
-@json_option
-def royalty(  # noqa: PLR0913 -- the options of a command
-    data: Path,
+@form_options
+def royalty(  # noqa: PLR0913 -- one parameter for each option
+    operator: Operator,
     *,
-    mid: Mid | None,
-    first: date | None,
-    last: date | None,
+    mid: "Mid | None",
+    first: "date | None",
+    last: "date | None",
     action: str,
     price_per_play: Decimal | None,
     price_per_title: Decimal | None,
     currency: str | None,
     titles: int | None,
-    as_csv: bool,
-    as_json: bool,
+    form: Form,
 ) -> None:
-    """Tell what plays cost by the play, what a flat rate for each title would, and the saving.
+    """Compare pay-per-play with a flat rate.
 
-    The days are those of UTC.
+    Prints the cost of all plays, of a flat rate for each title, and the saving. Days are those of
+    UTC.
     """
-    operated = metering_admin(data)
-    asked = question(operated, mid, first, last)
-    usual = operated.settings.metering
-    prices = Prices(
-        usual.price_per_play if price_per_play is None else price_per_play,
-        usual.price_per_title if price_per_title is None else price_per_title,
-        usual.currency if currency is None else currency,
-    )
-    plays = operated.reports.find_plays(asked, action)
-    counted = Royalty(plays, len(plays) if titles is None else titles, prices)
-    if as_json:
-        click.echo(json.dumps(_facts(asked, action, counted), indent=2))
-    elif as_csv:
-        print_csv(("kid", "plays", "due"), _rows(counted))
+    metering, settings = MeteringAdmin(operator), operator.settings.metering
+    question = metering.question(mid, first, last)
+    prices = Prices(settings.price_per_play, settings.price_per_title, settings.currency)
+    if price_per_play is not None:
+        prices = replace(prices, per_play=price_per_play)
+    if price_per_title is not None:
+        prices = replace(prices, per_title=price_per_title)
+    if currency is not None:
+        prices = replace(prices, currency=currency)
+    plays = metering.reports.find_plays(question, action)
+    result = Royalty(plays, len(plays) if titles is None else titles, prices)
+    if form == "json":
+        print_json(_facts(question, action, result))
+    elif form == "csv":
+        print_csv(("kid", "plays", "due"), _rows(result))
     else:
-        _print(counted)
+        _print(result)
 
 
-def _rows(counted: Royalty) -> list[list[str]]:
+def _rows(royalty: Royalty) -> list[tuple[str, int, str]]:
     return [
-        [kid.text, str(plays), f"{counted.due(plays):f}"]
-        for kid, plays in counted.plays_by_kid.items()
+        (kid.text, plays, f"{royalty.due(plays):f}") for kid, plays in royalty.plays_by_kid.items()
     ]
 
 
-def _print(counted: Royalty) -> None:
-    prices = counted.prices
+def _print(royalty: Royalty) -> None:
+    prices = royalty.prices
     rows = (
-        (f"{counted.plays:,} plays at", prices.per_play, counted.metered),
-        (f"{counted.titles:,} titles at", prices.per_title, counted.flat),
-        ("saving", None, counted.saving),
+        (f"{royalty.plays:,} plays at", money(prices.per_play), money(royalty.metered)),
+        (f"{royalty.titles:,} titles at", money(prices.per_title), money(royalty.flat)),
+        ("saving", "", money(royalty.saving)),
     )
-    print_table(
-        ("", "price", f"due ({prices.currency})"),
-        [[what, "" if price is None else money(price), money(due)] for what, price, due in rows],
-    )
+    print_table(("", "price", f"due ({prices.currency})"), rows)
 
 
-def _facts(asked: UsageQuestion, action: str, counted: Royalty) -> dict[str, Any]:
-    prices = counted.prices
+def _facts(question: "UsageQuestion", action: str, royalty: Royalty) -> dict[str, object]:
+    prices = royalty.prices
     return {
-        "mid": asked.mid.text,
-        "from": day_of(asked.period.first).isoformat(),
-        "to": day_of(asked.period.last).isoformat(),
+        "mid": question.mid.text,
+        "from": day_of(question.period.first).isoformat(),
+        "to": day_of(question.period.last).isoformat(),
         "action": action,
         "currency": prices.currency,
-        "plays": counted.plays,
-        "titles": counted.titles,
+        "plays": royalty.plays,
+        "titles": royalty.titles,
         "price_per_play": f"{prices.per_play:f}",
         "price_per_title": f"{prices.per_title:f}",
-        "metered": f"{counted.metered:f}",
-        "flat": f"{counted.flat:f}",
-        "saving": f"{counted.saving:f}",
-        "by_kid": [
-            {"kid": kid, "plays": int(plays), "due": due} for kid, plays, due in _rows(counted)
-        ],
+        "metered": f"{royalty.metered:f}",
+        "flat": f"{royalty.flat:f}",
+        "saving": f"{royalty.saving:f}",
+        "by_kid": [{"kid": kid, "plays": plays, "due": due} for kid, plays, due in _rows(royalty)],
     }

@@ -1,6 +1,5 @@
-"""What the commands of a device share: its folder, opened, and the options that name it."""
+"""A device as its commands work on it, and the options that name it and its server."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from rightsmanager.cli.options import GuidParameter
+from rightsmanager.cli.operator import now as system_now
+from rightsmanager.cli.options import ACCOUNT, add_options
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device.calling import ServerClient
@@ -20,17 +20,16 @@ from rightsmanager.device.licenses import LicenseShelf, LicenseStore
 from rightsmanager.device.opening import LicenseOpener
 from rightsmanager.device.revocation import load_lists
 from rightsmanager.protocol.formats.bcert import ChainVerifier
-from rightsmanager.protocol.wire import AccountId
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _POST: Final = f"{__name__}.post"
-"""Under which name a command's context knows how servers are reached."""
+"""The key of the Post in a command's context."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSession:
-    """A device in its folder, its journal open until the command ends."""
+    """A device in its folder, whose journal is open until the command ends."""
 
     folder: Path
     opening: LicenseOpener
@@ -39,32 +38,32 @@ class DeviceSession:
     now: int
     """Unix seconds."""
     post: Post = post
-    """How servers are reached."""
+    """Reaches servers."""
 
     @property
     def licenses(self) -> LicenseStore:
-        """The licences that it keeps."""
+        """The stored licences."""
         return LicenseStore(self.folder)
 
     @property
     def shelf(self) -> LicenseShelf:
-        """Its licences, ready to be opened."""
+        """The stored licences, ready to be opened."""
         return LicenseShelf(self.licenses, self.opening, self.now, self.journal.first_played)
 
     @property
     def domains(self) -> DomainStore:
-        """The domains that it is in."""
+        """The joined domains."""
         return DomainStore(self.folder)
 
     @property
-    def caller(self) -> ServerClient:
-        """Asks its server, over the network and with the system's randomness."""
+    def client(self) -> ServerClient:
+        """A client of servers that uses the network and the system's randomness."""
         opening = self.shelf.with_roots()
         return ServerClient(opening, self.server, self.now, system_random, self.post)
 
 
-def player_of(folder: Path) -> DeviceSession:
-    """Return the device of a folder, whose journal is closed when the command ends."""
+def open_session(folder: Path) -> DeviceSession:
+    """Return the device of a folder; its journal is closed when the command ends."""
     server = load_server_keys(folder)
     opening = LicenseOpener(
         load_device(folder),
@@ -77,32 +76,8 @@ def player_of(folder: Path) -> DeviceSession:
     context = click.get_current_context()
     context.call_on_close(journal.close)
     return DeviceSession(
-        folder, opening, server, journal, int(time.time()), context.meta.get(_POST, post)
+        folder, opening, server, journal, system_now(), context.meta.get(_POST, post)
     )
-
-
-def device_option(command: Command) -> Command:
-    """Add `--device`, the device's folder."""
-    return click.option(
-        "--device",
-        "folder",
-        required=True,
-        type=click.Path(path_type=Path, file_okay=False, exists=True),
-        help="The device's folder.",
-    )(command)
-
-
-def url_option(command: Command) -> Command:
-    """Add `--url`, the server's, and `--cafile`, which says what it may prove itself by."""
-    url = click.option("--url", required=True, help="The server's URL, with whatever query.")
-    cafile = click.option(
-        "--cafile",
-        metavar="FILE",
-        expose_value=False,
-        callback=_trust,
-        help="Certificates, PEM, that an https server may prove itself by.",
-    )
-    return url(cafile(command))
 
 
 def _trust(context: click.Context, _parameter: click.Parameter, file: str | None) -> None:
@@ -110,16 +85,25 @@ def _trust(context: click.Context, _parameter: click.Parameter, file: str | None
         context.meta[_POST] = post_trusting(Path(file))
 
 
-def account_option(command: Command) -> Command:
-    """Add `--account`, whose domain is meant."""
-    return click.option(
-        "--account",
-        "account_id",
-        type=GuidParameter(AccountId),
-        help="The account of a domain, GUID or base64.",
-    )(command)
-
-
-def counted(number: int, name: str = "licence") -> str:
-    """Return how many there are, in words."""
-    return f"1 {name}" if number == 1 else f"{number} {name}s"
+device_option: Final = click.option(
+    "--device",
+    "folder",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The device's folder.",
+)
+cafile_option: Final = click.option(
+    "--cafile",
+    metavar="FILE",
+    expose_value=False,
+    callback=_trust,
+    help="PEM certificates that an https server is trusted by.",
+)
+url_option: Final = add_options(
+    click.option("--url", required=True, help="The server's URL, with its query."), cafile_option
+)
+account_option: Final = click.option(
+    "--account", "account_id", type=ACCOUNT, help="The account of a domain, GUID or base64."
+)
+custom_data_option: Final = click.option("--custom-data", help="The CustomData of the challenge.")
