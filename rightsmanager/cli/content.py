@@ -90,7 +90,7 @@ def add(  # noqa: PLR0913 -- one parameter for each option
     entry = KeyEntry(kid, clear, key_type, program, period)
     context = ImportContext(operator.content_keys, OPERATOR, now(), system_random)
     with operator.store.transaction() as transaction:
-        if transaction.find_content_key(kid) is not None:
+        if transaction.content_keys.find(kid) is not None:
             raise ServiceSpecific(f"KID {kid.text} has a content key already; remove it first")
         register_keys(transaction, [entry], context)
     click.echo(f"{kid.text} added")

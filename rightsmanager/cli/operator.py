@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rightsmanager.keyring.files import KeyFiles
     from rightsmanager.operations.content import ContentKeys
     from rightsmanager.settings import Settings
-    from rightsmanager.store.queries import Store
+    from rightsmanager.store.database import Store
 
 Parameters = ParamSpec("Parameters")
 

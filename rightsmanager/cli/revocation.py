@@ -117,11 +117,11 @@ def unrevoke(operator: Operator, *, allow: bool, certificate: Target) -> None:
 def revocations(operator: Operator, *, form: Form) -> None:
     """Show the revocation lists, their versions and certificates."""
     with operator.store.reading() as found:
-        lists = [_list_facts(state) for state in found.find_lists()]
-        revoked = [_revocation_facts(entry) for entry in found.find_revocations()]
+        lists = [_list_facts(state) for state in found.revocations.find_lists()]
+        revoked = [_revocation_facts(entry) for entry in found.revocations.find_all()]
         allowed = [
             {"digest": encode_base64(digest), "since": date_text(since)}
-            for digest, since in found.find_allowed()
+            for digest, since in found.revocations.find_allowed()
         ]
     if form == "json":
         print_json({"lists": lists, "revoked": revoked, "allowed": allowed})

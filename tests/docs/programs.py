@@ -57,7 +57,8 @@ def _check_serve(arguments: list[str]) -> None:
     from rightsmanager.settings import default_settings  # noqa: PLC0415
 
     data = serve.make_context("serve", list(arguments)).params["data"]
-    os.environ["RIGHTSMANAGER_DATA"] = str(data)
+    if data is not None:
+        os.environ["RIGHTSMANAGER_DATA"] = str(data)
     settings = default_settings()
     prepare(settings)
     build(settings, Runtime()).store.close()

@@ -139,7 +139,7 @@ def test_a_database_of_an_older_version_is_upgraded_by_the_command_alone(
     with pytest.raises(InternalError, match=r"stands at revision 0000.* database upgrade"):
         create()
     told = run(rightsmanager, ["database", "current"]).output
-    assert told == f"The database stands at revision 0000, the newest is {newest_revision()}.\n"
+    assert told == f"The database has revision 0000; the newest is {newest_revision()}.\n"
     execute(
         database_url, "UPDATE alembic_version SET version_num = :newest", newest=newest_revision()
     )

@@ -112,7 +112,7 @@ def test_an_exported_licence_opens_on_its_own_device_only(
     (stored,) = (device / "licenses").rglob("*.xmr")
     assert stored.read_bytes() == file.read_bytes()
     stored.unlink()
-    assert run("import", str(file)) == f"The device keeps the licence for KID {text(FIRST)}.\n"
+    assert run("import", str(file)) == f"The device stores the licence for KID {text(FIRST)}.\n"
     assert run("open", FIRST) == opened
     other = make_device(server.data, tmp_path / "other")
     for name in ("open", "import"):

@@ -67,7 +67,7 @@ def test_a_device_joins_and_lists_its_domain(
     joined = ("join", "--url", server.url, "--account", account, "--friendly-name", "living room")
     for _ in range(2):
         assert one.run(*joined) == (
-            f"The device is a member of account {account}, with 1 revision, the newest 1.\n"
+            f"The device joined account {account}; its domain has revision 1.\n"
         )
     (domain,) = one.json("domains")
     assert (domain["account_id"], domain["service_id"]) == (account, SERVICE)
@@ -146,7 +146,7 @@ def test_after_a_lost_reply_leaving_is_repeated(
     one.run("leave", "--account", account)
     left = copied.run("leave", "--account", account, "--url", server.url)
     assert left == (
-        f"The device was no member of account {account}; the domain's keys are deleted.\n"
+        f"The device was not a member of account {account}; the domain's keys are deleted.\n"
     )
 
 

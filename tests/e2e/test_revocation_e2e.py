@@ -155,7 +155,7 @@ def test_the_command_keeps_lists_in_the_devices_folder_and_acknowledges(
     ran = command(*acquire)
     assert "acknowledged 1 licence as stored" in ran.output
     ran = command(*acquire, "--no-acknowledge")
-    assert "not acknowledged, as --no-acknowledge says" in ran.output
+    assert "not acknowledged, because of --no-acknowledge" in ran.output
     assert command(*acquire, "--no-acknowledge", "--json").json["acknowledged"] == []
     change(server, "revoke", str(folder / "certificate-chain.bin"))
     refused = command(*acquire)

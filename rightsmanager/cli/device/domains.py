@@ -71,12 +71,11 @@ def join_(  # noqa: PLR0913 -- one parameter for each option
     joining = Joining(service_id, account_id, friendly_name, custom_data)
     domain = join(url, joining, session.client)
     session.domains.record(domain)
-    revisions = counted(len(domain.revisions), "revision")
     print_result(
         form,
         _facts(domain),
-        f"The device joined account {domain.account_id.text}; it has {revisions} of the domain's "
-        f"keys, up to revision {domain.newest.revision}.",
+        f"The device joined account {domain.account_id.text}; its domain has revision "
+        f"{domain.newest.revision}.",
     )
 
 
