@@ -1,4 +1,4 @@
-"""What tests of several areas share: vectors, databases, an environment without settings."""
+"""Fixtures for several areas: vectors, databases, an environment without settings."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.postgresql import PostgreSQL
 
 VECTORS = Path(__file__).parent / "vectors"
 
-# How long an example takes depends on what else the machine does.
+# The time of an example depends on other load of the machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
@@ -30,7 +30,7 @@ def _no_settings_from_outside() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def vectors() -> Callable[[str], Any]:
-    """Give the vectors of a file by its name."""
+    """Return a function that reads the vectors of a file."""
     return lambda name: json.loads((VECTORS / f"{name}.json").read_text("utf-8"))
 
 
@@ -42,7 +42,7 @@ def test_keys(vectors: Callable[[str], Any]) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    """Give a PostgreSQL server that runs until the last test has ended."""
+    """Yield a PostgreSQL server that runs until the last test has ended."""
     server = PostgreSQL()
     try:
         server.start()
@@ -53,7 +53,7 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 @pytest.fixture
 def own_postgresql(postgresql: PostgreSQL) -> Iterator[PostgreSQL]:
-    """Give a PostgreSQL server that the test may stop."""
+    """Yield a PostgreSQL server that the test may stop."""
     server = PostgreSQL(postgresql)
     try:
         server.start()
@@ -74,14 +74,14 @@ def _postgresql_databases(postgresql: PostgreSQL) -> Emptied:
 
 @pytest.fixture(params=KINDS)
 def _databases(request: pytest.FixtureRequest) -> Files | Emptied:
-    """Give the databases of one kind; whoever asks for it runs once on each."""
+    """Yield the databases of one kind; tests that use it run once for each kind."""
     given: Files | Emptied = request.getfixturevalue(f"_{request.param}_databases")
     return given
 
 
 @pytest.fixture
 def new_database(_databases: Files | Emptied) -> Iterator[NewDatabase]:
-    """Give what makes a database at the newest revision in which nothing is recorded."""
+    """Yield a function that makes an empty database of the newest revision."""
     taken: list[str] = []
 
     def take() -> str:
@@ -95,11 +95,11 @@ def new_database(_databases: Files | Emptied) -> Iterator[NewDatabase]:
 
 @pytest.fixture
 def database_url(new_database: NewDatabase) -> str:
-    """Give the URL of a database at the newest revision in which nothing is recorded."""
+    """Return the URL of an empty database of the newest revision."""
     return new_database()
 
 
 @pytest.fixture
 def empty_database_url(_databases: Files | Emptied) -> str:
-    """Give the URL of a database that has nothing at all."""
+    """Return the URL of a database without tables."""
     return _databases.make_empty()

@@ -1,4 +1,4 @@
-"""Databases that stand at the newest revision, one for each test: SQLite's files, PostgreSQL's."""
+"""Databases of the newest revision, one for each test: SQLite files or PostgreSQL databases."""
 
 import shutil
 from collections.abc import Callable
@@ -19,10 +19,10 @@ from tests.postgresql import PostgreSQL
 
 KINDS = ("sqlite", "postgresql")
 on_sqlite = pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
-"""For tests of a server that have nothing to do with its database."""
+"""Runs a test on SQLite only, since it does not depend on the database."""
 
 NewDatabase = Callable[[], str]
-"""Makes a database at the newest revision, in which nothing is recorded; returns its URL."""
+"""Makes an empty database of the newest revision and returns its URL."""
 
 
 class Files:
@@ -49,7 +49,7 @@ class Files:
 
 @dataclass
 class Emptied:
-    """PostgreSQL's databases: emptied after a test and used again, as that is fast."""
+    """PostgreSQL databases, emptied and reused after each test, which is faster."""
 
     server: PostgreSQL
     _template: str | None = None
@@ -82,7 +82,7 @@ class Emptied:
 
 
 def execute(url: str, statement: str, **values: object) -> list[tuple[object, ...]]:
-    """Run a statement with values by name; return its rows, and commit."""
+    """Run a statement with named values, commit, and return its rows."""
     engine = make_engine(url)
     try:
         with engine.connect() as connection:
@@ -93,7 +93,7 @@ def execute(url: str, statement: str, **values: object) -> list[tuple[object, ..
 
 
 def stored_bytes(url: str) -> bytes:
-    """Return all that a database keeps, bytes as they are."""
+    """Return the content of a database."""
     if url.startswith("sqlite"):
         file = Path(url.removeprefix("sqlite:///"))
         return b"".join(each.read_bytes() for each in file.parent.glob(f"{file.name}*"))

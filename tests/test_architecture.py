@@ -1,4 +1,4 @@
-"""The house's laws of imports: one way, one door per library, and nothing read at import."""
+"""Laws of imports: one direction, one room per library, and nothing is read at import."""
 
 import ast
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "environment": "errors files",
     "logs": "errors settings",
 }
-"""What each part may know beside itself; `app`, and what starts it, may know everything."""
+"""The rooms that each room may import; `app` and its starters may import everything."""
 EVERYTHING = {"__init__", "__main__", "app", "cli", "wsgi"}
 
 DOORS = {
@@ -55,7 +55,7 @@ DOORS = {
     "cpix": "protocol",
     "matplotlib": "charts",
 }
-"""Which parts may import each library; the inspection's lxml is behind protocol."""
+"""The rooms that may import each library; `inspection` uses lxml through `protocol`."""
 
 READERS = {"open", "input", "os.getenv", "os.environ.get", "time.time", "time.monotonic"}
 READERS |= {"os.getcwd", "Path.cwd", "Path.home", "datetime.now", "uuid.uuid4", "os.urandom"}
@@ -81,7 +81,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def run_at_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Give every node that is evaluated when the module is imported."""
+    """Yield every node that is evaluated when the module is imported."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue

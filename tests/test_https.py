@@ -1,4 +1,4 @@
-"""Which certificate is shown, what names it has, and what is refused."""
+"""The certificate for HTTPS: choice, names and refusals."""
 
 import time
 from pathlib import Path

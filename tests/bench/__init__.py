@@ -1,1 +1,1 @@
-"""What a licence costs, measured in one run as ratios to what OpenSSL alone costs."""
+"""Benchmarks: the cost of a licence as a ratio to that of OpenSSL alone, in one run."""

@@ -1,4 +1,4 @@
-"""`make bench`: measures all of it and prints each figure as a ratio to the limit.
+"""`make bench`: measures everything and prints each figure as a ratio to the limit.
 
 With a revision, `make bench BASE=HEAD~3`, a licence's cost is compared with that revision's too.
 """

@@ -1,6 +1,6 @@
-"""What a licence costs in this tree, as a ratio to what it costs in another revision.
+"""The cost of a licence in this tree, as a ratio to the cost in another revision.
 
-Both are measured in one run, in turn, so that what slows the machine down slows both.
+Both are measured alternately in one run, so that other load slows both.
 """
 
 import shutil
@@ -26,7 +26,7 @@ def measure(revision: str) -> float:
 
 @contextmanager
 def _worktree(revision: str) -> Iterator[Path]:
-    """Give a folder with the revision, measured by this tree's bench."""
+    """Yield a folder with the revision, measured by this tree's bench."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         _git("worktree", "add", "--quiet", "--detach", str(tree), revision)
@@ -57,4 +57,4 @@ def _ask(sampler: "subprocess.Popen[str]") -> float:
 
 
 def _git(*words: str) -> None:
-    subprocess.run(["git", *words], check=True)  # noqa: S607 -- whichever git there is
+    subprocess.run(["git", *words], check=True)  # noqa: S607 -- any git will do

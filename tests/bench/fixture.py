@@ -1,4 +1,4 @@
-"""A server and challenges to bench with: all made beforehand, each challenge good once."""
+"""A server and challenges for benchmarks, made in advance; each challenge is used once."""
 
 import time
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Bench:
     data: Path
 
     def settings(self, backend: str = "auto") -> Settings:
-        """Return default settings over the folder."""
+        """Return default settings for the folder."""
         crypto = CryptoSettings.model_validate({"backend": backend})
         return Settings(data=self.data, crypto=crypto)
 
@@ -44,7 +44,7 @@ class Bench:
         return certify_device(KeyFiles(self.data, None), system_random)
 
     def challenges(self, device: CertifiedKeys, count: int) -> Iterator[bytes]:
-        """Give challenges of one device, each with its own nonce."""
+        """Yield challenges of one device, each with its own nonce."""
         server_key = PublicKey((self.data / "public" / "wmrmserver.pub").read_bytes())
         backend = choose_backend()
         for _ in range(count):

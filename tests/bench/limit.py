@@ -1,4 +1,4 @@
-"""The limit: what OpenSSL alone costs for one licence, through `cryptography` on ready objects."""
+"""The limit: the cost of one licence's cryptography in OpenSSL, on prepared objects."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ ECDSA = ec.ECDSA(SHA256())
 
 
 def steps() -> dict[str, Callable[[], object]]:
-    """Return the steps of one licence, each ready to run, by what they are."""
+    """Return the steps of one licence by name, each ready to run."""
     ours, theirs = ec.generate_private_key(CURVE), ec.generate_private_key(CURVE)
     peer, message = theirs.public_key(), os.urandom(600)
     signature = ours.sign(message, ECDSA)
@@ -77,7 +77,7 @@ def cost_of(step: Callable[[], object], rounds: int, each: int) -> float:
 
 @contextmanager
 def at_once(processes: int) -> Iterator[Callable[[int], float]]:
-    """Give what has so many processes, all at once, do the steps of licences.
+    """Yield a function that runs the steps of licences in several processes at once.
 
     It returns the CPU seconds of one licence, the mean of the processes.
     """
@@ -107,9 +107,9 @@ def _line(process: "subprocess.Popen[str]") -> str:
 
 
 def scaling() -> float:
-    """Return how many times as often two processes do the steps as one, by the clock.
+    """Return the speed-up of two processes over one, by the clock.
 
-    No server on the machine, as it is just now, can be expected to scale better.
+    No server can scale better on this machine at this moment.
     """
     with at_once(1) as one, at_once(2) as two:
         alone, both = (min(_seconds(sample_all) for _ in range(5)) for sample_all in (one, two))
@@ -130,7 +130,7 @@ def measure() -> dict[str, float]:
 
 
 def main() -> None:
-    """Answer each number of licences on the input with the CPU seconds of one of them."""
+    """For each number of licences on standard input, print the CPU seconds of one."""
     every = list(steps().values())
     for line in sys.stdin:
         sys.stdout.write(f"{sample(every, int(line))}\n")

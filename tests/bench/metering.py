@@ -1,8 +1,8 @@
-"""`make bench-metering`: what a report costs, and that it does not cost more where more is stored.
+"""`make bench-metering`: the cost of a report, which does not grow with the stored rows.
 
 Databases of SQLite and PostgreSQL are loaded with ten thousand, a million and ten million rows of
-what reports said, and their totals. Each sample of reports goes to each database in turn, so that
-what slows the machine down for a while slows all of them. Commits are on the disk, on both.
+reports, and their totals. Each sample of reports goes to each database in turn, so that other load
+slows all of them. Both write commits to disk.
 """
 
 import json
@@ -48,26 +48,26 @@ from tests.postgresql import PostgreSQL
 
 REPORT: Final = Path("build/bench-metering.json")
 SIZES: Final = (10_000, 1_000_000, 10_000_000)
-"""Rows of what reports said."""
+"""Rows of reports in each database."""
 RECORDS: Final = 100
-"""In each report that is stored or sent."""
+"""Records in each report."""
 TITLES: Final = 10_000
 DAYS: Final = 100
 LOADING_SECONDS: Final = 3600
-"""After which loading is given up."""
+"""Timeout of loading a database."""
 ROUNDS: Final = 40
 EACH: Final = 5
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A server in this process over a database that was loaded."""
+    """A server in this process on a loaded database."""
 
     rows: int
     server: Server
 
     def cost(self, bodies: Sequence[bytes]) -> float:
-        """Return the seconds of each of some reports."""
+        """Return the seconds of each of these reports."""
         answer = self.server.services["ProcessMeteringData"]
         begun = time.perf_counter()
         for body in bodies:
@@ -77,7 +77,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Reporter:
-    """A device that reports plays of titles at random, each report good once."""
+    """A device that reports plays of random titles; each report is used once."""
 
     device: CertifiedKeys
     certificate: MeteringCertificate
@@ -101,7 +101,7 @@ class Reporter:
 
 
 def make_reporter(bench: Bench, records: int = RECORDS) -> Reporter:
-    """Return a new device that reports to the bench's own metering id."""
+    """Return a new device that reports to the bench's metering id."""
     return Reporter(bench.device(), _certificate(bench), Random(1), records)
 
 
@@ -137,7 +137,7 @@ def _measure(database: "Database", sizes: Sequence[int]) -> dict[str, Any]:
 
 
 def _growth(loaded: Sequence[Loaded], reporter: Reporter) -> dict[str, list[float]]:
-    """Return for each size the seconds of a report in each round."""
+    """Return the seconds of a report in each round, by size."""
     for each in loaded:
         each.cost(reporter.reports(EACH))
     seconds: dict[str, list[float]] = {str(each.rows): [] for each in loaded}
@@ -148,7 +148,7 @@ def _growth(loaded: Sequence[Loaded], reporter: Reporter) -> dict[str, list[floa
 
 
 def _ratio(seconds: dict[str, list[float]]) -> dict[str, float]:
-    """Return what a report costs at each size, as a ratio to the least one."""
+    """Return the cost of a report at each size, as a ratio to the smallest size."""
     least = next(iter(seconds.values()))
     return {
         size: median(here / there for here, there in zip(each, least, strict=True))
@@ -157,7 +157,7 @@ def _ratio(seconds: dict[str, list[float]]) -> dict[str, float]:
 
 
 def _queries(largest: Loaded, reporter: Reporter) -> dict[str, float]:
-    """Return the seconds of each kind of report for people over all days."""
+    """Return the seconds of each of the operator's reports over all days."""
     reports = MeteringReports(largest.server.store, keeps_reports=True)
     today = int(time.time()) // DAY_SECONDS
     question = UsageQuestion(reporter.certificate.mid, Period(today - DAYS, today))
@@ -170,7 +170,7 @@ def _queries(largest: Loaded, reporter: Reporter) -> dict[str, float]:
 
 
 def _throughput(bench: Bench, url: str, reporter: Reporter) -> dict[str, float]:
-    """Return how many reports a second servers of one and two workers take over HTTP."""
+    """Return the reports per second that servers with one and two workers take over HTTP."""
     return {
         str(workers): overhttp.rate(bench, workers, reporter.reports, {DATABASE_VARIABLE: url})
         for workers in (1, 2)
@@ -197,7 +197,7 @@ def _print(name: str, report: dict[str, Any]) -> None:
 
 
 class Sqlite:
-    """Files in a folder of their own."""
+    """SQLite files in a folder of their own."""
 
     name = "SQLite"
 
@@ -214,7 +214,7 @@ class Sqlite:
 
 
 class Postgresql:
-    """Databases of a server of their own."""
+    """PostgreSQL databases on a server of their own."""
 
     name = "PostgreSQL"
 
@@ -254,7 +254,7 @@ def _kid(title: int) -> Kid:
 
 
 def _load(bench: Bench, url: str, rows: int, certificate: MeteringCertificate) -> Loaded:
-    """Return a server over a new database with so many rows of what reports said."""
+    """Return a server on a new database with this many rows of reports."""
     begun = time.perf_counter()
     upgrade(url)
     engine = make_engine(url, LOADING_SECONDS)
@@ -314,7 +314,7 @@ def _loading(*, device: str, transaction: str, digest: str, kid: str) -> tuple[s
 
 
 _TITLE: Final = f"((id * 37 + n * 101) % {TITLES})"
-"""A title of the n-th record of a report; those of a report are different."""
+"""Return a title for the n-th record of a report; no two records of a report share one."""
 _LOADING: Final = {
     "sqlite": _loading(
         device="printf('%043d=', n % 1000)",
@@ -332,7 +332,7 @@ _LOADING: Final = {
         "ANALYZE",
     ),
 }
-"""What loads a database, by its kind."""
+"""The function that loads a database, by its kind."""
 
 if __name__ == "__main__":
     main()

@@ -1,7 +1,7 @@
-"""CPU, throughput and memory of the workers of a real server over HTTP.
+"""CPU time, throughput and memory of a server's workers over HTTP.
 
-The clients keep their connections, send requests made beforehand and do no more with an answer
-than count it, so that they take as little as can be from the machine they share with the server.
+The clients keep their connections, send prepared requests and only count the answers, since they
+share the machine with the server.
 """
 
 import json
@@ -35,7 +35,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def serving(
     bench: Bench, workers: int, environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, int]]:
-    """Give the URL and process id of a server over the bench's data folder."""
+    """Yield the URL and process id of a server on the bench's data folder."""
     command = [
         *(sys.executable, "-m", "rightsmanager", "serve", "--json", "--bind", "127.0.0.1:0"),
         *("--data", str(bench.data), "--workers", str(workers)),
@@ -57,14 +57,14 @@ def serving(
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round of requests came to."""
+    """The figures of one round of requests."""
 
     cpu: float
     """CPU seconds of the workers per licence."""
     rate: float
-    """Licences a second."""
+    """Licences per second."""
     ratio: float
-    """The CPU seconds as a ratio to what the limit took right after."""
+    """The CPU seconds as a ratio to the limit, measured right after."""
 
 
 class Measured:
@@ -78,19 +78,19 @@ class Measured:
         self.rounds: list[Round] = []
 
     def warm_up(self, bodies: Sequence[bytes]) -> None:
-        """Have requests answered that do not count; thereafter all workers are there."""
+        """Send requests that do not count, until all workers have started."""
         _round(self._url, self._workers, bodies)
         self._pids = _children(self._pid)
 
     def take_round(self, bodies: Sequence[bytes], least: Callable[[int], float]) -> None:
-        """Have requests answered that count."""
+        """Send requests that count."""
         before = _cpu(self._pids)
         seconds = _round(self._url, self._workers, bodies)
         cpu = (_cpu(self._pids) - before) / len(bodies)
         self.rounds.append(Round(cpu, len(bodies) / seconds, cpu / least(60)))
 
     def figures(self) -> dict[str, float]:
-        """Return what a licence costs, how many a second there are, and a worker's size."""
+        """Return the CPU cost of a licence, licences per second and a worker's memory."""
         return {
             "seconds": median(each.cpu for each in self.rounds),
             "ratio": median(each.ratio for each in self.rounds),
@@ -100,9 +100,9 @@ class Measured:
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Return the figures of a server with one worker and of one with two, and how they compare.
+    """Return the figures of servers with one and two workers, and their ratio.
 
-    Each has a round by turns, so that a machine which is faster now and slower then is so to both.
+    Rounds alternate, so that other load affects both.
     """
     with ExitStack() as stack:
         least = stack.enter_context(limit.at_once(1))
@@ -133,17 +133,16 @@ def rate(
     make: Callable[[int], list[bytes]],
     environment: Mapping[str, str],
 ) -> float:
-    """Return how many requests a second a server answers; `make` makes so many of them."""
+    """Return the requests per second that a server answers; `make` makes the requests."""
     with serving(bench, workers, environment) as (url, _):
         _round(url, workers, make(EACH // RATE_ROUNDS))
         return median(EACH / _round(url, workers, make(EACH)) for _ in range(RATE_ROUNDS))
 
 
 def _round(url: str, workers: int, bodies: Sequence[bytes]) -> float:
-    """Return the seconds in which all the requests were answered.
+    """Return the seconds until all requests were answered.
 
-    Each connection takes the next request that is left, so that none waits at the end for one whose
-    processor is the slower.
+    Each connection takes the next request, so that none waits for the slowest at the end.
     """
     left = iter(bodies)
     clients = [
@@ -187,12 +186,12 @@ def _children(pid: int) -> list[int]:
 
 
 def _cpu(pids: Sequence[int]) -> float:
-    """Return the CPU seconds that processes have used, their own and the system's for them."""
+    """Return the CPU seconds of processes, user and system time."""
     return sum(_schedstat(pid) for pid in pids)
 
 
 def _schedstat(pid: int) -> float:
-    # Nanoseconds on a processor, of each thread; the ticks in stat are too coarse for a round.
+    # Nanoseconds of each thread on a processor; the ticks in stat are too coarse for a round.
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 

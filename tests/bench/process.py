@@ -1,7 +1,6 @@
-"""CPU of one licence in this process: from the request's bytes to the reply's, the store included.
+"""CPU time of one licence in this process: from request to reply, store included.
 
-Each sample of licences is taken between two samples of the limit, so that what slows the machine
-down for a while slows both.
+Each sample of licences is between two samples of the limit, so that other load slows both.
 """
 
 import gc
@@ -20,7 +19,7 @@ EACH = 60
 
 
 def measure(bench: Bench, backend: str) -> dict[str, dict[str, float]]:
-    """Return CPU seconds and ratio of a licence with a known chain, and with a new one each."""
+    """Return CPU seconds and ratio of a licence with a cached chain, and with a new chain."""
     server = bench.server(backend)
     known = bench.challenges(bench.device(), (ROUNDS + 1) * EACH)
     new = (

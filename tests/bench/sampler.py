@@ -1,6 +1,6 @@
 """A process that answers each line on its input with the CPU seconds of one licence.
 
-Two of them, over two trees, are asked in turn: see `tests.bench.against`.
+`tests.bench.against` asks two of them, on two trees, alternately.
 """
 
 import gc

@@ -25,7 +25,7 @@ from tests.bench.metering import make_reporter
 
 ROOT = Path(__file__).parents[2] / "rightsmanager"
 LIMITS = {"AcquireLicense": (180, 28), "ProcessMeteringData": (250, None)}
-"""Calls and files that a request may take at most; None where there is no limit."""
+"""The maximum numbers of calls and files of a request; None for no limit."""
 WARM_UP = 3
 
 
@@ -42,7 +42,7 @@ class Trace:
 
     @property
     def changes(self) -> int:
-        """Return how often a call is in another file than the one before it."""
+        """Return the number of calls in another file than the call before."""
         return sum(a[0] != b[0] for a, b in zip(self.calls, self.calls[1:], strict=False))
 
 
@@ -102,7 +102,7 @@ def trace_request(server: Server, operation: str, bodies: Iterator[bytes]) -> Tr
     """Return the trace of one request after a few others."""
     for _ in range(WARM_UP):
         post(server, operation, next(bodies))
-    # The body is made before: the simulated device's calls are not the server's.
+    # Prepared outside the trace: the simulated device's calls are not the server's.
     body = next(bodies)
     with traced() as trace:
         post(server, operation, body)
