@@ -34,8 +34,8 @@ _CFG: Final = frozenset({"cfg", "cfg64"})
 _ACCOUNT: Final = "accountid"
 # Comparing long names with all known ones would take long.
 _MAX_COMPARED: Final = 40
-# By the public record: ContentId (0.74) and KeyId (0.67) are names of others, PlayRihgt (0.89) is
-# none. ContentKeyId has 0.91, hence the limit on the length too.
+# By the public record: ContentId (0.74) and KeyId (0.67) are names of others, PlayRihgt (0.89) is not
+# one. ContentKeyId has 0.91, hence the limit on the length too.
 _NEAR: Final = 0.85
 _MAX_LENGTH_DIFFERENCE: Final = 1
 _MIN_COMPARED: Final = 6
@@ -48,7 +48,7 @@ _BRACKET: Final = re.compile(r"(?:\(|%28)(\w+)", re.ASCII | re.IGNORECASE)
 """The start of a value as cfg has it."""
 
 _SEMICOLON: Final = re.compile(rf";\s*(?=(?:{'|'.join(LEGACY_NAMES)})=)", re.IGNORECASE)
-"""A separator of legacy parameters; a semicolon within a value is none."""
+"""A separator of legacy parameters, but not a semicolon within a value."""
 
 Pair = tuple[str, str]
 """A name and its percent-encoded value."""

@@ -418,7 +418,7 @@ def test_names_of_others_are_passed_over_with_a_warning(query: str) -> None:
 @pytest.mark.parametrize(
     "own", ["cfg=(sl:2000)", cfg64("[{'sl':2000}]"), "SecurityLevel=2000&PlayRight=1"]
 )
-def test_names_of_others_may_be_beside_parameters(own: str, query: str) -> None:
+def test_names_of_others_may_be_next_to_parameters(own: str, query: str) -> None:
     alone = parse_request(own, None)
     for both in (f"{own}&{query}", f"{query}&{own}"):
         parsed = parse_request(both, None)
@@ -510,7 +510,7 @@ def test_legacy_parameters_may_be_separated_by_semicolons(query: str) -> None:
     assert only_values(query) == {"playright": True, "simple": True, "sl": 2000}
 
 
-def test_a_semicolon_within_a_value_is_no_separator() -> None:
+def test_a_semicolon_within_a_value_does_not_separate() -> None:
     guid = "ABB2C6F1-E663-4625-A945-972D17B231E7"
     found = only_values(f"DigitalVideoOutputProtection={{{guid}}};AAAAAQ==;PlayRight=1")
     assert found["dvop"] == Protection(Guid.from_text(guid), b"\0\0\0\1")
@@ -563,7 +563,7 @@ def test_other_json_in_custom_data_is_passed_over_with_a_warning(text: str) -> N
     assert warning.text.isprintable()
 
 
-def test_an_unknown_name_beside_parameters_in_json_is_refused() -> None:
+def test_an_unknown_name_next_to_parameters_in_json_is_refused() -> None:
     assert "is an unknown parameter" in refusal("", '{"sl":150,"persit":"true"}')
 
 
