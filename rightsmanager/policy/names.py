@@ -34,8 +34,8 @@ _CFG: Final = frozenset({"cfg", "cfg64"})
 _ACCOUNT: Final = "accountid"
 # Comparing long names with all known ones would take long.
 _MAX_COMPARED: Final = 40
-# By the public record: ContentId (0.74) and KeyId (0.67) are names of others, PlayRihgt (0.89) is not
-# one. ContentKeyId has 0.91, hence the limit on the length too.
+# By the public record: ContentId (0.74) and KeyId (0.67) are names of others, PlayRihgt (0.89) is a
+# typo. ContentKeyId has 0.91, hence the limit on the length too.
 _NEAR: Final = 0.85
 _MAX_LENGTH_DIFFERENCE: Final = 1
 _MIN_COMPARED: Final = 6
