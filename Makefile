@@ -7,6 +7,7 @@
 # make bench-metering  the cost of a metering report only
 # make soak   metering reports from many devices while workers are killed; takes minutes
 # make docs   regenerate docs/parameters.md from the table of parameters
+# make migration NAME=add_something  write the schema's next revision from store/tables.py
 # make lock   renew the locked requirements
 # Prefer the distribution's Python if it is complete. It is built with profile-guided optimisation: a
 # licence costs 6 % less than with one compiled from source without it.
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 LOCKS := config/requirements
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test example check bench bench-metering soak docs lock chromium zsh
+.PHONY: run test example check bench bench-metering soak docs migration lock chromium zsh
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -53,6 +54,9 @@ soak: $(VENV)/.test
 
 docs: $(VENV)/.run
 	$(BIN)/python -m rightsmanager.inspection.explain > docs/parameters.md
+
+migration: $(VENV)/.run
+	$(BIN)/python -m rightsmanager.store.migrations $(NAME)
 
 # Debian packages venv separately, and gunicorn-h1c has to be compiled. Root gets both installed.
 $(VENV)/.venv:

@@ -1,1 +1,1 @@
-"""What the server remembers: one transaction per operation, committed before the reply."""
+"""The store of the server: one transaction for each operation, committed before the reply."""

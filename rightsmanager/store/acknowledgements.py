@@ -1,73 +1,68 @@
-"""Acknowledgements in the store: which replies asked for one, and what clients said."""
+"""Acknowledgements in the store: the replies that asked for one, and their results."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import bindparam, select
 
 from rightsmanager.protocol.wire import Kid, TransactionId
-from rightsmanager.store.statements import Clause, Queries, insert_once
+from rightsmanager.store.component import Component, insert_once
 from rightsmanager.store.tables import ACKNOWLEDGEMENTS, LICENSES, TRANSACTIONS
 
+_REPLY: Final = TRANSACTIONS.c
+_RESULT: Final = ACKNOWLEDGEMENTS.c
+_RECORD_TRANSACTION: Final = insert_once(TRANSACTIONS)
+_FIND_KIDS: Final = (
+    select(LICENSES.c.kid)
+    .join(TRANSACTIONS, _REPLY.request == LICENSES.c.request)
+    .where(
+        _REPLY.transaction_id == bindparam("transaction_id"), _REPLY.device == bindparam("device")
+    )
+)
+_RECORD: Final = insert_once(ACKNOWLEDGEMENTS)
+_FIND_RESULT: Final = select(_RESULT.result).where(
+    _RESULT.transaction_id == bindparam("transaction_id"),
+    _RESULT.device == bindparam("device"),
+    _RESULT.kid == bindparam("kid"),
+)
+_FIND_ALL: Final = select(ACKNOWLEDGEMENTS).order_by(
+    _RESULT.acknowledged_at, _RESULT.transaction_id, _RESULT.device, _RESULT.kid
+)
 
-class Acknowledgements(Queries):
-    """The part of a transaction that is about acknowledgements."""
+
+class Acknowledgements(Component):
+    """Results by transaction id, device and KID."""
 
     def record_transaction(
         self, transaction_id: TransactionId, device: str, request: bytes
     ) -> None:
-        """Keep which request's licences a device is to acknowledge; a repeat changes nothing."""
-        row = {"transaction_id": transaction_id.raw, "device": device, "request": request}
-        self._run("record transaction", row)
+        """Record the request whose licences a device is to acknowledge; a repeat changes nothing.
+
+        `request` identifies it, as in the licences.
+        """
+        row = {"transaction_id": transaction_id, "device": device, "request": request}
+        self._execute(_RECORD_TRANSACTION, row)
 
     def find_kids(self, transaction_id: TransactionId, device: str) -> frozenset[Kid]:
-        """Return the KIDs of a device's licences under a transaction id; none if it has none."""
-        key = {"transaction_id": transaction_id.raw, "device": device}
-        rows = self._run("find transaction kids", key)
-        return frozenset(Kid(bytes(kid)) for (kid,) in rows)
+        """Return the KIDs of a device's licences under a transaction id."""
+        values = {"transaction_id": transaction_id, "device": device}
+        return frozenset(self._execute(_FIND_KIDS, values).scalars())
 
     def record(
         self, transaction_id: TransactionId, device: str, kid: Kid, result: int, now: int
     ) -> int:
-        """Record what became of a licence; return the result that stands recorded.
+        """Record the result of storing a licence; return the recorded one.
 
-        That is the given one, or the one of the first time.
+        That is the given one, or the one of an earlier acknowledgement.
         """
-        key = {"transaction_id": transaction_id.raw, "device": device, "kid": kid.raw}
-        row = {**key, "result": result, "acknowledged_at": now}
-        if self._count("record acknowledgement", row) == 1:
+        key = {"transaction_id": transaction_id, "device": device, "kid": kid}
+        if self._count(_RECORD, {**key, "result": result, "acknowledged_at": now}) == 1:
             return result
-        (first,) = self._run("find acknowledged result", key).fetchone()
-        return int(first)
+        recorded: int = self._execute(_FIND_RESULT, key).scalar_one()
+        return recorded
 
     def find_all(self) -> list[tuple[TransactionId, str, Kid, int]]:
         """Return transaction id, device, KID and result of each, oldest first."""
         return [
-            (TransactionId(bytes(transaction_id)), device, Kid(bytes(kid)), result)
-            for transaction_id, device, kid, result, _ in self._run("find acknowledgements")
+            (row.transaction_id, row.device, row.kid, row.result)
+            for row in self._execute(_FIND_ALL)
         ]
-
-
-_ASKED, _SAID = TRANSACTIONS.c, ACKNOWLEDGEMENTS.c
-
-ACKNOWLEDGEMENT_STATEMENTS: Final[Mapping[str, Clause]] = {
-    "record transaction": lambda dialect: insert_once(TRANSACTIONS, dialect),
-    "find transaction kids": lambda _: (
-        select(LICENSES.c.kid)
-        .join(TRANSACTIONS, _ASKED.request == LICENSES.c.request)
-        .where(
-            _ASKED.transaction_id == bindparam("transaction_id"),
-            _ASKED.device == bindparam("device"),
-        )
-    ),
-    "record acknowledgement": lambda dialect: insert_once(ACKNOWLEDGEMENTS, dialect),
-    "find acknowledged result": lambda _: select(_SAID.result).where(
-        _SAID.transaction_id == bindparam("transaction_id"),
-        _SAID.device == bindparam("device"),
-        _SAID.kid == bindparam("kid"),
-    ),
-    "find acknowledgements": lambda _: select(ACKNOWLEDGEMENTS).order_by(
-        _SAID.acknowledged_at, _SAID.transaction_id, _SAID.device, _SAID.kid
-    ),
-}
-"""Every statement about acknowledgements, by what it does."""

@@ -1,83 +1,58 @@
-"""Content keys in the store."""
+"""Content keys in the store, each encrypted."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import bindparam, delete, func, literal_column, select
+from sqlalchemy import bindparam, delete, select
 
 from rightsmanager.protocol.wire import Guid, Kid
-from rightsmanager.store.revocations import VERSION_OF_LIST
-from rightsmanager.store.statements import Clause, Queries, insert_once
+from rightsmanager.store import hot
+from rightsmanager.store.component import Component, insert_once, record_of, values_of
 from rightsmanager.store.tables import CONTENT_KEYS
+
+_KEY: Final = CONTENT_KEYS.c
+_FIND_ALL: Final = select(CONTENT_KEYS).order_by(_KEY.added_at, _KEY.kid)
+_RECORD: Final = insert_once(CONTENT_KEYS)
+_REMOVE: Final = delete(CONTENT_KEYS).where(_KEY.kid == bindparam("kid"))
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A content key as it lies in the store, encrypted."""
+    """A content key, encrypted."""
 
     kid: Kid
     ciphertext: bytes = field(repr=False)
+    """44 bytes."""
     key_type: str
     added_at: int
+    """Unix seconds."""
 
 
-class ContentKeys(Queries):
-    """Content keys."""
+class ContentKeys(Component):
+    """Content keys by KID."""
 
     def find(self, kid: Kid) -> StoredKey | None:
-        """Return the stored content key of a KID, or None."""
-        row = self._run("find content key", {"kid": kid.raw}).fetchone()
-        return None if row is None else _stored_key(row)
+        """Return the content key of a KID, or None."""
+        row = hot.FIND_KEY.execute(self._link, {"kid": kid.raw}).fetchone()
+        return None if row is None else StoredKey(kid, *row[1:])
 
     def find_with_version(self, list_id: Guid, kid: Kid) -> tuple[int, StoredKey | None]:
-        """Return what `find_version` and `find_content_key` return, found by one statement."""
+        """Return a revocation list's version and the content key of a KID, or None.
+
+        The results of `revocations.find_version` and `find` by one statement.
+        """
         values = {"list_id": list_id.raw, "kid": kid.raw}
-        version, *key = self._run("find version and key", values).fetchone()
-        return int(version), None if key[0] is None else _stored_key(key)
+        row = hot.FIND_VERSION_AND_KEY.execute(self._link, values).fetchone()
+        return row[0], None if row[1] is None else StoredKey(kid, *row[2:])
 
     def find_all(self) -> list[StoredKey]:
-        """Return all stored content keys, oldest first."""
-        return [_stored_key(row) for row in self._run("find content keys")]
+        """Return all content keys, oldest first."""
+        return [record_of(StoredKey, row) for row in self._execute(_FIND_ALL)]
 
     def record(self, key: StoredKey) -> bool:
-        """Store a content key; return whether it is new, and leave one that is there alone."""
-        return self._count("record content key", _content_key_row(key)) == 1
+        """Store a content key; return whether it is new. An existing key stays as it is."""
+        return self._count(_RECORD, values_of(key)) == 1
 
     def remove(self, kid: Kid) -> bool:
-        """Remove a content key; return whether it was there."""
-        return self._count("remove content key", {"kid": kid.raw}) == 1
-
-
-def _content_key_row(key: StoredKey) -> Mapping[str, object]:
-    return {
-        "kid": key.kid.raw,
-        "ciphertext": key.ciphertext,
-        "key_type": key.key_type,
-        "added_at": key.added_at,
-    }
-
-
-def _stored_key(row: Sequence[Any]) -> StoredKey:
-    kid, ciphertext, key_type, added_at = row
-    return StoredKey(Kid(bytes(kid)), bytes(ciphertext), key_type, added_at)
-
-
-CONTENT_KEY_STATEMENTS: Final[Mapping[str, Clause]] = {
-    "find content key": lambda _: select(CONTENT_KEYS).where(
-        CONTENT_KEYS.c.kid == bindparam("kid")
-    ),
-    "find version and key": lambda _: (
-        select(func.coalesce(VERSION_OF_LIST, literal_column("0")), CONTENT_KEYS)
-        .select_from(select(literal_column("1").label("one")).subquery())
-        .outerjoin(CONTENT_KEYS, CONTENT_KEYS.c.kid == bindparam("kid"))
-    ),
-    "find content keys": lambda _: select(CONTENT_KEYS).order_by(
-        CONTENT_KEYS.c.added_at, CONTENT_KEYS.c.kid
-    ),
-    "record content key": lambda dialect: insert_once(CONTENT_KEYS, dialect),
-    "remove content key": lambda _: delete(CONTENT_KEYS).where(
-        CONTENT_KEYS.c.kid == bindparam("kid")
-    ),
-}
-"""Every statement about content keys."""
+        """Remove a content key; return whether there was one."""
+        return self._count(_REMOVE, {"kid": kid}) == 1

@@ -1,17 +1,22 @@
-"""Domains in the store: accounts, the revisions of their domains, and who is a member.
+"""Domains in the store: accounts, the revisions of their domains, and the members.
 
-An account's row is what changes of it wait for: who joins, leaves, renews or removes takes it, and
-who issues a licence bound to its domain holds it as it is.
+An account's row serializes changes of it: a join, leave, renewal or removal locks it, and issuing a
+licence that is bound to its domain locks it shared.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import bindparam, delete, literal_column, select, update
+from sqlalchemy import Select, bindparam, select, update
 
 from rightsmanager.protocol.wire import AccountId, ServiceId
-from rightsmanager.store.statements import Clause, Queries, insert_once
+from rightsmanager.store.component import (
+    Component,
+    insert_once,
+    insert_or_update,
+    record_of,
+    values_of,
+)
 from rightsmanager.store.tables import (
     DOMAIN_ACCOUNTS,
     DOMAIN_MEMBERS,
@@ -19,26 +24,71 @@ from rightsmanager.store.tables import (
     DOMAIN_REVISIONS,
 )
 
+_ACCOUNT: Final = DOMAIN_ACCOUNTS.c
+_REVISION: Final = DOMAIN_REVISIONS.c
+_MEMBER: Final = DOMAIN_MEMBERS.c
+
+_FIND: Final = select(DOMAIN_ACCOUNTS).where(_ACCOUNT.account_id == bindparam("account_id"))
+# SQLite has no such clause and needs none: its writing transactions run one at a time.
+_LOCK_SHARED: Final = _FIND.with_for_update(read=True)
+_LOCK: Final = _FIND.with_for_update()
+_FIND_ALL: Final = select(DOMAIN_ACCOUNTS).order_by(_ACCOUNT.created_at, _ACCOUNT.account_id)
+_RECORD: Final = insert_once(DOMAIN_ACCOUNTS)
+# `of_` and `new_`: SQLAlchemy reserves the names of columns for their new values.
+_UPDATE: Final = update(DOMAIN_ACCOUNTS).where(_ACCOUNT.account_id == bindparam("of_account_id"))
+_CHANGE: Final = _UPDATE.values(
+    {
+        "friendly_name": bindparam("new_friendly_name"),
+        "url": bindparam("new_url"),
+        "limit": bindparam("new_limit"),
+    }
+)
+_CLOSE: Final = _UPDATE.values(closed_at=bindparam("new_closed_at"))
+_RESERVE_SEAT: Final = _UPDATE.where(_ACCOUNT.members < _ACCOUNT.limit).values(
+    members=_ACCOUNT.members + 1
+)
+_RELEASE_SEAT: Final = _UPDATE.values(members=_ACCOUNT.members - 1)
+_RECORD_REVISION: Final = insert_once(DOMAIN_REVISIONS)
+_RAISE_REVISION: Final = _UPDATE.values(revision=bindparam("new_revision"))
+_OF_ACCOUNT: Final = _REVISION.account_id == bindparam("account_id")
+_FIND_REVISIONS: Final = (
+    select(_REVISION.revision, _REVISION.chain, _REVISION.ciphertext, _REVISION.made_at)
+    .where(_OF_ACCOUNT)
+    .order_by(_REVISION.revision.desc())
+)
+_FIND_CHAIN: Final = select(_REVISION.chain).where(
+    _OF_ACCOUNT, _REVISION.revision == bindparam("revision")
+)
+_FIND_MEMBERS: Final = (
+    select(*(column for column in _MEMBER if column is not _MEMBER.account_id))
+    .where(_MEMBER.account_id == bindparam("account_id"))
+    .order_by(_MEMBER.joined_at, _MEMBER.device)
+)
+_FIND_MEMBER: Final = _FIND_MEMBERS.where(_MEMBER.device == bindparam("device"))
+_RECORD_MEMBER: Final = insert_or_update(
+    DOMAIN_MEMBERS, "name", "joined_at", "revision", "left_at", "removed_at"
+)
+_RECORD_REQUEST: Final = insert_once(DOMAIN_REQUESTS)
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account and its domain."""
+    """An account and its domain; times are in Unix seconds."""
 
     account_id: AccountId
     service_id: ServiceId
     friendly_name: str
     url: str
-    """Empty: as the settings say."""
+    """Empty for the URL of the settings."""
     limit: int
-    """How many members there may be."""
+    """The most members at a time."""
     created_at: int
-    """Unix seconds."""
     members: int = 0
-    """How many there are."""
+    """The count of members."""
     revision: int = 0
     """The newest one."""
     closed_at: int | None = None
-    """Unix seconds; None for an open account."""
+    """None for an open account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,226 +99,115 @@ class StoredRevision:
     chain: bytes = field(repr=False)
     """BCert chain."""
     ciphertext: bytes = field(repr=False)
-    """The private key, encrypted, 60 bytes."""
+    """The encrypted private key, 60 bytes."""
     made_at: int
     """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A device that is or was a member."""
+    """A device that is or was a member; times are in Unix seconds."""
 
     device: str
-    """Base64 of the SHA-256 of the device's signing key."""
+    """The device id."""
     name: str
-    """What the device calls itself."""
+    """The name that the device gave itself."""
     joined_at: int
-    """Unix seconds."""
     revision: int
-    """The newest one that the device was given."""
+    """The newest one that was sent to the device."""
     left_at: int | None = None
     removed_at: int | None = None
 
     @property
     def is_member(self) -> bool:
-        """Whether the device is one now."""
+        """Whether the device is a member now."""
         return self.left_at is None and self.removed_at is None
 
 
-class Domains(Queries):
-    """The part of a transaction that is about domains."""
+class Domains(Component):
+    """Accounts by account id, with the revisions and members of their domains."""
 
     def find(self, account_id: AccountId) -> Account | None:
         """Return an account, or None."""
-        return self._account("find account", account_id)
+        return self._find(_FIND, account_id)
 
     def lock_shared(self, account_id: AccountId) -> Account | None:
-        """Return an account, or None; until the transaction ends nobody can change it."""
-        return self._account("hold account", account_id)
+        """Lock an account against changes until the transaction ends; return it, or None."""
+        return self._find(_LOCK_SHARED, account_id)
 
     def lock(self, account_id: AccountId) -> Account | None:
-        """Return an account, or None; until the transaction ends only this one can change it."""
-        return self._account("take account", account_id)
+        """Lock an account until the transaction ends, to change it; return it, or None."""
+        return self._find(_LOCK, account_id)
 
     def find_all(self) -> list[Account]:
         """Return every account, oldest first."""
-        return [_account(row) for row in self._run("find accounts")]
+        return [record_of(Account, row) for row in self._execute(_FIND_ALL)]
 
     def record(self, account: Account) -> bool:
-        """Record an account; return whether it is new, and leave one that is there alone."""
-        return self._count("record account", _account_row(account)) == 1
+        """Record an account; return whether it is new. An existing one stays as it is."""
+        return self._count(_RECORD, values_of(account)) == 1
 
     def change(self, account: Account) -> None:
-        """Set name, URL and limit of an account as they are given; its members stay."""
+        """Set name, URL and limit of an account to the given ones; members stay."""
         values = {
-            "friendly_name": account.friendly_name,
-            "url": account.url,
-            "member_limit": account.limit,
+            "new_friendly_name": account.friendly_name,
+            "new_url": account.url,
+            "new_limit": account.limit,
         }
-        self._run("change account", {"key": account.account_id.raw, **values})
+        self._execute(_CHANGE, {"of_account_id": account.account_id, **values})
 
     def close(self, account_id: AccountId, now: int | None) -> None:
-        """Close an account, or with None open it again."""
-        self._run("close account", {"key": account_id.raw, "closed_at": now})
+        """Close an account, or reopen it with None."""
+        self._execute(_CLOSE, {"of_account_id": account_id, "new_closed_at": now})
 
     def reserve_seat(self, account_id: AccountId) -> bool:
-        """Count one member more; return whether the limit allowed it."""
-        return self._count("take place", {"key": account_id.raw}) == 1
+        """Count one more member; return whether the limit allowed it."""
+        return self._count(_RESERVE_SEAT, {"of_account_id": account_id}) == 1
 
     def release_seat(self, account_id: AccountId) -> None:
         """Count one member less."""
-        self._run("free place", {"key": account_id.raw})
+        self._execute(_RELEASE_SEAT, {"of_account_id": account_id})
 
     # --- revisions --------------------------------------------------------------------------------
 
     def record_revision(self, account_id: AccountId, revision: StoredRevision) -> None:
-        """Record a revision, which from now on is the account's newest."""
-        self._run("record revision", _revision_row(account_id, revision))
-        self._run("raise revision", {"key": account_id.raw, "revision": revision.revision})
+        """Record a revision and make it the account's newest."""
+        self._execute(_RECORD_REVISION, {"account_id": account_id, **values_of(revision)})
+        values = {"of_account_id": account_id, "new_revision": revision.revision}
+        self._execute(_RAISE_REVISION, values)
 
     def find_revisions(self, account_id: AccountId) -> list[StoredRevision]:
         """Return all revisions of an account's domain, newest first."""
-        return [_revision(row) for row in self._run("find revisions", _key(account_id))]
+        rows = self._execute(_FIND_REVISIONS, {"account_id": account_id})
+        return [record_of(StoredRevision, row) for row in rows]
 
     def find_chain(self, account_id: AccountId, revision: int) -> bytes:
-        """Return the BCert chain of a revision that is there."""
-        key = {"account_id": account_id.raw, "revision": revision}
-        (chain,) = self._run("find revision chain", key).fetchone()
-        return bytes(chain)
+        """Return the BCert chain of an existing revision."""
+        values = {"account_id": account_id, "revision": revision}
+        chain: bytes = self._execute(_FIND_CHAIN, values).scalar_one()
+        return chain
 
     # --- members ----------------------------------------------------------------------------------
 
     def find_member(self, account_id: AccountId, device: str) -> Member | None:
         """Return a device that is or was a member, or None."""
-        key = {"account_id": account_id.raw, "device": device}
-        row = self._run("find member", key).fetchone()
-        return None if row is None else Member(*row)
+        row = self._execute(_FIND_MEMBER, {"account_id": account_id, "device": device}).first()
+        return None if row is None else record_of(Member, row)
 
     def find_members(self, account_id: AccountId) -> list[Member]:
         """Return all devices that are or were members, the first to join first."""
-        return [Member(*row) for row in self._run("find members", _key(account_id))]
+        rows = self._execute(_FIND_MEMBERS, {"account_id": account_id})
+        return [record_of(Member, row) for row in rows]
 
     def record_member(self, account_id: AccountId, member: Member) -> None:
-        """Record what is known of a device in place of what was."""
-        key = {"account_id": account_id.raw, "device": member.device}
-        self._run("remove member", key)
-        self._run("record member", {**key, **_member_row(member)})
+        """Record a member, replacing the earlier record of the device."""
+        self._execute(_RECORD_MEMBER, {"account_id": account_id, **values_of(member)})
 
     def record_request(self, request: bytes, device: str, now: int) -> bool:
         """Record a join or leave by its digest of 32 bytes; return whether it is new."""
         row = {"request": request, "device": device, "made_at": now}
-        return self._count("record domain request", row) == 1
+        return self._count(_RECORD_REQUEST, row) == 1
 
-    def _account(self, statement: str, account_id: AccountId) -> Account | None:
-        row = self._run(statement, _key(account_id)).fetchone()
-        return None if row is None else _account(row)
-
-
-def _key(account_id: AccountId) -> Mapping[str, object]:
-    return {"account_id": account_id.raw}
-
-
-def _account(row: Sequence[Any]) -> Account:
-    account_id, service_id, name, url, limit, members, revision, created_at, closed_at = row
-    return Account(
-        account_id=AccountId(bytes(account_id)),
-        service_id=ServiceId(bytes(service_id)),
-        friendly_name=name,
-        url=url,
-        limit=limit,
-        members=members,
-        revision=revision,
-        created_at=created_at,
-        closed_at=closed_at,
-    )
-
-
-def _account_row(account: Account) -> Mapping[str, object]:
-    return {
-        "account_id": account.account_id.raw,
-        "service_id": account.service_id.raw,
-        "friendly_name": account.friendly_name,
-        "url": account.url,
-        "member_limit": account.limit,
-        "members": account.members,
-        "revision": account.revision,
-        "created_at": account.created_at,
-        "closed_at": account.closed_at,
-    }
-
-
-def _revision(row: Sequence[Any]) -> StoredRevision:
-    _, revision, chain, ciphertext, made_at = row
-    return StoredRevision(revision, bytes(chain), bytes(ciphertext), made_at)
-
-
-def _revision_row(account_id: AccountId, revision: StoredRevision) -> Mapping[str, object]:
-    return {
-        "account_id": account_id.raw,
-        "revision": revision.revision,
-        "chain": revision.chain,
-        "ciphertext": revision.ciphertext,
-        "made_at": revision.made_at,
-    }
-
-
-def _member_row(member: Member) -> Mapping[str, object]:
-    return {
-        "name": member.name,
-        "joined_at": member.joined_at,
-        "revision": member.revision,
-        "left_at": member.left_at,
-        "removed_at": member.removed_at,
-    }
-
-
-_ACCOUNT, _REVISION, _MEMBER = DOMAIN_ACCOUNTS.c, DOMAIN_REVISIONS.c, DOMAIN_MEMBERS.c
-_ONE_ACCOUNT: Final = select(DOMAIN_ACCOUNTS).where(_ACCOUNT.account_id == bindparam("account_id"))
-_MEMBER_FACTS: Final = select(*(column for column in _MEMBER if column is not _MEMBER.account_id))
-_OF_DEVICE: Final = (
-    _MEMBER.account_id == bindparam("account_id"),
-    _MEMBER.device == bindparam("device"),
-)
-# A parameter of a column's name would be its new value.
-_CHANGE: Final = update(DOMAIN_ACCOUNTS).where(_ACCOUNT.account_id == bindparam("key"))
-_ONE: Final[Any] = literal_column("1")
-
-DOMAIN_STATEMENTS: Final[Mapping[str, Clause]] = {
-    "find account": lambda _: _ONE_ACCOUNT,
-    # SQLite has no such clause and needs none: its transactions are one at a time.
-    "hold account": lambda _: _ONE_ACCOUNT.with_for_update(read=True),
-    "take account": lambda _: _ONE_ACCOUNT.with_for_update(),
-    "find accounts": lambda _: select(DOMAIN_ACCOUNTS).order_by(
-        _ACCOUNT.created_at, _ACCOUNT.account_id
-    ),
-    "record account": lambda dialect: insert_once(DOMAIN_ACCOUNTS, dialect),
-    "change account": lambda _: _CHANGE.values(
-        friendly_name=bindparam("friendly_name"),
-        url=bindparam("url"),
-        member_limit=bindparam("member_limit"),
-    ),
-    "close account": lambda _: _CHANGE.values(closed_at=bindparam("closed_at")),
-    "take place": lambda _: _CHANGE.where(_ACCOUNT.members < _ACCOUNT.member_limit).values(
-        members=_ACCOUNT.members + _ONE
-    ),
-    "free place": lambda _: _CHANGE.values(members=_ACCOUNT.members - _ONE),
-    "record revision": lambda dialect: insert_once(DOMAIN_REVISIONS, dialect),
-    "raise revision": lambda _: _CHANGE.values(revision=bindparam("revision")),
-    "find revisions": lambda _: (
-        select(DOMAIN_REVISIONS)
-        .where(_REVISION.account_id == bindparam("account_id"))
-        .order_by(_REVISION.revision.desc())
-    ),
-    "find revision chain": lambda _: select(_REVISION.chain).where(
-        _REVISION.account_id == bindparam("account_id"),
-        _REVISION.revision == bindparam("revision"),
-    ),
-    "find member": lambda _: _MEMBER_FACTS.where(*_OF_DEVICE),
-    "find members": lambda _: _MEMBER_FACTS.where(_OF_DEVICE[0]).order_by(
-        _MEMBER.joined_at, _MEMBER.device
-    ),
-    "remove member": lambda _: delete(DOMAIN_MEMBERS).where(*_OF_DEVICE),
-    "record member": lambda dialect: insert_once(DOMAIN_MEMBERS, dialect),
-    "record domain request": lambda dialect: insert_once(DOMAIN_REQUESTS, dialect),
-}
-"""Every statement about domains, by what it does."""
+    def _find(self, statement: Select[tuple[object, ...]], account_id: AccountId) -> Account | None:
+        row = self._execute(statement, {"account_id": account_id}).first()
+        return None if row is None else record_of(Account, row)

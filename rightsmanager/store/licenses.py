@@ -1,82 +1,73 @@
-"""Issued licenses in the store."""
+"""Issued licences in the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.statements import Clause, Queries, insert_once
+from rightsmanager.store import hot
+from rightsmanager.store.component import Component, record_of
 from rightsmanager.store.tables import LICENSES
+
+_LICENSE: Final = LICENSES.c
+_FIND_ALL: Final = select(LICENSES).order_by(_LICENSE.issued_at, _LICENSE.request, _LICENSE.ordinal)
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedLicense:
-    """A licence that is about to leave the server."""
+    """A licence of one reply."""
 
     device: str
-    """Base64 of the SHA-256 of the device's signing key."""
+    """The device id."""
     request: bytes
-    """SHA-256 of what was asked, and by whom, 32 bytes."""
+    """SHA-256 that identifies the request and its device, 32 bytes."""
     ordinal: int
+    """The position of the licence in the reply, from 0."""
     kid: Kid
     license_id: bytes
-    """The rights id, 16 bytes."""
+    """16 bytes."""
     policy: str
     """The grant as JSON, without the content key."""
     issued_at: int
     """Unix seconds."""
 
 
-class Licenses(Queries):
-    """Issued licenses."""
+class Licenses(Component):
+    """Issued licences by request and position in the reply."""
 
     def record(self, licenses: Sequence[IssuedLicense]) -> list[bytes]:
-        """Record the licences of one reply; return the rights ids that stand recorded.
+        """Record the licences of one reply; return their recorded license ids.
 
-        These are the given ones, or those of the first time if the request is a repeat.
+        Of a repeated request these are the ids of the first time.
         """
-        new = sum(self._count("record license", _license_row(license_)) for license_ in licenses)
-        if new == len(licenses):
+        if self._record_new(licenses) == len(licenses):
             return [license_.license_id for license_ in licenses]
-        rows = self._run("find rights ids", {"request": licenses[0].request})
+        values = {"request": licenses[0].request}
+        rows = hot.FIND_LICENSE_IDS.execute(self._link, values).fetchall()
         recorded = {ordinal: bytes(license_id) for ordinal, license_id in rows}
         return [recorded[license_.ordinal] for license_ in licenses]
 
     def find_all(self) -> list[IssuedLicense]:
         """Return every issued licence, oldest first."""
-        return [_issued_license(row) for row in self._run("find licenses")]
+        return [record_of(IssuedLicense, row) for row in self._execute(_FIND_ALL)]
 
-
-def _license_row(license_: IssuedLicense) -> Mapping[str, object]:
-    return {
-        "device": license_.device,
-        "request": license_.request,
-        "ordinal": license_.ordinal,
-        "kid": license_.kid.raw,
-        "license_id": license_.license_id,
-        "policy": license_.policy,
-        "issued_at": license_.issued_at,
-    }
-
-
-def _issued_license(row: Sequence[Any]) -> IssuedLicense:
-    request, ordinal, device, kid, license_id, policy, issued_at = row
-    return IssuedLicense(
-        device, bytes(request), ordinal, Kid(bytes(kid)), bytes(license_id), policy, issued_at
-    )
-
-
-LICENSE_STATEMENTS: Final[Mapping[str, Clause]] = {
-    "record license": lambda dialect: insert_once(LICENSES, dialect),
-    "find rights ids": lambda _: (
-        select(LICENSES.c.ordinal, LICENSES.c.license_id)
-        .where(LICENSES.c.request == bindparam("request"))
-        .order_by(LICENSES.c.ordinal)
-    ),
-    "find licenses": lambda _: select(LICENSES).order_by(
-        LICENSES.c.issued_at, LICENSES.c.request, LICENSES.c.ordinal
-    ),
-}
-"""Every statement about licenses."""
+    def _record_new(self, licenses: Sequence[IssuedLicense]) -> int:
+        """Record the licences that are not there yet; return their count."""
+        link = self._link
+        return sum(
+            hot.RECORD_LICENSE.execute(
+                link,
+                {
+                    "request": license_.request,
+                    "ordinal": license_.ordinal,
+                    "device": license_.device,
+                    "kid": license_.kid.raw,
+                    "license_id": license_.license_id,
+                    "policy": license_.policy,
+                    "issued_at": license_.issued_at,
+                },
+            ).rowcount
+            for license_ in licenses
+        )

@@ -1,7 +1,7 @@
-"""Metering in the store: each report once, what it said for a while, and the totals for good.
+"""Metering in the store: each report once, its usage until it is purged, and totals for good.
 
-What a report costs is that of its own rows: it is found by a key, what it says is written where the
-last one was, and its totals lie with those of the day.
+A report costs as much as its own rows: it is found by a key, its usage is written at the end of its
+table, and its totals are next to the others of the day.
 """
 
 from collections import Counter
@@ -9,20 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import (
-    ClauseElement,
-    Dialect,
-    Table,
-    bindparam,
-    delete,
-    func,
-    literal_column,
-    select,
-)
-from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy import Column, Row, Select, bindparam, delete, desc, func, select
 
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId
-from rightsmanager.store.statements import INSERTS, Clause, Queries, insert_many
+from rightsmanager.store import hot
+from rightsmanager.store.component import Component
 from rightsmanager.store.tables import (
     BATCH_ROWS,
     METERING_DEVICES,
@@ -32,6 +23,68 @@ from rightsmanager.store.tables import (
 )
 
 DAY_SECONDS: Final = 86400
+_MAX_REPORT: Final = 2**63 - 1
+
+_REPORT: Final = METERING_REPORTS.c
+_USAGE: Final = METERING_USAGE.c
+_DEVICE: Final = METERING_DEVICES.c
+_TOTAL: Final = METERING_TOTALS.c
+
+
+def _totals_by(*columns: Column[Any]) -> Select[tuple[Any, ...]]:
+    table = columns[0].table
+    return (
+        select(*columns, func.sum(table.c.value).label("total"))
+        .where(
+            table.c.mid == bindparam("mid"),
+            table.c.day.between(bindparam("first"), bindparam("last")),
+        )
+        .group_by(*columns)
+    )
+
+
+_FIND: Final = select(_REPORT.digest).where(
+    _REPORT.device == bindparam("device"),
+    _REPORT.mid == bindparam("mid"),
+    _REPORT.transaction_id == bindparam("transaction_id"),
+)
+_TOTALS_BY_KID: Final = _totals_by(_TOTAL.kid, _TOTAL.action).order_by(
+    desc("total"), _TOTAL.kid, _TOTAL.action
+)
+_TOTALS_BY_ACTION: Final = _totals_by(_TOTAL.action).order_by(desc("total"), _TOTAL.action)
+_TOTALS_BY_DAY: Final = _totals_by(_TOTAL.day, _TOTAL.action).order_by(_TOTAL.day, _TOTAL.action)
+_TOTALS_BY_DEVICE: Final = _totals_by(_DEVICE.device, _DEVICE.action).order_by(
+    desc("total"), _DEVICE.device, _DEVICE.action
+)
+_FIND_OLDEST_USAGE: Final = select(func.min(_USAGE.report))
+_FIND_END_OF_BATCH: Final = (
+    select(_USAGE.report)
+    .where(_USAGE.report >= bindparam("first"))
+    .order_by(_USAGE.report, _USAGE.kid, _USAGE.action)
+    .limit(1)
+    .offset(BATCH_ROWS - 1)
+)
+_REMOVE_USAGE: Final = delete(METERING_USAGE).where(
+    _USAGE.report.between(bindparam("first"), bindparam("last")),
+    _USAGE.report.in_(
+        select(_REPORT.id).where(
+            _REPORT.id.between(bindparam("first"), bindparam("last")),
+            _REPORT.received_at < bindparam("before"),
+        )
+    ),
+)
+_FIND_OLD_DAY: Final = (
+    select(_DEVICE.mid, _DEVICE.day).where(_DEVICE.day < bindparam("before")).limit(1)
+)
+_REMOVE_DEVICES: Final = delete(METERING_DEVICES).where(
+    _DEVICE.mid == bindparam("mid"),
+    _DEVICE.day == bindparam("day"),
+    _DEVICE.device.in_(
+        select(_DEVICE.device)
+        .where(_DEVICE.mid == bindparam("mid"), _DEVICE.day == bindparam("day"))
+        .limit(BATCH_ROWS)
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +92,15 @@ class ReceivedReport:
     """A report as it arrived."""
 
     device: str
-    """Base64 of the SHA-256 of the device's signing key."""
+    """The device id."""
     mid: Mid
     transaction_id: TransactionId
     digest: bytes
-    """SHA-256 of what it says, 32 bytes."""
+    """SHA-256 of the usage, 32 bytes."""
     received_at: int
     """Unix seconds."""
     usage: tuple[tuple[Kid, str, int], ...]
-    """KID, action and how often; each KID and action once."""
+    """KID, action and count; each KID and action once."""
 
     @property
     def day(self) -> int:
@@ -57,7 +110,7 @@ class ReceivedReport:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Days since 1970-01-01, UTC, the first and the last."""
+    """The first and last of some days, counted from 1970-01-01, UTC."""
 
     first: int
     last: int
@@ -65,7 +118,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How often something was done."""
+    """The count of an action."""
 
     group: Kid | int | str | None
     """The KID, day or device; None for all of them."""
@@ -73,14 +126,14 @@ class Total:
     value: int
 
 
-class Metering(Queries):
-    """The part of a transaction that is about reports."""
+class Metering(Component):
+    """Reports by device, metering id and transaction id, and their totals."""
 
     def record(self, report: ReceivedReport, *, keep: bool) -> bytes:
-        """Count a report that was not counted before; return the digest that stands recorded.
+        """Count a report unless it was counted before; return the digest that is recorded.
 
-        keep: whether what it says, and which device said it, is stored beside the totals. A repeat
-        changes nothing.
+        keep: whether its usage and its device's actions are stored in addition to the totals. A
+        repeat changes nothing.
         """
         key = {
             "device": report.device,
@@ -88,70 +141,75 @@ class Metering(Queries):
             "transaction_id": report.transaction_id.raw,
         }
         row = {**key, "digest": report.digest, "received_at": report.received_at}
-        recorded = self._run("record report", row).fetchone()
+        recorded = hot.RECORD_REPORT.execute(self._link, row).fetchone()
         if recorded is None:
-            (digest,) = self._run("find report", key).fetchone()
-            return bytes(digest)
-        # Everybody locks the totals in the same order, so that no two wait for each other.
+            return self._find_digest(report)
+        # Totals are locked in a fixed order to avoid deadlock.
         usage = sorted((kid.raw, action, value) for kid, action, value in report.usage)
         if keep:
-            self._run_many("record usage", [_usage_row(recorded[0], *each) for each in usage])
-            self._run_many("add to device", list(_device_rows(report)))
-        self._run_many("add to total", [_total_row(report, *each) for each in usage])
+            rows = [_usage_row(recorded[0], *each) for each in usage]
+            hot.RECORD_USAGE.execute_rows(self._link, rows)
+            hot.ADD_TO_DEVICES.execute_rows(self._link, list(_device_rows(report)))
+        hot.ADD_TO_TOTALS.execute_rows(self._link, [_total_row(report, *each) for each in usage])
         return report.digest
 
     def find_totals_by_kid(self, mid: Mid, period: Period) -> list[Total]:
-        """Return what each content key was used for, the most used first."""
-        return [
-            Total(Kid(bytes(kid)), action, int(value))
-            for kid, action, value in self._run("total by kid", _key(mid, period))
-        ]
+        """Return the totals of each content key, the most used first."""
+        return [_total(row, row.kid) for row in self._totals(_TOTALS_BY_KID, mid, period)]
 
     def find_totals_by_action(self, mid: Mid, period: Period) -> list[Total]:
-        """Return how often each action was done, the most frequent first."""
-        return [
-            Total(None, action, int(value))
-            for action, value in self._run("total by action", _key(mid, period))
-        ]
+        """Return the total of each action, the most frequent first."""
+        return [_total(row, None) for row in self._totals(_TOTALS_BY_ACTION, mid, period)]
 
     def find_totals_by_day(self, mid: Mid, period: Period) -> list[Total]:
-        """Return what was done each day, the first day first."""
-        return [
-            Total(day, action, int(value))
-            for day, action, value in self._run("total by day", _key(mid, period))
-        ]
+        """Return the totals of each day, the first day first."""
+        return [_total(row, row.day) for row in self._totals(_TOTALS_BY_DAY, mid, period)]
 
     def find_totals_by_device(self, mid: Mid, period: Period) -> list[Total]:
-        """Return what each device did, the busiest first, of the reports that are still kept."""
-        return [
-            Total(device, action, int(value))
-            for device, action, value in self._run("total by device", _key(mid, period))
-        ]
+        """Return the totals of each device, the busiest first, of what is not purged."""
+        return [_total(row, row.device) for row in self._totals(_TOTALS_BY_DEVICE, mid, period)]
 
     def remove_usage(self, before: int) -> int:
-        """Remove what the oldest reports said, if they arrived before a time in Unix seconds.
+        """Remove the usage of the oldest reports that arrived before a time in Unix seconds.
 
-        It removes BATCH_ROWS rows, and the rest of the last report of these; returns how many.
+        Removes BATCH_ROWS rows, and the rest of the last report of these; returns their count.
         """
-        (first,) = self._run("find oldest usage").fetchone()
+        first = self._execute(_FIND_OLDEST_USAGE).scalar()
         if first is None:
             return 0
-        row = self._run("find end of batch", {"first": first}).fetchone()
-        return self._count(
-            "remove usage",
-            {"first": first, "last": _LAST if row is None else row[0], "end": before},
-        )
+        end = self._execute(_FIND_END_OF_BATCH, {"first": first}).scalar()
+        last = _MAX_REPORT if end is None else end
+        return self._count(_REMOVE_USAGE, {"first": first, "last": last, "before": before})
 
     def remove_devices(self, before: int) -> int:
-        """Remove what devices did on days that ended before a time in Unix seconds.
+        """Remove the actions of devices on days that ended before a time in Unix seconds.
 
-        It removes BATCH_ROWS rows at most; returns how many.
+        Removes at most BATCH_ROWS devices' rows of one day; returns the count of rows.
         """
-        row = self._run("find old devices", {"day": before // DAY_SECONDS}).fetchone()
-        return 0 if row is None else self._count("remove devices", {"mid": row[0], "day": row[1]})
+        row = self._execute(_FIND_OLD_DAY, {"before": before // DAY_SECONDS}).first()
+        if row is None:
+            return 0
+        return self._count(_REMOVE_DEVICES, {"mid": row.mid, "day": row.day})
+
+    def _find_digest(self, report: ReceivedReport) -> bytes:
+        key = {
+            "device": report.device,
+            "mid": report.mid,
+            "transaction_id": report.transaction_id,
+        }
+        digest: bytes = self._execute(_FIND, key).scalar_one()
+        return digest
+
+    def _totals(
+        self, statement: Select[tuple[Any, ...]], mid: Mid, period: Period
+    ) -> list[Row[Any]]:
+        values = {"mid": mid, "first": period.first, "last": period.last}
+        return list(self._execute(statement, values))
 
 
-_LAST: Final = 2**63 - 1
+def _total(row: Row[Any], group: Kid | int | str | None) -> Total:
+    # PostgreSQL's sum of BIGINT is a Decimal.
+    return Total(group, row.action, int(row.total))
 
 
 def _usage_row(report: int, kid: bytes, action: str, value: int) -> Mapping[str, object]:
@@ -180,105 +238,3 @@ def _device_rows(report: ReceivedReport) -> Iterator[Mapping[str, object]]:
             "action": action,
             "value": values[action],
         }
-
-
-def _key(mid: Mid, period: Period) -> Mapping[str, object]:
-    return {"mid": mid.raw, "first": period.first, "last": period.last}
-
-
-_REPORT, _USAGE = METERING_REPORTS.c, METERING_USAGE.c
-_DEVICE, _TOTAL = METERING_DEVICES.c, METERING_TOTALS.c
-
-
-def _record_report(dialect: Dialect) -> ClauseElement:
-    names = [column.name for column in METERING_REPORTS.columns if column is not _REPORT.id]
-    values: dict[str, Any] = {name: bindparam(name) for name in names}
-    insert: Any = INSERTS[dialect.name](METERING_REPORTS).values(values)
-    statement: ClauseElement = insert.on_conflict_do_nothing().returning(_REPORT.id)
-    return statement
-
-
-def _add_to(table: Table) -> Clause:
-    """Return the insert of a row whose value is added to that of a row that is there."""
-
-    def clause(dialect: Dialect) -> ClauseElement:
-        insert = insert_many(table, dialect)
-        statement: ClauseElement = insert.on_conflict_do_update(
-            index_elements=list(table.primary_key),
-            set_={"value": table.c.value + insert.excluded.value},
-        ).inline()
-        return statement
-
-    return clause
-
-
-def _totals_by(table: Table, *columns: ColumnElement[Any]) -> Any:  # noqa: ANN401 -- a Select of any columns
-    return (
-        select(*columns, func.sum(table.c.value).label("total"))
-        .where(
-            table.c.mid == bindparam("mid"),
-            table.c.day.between(bindparam("first"), bindparam("last")),
-        )
-        .group_by(*columns)
-    )
-
-
-_MAX_FIRST: Final[ColumnElement[Any]] = literal_column("total").desc()
-
-METERING_STATEMENTS: Final[Mapping[str, Clause]] = {
-    "record report": _record_report,
-    "find report": lambda _: select(_REPORT.digest).where(
-        _REPORT.device == bindparam("device"),
-        _REPORT.mid == bindparam("mid"),
-        _REPORT.transaction_id == bindparam("transaction_id"),
-    ),
-    "record usage": lambda dialect: insert_many(METERING_USAGE, dialect).inline(),
-    "add to device": _add_to(METERING_DEVICES),
-    "add to total": _add_to(METERING_TOTALS),
-    "total by kid": lambda _: _totals_by(METERING_TOTALS, _TOTAL.kid, _TOTAL.action).order_by(
-        _MAX_FIRST, _TOTAL.kid, _TOTAL.action
-    ),
-    "total by action": lambda _: _totals_by(METERING_TOTALS, _TOTAL.action).order_by(
-        _MAX_FIRST, _TOTAL.action
-    ),
-    "total by day": lambda _: _totals_by(METERING_TOTALS, _TOTAL.day, _TOTAL.action).order_by(
-        _TOTAL.day, _TOTAL.action
-    ),
-    "total by device": lambda _: _totals_by(
-        METERING_DEVICES, _DEVICE.device, _DEVICE.action
-    ).order_by(_MAX_FIRST, _DEVICE.device, _DEVICE.action),
-    "find old devices": lambda _: (
-        select(_DEVICE.mid, _DEVICE.day)
-        .where(_DEVICE.day < bindparam("day"))
-        .limit(literal_column("1"))
-        .offset(literal_column("0"))
-    ),
-    "remove devices": lambda _: delete(METERING_DEVICES).where(
-        _DEVICE.mid == bindparam("mid"),
-        _DEVICE.day == bindparam("day"),
-        _DEVICE.device.in_(
-            select(_DEVICE.device)
-            .where(_DEVICE.mid == bindparam("mid"), _DEVICE.day == bindparam("day"))
-            .limit(literal_column(str(BATCH_ROWS)))
-            .offset(literal_column("0"))
-        ),
-    ),
-    "find oldest usage": lambda _: select(func.min(_USAGE.report)),
-    "find end of batch": lambda _: (
-        select(_USAGE.report)
-        .where(_USAGE.report >= bindparam("first"))
-        .order_by(_USAGE.report, _USAGE.kid, _USAGE.action)
-        .limit(literal_column("1"))
-        .offset(literal_column(str(BATCH_ROWS - 1)))
-    ),
-    "remove usage": lambda _: delete(METERING_USAGE).where(
-        _USAGE.report.between(bindparam("first"), bindparam("last")),
-        _USAGE.report.in_(
-            select(_REPORT.id).where(
-                _REPORT.id.between(bindparam("first"), bindparam("last")),
-                _REPORT.received_at < bindparam("end"),
-            )
-        ),
-    ),
-}
-"""Every statement about reports, by what it does."""

@@ -1,45 +1,28 @@
-"""Root licences in the store: under which content key each device's leaves are chained."""
+"""Root licences in the store: the content keys that each device's leaf licences are chained to."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ClauseElement, Dialect, bindparam, select
+from sqlalchemy import bindparam, select
 
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.statements import INSERTS, Clause, Queries
+from rightsmanager.store.component import Component, insert_or_update
 from rightsmanager.store.tables import ROOT_LICENSES
 
-
-class Roots(Queries):
-    """The part of a transaction that is about root licences."""
-
-    def record(self, device: str, kid: Kid, ciphertext: bytes) -> None:
-        """Keep the ciphertext content key of a device's root licence in place of an older one's."""
-        self._run("replace root", {"device": device, "kid": kid.raw, "ciphertext": ciphertext})
-
-    def find(self, device: str, kid: Kid) -> bytes | None:
-        """Return the ciphertext content key of the root licence that a device got last, or None."""
-        row = self._run("find root", {"device": device, "kid": kid.raw}).fetchone()
-        return None if row is None else bytes(row[0])
-
-
-_OF_DEVICE_AND_KID: Final = (
-    ROOT_LICENSES.c.device == bindparam("device"),
-    ROOT_LICENSES.c.kid == bindparam("kid"),
+_ROOT: Final = ROOT_LICENSES.c
+_RECORD: Final = insert_or_update(ROOT_LICENSES, "ciphertext")
+_FIND: Final = select(_ROOT.ciphertext).where(
+    _ROOT.device == bindparam("device"), _ROOT.kid == bindparam("kid")
 )
 
 
-def _replace_root(dialect: Dialect) -> ClauseElement:
-    values: dict[str, Any] = {each.name: bindparam(each.name) for each in ROOT_LICENSES.columns}
-    insert: Any = INSERTS[dialect.name](ROOT_LICENSES).values(values)
-    statement: ClauseElement = insert.on_conflict_do_update(
-        index_elements=["device", "kid"], set_={"ciphertext": insert.excluded.ciphertext}
-    ).inline()
-    return statement
+class Roots(Component):
+    """The last root licence of each device and KID."""
 
+    def record(self, device: str, kid: Kid, ciphertext: bytes) -> None:
+        """Store the encrypted content key of a device's root licence, replacing an older one."""
+        self._execute(_RECORD, {"device": device, "kid": kid, "ciphertext": ciphertext})
 
-ROOT_STATEMENTS: Final[Mapping[str, Clause]] = {
-    "replace root": _replace_root,
-    "find root": lambda _: select(ROOT_LICENSES.c.ciphertext).where(*_OF_DEVICE_AND_KID),
-}
-"""Every statement about root licences, by what it does."""
+    def find(self, device: str, kid: Kid) -> bytes | None:
+        """Return the encrypted content key of a device's last root licence, or None."""
+        found: bytes | None = self._execute(_FIND, {"device": device, "kid": kid}).scalar()
+        return found

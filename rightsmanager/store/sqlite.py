@@ -1,45 +1,45 @@
-"""SQLite as several busy processes need it.
+"""SQLite for several busy processes: short pauses while it is busy, and checkpoints of our own.
 
-Whoever finds the database busy soon asks again. SQLite itself would sleep 1, 2, 5, 10, … ms, and
-another process has written its licence within a tenth of one: of two busy workers one would sleep
-for much of the time.
+SQLite itself waits 1, 2, 5, 10, … ms for a busy database, while another process writes its licence
+in a tenth of a millisecond: of two busy workers one would sleep for much of the time.
 
-The log is folded into the database by whoever has written often, at the end with all other writers
-held up. SQLite itself does so at each commit once the log is long, and lets others write meanwhile:
-under load it would never be done, and wait for the disk twice for each few licences.
+SQLite itself checkpoints at each commit once the WAL is long, and lets others write meanwhile:
+under load it never finishes, and flushes to disk twice for every few licences. Here a process
+checkpoints after many transactions, and briefly stops all writers at the end.
 """
 
 import sqlite3
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.pool import NullPool
+
 FIRST_PAUSE: Final = 0.0001
-"""In seconds; each pause is half as long again as the one before."""
+"""Seconds; each pause is half as long again as the one before."""
 MAX_PAUSE: Final = 0.01
-MAX_WAL_BYTES: Final = 20_000
-"""At how many pages SQLite folds it all the same."""
-FOLD_MILLISECONDS: Final = 100
-"""How long folding waits for those who read the log; it is left for the next time then."""
+MAX_WAL_PAGES: Final = 20_000
+"""The length of the WAL at which SQLite checkpoints by itself after all."""
+CHECKPOINT_WAIT_MS: Final = 100
+"""The time that a checkpoint waits for readers before it is left for the next time."""
 _PRIMARY: Final = 0xFF
-"""The part of an error code that says what kind it is."""
+"""The bits of an error code that tell its class."""
 
 
-def busy_retry_cursor(connection: sqlite3.Connection) -> "BusyRetryCursor":
-    """Return a cursor that waits as long as the connection did, which itself waits no more."""
-    (milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
-    connection.execute("PRAGMA busy_timeout=0")
-    connection.execute(f"PRAGMA wal_autocheckpoint={MAX_WAL_BYTES}")
-    cursor = BusyRetryCursor(connection)
-    cursor.patience = milliseconds / 1000
-    return cursor
+class BusyRetryConnection(sqlite3.Connection):
+    """A connection whose cursors retry while the database is busy."""
+
+    busy_seconds: float = 0
+
+    def cursor(self, factory: Any = None) -> Any:  # noqa: ANN401 -- as sqlite3
+        """Return a new cursor that retries."""
+        return super().cursor(BusyRetryCursor if factory is None else factory)
 
 
 class BusyRetryCursor(sqlite3.Cursor):
-    """A cursor whose statements are asked again while the database is busy."""
-
-    patience: float = 0
-    """For how many seconds."""
+    """A cursor that retries a statement while the database is busy."""
 
     def execute(self, sql: str, parameters: Any = ()) -> "BusyRetryCursor":  # noqa: ANN401 -- as sqlite3
         """Run a statement; raises sqlite3.OperationalError if the database stays busy."""
@@ -48,11 +48,11 @@ class BusyRetryCursor(sqlite3.Cursor):
         except sqlite3.OperationalError as error:
             if not _is_busy(error):
                 raise
-        return self._ask_again(sql, parameters)
+        return self._retry(sql, parameters)
 
-    def _ask_again(self, sql: str, parameters: Any) -> "BusyRetryCursor":  # noqa: ANN401 -- as sqlite3
+    def _retry(self, sql: str, parameters: Any) -> "BusyRetryCursor":  # noqa: ANN401 -- as sqlite3
         pause = FIRST_PAUSE
-        until = time.monotonic() + self.patience
+        until = time.monotonic() + getattr(self.connection, "busy_seconds", 0)
         while True:
             time.sleep(pause)
             pause = min(1.5 * pause, MAX_PAUSE)
@@ -63,15 +63,48 @@ class BusyRetryCursor(sqlite3.Cursor):
                     raise
 
 
-def checkpoint_wal(cursor: BusyRetryCursor) -> None:
-    """Write what the log holds into the database and begin it anew, if nobody is in the way."""
-    # What is wrong with the disk, the next commit will say: what was written is in the log.
+def make_engine(url: URL, busy_seconds: float) -> Engine:
+    """Return the engine of a SQLite file; `busy_seconds` is the longest wait for another writer."""
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        connect_args={"factory": BusyRetryConnection},
+        hide_parameters=True,
+        skip_autocommit_rollback=True,
+    )
+    event.listen(engine, "connect", partial(_prepare, busy_seconds))
+    return engine
+
+
+def checkpoint_wal(cursor: sqlite3.Cursor) -> None:
+    """Write the WAL into the database and start it anew, unless readers are in the way."""
+    # A fault of the disk is reported by the next commit: the WAL still has what was written.
     with suppress(sqlite3.OperationalError):
-        # Most of it is done while others write, so that they are held up for what they wrote only.
+        # Most of it is written beside other writers, so that they are stopped for the rest only.
         cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        cursor.execute(f"PRAGMA busy_timeout={FOLD_MILLISECONDS}").fetchall()
+        cursor.execute(f"PRAGMA busy_timeout={CHECKPOINT_WAIT_MS}").fetchall()
         cursor.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
     cursor.execute("PRAGMA busy_timeout=0").fetchall()
+
+
+def _prepare(busy_seconds: float, connection: BusyRetryConnection, _record: object) -> None:
+    connection.busy_seconds = busy_seconds
+    # The driver would begin transactions by itself.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        # The cursors wait instead.
+        "busy_timeout=0",
+        # Several processes read while one writes.
+        "journal_mode=WAL",
+        # With WAL it loses nothing when a process dies; a power failure may take what was
+        # committed since the last checkpoint.
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        f"wal_autocheckpoint={MAX_WAL_PAGES}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}").fetchall()
+    cursor.close()
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -15,11 +15,11 @@ from rightsmanager.cli import rightsmanager
 from rightsmanager.errors import InternalError
 from rightsmanager.store.schema import newest_revision
 from rightsmanager.wsgi import create
-from tests.databases import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.databases import NewDatabase
     from tests.e2e.conftest import Answer, Client, Command, Enrol, HeaderOf, Server, Start
     from tests.postgresql import PostgreSQL
 
@@ -128,21 +128,23 @@ def test_a_worker_killed_between_commit_and_reply_is_asked_again(
     assert server.stop() == 0
 
 
-def test_a_database_of_an_older_version_is_upgraded_by_the_command_alone(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_empty_database_is_refused_until_the_command_has_upgraded_it(
+    new_database: NewDatabase,
+    empty_database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("RIGHTSMANAGER_DATABASE_URL", database_url)
+    monkeypatch.setenv("RIGHTSMANAGER_DATABASE_URL", new_database())
     monkeypatch.setenv("RIGHTSMANAGER_DATA", str(tmp_path))
     run = CliRunner().invoke
     assert run(rightsmanager, ["init"]).exit_code == 0
-    create()
-    execute(database_url, "UPDATE alembic_version SET version_num = '0000'")
-    with pytest.raises(InternalError, match=r"stands at revision 0000.* database upgrade"):
+    monkeypatch.setenv("RIGHTSMANAGER_DATABASE_URL", empty_database_url)
+    with pytest.raises(InternalError, match=r"has no revision.* database upgrade"):
         create()
-    told = run(rightsmanager, ["database", "current"]).output
-    assert told == f"The database has revision 0000; the newest is {newest_revision()}.\n"
-    execute(
-        database_url, "UPDATE alembic_version SET version_num = :newest", newest=newest_revision()
-    )
-    told = run(rightsmanager, ["database", "current", "--json"]).output
-    assert json.loads(told) == {"revision": newest_revision(), "newest": newest_revision()}
+    printed = run(rightsmanager, ["database", "current"]).output
+    assert "no revision" in printed
+    assert newest_revision() in printed
+    assert run(rightsmanager, ["database", "upgrade"]).exit_code == 0
+    create()
+    printed = run(rightsmanager, ["database", "current", "--json"]).output
+    assert json.loads(printed) == {"revision": newest_revision(), "newest": newest_revision()}

@@ -124,7 +124,7 @@ def test_what_the_url_says_of_a_connection_is_done(database_url: str) -> None:
         database_url += "?application_name=mine&options=-c%20statement_timeout%3D7s"
     store = open_store(database_url)
     with store.reading() as found:
-        connection = found._cursor.connection
+        connection = found.link.cursor.connection
         if not database_url.startswith("sqlite"):
             shown = connection.execute("SHOW statement_timeout").fetchone()
             assert (shown, connection.info.get_parameters()["application_name"]) == (
@@ -214,8 +214,8 @@ def test_a_disk_that_is_full_is_an_internal_error_and_nothing_is_lost(
     def too_much() -> None:
         with store.transaction() as transaction:
             transaction.licenses.record([license_of(1)])
-            transaction._cursor.execute(limit)
-            transaction._cursor.execute(large)
+            transaction.link.cursor.execute(limit)
+            transaction.link.cursor.execute(large)
 
     with pytest.raises(InternalError, match=r"the store failed: (Operational|Config)"):
         too_much()

@@ -10,8 +10,8 @@ import pytest
 from rightsmanager.store.sqlite import (
     FIRST_PAUSE,
     MAX_PAUSE,
+    BusyRetryConnection,
     BusyRetryCursor,
-    busy_retry_cursor,
     checkpoint_wal,
 )
 
@@ -56,8 +56,11 @@ def other(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def cursor(tmp_path: Path, other: sqlite3.Connection) -> Iterator[BusyRetryCursor]:
     del other
-    connection = sqlite3.connect(tmp_path / "file", timeout=SECONDS, isolation_level=None)
-    yield busy_retry_cursor(connection)
+    connection = sqlite3.connect(
+        tmp_path / "file", timeout=0, isolation_level=None, factory=BusyRetryConnection
+    )
+    connection.busy_seconds = SECONDS
+    yield connection.cursor()
     connection.close()
 
 

@@ -1,4 +1,5 @@
-"""Every change of the tables, one file each, in the order of their numbers.
+"""The changes of the tables, a file each in `versions`, in the order of their numbers.
 
-A revision is never changed once it is released, and knows nothing of `tables`, which go on.
+A released revision never changes, and does not depend on `tables`, which do.
+`python -m rightsmanager.store.migrations NAME` writes the next one.
 """
