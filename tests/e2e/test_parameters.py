@@ -148,5 +148,5 @@ def test_a_refusal_names_parameter_value_and_expectation(
     server: Server, client: Client, header_of: HeaderOf
 ) -> None:
     with pytest.raises(ServiceSpecific) as caught:
-        client.acquire(f"{server.url}?cfg=(avopl:99)", header_of(KID))
-    assert caught.value.text.endswith("avopl is '99', expected 100, 150 or 200")
+        client.acquire(f"{server.url}?cfg=(sl:99)", header_of(KID))
+    assert caught.value.text.endswith("sl is '99', expected 150, 2000 or 3000")
