@@ -69,7 +69,8 @@ def on_curve(point: bytes) -> bool:
 def has_point(x: bytes) -> bool:
     """Return whether the curve has points at x, 32 bytes."""
     number = int.from_bytes(x)
-    return number < P and gmpy2.jacobi(_curve(number), _MPZ_P) == 1
+    # `_curve` written out: every second draw fails, and a licence draws until one succeeds.
+    return number < P and gmpy2.jacobi((number * number - 3) * number + B, _MPZ_P) == 1
 
 
 def point_at(x: bytes) -> bytes:

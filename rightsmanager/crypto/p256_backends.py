@@ -68,7 +68,9 @@ def choose_backend(name: Choice = "auto") -> Backend:
     """
     if name != "auto":
         if name not in BACKENDS:
-            raise InternalError(f"P-256 back end {name!r} is none of auto, {', '.join(BACKENDS)}")
+            raise InternalError(
+                f"P-256 back end {name!r} is unknown, expected auto, {', '.join(BACKENDS)}"
+            )
         return _load(name)
     found = available_backends()
     if not found:

@@ -1,4 +1,4 @@
-"""The back ends that work here, each under its name."""
+"""The back ends that work on this machine."""
 
 import pytest
 

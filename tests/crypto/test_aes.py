@@ -42,13 +42,13 @@ def _hex(test: dict[str, Any], *names: str) -> list[bytes]:
     return [bytes.fromhex(test[name]) for name in names]
 
 
-def test_ecb_gives_the_published_blocks() -> None:
+def test_ecb_encrypts_to_the_published_blocks() -> None:
     key, plaintext, ciphertext = _hex(MODES["ECB"], "key", "plaintext", "ciphertext")
     assert ciphertext == ecb_encrypt(key, plaintext)
     assert plaintext == ecb_decrypt(key, ciphertext)
 
 
-def test_cbc_gives_the_published_blocks_and_one_of_padding() -> None:
+def test_cbc_encrypts_to_the_published_blocks_and_padding() -> None:
     key, iv, plaintext, expected = _hex(MODES["CBC"], "key", "iv", "plaintext", "ciphertext")
     ciphertext = cbc_encrypt(key, iv, plaintext)
     assert expected == ciphertext[:-16]
@@ -57,7 +57,7 @@ def test_cbc_gives_the_published_blocks_and_one_of_padding() -> None:
     )
 
 
-def test_gcm_gives_the_published_ciphertext() -> None:
+def test_gcm_encrypts_to_the_published_ciphertext() -> None:
     key, nonce, data, ciphertext, tag = _hex(
         MODES["GCM"], "key", "nonce", "plaintext", "ciphertext", "tag"
     )
@@ -65,14 +65,14 @@ def test_gcm_gives_the_published_ciphertext() -> None:
 
 
 @pytest.mark.parametrize("test", _tests("aes_cmac"))
-def test_cmac_gives_the_published_tags(test: dict[str, Any]) -> None:
+def test_cmac_returns_the_published_tags(test: dict[str, Any]) -> None:
     key, message, tag = _hex(test, "key", "message", "tag")
     assert tag == cmac(key, message)
     verify_cmac(key, tag, message)
 
 
 @pytest.mark.parametrize("test", _tests("aes_key_wrap"))
-def test_keys_unwrap_as_the_vectors_say(test: dict[str, Any]) -> None:
+def test_keys_unwrap_to_the_vectors(test: dict[str, Any]) -> None:
     wrapping_key, wrapped = _hex(test, "wrapping_key", "wrapped")
     if test["result"] == "valid":
         assert test["key"] == unwrap_key(wrapping_key, wrapped).hex()
@@ -90,7 +90,7 @@ def test_cbc_pads_to_the_next_block_and_back(key: bytes, iv: bytes, plaintext: b
 
 
 @given(key=keys, iv=blocks, ciphertext=st.binary(max_size=80))
-def test_what_cbc_decrypts_it_encrypts_to_the_same_bytes(
+def test_a_decrypted_text_encrypts_to_the_same_bytes(
     key: bytes, iv: bytes, ciphertext: bytes
 ) -> None:
     try:
@@ -134,7 +134,7 @@ def test_wrong_lengths_are_refused(call: Callable[[], bytes], reason: str) -> No
 
 
 @given(key=keys, plaintext=st.lists(blocks, max_size=4).map(b"".join))
-def test_ecb_reads_what_it_writes(key: bytes, plaintext: bytes) -> None:
+def test_ecb_decrypts_to_the_plaintext(key: bytes, plaintext: bytes) -> None:
     assert plaintext == ecb_decrypt(key, ecb_encrypt(key, plaintext))
 
 

@@ -43,12 +43,12 @@ def test_a_back_end_is_chosen_by_name(name: Choice) -> None:
     assert name == choose_backend(name).name
 
 
-def test_the_fastest_is_chosen_by_itself() -> None:
+def test_the_fastest_is_chosen_by_default() -> None:
     assert choose_backend().name == "libcrypto"
 
 
-def test_there_is_no_other_back_end() -> None:
-    with pytest.raises(InternalError, match="'best' is none of auto, libcrypto, portable"):
+def test_another_name_is_refused() -> None:
+    with pytest.raises(InternalError, match="'best' is unknown, expected auto, libcrypto"):
         choose_backend(cast("Choice", "best"))
 
 
@@ -66,7 +66,7 @@ def test_without_the_library_the_portable_one_is_chosen(monkeypatch: pytest.Monk
         ("decrypt", _no_x, "libcrypto does not decrypt the known answer"),
     ],
 )
-def test_a_wrong_answer_is_not_trusted(
+def test_a_back_end_with_a_wrong_answer_is_refused(
     monkeypatch: pytest.MonkeyPatch, method: str, wrong: object, reason: str
 ) -> None:
     monkeypatch.setattr(Libcrypto, method, wrong)
@@ -75,7 +75,7 @@ def test_a_wrong_answer_is_not_trusted(
         choose_backend("libcrypto")
 
 
-def test_a_back_end_that_checks_no_points_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_back_end_that_accepts_invalid_points_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     right = Libcrypto.decrypt
 
     def careless(backend: Libcrypto, key: PrivateKey, ciphertext: bytes) -> bytes:
@@ -94,7 +94,7 @@ def test_no_back_end_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
         choose_backend()
 
 
-def test_a_refusal_leaves_no_error_behind() -> None:
+def test_a_refusal_clears_the_error_queue() -> None:
     backend = Libcrypto()
     key = PrivateKey(bytes(range(1, 33)))
     g = PrivateKey((1).to_bytes(32)).public.raw

@@ -1,4 +1,4 @@
-"""What is derived: content keys from a seed, keys from a secret, random bytes from a seed."""
+"""Derivation: content keys from a seed, keys from a secret, random bytes from a seed."""
 
 import json
 from base64 import b64decode
@@ -33,7 +33,7 @@ def test_content_keys_are_the_published_ones(test: dict[str, str]) -> None:
     assert b64decode(test["checksum"]) == ecb_encrypt(key, kid)[:8]
 
 
-def test_only_thirty_bytes_of_a_seed_count() -> None:
+def test_only_thirty_bytes_of_a_seed_are_used() -> None:
     expected = content_key(TEST_KEY_SEED, bytes(16))
     assert expected == content_key(TEST_KEY_SEED + b"more", bytes(16))
 
@@ -50,17 +50,17 @@ def test_a_kid_of_another_length_is_refused(length: int) -> None:
 
 
 @pytest.mark.parametrize("test", HKDF["tests"])
-def test_hkdf_gives_the_published_key(test: dict[str, Any]) -> None:
+def test_hkdf_derives_the_published_key(test: dict[str, Any]) -> None:
     secret, info = bytes.fromhex(test["secret"]), bytes.fromhex(test["info"])
     assert test["key"] == hkdf_sha256(secret, info, test["length"]).hex()
 
 
-def test_hkdf_gives_another_key_for_another_purpose() -> None:
+def test_hkdf_derives_another_key_for_another_purpose() -> None:
     assert hkdf_sha256(b"secret", b"one", 16) != hkdf_sha256(b"secret", b"two", 16)
 
 
 @given(seed=st.binary(), lengths=st.lists(st.integers(0, 70), max_size=10))
-def test_a_seed_gives_one_stream_in_any_portions(seed: bytes, lengths: list[int]) -> None:
+def test_a_seeded_stream_ignores_the_lengths_drawn(seed: bytes, lengths: list[int]) -> None:
     rng = seeded_random(seed)
     portions = [rng(length) for length in lengths]
     assert lengths == [len(portion) for portion in portions]
@@ -72,5 +72,5 @@ def test_the_stream_is_aes_in_counter_mode() -> None:
     assert ecb_encrypt(sha256(b"seed").digest(), counters)[:40] == seeded_random(b"seed")(40)
 
 
-def test_the_system_gives_other_bytes_each_time() -> None:
+def test_the_system_returns_other_bytes_each_time() -> None:
     assert system_random(16) != system_random(16)

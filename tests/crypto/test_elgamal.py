@@ -1,4 +1,4 @@
-"""EC ElGamal of both back ends: the same bytes for the same input, whatever the input."""
+"""EC ElGamal: both back ends return the same bytes for any input."""
 
 import json
 from pathlib import Path
@@ -120,7 +120,7 @@ def test_all_agree_on_any_two_points(d: int, k: int, k2: int) -> None:
 
 
 @given(d=scalars, k=scalars)
-def test_all_refuse_c2_that_is_d_times_c1_and_take_its_opposite(d: int, k: int) -> None:
+def test_all_refuse_c2_equal_to_d_times_c1_and_accept_its_opposite(d: int, k: int) -> None:
     assume(d * k % N != N - 1)
     key, c1, product = PrivateKey(d.to_bytes(32)), _point(k), _point(d * k)
     assert _same(key, c1 + product) == f"EC ElGamal ciphertext: {REFUSALS['infinity']}"
@@ -142,7 +142,7 @@ def test_all_refuse_a_changed_byte(position: int, change: int, seed: bytes) -> N
 
 
 @given(tail=st.binary(min_size=16, max_size=16), seed=seeds)
-def test_a_tail_is_carried_in_the_second_half(tail: bytes, seed: bytes) -> None:
+def test_the_second_half_of_x_is_the_tail(tail: bytes, seed: bytes) -> None:
     rng = seeded_random(seed)
     x = point_x_with_tail(tail, rng)
     assert tail == x[16:]
@@ -161,11 +161,11 @@ def test_an_x_without_a_point_is_not_encrypted(backend: Backend, x: bytes) -> No
         backend.encrypt(KEY.public, x, seeded_random(b""))
 
 
-def test_a_draw_passes_over_what_is_no_scalar() -> None:
+def test_invalid_scalars_are_drawn_again() -> None:
     draws = [bytes(32), N.to_bytes(32), b"\xff" * 32, (N - 1).to_bytes(32)]
     assert draws[-1] == random_scalar(_draws([draw.hex() for draw in draws]))
 
 
-def test_a_draw_passes_over_what_is_no_x() -> None:
+def test_invalid_x_coordinates_are_drawn_again() -> None:
     draws = [P.to_bytes(32), (1).to_bytes(32), bytes(32)]
     assert draws[-1] == random_point_x(_draws([draw.hex() for draw in draws]))

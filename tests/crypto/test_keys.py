@@ -62,7 +62,7 @@ def test_a_signature_verifies_under_its_own_key_only(seed: bytes, message: bytes
 
 
 @given(signature=st.binary(max_size=70) | st.binary(min_size=64, max_size=64))
-def test_any_other_bytes_are_no_signature(signature: bytes) -> None:
+def test_any_other_bytes_do_not_verify(signature: bytes) -> None:
     with pytest.raises(InvalidMessage):
         verify(KEY.public, signature, b"message")
 
@@ -80,7 +80,7 @@ def test_a_private_key_of_another_length_is_refused(length: int) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, N - 2])
-def test_a_private_key_in_range_is_taken(number: int) -> None:
+def test_a_private_key_in_range_is_accepted(number: int) -> None:
     assert number == int.from_bytes(PrivateKey(number.to_bytes(32)).raw)
 
 
@@ -105,7 +105,7 @@ def test_a_drawn_key_is_in_range() -> None:
         (MINUS_G, "-G"),
     ],
 )
-def test_what_is_no_public_key_is_refused(raw: bytes, reason: str) -> None:
+def test_an_invalid_public_key_is_refused(raw: bytes, reason: str) -> None:
     with pytest.raises(InvalidMessage, match=reason):
         PublicKey(raw)
 
@@ -122,7 +122,7 @@ def test_a_private_key_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("passphrase", [None, b"open sesame"])
-def test_a_key_comes_back_from_its_file(passphrase: bytes | None) -> None:
+def test_a_key_is_read_back_from_its_file(passphrase: bytes | None) -> None:
     assert parse_private_key(PLAIN if passphrase is None else ENCRYPTED, passphrase) == KEY
 
 

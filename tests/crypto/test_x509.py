@@ -1,4 +1,4 @@
-"""Certificates for HTTPS: what is made is what was asked for, and others' are read."""
+"""Certificates for HTTPS: issued as requested, and parsed from other issuers."""
 
 import base64
 import hashlib
@@ -25,14 +25,14 @@ def made(names: tuple[str, ...] = NAMES) -> bytes:
     return issue_self_signed(KEY, names, NOW, 3600, seeded_random(b"x509"))
 
 
-def test_it_says_what_was_asked() -> None:
+def test_a_certificate_has_the_requested_values() -> None:
     certificate = parse_certificate(made())
     assert certificate.names == set(NAMES)
     assert (certificate.not_before, certificate.not_after) == (NOW - MARGIN, NOW + 3600)
     assert certificate.spki.endswith(b"\x04" + KEY.public.raw)
 
 
-def test_it_is_self_signed_and_for_servers_alone() -> None:
+def test_a_certificate_is_self_signed_and_for_servers_alone() -> None:
     certificate = x509.load_pem_x509_certificate(made())
     certificate.verify_directly_issued_by(certificate)
     extensions = {each.oid._name: each.value for each in certificate.extensions}
@@ -40,7 +40,7 @@ def test_it_is_self_signed_and_for_servers_alone() -> None:
     assert [usage._name for usage in extensions["extendedKeyUsage"]] == ["serverAuth"]
 
 
-def test_its_digests_are_those_that_browsers_show() -> None:
+def test_its_digests_are_those_shown_by_browsers() -> None:
     certificate = parse_certificate(made())
     der = ssl.PEM_cert_to_DER_cert(made().decode())
     assert certificate.fingerprint.replace(":", "").lower() == hashlib.sha256(der).hexdigest()
@@ -52,7 +52,7 @@ def test_the_same_randomness_gives_the_same_certificate() -> None:
 
 
 @pytest.mark.parametrize("name", ["é.test", "drm test\n\N{SNOWMAN}"])
-def test_a_name_that_no_certificate_can_hold_is_refused(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(InternalError, match="expected a DNS name or an IP address"):
         made(("localhost", name))
 
@@ -74,6 +74,6 @@ def test_a_certificate_of_another_kind_and_without_names_is_read() -> None:
 @pytest.mark.parametrize(
     "pem", [b"", b"certificate", made()[:-40], made().replace(b"\nM", b"\nN", 1), b"\xff" * 9]
 )
-def test_what_is_none_is_refused(pem: bytes) -> None:
+def test_anything_else_is_refused(pem: bytes) -> None:
     with pytest.raises(InternalError, match="it holds no certificate in PEM"):
         parse_certificate(pem)

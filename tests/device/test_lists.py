@@ -109,7 +109,7 @@ def test_an_altered_list_is_refused(signer: ListSigner, verifier: ChainVerifier)
 def test_a_list_of_another_pki_is_refused(signer: ListSigner, files: KeyFiles) -> None:
     other = files.find_key("device-issuer")
     assert other is not None
-    with pytest.raises(InvalidMessage, match="no trust anchor"):
+    with pytest.raises(InvalidMessage, match="not a trust anchor"):
         take_lists(NO_LISTS, [given(signer, DEVICE_LIST, 1)], ChainVerifier([other.public]), NOW)
 
 

@@ -101,7 +101,7 @@ def test_replies_are_signed_by_the_chain_that_is_set(
     response = open_license_response(parse_envelope(reply)).response
     file = configured.other / "keyring" / "license-signer.chain"
     assert response.signing_chain == parse_chain(file.read_bytes()).raw
-    with pytest.raises(InvalidMessage, match="no trust anchor"):
+    with pytest.raises(InvalidMessage, match="not a trust anchor"):
         enrol(configured.server.data).acquire(configured.server.url, header_of(KID))
 
 

@@ -115,11 +115,11 @@ def test_the_chain_of_another_server_is_refused(
     def posted_elsewhere(_url: str, _action: str, _body: bytes) -> bytes:
         return other.post(stranger.challenge(header_of(KID))).body
 
-    with pytest.raises(InvalidMessage, match="issued by a key that is no trust anchor"):
+    with pytest.raises(InvalidMessage, match="issued by a key that is not a trust anchor"):
         client.acquire(server.url, header_of(KID), post=posted_elsewhere)
     # And the reverse: that server refuses this server's devices.
     to_other = replace(client, server=stranger.server)
-    with pytest.raises(InvalidMessage, match="issued by a key that is no trust anchor"):
+    with pytest.raises(InvalidMessage, match="issued by a key that is not a trust anchor"):
         to_other.acquire(other.url, header_of(KID))
 
 

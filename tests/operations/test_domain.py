@@ -434,7 +434,7 @@ def other_pki() -> second.Client:
 @pytest.mark.parametrize(
     ("client", "saying", "refused", "text"),
     [
-        (other_pki(), SAYING, InvalidMessage, "no trust anchor"),
+        (other_pki(), SAYING, InvalidMessage, "not a trust anchor"),
         (replace(ONE, signing=world.OTHER), SAYING, InvalidMessage, "not the signing key"),
         (replace(ONE, server=curve.public(world.OTHER)), SAYING, InvalidMessage, "not open"),
         (ONE, replace(SAYING, version="2"), ProtocolVersionMismatch, "Version 2"),

@@ -291,7 +291,7 @@ def test_a_certificate_of_another_pki_is_refused_with_the_message(licenses: Lice
     foreign = second_pki(revision)
     refusal = licenses.refusal(foreign)
     assert isinstance(refusal, InvalidMessage)
-    assert "no trust anchor" in refusal.text
+    assert "not a trust anchor" in refusal.text
 
 
 def second_pki(revision: Revision) -> bytes:

@@ -111,7 +111,7 @@ def test_a_leaf_that_nothing_can_be_encrypted_to_is_refused(store: Store) -> Non
         (with_leaf(DEVICE, issuer_of_all(1999)), "security level 2000"),
         (
             with_leaf(DEVICE, world.issuer(world.DEVICE_ISSUER, ISSUE_ALL, by=world.OTHER)),
-            "no trust anchor",
+            "not a trust anchor",
         ),
         (with_leaf(DEVICE, world.issuer(world.DEVICE_ISSUER, cert.ISSUE_METERING)), "usages"),
         (second.challenge(replace(world.CLIENT, signing=world.OTHER), WISH), "not the signing key"),

@@ -1,4 +1,4 @@
-"""The messages of AcknowledgeLicense: what is sealed opens to the same, and nothing else does."""
+"""Messages of AcknowledgeLicense: sealed ones open to the same, altered ones are refused."""
 
 import pytest
 from hypothesis import given
@@ -58,7 +58,7 @@ def reply() -> bytes:
     ),
     custom_data=st.none() | st.text(st.characters(codec="ascii", exclude_categories=["Cc"])),
 )
-def test_what_is_sealed_opens_to_the_same(
+def test_a_sealed_challenge_opens_to_the_same(
     results: dict[bytes, int], custom_data: str | None
 ) -> None:
     said = tuple(StorageResult(Kid(kid), result) for kid, result in results.items())
@@ -69,7 +69,7 @@ def test_what_is_sealed_opens_to_the_same(
 
 
 @given(st.data())
-def test_no_altered_byte_of_a_challenge_is_taken_for_another(data: st.DataObject) -> None:
+def test_every_altered_byte_of_a_challenge_is_refused(data: st.DataObject) -> None:
     body = sealed(RESULT)
     at = data.draw(st.integers(0, len(body) - 1))
     altered = body[:at] + bytes([body[at] ^ 1 << data.draw(st.integers(0, 7))]) + body[at + 1 :]
@@ -80,13 +80,13 @@ def test_no_altered_byte_of_a_challenge_is_taken_for_another(data: st.DataObject
     assert (challenge.transaction_id, challenge.results) == (TRANSACTION, (RESULT,))
 
 
-def test_a_challenge_to_another_operation_is_none() -> None:
+def test_a_challenge_to_another_operation_is_refused() -> None:
     body = sealed(RESULT).replace(b"LicenseAcknowledgement", b"LicenseAcknowledgemenX")
     with pytest.raises(InvalidMessage, match="no element LicenseAcknowledgement"):
         opened(body)
 
 
-def test_the_reply_says_the_transaction_and_who_signed_it() -> None:
+def test_the_reply_has_the_transaction_id_and_a_signature() -> None:
     transaction_id, answered = open_acknowledgement_response(parse_envelope(reply()))
     assert transaction_id == TRANSACTION
     assert answered.signing_chain == world.SIGNER_CHAIN
@@ -118,6 +118,6 @@ def test_an_altered_reply_does_not_verify() -> None:
         (b"<Signature ", b"<SignaturX ", "is not well-formed XML"),
     ],
 )
-def test_a_reply_that_is_not_as_described_is_refused(old: bytes, new: bytes, text: str) -> None:
+def test_an_invalid_reply_is_refused(old: bytes, new: bytes, text: str) -> None:
     with pytest.raises(InvalidMessage, match=text):
         open_acknowledgement_response(parse_envelope(reply().replace(old, new)))

@@ -44,7 +44,7 @@ TEMPLATE = Template(
 
 
 def plain(value: object) -> object:
-    """What a vector says in the place of a value."""
+    """Values in vectors that JSON cannot express."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Guid | PublicKey):
@@ -71,13 +71,13 @@ def one_chain() -> bytes:
 
 
 def certificate_of(*objects: bcert.CertificateObject) -> bytes:
-    """Put the objects between those that a certificate needs, and sign by zeros."""
+    """Return a certificate of the objects and the necessary ones, signed by zeros."""
     basic, features, keys, signature = issue(TEMPLATE, ISSUER).objects
     return build_certificate((basic, *objects, features, keys, signature))
 
 
 @pytest.mark.parametrize("vector", VECTORS["objects"], ids=lambda vector: vector["comment"])
-def test_object_says_what_its_bytes_say(vector: dict[str, Any]) -> None:
+def test_object_is_parsed(vector: dict[str, Any]) -> None:
     data = bytes.fromhex(vector["object"])
     found, end = parse_object(data, 0, len(data), "test")
     flags, _ = struct.unpack_from(">HH", data)
@@ -104,14 +104,14 @@ def test_every_object_of_the_table_has_a_vector() -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS["chains"], ids=lambda vector: vector["comment"])
-def test_chain_of_a_second_implementation_is_built_again(vector: dict[str, str]) -> None:
+def test_chain_of_a_second_implementation_is_rebuilt(vector: dict[str, str]) -> None:
     data = b64decode(vector["chain"])
     chain = parse_chain(data)
     assert data == build_chain(chain.certificates)
     assert data == chain.raw
 
 
-def test_chain_of_a_second_implementation_says_what_is_expected() -> None:
+def test_chain_of_a_second_implementation_has_the_expected_values() -> None:
     vector = VECTORS["chains"][0]
     chain = parse_chain(b64decode(vector["chain"]))
     actual = [
@@ -157,7 +157,7 @@ def test_key_is_found_by_its_usage() -> None:
     assert leaf.key_with_usage(KeyUsage.SIGN_LICENSE) is None
 
 
-def test_issued_certificate_says_what_its_template_says() -> None:
+def test_issued_certificate_matches_its_template() -> None:
     account, service = AccountId(b"A" * 16), ServiceId(b"S" * 16)
     domain = bcert.Domain(service, account, 3, "https://domain.test/")
     maker = bcert.Manufacturer("Maker", "Modell Ä", None)
@@ -185,7 +185,7 @@ def test_issued_certificate_says_what_its_template_says() -> None:
     assert len(leaf.raw) - SIGNATURE_OBJECT == len(leaf.signed)
 
 
-def test_metering_certificate_says_its_id() -> None:
+def test_metering_certificate_has_its_id() -> None:
     metering = bcert.Metering(Mid(b"M" * 16), "https://metering.test/")
     leaf = issue(replace(TEMPLATE, type=CertificateType.METERING, objects=(metering,)), ISSUER)
     assert metering == leaf.metering
@@ -233,7 +233,7 @@ def test_nothing_else_may_follow_the_signature(
         parse_certificate(build_certificate((*objects, *following)))
 
 
-def test_object_twice_is_refused() -> None:
+def test_repeated_object_is_refused() -> None:
     with pytest.raises(InvalidMessage, match="Server object is there twice"):
         parse_certificate(certificate_of(bcert.Server(1), bcert.Server(2)))
 
@@ -324,7 +324,7 @@ def test_chain_has_at_most_six_certificates() -> None:
         chain_under(issue(TEMPLATE, ISSUER), chain)
 
 
-def test_template_that_makes_no_certificate_is_refused() -> None:
+def test_invalid_template_is_refused() -> None:
     with pytest.raises(InvalidMessage, match="count is 33"):
         issue(replace(TEMPLATE, features=(1,) * 33), ISSUER)
     with pytest.raises(InvalidMessage, match="is there twice"):

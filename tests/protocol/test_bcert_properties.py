@@ -95,7 +95,7 @@ templates = st.builds(
 
 @given(templates)
 @settings(max_examples=60)
-def test_issued_certificate_says_what_its_template_says(template: Template) -> None:
+def test_issued_certificate_matches_its_template(template: Template) -> None:
     found = issue(template, ISSUER)
     assert build_certificate(found.objects) == found.raw
     said = Template(
@@ -115,7 +115,7 @@ def test_issued_certificate_says_what_its_template_says(template: Template) -> N
 
 @given(st.lists(templates, min_size=1, max_size=6))
 @settings(max_examples=15)
-def test_chain_is_built_again(chosen: list[Template]) -> None:
+def test_chain_is_rebuilt(chosen: list[Template]) -> None:
     chain = None
     for template in chosen:
         chain = chain_under(issue(template, ISSUER), chain)
@@ -140,7 +140,7 @@ mutations = st.lists(
 
 @given(mutations)
 @settings(max_examples=400)
-def test_mutated_chain_is_refused_or_built_again(changes: list[tuple[int, int]]) -> None:
+def test_mutated_chain_is_refused_or_rebuilt(changes: list[tuple[int, int]]) -> None:
     data = bytearray(CHAIN)
     for offset, value in changes:
         data[offset] = value
@@ -152,12 +152,12 @@ lengths = st.sampled_from([0, 1, 7, 8, 9, 15, 16, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFF
 
 @given(st.integers(0, len(CHAIN) // 4 - 1), lengths | u32)
 @settings(max_examples=300)
-def test_any_number_is_refused_or_built_again(word: int, value: int) -> None:
+def test_any_number_is_refused_or_rebuilt(word: int, value: int) -> None:
     refused_or_the_same(CHAIN[: 4 * word] + value.to_bytes(4, "big") + CHAIN[4 * word + 4 :])
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_refused_or_built_again(data: bytes) -> None:
+def test_any_bytes_are_refused_or_rebuilt(data: bytes) -> None:
     refused_or_the_same(data)
     refused_or_the_same(CHAIN[:20] + data)
     refused_or_the_same(CHAIN[:36] + data)

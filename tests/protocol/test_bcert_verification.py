@@ -60,7 +60,7 @@ def issuer_of(key: PrivateKey, *usages: int, level: int = 3000) -> Template:
 
 
 def chain_of(*links: tuple[Template, PrivateKey]) -> Chain:
-    """Return the chain of templates and the keys that sign them, anchor's first."""
+    """Return the chain of templates, signed by these keys, the anchor's first."""
     chain: Chain | None = None
     for template, key in links:
         chain = chain_under(issue(template, key), chain)
@@ -74,7 +74,7 @@ def verify(chain: Chain) -> None:
 
 @pytest.fixture(scope="module")
 def four() -> Chain:
-    """A device under three issuers, each of which may do less than the one above it."""
+    """A device under three issuers, each with less power than the one above."""
     return chain_of(
         (issuer_of(POLICY, KeyUsage.ISSUE_ALL), ROOT),
         (issuer_of(REGION, KeyUsage.ISSUE_DEVICE, KeyUsage.ISSUE_DOMAIN), POLICY),
@@ -95,7 +95,7 @@ def test_chain_of_a_second_implementation(vector: dict[str, str]) -> None:
     assert vector["refusal"] == refusal.value.text
 
 
-def test_chain_of_four_is_believed(four: Chain) -> None:
+def test_chain_of_four_verifies(four: Chain) -> None:
     verify(four)
 
 
@@ -103,7 +103,7 @@ def test_anchor_may_issue_any_leaf() -> None:
     verify(chain_of((DEVICE, ROOT)))
 
 
-def test_chain_may_hold_the_root_itself() -> None:
+def test_chain_may_include_the_root() -> None:
     verify(chain_of((issuer_of(ROOT, KeyUsage.ISSUE_ALL), ROOT), (DEVICE, ROOT)))
 
 
@@ -156,9 +156,7 @@ ISSUED_BY = [
 
 
 @pytest.mark.parametrize(("kind", "expected"), ISSUED_BY)
-def test_type_is_issued_by_the_named_usages_alone(
-    kind: CertificateType, expected: set[int]
-) -> None:
+def test_type_is_issued_by_its_usages_alone(kind: CertificateType, expected: set[int]) -> None:
     template = replace(DEVICE, type=kind, objects=())
     believed = set()
     for usage in range(26):
@@ -187,7 +185,7 @@ def test_every_type_has_its_usages() -> None:
         ((6,), (99,)),
     ],
 )
-def test_issuer_passes_on_what_it_may_do(parent: tuple[int, ...], child: tuple[int, ...]) -> None:
+def test_issuer_may_pass_on_its_powers(parent: tuple[int, ...], child: tuple[int, ...]) -> None:
     verify(chain_of((issuer_of(POLICY, *parent), ROOT), (issuer_of(REGION, *child), POLICY)))
 
 
@@ -203,7 +201,7 @@ def test_issuer_passes_on_what_it_may_do(parent: tuple[int, ...], child: tuple[i
         ((19, 20), (19,)),
     ],
 )
-def test_issuer_passes_on_no_more(parent: tuple[int, ...], child: tuple[int, ...]) -> None:
+def test_issuer_passes_on_no_other_powers(parent: tuple[int, ...], child: tuple[int, ...]) -> None:
     chain = chain_of((issuer_of(POLICY, *parent), ROOT), (issuer_of(REGION, *child), POLICY))
     with pytest.raises(InvalidMessage, match="that it grants"):
         verify(chain)
@@ -231,13 +229,13 @@ def test_key_that_is_not_the_issuers_is_refused() -> None:
         verify(chain_of((issuer_of(POLICY, 4), ROOT), (DEVICE, OTHER)))
 
 
-def test_certificate_that_is_no_issuer_issues_nothing() -> None:
+def test_certificate_of_another_type_is_not_an_issuer() -> None:
     device = replace(DEVICE, keys=(Key(POLICY.public, (KeyUsage.ISSUE_ALL,)),))
     with pytest.raises(InvalidMessage, match="type device, expected an issuer"):
         verify(chain_of((device, ROOT), (DEVICE, POLICY)))
 
 
-def test_security_level_is_not_raised() -> None:
+def test_security_level_above_the_issuers_is_refused() -> None:
     weak = issuer_of(POLICY, 4, level=150)
     with pytest.raises(InvalidMessage, match="security level 2000, expected at most its issuer's"):
         verify(chain_of((weak, ROOT), (DEVICE, POLICY)))
@@ -246,7 +244,7 @@ def test_security_level_is_not_raised() -> None:
 
 def test_foreign_root_is_refused(four: Chain) -> None:
     verifier = ChainVerifier((OTHER.public,))
-    with pytest.raises(InvalidMessage, match=r"certificate 3 .* a key that is no trust anchor"):
+    with pytest.raises(InvalidMessage, match=r"certificate 3 .* a key that is not a trust anchor"):
         verifier.verify(four, NOW)
 
 
@@ -255,7 +253,7 @@ def test_every_anchor_is_trusted(four: Chain) -> None:
 
 
 def forged(chain: Chain, at: int) -> Chain:
-    """Return the chain with a certificate that names its issuer but is signed by another."""
+    """Return the chain with one certificate signed by another key than it names."""
     certificates = list(chain.certificates)
     found = certificates[at]
     signature = SignatureObject(sign(OTHER, found.signed), found.issuer_key)
@@ -283,7 +281,7 @@ def test_certificate_is_valid_through_its_last_second(*, now: int, believed: boo
         verifier.verify(chain, now)
 
 
-def test_never_does_not_come(four: Chain) -> None:
+def test_certificate_without_end_date_never_expires(four: Chain) -> None:
     ChainVerifier((ROOT.public,)).verify(four, 0xFFFFFFFF + 1)
 
 
@@ -300,7 +298,7 @@ def test_revoked_certificate_is_named(four: Chain, at: int) -> None:
 
 
 class Counted:
-    """Counts signature verifications and lets them happen."""
+    """Counts signature verifications."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -317,7 +315,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> Counted:
     return counted
 
 
-def test_known_chain_is_neither_parsed_nor_verified_again(four: Chain, verified: Counted) -> None:
+def test_cached_chain_is_neither_parsed_nor_verified_again(four: Chain, verified: Counted) -> None:
     verifier = ChainVerifier((ROOT.public,))
     first = verifier.parse(four.raw)
     verifier.verify(first, NOW)
@@ -341,7 +339,7 @@ def test_new_device_costs_one_verification(four: Chain, verified: Counted) -> No
     )
 
 
-def test_refused_chain_is_not_kept(four: Chain, verified: Counted) -> None:
+def test_refused_chain_is_not_cached(four: Chain, verified: Counted) -> None:
     verifier = ChainVerifier((ROOT.public,))
     chain = forged(four, 3)
     for attempt in (1, 2):
@@ -357,7 +355,7 @@ def test_foreign_chain_costs_no_verification(four: Chain, verified: Counted) -> 
     assert verified.count == 0
 
 
-def test_memory_is_bounded(four: Chain, verified: Counted) -> None:
+def test_caches_are_bounded(four: Chain, verified: Counted) -> None:
     verifier = ChainVerifier((ROOT.public,), cache_size=2)
     verifier.verify(four, NOW)
     for number in range(5):

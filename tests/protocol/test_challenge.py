@@ -1,4 +1,4 @@
-"""What a challenge asks is read as it was written, and what is missing or wrong is refused."""
+"""The elements of a challenge are read, missing and invalid ones refused."""
 
 import base64
 from collections.abc import Callable
@@ -42,9 +42,7 @@ def of_vectors(vectors: Any, backend: Backend) -> Opener:  # noqa: ANN401 -- JSO
 
 
 @pytest.mark.parametrize("backend", available_backends(), ids=lambda backend: backend.name)
-def test_every_vector_is_opened_or_refused_as_it_says(
-    vectors: Callable[[str], Any], backend: Backend
-) -> None:
+def test_every_vector_has_its_result(vectors: Callable[[str], Any], backend: Backend) -> None:
     file = vectors("acquire_license")
     for test in file["tests"]:
         subject = of_vectors(file, backend)
@@ -66,7 +64,7 @@ def test_every_vector_is_opened_or_refused_as_it_says(
         assert tuple(file["device"]["features"]) == opened.signer.leaf.features
 
 
-def test_everything_that_a_challenge_says_is_read(subject: Opener) -> None:
+def test_every_element_of_a_challenge_is_read(subject: Opener) -> None:
     custom = "<CustomData> a &lt;b&gt; &amp; &#xD;\n\u00e4\U0001f511 </CustomData>"
     wish = second.Wish(
         second.header_43(KID, OTHER_KID, algid="AESCBC"), "5", bytes(16), "0", revocation=REVOCATION
@@ -90,7 +88,7 @@ def test_everything_that_a_challenge_says_is_read(subject: Opener) -> None:
     assert (opened.signer.raw,) == tuple(chain.raw for chain in opened.client.chains)
 
 
-def test_a_challenge_sent_again_has_the_same_digest_and_another_has_not(subject: Opener) -> None:
+def test_only_a_repeated_challenge_has_the_same_digest(subject: Opener) -> None:
     digests = [
         subject.open(second.challenge(world.CLIENT, wish)).digest
         for wish in (WISH, WISH, second.Wish(HEADER, nonce=bytes(16)))
@@ -124,7 +122,7 @@ def test_a_version_that_is_not_served_is_a_mismatch(subject: Opener, version: st
 @pytest.mark.parametrize(
     "version", ["", "x", "-1", "+1", "1.0", "0x1", "1 1", "\u0661", "18446744073709551616"]
 )
-def test_a_version_that_is_no_number_is_an_invalid_message(subject: Opener, version: str) -> None:
+def test_a_version_other_than_a_number_is_an_invalid_message(subject: Opener, version: str) -> None:
     with pytest.raises(InvalidMessage, match="Version is"):
         subject.open(second.challenge(world.CLIENT, second.Wish(HEADER, version)))
 
@@ -148,7 +146,7 @@ OPTIONAL = {"RevocationLists", "CustomData"}
 
 
 @pytest.mark.parametrize("name", sorted(ELEMENTS.keys() - OPTIONAL))
-def test_an_element_that_is_missing_is_refused_by_its_name(subject: Opener, name: str) -> None:
+def test_a_missing_element_is_named(subject: Opener, name: str) -> None:
     with pytest.raises(InvalidMessage, match=f"has no element {name}"):
         subject.open(
             second.challenge(world.CLIENT, WHOLE, lambda la: la.replace(ELEMENTS[name], ""))
@@ -156,7 +154,7 @@ def test_an_element_that_is_missing_is_refused_by_its_name(subject: Opener, name
 
 
 @pytest.mark.parametrize("name", sorted(ELEMENTS))
-def test_an_element_that_is_there_twice_is_refused_by_its_name(subject: Opener, name: str) -> None:
+def test_a_repeated_element_is_named(subject: Opener, name: str) -> None:
     with pytest.raises(InvalidMessage, match=f"has several elements {name}, expected one"):
         subject.open(
             second.challenge(
@@ -166,7 +164,7 @@ def test_an_element_that_is_there_twice_is_refused_by_its_name(subject: Opener, 
 
 
 @pytest.mark.parametrize("name", sorted(ELEMENTS.keys() - {"WRMHEADER", "EncryptedData"}))
-def test_an_element_of_another_namespace_is_not_the_one(subject: Opener, name: str) -> None:
+def test_an_element_of_another_namespace_is_missing(subject: Opener, name: str) -> None:
     foreign = ELEMENTS[name].replace(f"<{name}>", f'<{name} xmlns="urn:other">', 1)
 
     def alter(la: str) -> str:
@@ -183,7 +181,7 @@ def test_an_element_of_another_namespace_is_not_the_one(subject: Opener, name: s
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONAL))
-def test_what_is_optional_may_be_missing(subject: Opener, name: str) -> None:
+def test_optional_elements_may_be_missing(subject: Opener, name: str) -> None:
     subject.open(second.challenge(world.CLIENT, WHOLE, lambda la: la.replace(ELEMENTS[name], "")))
 
 
@@ -210,7 +208,7 @@ def test_what_is_optional_may_be_missing(subject: Opener, name: str) -> None:
         ("<Version>7</Version>", "<Version>x</Version>", "Version is 'x'"),
     ],
 )
-def test_a_bad_value_is_refused_by_its_element(
+def test_an_invalid_value_is_refused_with_its_element(
     subject: Opener, before: str, after: str, text: str
 ) -> None:
     assert before in second.element(world.CLIENT, WHOLE)
@@ -238,7 +236,7 @@ def test_a_bad_value_is_refused_by_its_element(
         (HEADER.replace("WRMHEADER", "WRMHEADERS"), "no element WRMHEADER"),
     ],
 )
-def test_a_header_that_is_none_is_refused(subject: Opener, header: str, text: str) -> None:
+def test_an_invalid_header_is_refused(subject: Opener, header: str, text: str) -> None:
     with pytest.raises(InvalidMessage, match=text):
         subject.open(second.challenge(world.CLIENT, second.Wish(header)))
 
@@ -252,7 +250,7 @@ RELATIVE = [
 
 @pytest.mark.parametrize("element", RELATIVE)
 @pytest.mark.parametrize("end", ["</DATA>", "</CustomData>", "</CLIENTVERSION>"])
-def test_a_relative_namespace_within_what_is_read_is_refused(
+def test_a_relative_namespace_on_a_read_element_is_refused(
     subject: Opener, end: str, element: str
 ) -> None:
     challenge = second.challenge(
@@ -264,7 +262,7 @@ def test_a_relative_namespace_within_what_is_read_is_refused(
 
 @pytest.mark.parametrize("comment", [b"", b"<!-- -->"])
 @pytest.mark.parametrize("element", RELATIVE)
-def test_a_relative_namespace_in_an_unknown_element_is_refused_or_passed_over(
+def test_a_relative_namespace_in_an_unknown_element_is_refused_or_ignored(
     subject: Opener, element: str, comment: bytes
 ) -> None:
     challenge = second.challenge(
@@ -287,7 +285,7 @@ def test_a_relative_namespace_in_an_unknown_element_is_refused_or_passed_over(
         ("<SignedInfo", True),
     ],
 )
-def test_a_relative_namespace_outside_of_what_is_signed_is_nothing(
+def test_a_relative_namespace_outside_of_the_signed_element_is_ignored(
     subject: Opener, start: str, *, refused: bool
 ) -> None:
     challenge = second.challenge(world.CLIENT, WISH).decode()
@@ -299,7 +297,7 @@ def test_a_relative_namespace_outside_of_what_is_signed_is_nothing(
         assert subject.open(challenge.encode()) == subject.open(altered)
 
 
-def test_what_is_remembered_is_bounded(subject: Opener) -> None:
+def test_the_cache_of_clients_is_bounded(subject: Opener) -> None:
     parsed = []
 
     def parse(data: bytes) -> Chain:

@@ -1,4 +1,4 @@
-"""Whatever is altered on the way is refused, or it was nothing that the message says."""
+"""Altered challenges are refused or keep their meaning."""
 
 import re
 from contextlib import suppress
@@ -30,7 +30,7 @@ DECLARATIONS = (
 BODY = second.challenge(world.CLIENT, WISH).replace(b"<soap:Envelope", DECLARATIONS.encode())
 
 MEANINGLESS = (
-    # The declaration: nobody needs it, and what is none is an instruction.
+    # The declaration is optional, and an altered one is an instruction.
     r"<\?(xml) ",
     r'version="1\.(0)"',
     r'encoding="(utf-8)"',
@@ -40,7 +40,7 @@ MEANINGLESS = (
     # A declaration of the namespace that Signature has declared already.
     r"</SignatureValue><KeyInfo (xmlns)=",
 )
-"""Where a byte may be altered and the message still says the same."""
+"""Places where an altered byte does not change the meaning."""
 
 
 @cache
@@ -63,7 +63,7 @@ def may_be_altered() -> set[int]:
 
 
 def refused(body: bytes) -> bool:
-    """Return whether a message is refused; one that is not says what the original says."""
+    """Return whether a message is refused; otherwise it must open like the original."""
     try:
         opened = shared_opener().open(body)
     except (InvalidMessage, ProtocolVersionMismatch):
@@ -73,7 +73,7 @@ def refused(body: bytes) -> bool:
 
 
 @pytest.mark.parametrize("bits", [0x01, 0x02, 0x04, 0x20, 0x80])
-def test_every_altered_byte_that_says_something_is_noticed(bits: int) -> None:
+def test_every_altered_byte_of_meaning_is_refused(bits: int) -> None:
     altered = bytearray(BODY)
     unnoticed = set()
     for at in range(len(BODY)):
@@ -84,11 +84,11 @@ def test_every_altered_byte_that_says_something_is_noticed(bits: int) -> None:
     assert unnoticed <= may_be_altered()
 
 
-def test_every_end_that_comes_too_soon_is_noticed() -> None:
+def test_every_truncation_is_refused() -> None:
     assert all(refused(BODY[:length]) for length in range(len(BODY)))
 
 
-def test_every_byte_that_is_left_out_or_doubled_is_noticed_or_nothing() -> None:
+def test_every_removed_or_doubled_byte_is_refused_or_without_effect() -> None:
     for at in range(len(BODY)):
         refused(BODY[:at] + BODY[at + 1 :])
         refused(BODY[:at] + BODY[at : at + 1] + BODY[at:])
@@ -105,7 +105,7 @@ TAGS = [match.start() for match in re.finditer(b"[<>]", BODY)]
 
 
 @given(st.data())
-def test_whatever_becomes_of_a_message_it_is_refused_or_the_same(data: st.DataObject) -> None:
+def test_any_altered_message_is_refused_or_opens_to_the_same(data: st.DataObject) -> None:
     body = BODY
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(body)) | st.sampled_from(TAGS))
@@ -120,7 +120,7 @@ LA = second.element(world.CLIENT, WISH)
 
 
 @given(st.data())
-def test_whatever_a_device_signs_is_opened_or_refused(data: st.DataObject) -> None:
+def test_anything_signed_by_a_device_is_opened_or_refused(data: st.DataObject) -> None:
     la = LA
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(la)))
@@ -134,7 +134,7 @@ PLAINTEXT = second.data(world.DEVICE_CHAIN)
 
 
 @given(st.data())
-def test_whatever_a_device_encrypts_is_opened_or_refused(data: st.DataObject) -> None:
+def test_anything_encrypted_by_a_device_is_opened_or_refused(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(PLAINTEXT)))
     piece = data.draw(st.sampled_from(PIECES)).decode(errors="replace")
     text = PLAINTEXT[:start] + piece + PLAINTEXT[start + data.draw(st.integers(0, 40)) :]
@@ -143,6 +143,6 @@ def test_whatever_a_device_encrypts_is_opened_or_refused(data: st.DataObject) ->
 
 
 @given(st.binary(max_size=200))
-def test_whatever_bytes_a_device_encrypts_are_opened_or_refused(plaintext: bytes) -> None:
+def test_any_bytes_encrypted_by_a_device_are_opened_or_refused(plaintext: bytes) -> None:
     with pytest.raises(InvalidMessage):
         shared_opener().open(second.with_plaintext(world.CLIENT, WISH, plaintext))

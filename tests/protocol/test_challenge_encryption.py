@@ -1,4 +1,4 @@
-"""The encrypted part of a challenge, and who may have signed it: every wrong one is refused."""
+"""The encrypted part of a challenge and its signer: invalid ones are refused."""
 
 from dataclasses import replace
 
@@ -54,21 +54,21 @@ SHARED = curve.finite(curve.multiply(world.SERVER, curve.point_from(C1)))
         (b"\4" + WRAPPED, "CipherValue has 129 bytes, expected 128"),
     ],
 )
-def test_a_ciphertext_of_no_point_or_message_is_refused(
+def test_a_ciphertext_without_a_point_or_message_is_refused(
     subject: Opener, wrapped: bytes, text: str
 ) -> None:
     with pytest.raises(InvalidMessage, match=text):
         subject.open(with_values(wrapped))
 
 
-def test_the_message_point_may_be_any(subject: Opener) -> None:
+def test_any_message_point_is_accepted(subject: Opener) -> None:
     for x in (curve.G[0], SHARED[0], second.MESSAGE_X):
         wrapped, ciphertext = second.cipher_values(PLAINTEXT, world.CLIENT.server, x)
         assert subject.open(with_values(wrapped, ciphertext)).signer.raw == world.DEVICE_CHAIN
 
 
 def padded(end: bytes) -> bytes:
-    """Return what decrypts to a whole block that ends so."""
+    """Return a ciphertext of a whole block with that end."""
     return SECRET[:16] + second.cbc(SECRET, bytes(16 - len(end)) + end)
 
 
@@ -107,13 +107,13 @@ def test_a_cipher_value_that_is_not_base64_is_refused(
 
 
 @pytest.mark.parametrize("name", ["", "wmrmserver", "WMRMServer2", "WMRM Server", "A" * 100])
-def test_a_key_of_another_name_is_not_ours(subject: Opener, name: str) -> None:
+def test_another_key_name_is_refused(subject: Opener, name: str) -> None:
     with pytest.raises(InvalidMessage, match="KeyName is"):
         subject.open(sent(second.encrypted_data(WRAPPED, CIPHERTEXT, name)))
 
 
 @pytest.mark.parametrize("key_name", [" WMRMServer\n", "\tWMRMServer "])
-def test_white_space_around_the_name_of_a_key_is_nothing(subject: Opener, key_name: str) -> None:
+def test_white_space_around_a_key_name_is_ignored(subject: Opener, key_name: str) -> None:
     subject.open(sent(second.encrypted_data(WRAPPED, CIPHERTEXT, key_name)))
 
 
@@ -132,7 +132,7 @@ def test_every_other_algorithm_of_encryption_is_refused(
 @pytest.mark.parametrize(
     "element", ["EncryptionMethod", "KeyInfo", "EncryptedKey", "KeyName", "CipherData"]
 )
-def test_every_element_of_encrypted_data_is_there_once(
+def test_every_element_of_encrypted_data_is_required_once(
     subject: Opener, element: str, count: int
 ) -> None:
     start = ENCRYPTED.index(f"<{element}")
@@ -232,7 +232,7 @@ def test_each_of_several_chains_is_verified(subject: Opener) -> None:
         cert.Subject(cert.DEVICE, ((world.OTHER, (cert.SIGN,)),)),
         world.issuer(world.DEVICE_ISSUER, cert.ISSUE_DEVICE, by=world.OTHER),
     )
-    with pytest.raises(InvalidMessage, match="no trust anchor"):
+    with pytest.raises(InvalidMessage, match="not a trust anchor"):
         subject.open(chains(world.DEVICE_CHAIN, foreign))
 
 
@@ -252,7 +252,7 @@ def test_a_signer_that_is_not_the_signing_key_of_a_leaf_is_refused(
         subject.open(second.challenge(client, WISH))
 
 
-def test_a_signer_that_is_only_named_is_refused(subject: Opener) -> None:
+def test_a_named_signer_that_did_not_sign_is_refused(subject: Opener) -> None:
     la = second.element(world.CLIENT, WISH)
     signature = second.signature(
         second.signed_info(la), world.OTHER, curve.public(world.DEVICE_SIGNING)
@@ -284,10 +284,10 @@ def altered(certificate: bytes, at: int) -> bytes:
             world.device_chain(
                 DEVICE, world.issuer(world.DEVICE_ISSUER, cert.ISSUE_DEVICE, by=world.OTHER)
             ),
-            "no trust anchor",
+            "not a trust anchor",
         ),
         (world.device_chain(DEVICE, ISSUER, by=world.OTHER), "not one of its issuer's"),
-        (cert.chain(LEAF), "no trust anchor"),
+        (cert.chain(LEAF), "not a trust anchor"),
         (cert.chain(LEAF, LEAF, ISSUER), "expected an issuer"),
         (cert.chain(ISSUER, LEAF), "not the signing key of the leaf"),
         (cert.chain(altered(LEAF, 30), ISSUER), "signature does not verify"),
@@ -297,9 +297,7 @@ def altered(certificate: bytes, at: int) -> bytes:
         (cert.chain(LEAF, ISSUER) + b"\0", "length is"),
     ],
 )
-def test_a_chain_that_is_not_to_be_believed_is_refused(
-    subject: Opener, chain: bytes, text: str
-) -> None:
+def test_an_invalid_chain_is_refused(subject: Opener, chain: bytes, text: str) -> None:
     with pytest.raises(InvalidMessage, match=text):
         subject.open(chains(chain))
 
@@ -315,6 +313,6 @@ def test_a_chain_that_was_refused_is_refused_again(subject: Opener) -> None:
             subject.open(challenge)
 
 
-def test_the_root_alone_decides_whose_chains_are_believed(subject: Opener) -> None:
-    with pytest.raises(InvalidMessage, match="no trust anchor"):
+def test_only_chains_under_the_root_verify(subject: Opener) -> None:
+    with pytest.raises(InvalidMessage, match="not a trust anchor"):
         replace(subject, anchor=public_key(world.OTHER)).open(sent(ENCRYPTED))

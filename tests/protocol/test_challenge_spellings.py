@@ -1,6 +1,6 @@
-"""However a message is spelt it says the same: prefixes, quotes, white space, comments, encodings.
+"""Spellings of one message: prefixes, quotes, white space, comments, encodings.
 
-A spelling of E itself is signed as it canonically is, since that is what a signature covers.
+A spelling of E itself is signed in its canonical form.
 """
 
 import re
@@ -36,14 +36,14 @@ def original(subject: Opener) -> LicenseChallenge:
 
 
 def canonical(text: str) -> str:
-    """Return exclusive C14N, by which a spelling is signed."""
+    """Return the exclusive C14N, over which a spelling is signed."""
     return etree.tostring(
         etree.fromstring(text), method="c14n", exclusive=True, with_comments=False
     ).decode()
 
 
 def signed_as_canonical(la: str, declared: str = "") -> bytes:
-    """Return the message around LA as it is spelt, its signature over the canonical form."""
+    """Return the message around a spelling of LA, signed over its canonical form."""
     alone = la.replace("<LA", f"<LA {declared}", 1) if declared else la
     signature = second.signature(second.signed_info(canonical(alone)), world.CLIENT.signing)
     return second.envelope(la, signature)
@@ -172,7 +172,7 @@ SPELLINGS: list[Respell] = [
 
 
 @pytest.mark.parametrize("respell", SPELLINGS)
-def test_a_spelling_of_what_is_signed_has_the_digest_of_its_canonical_form(
+def test_a_spelling_of_the_signed_element_has_the_digest_of_its_canonical_form(
     subject: Opener, original: LicenseChallenge, respell: Respell
 ) -> None:
     la = respell(LA)
@@ -199,7 +199,7 @@ def test_a_spelling_of_the_signature_has_its_canonical_form(
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
-def test_white_space_between_elements_is_nothing(
+def test_white_space_between_elements_is_ignored(
     subject: Opener, original: LicenseChallenge, newline: str
 ) -> None:
     la = LA.replace("><", ">\n <")
@@ -212,7 +212,7 @@ def test_white_space_between_elements_is_nothing(
 
 @pytest.mark.parametrize("space", ["\n", "\r\n", " \t", "&#13;\n", "&#xD;&#xA;", "&#32;"])
 @pytest.mark.parametrize("name", ["SignatureValue", "PublicKey"])
-def test_white_space_in_base64_beside_what_is_signed_is_nothing(
+def test_white_space_in_base64_of_the_signature_is_ignored(
     subject: Opener, original: LicenseChallenge, name: str, space: str
 ) -> None:
     signature = re.sub(rf"(<{name}>.{{40}})(.*)(</{name}>)", rf"\1{space}\2{space}\3", SIGNATURE)
@@ -221,7 +221,7 @@ def test_white_space_in_base64_beside_what_is_signed_is_nothing(
 
 
 @pytest.mark.parametrize("space", ["\n", "\r\n", " \t", "&#13;\n", "&#xD;&#xA;", "&#32;"])
-def test_white_space_in_base64_within_what_is_signed_is_nothing(
+def test_white_space_in_base64_of_the_signed_element_is_ignored(
     subject: Opener, original: LicenseChallenge, space: str
 ) -> None:
     la = re.sub(r"(<(\w+)>.{20})([^<]*=)(</\2>)", rf"\1{space}\3{space}\4", LA)
@@ -273,7 +273,7 @@ def test_a_header_that_is_not_canonical_may_be_signed_as_it_is_written(subject: 
         "</Challenge>",
     ],
 )
-def test_what_is_no_element_may_stand_around(
+def test_comments_and_instructions_may_surround_elements(
     subject: Opener, original: LicenseChallenge, before: str, around: str
 ) -> None:
     body = BODY.replace(before, around + before, 1)
@@ -300,9 +300,7 @@ def test_a_comment_within_a_key_or_signature_does_not_cut_it(subject: Opener, na
 @pytest.mark.parametrize(
     "name", ["KeyName", "CipherValue", "SignatureValue", "PublicKey", "LicenseNonce", "ClientTime"]
 )
-def test_other_white_space_than_that_of_xml_is_none(
-    subject: Opener, name: str, around: str
-) -> None:
+def test_only_white_space_of_xml_is_ignored(subject: Opener, name: str, around: str) -> None:
     for space in ("\u00a0", "\u2003", "\u0085"):
         la = re.sub(f"(<{name}>)", rf"\1{space}", LA)
         signature = re.sub(f"(<{name}>)", rf"\1{space}", SIGNATURE)
@@ -313,14 +311,14 @@ def test_other_white_space_than_that_of_xml_is_none(
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("declared", ["utf-8", "utf-16", "iso-8859-1"])
-def test_every_encoding_says_the_same(
+def test_every_encoding_opens_to_the_same(
     subject: Opener, original: LicenseChallenge, encoding: str, declared: str
 ) -> None:
     body = BODY.replace('encoding="utf-8"', f'encoding="{declared}"')
     assert original == subject.open(body.encode(encoding))
 
 
-def test_letters_beyond_ascii_are_signed_in_utf_8_whatever_the_encoding(subject: Opener) -> None:
+def test_letters_beyond_ascii_are_signed_in_utf_8_in_any_encoding(subject: Opener) -> None:
     custom = "\u00e4\u4e2d\U0001f511"
     wish = replace(WISH, custom_data=f"<CustomData>{custom}</CustomData>")
     body = second.challenge(world.CLIENT, wish)

@@ -1,4 +1,4 @@
-"""Signature wrapping: what is read is what was signed, wherever else the signed text is put.
+"""Signature wrapping: only signed elements are read, wherever a signed copy is placed.
 
 The attacker has a device's signed message and wants another wish served under its signature. He is
 either refused, or what is read is the device's own wish.
@@ -71,7 +71,7 @@ IN_PLACE = {
     "an instruction more": LA.replace("</LA>", "<?x y?></LA>"),
     "nothing": "",
 }
-"""What stands where LA should."""
+"""Elements in the place of LA."""
 
 BESIDE = {
     "none": "",
@@ -85,23 +85,23 @@ BESIDE = {
     ),
     "no namespace": SIGNATURE.replace(f'<Signature xmlns="{second.D}"', '<Signature xmlns=""'),
 }
-"""What stands where Signature should."""
+"""Elements in the place of Signature."""
 
 
 @pytest.mark.parametrize("place", IN_PLACE.values(), ids=IN_PLACE)
-def test_what_was_not_signed_is_not_read(subject: Opener, place: str) -> None:
+def test_unsigned_elements_are_not_read(subject: Opener, place: str) -> None:
     with pytest.raises(InvalidMessage):
         subject.open(second.envelope(place, SIGNATURE))
 
 
 @pytest.mark.parametrize("signature", BESIDE.values(), ids=BESIDE)
-def test_the_signature_stands_once_beside_the_element(subject: Opener, signature: str) -> None:
+def test_the_signature_follows_the_element_once(subject: Opener, signature: str) -> None:
     with pytest.raises(InvalidMessage):
         subject.open(second.envelope(LA, signature))
 
 
 @pytest.mark.parametrize("before", ["<soap:Body>", "<AcquireLicense", "<challenge>", "<Challenge"])
-def test_the_signed_element_anywhere_else_does_not_vouch_for_another(
+def test_a_signed_element_elsewhere_is_not_taken_for_the_right_one(
     subject: Opener, before: str
 ) -> None:
     body = second.envelope(EVIL, SIGNATURE).decode()
@@ -125,7 +125,7 @@ def test_the_signed_element_anywhere_else_does_not_vouch_for_another(
 @pytest.mark.parametrize(
     "before", ["<soap:Body>", "<challenge>", "<Challenge", "<LA", "<Signature ", "</Challenge>"]
 )
-def test_whatever_stands_elsewhere_only_the_signed_element_is_read(
+def test_only_the_signed_element_is_read(
     subject: Opener, original: LicenseChallenge, before: str, more: str
 ) -> None:
     body = BODY.replace(before, more + before, 1)
@@ -137,7 +137,7 @@ def test_whatever_stands_elsewhere_only_the_signed_element_is_read(
 
 
 def own(info: str) -> str:
-    """Return a Signature that the device itself makes over another SignedInfo."""
+    """Return the device's own Signature over another SignedInfo."""
     return second.signature(info, world.CLIENT.signing)
 
 
@@ -184,7 +184,7 @@ def test_every_other_algorithm_of_a_signature_is_refused(
     "element", ["CanonicalizationMethod", "SignatureMethod", "DigestMethod", "DigestValue"]
 )
 @pytest.mark.parametrize("count", [0, 2])
-def test_every_element_of_signed_info_is_there_once(
+def test_every_element_of_signed_info_is_required_once(
     subject: Opener, element: str, count: int
 ) -> None:
     start, end = INFO.index(f"<{element}"), INFO.index(f"</{element}>") + len(element) + 3
@@ -197,7 +197,7 @@ def test_every_element_of_signed_info_is_there_once(
 @pytest.mark.parametrize(
     "element", ["SignedInfo", "SignatureValue", "KeyInfo", "KeyValue", "ECCKeyValue", "PublicKey"]
 )
-def test_every_element_of_a_signature_is_there_once(
+def test_every_element_of_a_signature_is_required_once(
     subject: Opener, element: str, count: int
 ) -> None:
     start = SIGNATURE.index(f"<{element}")
@@ -231,7 +231,7 @@ def test_a_digest_has_its_length(subject: Opener) -> None:
 
 
 @pytest.mark.parametrize("value", [bytes(64), b"\xff" * 64, bytes(63) + b"\1"])
-def test_a_signature_of_no_meaning_is_refused(subject: Opener, value: bytes) -> None:
+def test_a_signature_out_of_range_is_refused(subject: Opener, value: bytes) -> None:
     signature = SIGNATURE.replace(value_of("SignatureValue"), second.b64(value))
     with pytest.raises(InvalidMessage, match="SignatureValue does not verify"):
         subject.open(second.envelope(LA, signature))
@@ -258,14 +258,12 @@ def test_another_spelling_of_the_signature_is_the_same_request(
     ],
     ids=["twice", "deeper", "in a comment", "in a CDATA section", "in another namespace"],
 )
-def test_encrypted_data_stands_once_within_the_element(subject: Opener, instead: str) -> None:
+def test_encrypted_data_is_required_once_in_the_element(subject: Opener, instead: str) -> None:
     with pytest.raises(InvalidMessage, match="EncryptedData"):
         subject.open(second.sealed(world.CLIENT, LA.replace(ENCRYPTED, instead)))
 
 
-def test_encrypted_data_within_itself_is_passed_over(
-    subject: Opener, original: LicenseChallenge
-) -> None:
+def test_nested_encrypted_data_is_ignored(subject: Opener, original: LicenseChallenge) -> None:
     end = "</EncryptedData>"
     other = ENCRYPTED.replace("<CipherValue>", "<CipherValue>AAAA")
     for inner in (ENCRYPTED, other):

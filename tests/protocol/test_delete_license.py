@@ -1,4 +1,4 @@
-"""The messages of ProcessDeleteLicenseData, against the second implementation, both ways."""
+"""Messages of ProcessDeleteLicenseData against the second implementation, both ways."""
 
 from collections.abc import Callable
 
@@ -39,7 +39,7 @@ def opened(body: bytes, max_kids: int = 10) -> DeleteLicenseChallenge:
 
 
 @given(session=guids, kids=some_kids)
-def test_what_the_second_client_says_is_opened(session: bytes, kids: list[bytes]) -> None:
+def test_challenges_of_the_second_client_are_opened(session: bytes, kids: list[bytes]) -> None:
     challenge = opened(reports.delete_license(world.CLIENT, session, tuple(kids)))
     assert challenge.session_id == SessionId(session)
     assert challenge.kids == tuple(map(Kid, kids))
@@ -47,7 +47,7 @@ def test_what_the_second_client_says_is_opened(session: bytes, kids: list[bytes]
 
 
 @given(session=guids, kids=some_kids)
-def test_what_is_sealed_the_second_server_reads(session: bytes, kids: list[bytes]) -> None:
+def test_the_second_server_opens_sealed_challenges(session: bytes, kids: list[bytes]) -> None:
     body = seal_delete_license(
         SessionId(session),
         tuple(map(Kid, kids)),
@@ -59,7 +59,7 @@ def test_what_is_sealed_the_second_server_reads(session: bytes, kids: list[bytes
 
 
 @given(st.data())
-def test_no_altered_byte_of_a_challenge_is_taken_for_another(data: st.DataObject) -> None:
+def test_every_altered_byte_of_a_challenge_is_refused(data: st.DataObject) -> None:
     body = reports.delete_license(world.CLIENT, SESSION, KIDS)
     at = data.draw(st.integers(0, len(body) - 1))
     altered = body[:at] + bytes([body[at] ^ 1 << data.draw(st.integers(0, 7))]) + body[at + 1 :]
@@ -81,7 +81,7 @@ def test_no_altered_byte_of_a_challenge_is_taken_for_another(data: st.DataObject
         (lambda data: data[: data.index("<KIDs>")] + "<KIDs></KIDs>", "KIDs has 0 KID, expected"),
     ],
 )
-def test_what_is_not_as_described_is_refused(alter: Callable[[str], str], text: str) -> None:
+def test_an_invalid_challenge_is_refused(alter: Callable[[str], str], text: str) -> None:
     with pytest.raises(InvalidMessage) as refusal:
         opened(reports.delete_license(world.CLIENT, SESSION, KIDS, alter))
     assert text in refusal.value.text
@@ -93,7 +93,7 @@ def test_more_kids_than_allowed_are_refused() -> None:
         opened(reports.delete_license(world.CLIENT, SESSION, kids))
 
 
-def test_a_reply_is_plain_and_says_the_session() -> None:
+def test_a_reply_is_plain_and_has_the_session_id() -> None:
     text = seal_delete_license_response(SessionId(SESSION))
     assert reports.read_delete_license_reply(text) == SESSION
     envelope = b'<e:Envelope xmlns:e="%s"><e:Body>%s</e:Body></e:Envelope>' % (
@@ -111,7 +111,7 @@ def test_a_reply_is_plain_and_says_the_session() -> None:
         (b"SessionID", b"SessionIX", "no element SessionID"),
     ],
 )
-def test_a_reply_that_is_not_as_described_is_refused(old: bytes, new: bytes, text: str) -> None:
+def test_an_invalid_reply_is_refused(old: bytes, new: bytes, text: str) -> None:
     body = b'<e:Envelope xmlns:e="%s"><e:Body>%s</e:Body></e:Envelope>' % (
         second.SOAP11.encode(),
         seal_delete_license_response(SessionId(SESSION)).replace(old, new),

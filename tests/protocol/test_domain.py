@@ -1,4 +1,4 @@
-"""The messages of JoinDomain and LeaveDomain: what is sealed opens to the same, nothing else."""
+"""Messages of JoinDomain and LeaveDomain: sealed ones open, altered ones are refused."""
 
 import pytest
 from hypothesis import given
@@ -117,7 +117,7 @@ def test_a_leave_opens_to_what_was_sealed() -> None:
 
 
 @pytest.mark.parametrize("of", [join, leave])
-def test_no_altered_byte_of_a_challenge_is_taken_for_another(of: object) -> None:
+def test_every_altered_byte_of_a_challenge_is_refused(of: object) -> None:
     sealed, opened = (join(), opened_join) if of is join else (leave(), opened_leave)
     expected = opened(sealed)
     for at in range(0, len(sealed), 7):
@@ -135,12 +135,12 @@ def test_no_altered_byte_of_a_challenge_is_taken_for_another(of: object) -> None
         (SERVICE.base64.encode(), b"AAAA", "altered"),
     ],
 )
-def test_a_join_that_is_not_as_described_is_refused(old: bytes, new: bytes, text: str) -> None:
+def test_an_invalid_join_is_refused(old: bytes, new: bytes, text: str) -> None:
     with pytest.raises(InvalidMessage, match=text):
         opened_join(join().replace(old, new))
 
 
-def test_a_leave_must_say_the_account() -> None:
+def test_a_leave_requires_the_account() -> None:
     body = join(None, None).replace(b"JoinDomain", b"LeaveDomain")
     with pytest.raises(InvalidMessage, match="no element DomainLeave"):
         opened_leave(body)
@@ -178,7 +178,7 @@ def test_the_reply_to_a_leave_opens_to_what_was_sealed() -> None:
         (b"AccountID", b"AccountIX", "no element AccountID"),
     ],
 )
-def test_a_reply_that_is_not_as_described_is_refused(old: bytes, new: bytes, text: str) -> None:
+def test_an_invalid_reply_is_refused(old: bytes, new: bytes, text: str) -> None:
     with pytest.raises(InvalidMessage, match=text):
         open_join_response(in_envelope(joined().replace(old, new)))
 
@@ -201,7 +201,7 @@ def test_a_wrapped_domain_key_has_168_bytes(length: int) -> None:
         unwrap_domain_key(bytes(length), DEVICE_ENCRYPTION, BACKEND)
 
 
-def test_no_altered_byte_of_a_wrapped_domain_key_is_taken() -> None:
+def test_every_altered_byte_of_a_wrapped_domain_key_is_refused() -> None:
     wrapped = wrap_domain_key(SERVER, DEVICE_ENCRYPTION.public, BACKEND, seeded_random(b"key"))
     for at in range(len(wrapped)):
         altered = wrapped[:at] + bytes([wrapped[at] ^ 0x10]) + wrapped[at + 1 :]

@@ -1,4 +1,4 @@
-"""Durations: what packagers write is read, what is none is refused."""
+"""Durations in the spellings of packagers; others are refused."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -42,25 +42,25 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
         *("PT1S2M", "PT\u0661S", "00:00:10", "forever", "PT1S\x00", "PT" + "0" * 62 + "1S"),
     ],
 )
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(InvalidMessage, match=r"^Offset is .*, expected a duration such as PT10S"):
         parse_duration(text, "Offset")
 
 
 @pytest.mark.parametrize("text", ["P1Y", "P1M", "P0Y1M", "P1Y2M3DT4H5M6S"])
-def test_what_has_no_fixed_length_is_refused(text: str) -> None:
+def test_a_duration_without_fixed_length_is_refused(text: str) -> None:
     with pytest.raises(InvalidMessage, match="years and months have no fixed length"):
         parse_duration(text, "Offset")
 
 
 @pytest.mark.parametrize("text", ["-PT1S", "-P0.1S", f"PT{MAX_SECONDS}.1S", "P999999999D"])
-def test_what_is_negative_or_too_long_is_refused(text: str) -> None:
+def test_a_negative_or_too_long_duration_is_refused(text: str) -> None:
     with pytest.raises(InvalidMessage, match="expected from 0 to 2147483648 seconds"):
         parse_duration(text, "Offset")
 
 
 @given(st.integers(0, MAX_SECONDS * 1000 - 1))
-def test_a_duration_that_is_written_is_read(milliseconds: int) -> None:
+def test_a_written_duration_is_read(milliseconds: int) -> None:
     seconds = Fraction(milliseconds, 1000)
     written = Duration.of(seconds)
     assert parse_duration(written.text, "Offset") == written

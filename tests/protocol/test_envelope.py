@@ -16,7 +16,7 @@ def written(namespace: str = SOAP11, header: str = "", body: str = '<A xmlns="ur
 
 
 @pytest.mark.parametrize("version", SoapVersion)
-def test_the_namespace_tells_the_version(version: SoapVersion) -> None:
+def test_the_namespace_determines_the_version(version: SoapVersion) -> None:
     envelope = parse_envelope(written(version.namespace).encode())
     assert envelope.version is version
     assert (envelope.operation, envelope.namespace) == ("A", "urn:a")
@@ -32,7 +32,7 @@ def test_the_soap_namespace_may_be_the_default_as_well_as_under_a_prefix() -> No
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("declared", ["", '<?xml version="1.0" encoding="utf-16"?>\n'])
-def test_the_text_is_utf_8_whatever_it_came_in(encoding: str, declared: str) -> None:
+def test_the_text_is_utf_8_in_any_encoding(encoding: str, declared: str) -> None:
     text = declared + written(body='<A xmlns="urn:a">\u00e4\U0001f511</A>')
     envelope = parse_envelope(text.encode(encoding))
     assert envelope.text == text.encode()
@@ -43,7 +43,7 @@ def test_big_endian_utf_16_is_understood() -> None:
     assert parse_envelope(("\ufeff" + written()).encode("utf-16-be")).operation == "A"
 
 
-def test_comments_and_instructions_are_kept_and_not_taken_for_operations() -> None:
+def test_comments_and_instructions_are_kept_and_are_not_operations() -> None:
     envelope = parse_envelope(written(body="<!-- c --><?p i?> <A><!-- d --><?q?></A> ").encode())
     assert envelope.operation == "A"
     assert len(envelope.element) == 2
@@ -63,7 +63,7 @@ def test_comments_and_instructions_are_kept_and_not_taken_for_operations() -> No
         (SOAP12, f's:mustUnderstand="1" s:role="{SOAP12}/role/none"', ()),
     ],
 )
-def test_headers_that_must_be_understood_here_are_named(
+def test_headers_to_be_understood_are_named(
     namespace: str, attributes: str, expected: tuple[str, ...]
 ) -> None:
     header = f'<s:Header><!-- --><h:H xmlns:h="urn:h" {attributes}/><i/></s:Header>'
@@ -99,7 +99,7 @@ def test_an_envelope_shows_no_content_when_printed() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_whatever_else_comes_is_an_invalid_message(data: bytes) -> None:
+def test_any_other_bytes_are_an_invalid_message(data: bytes) -> None:
     with pytest.raises(InvalidMessage):
         parse_envelope(data)
 

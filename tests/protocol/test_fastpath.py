@@ -182,7 +182,7 @@ VALUES = st.sampled_from(
 
 @st.composite
 def wishes(draw: st.DrawFn) -> second.Wish:
-    """Any challenge that a client might seal, valid or not."""
+    """Return a challenge that a client might seal, valid or not."""
     header = draw(
         st.sampled_from(
             (
@@ -235,7 +235,7 @@ ELEMENTS = [match.group().encode() for match in re.finditer(r"<(\w+)[^<>]*>[^<]*
 
 @st.composite
 def mutations(draw: st.DrawFn, text: bytes) -> bytes:
-    """The text with bytes replaced, inserted or removed, or an element doubled or removed."""
+    """Return the text with bytes flipped, inserted or removed, or an element doubled or removed."""
     kind = draw(st.integers(0, 3))
     if kind == 0:
         at = draw(st.integers(0, len(text) - 1))
@@ -255,7 +255,7 @@ def test_both_readers_agree_on_every_mutation_of_a_challenge(body: bytes) -> Non
 
 
 def sealed(la: bytes) -> bytes:
-    """Return the message around the bytes of LA, signed as they are written."""
+    """Return the message around the bytes of LA, signed as written."""
     digest = second.b64(hashlib.sha256(la).digest())
     info = re.sub("(?<=<DigestValue>)[^<]*", digest, second.signed_info(""))
     body = second.envelope("@", second.signature(info, world.CLIENT.signing))

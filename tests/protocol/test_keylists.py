@@ -1,4 +1,4 @@
-"""Lists of content keys: CPIX and CSV, read as written, and refused where they are not clear."""
+"""Lists of content keys, CPIX and CSV: read as written, refused if ambiguous."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_document_is_read_as_it_was_written(entries: list[KeyEntry]) -> None:
         "type,key,kid\n,{base64},{kid64}",
     ],
 )
-def test_a_table_may_be_spelt_in_several_ways(text: str) -> None:
+def test_a_table_is_read_in_several_spellings(text: str) -> None:
     spelt = text.format(
         kid=KID.text.upper(), hex=KEY.hex(), base64="ZGVmZ2hpamtsbW5vcHFycw==", kid64=KID.base64
     )
@@ -116,7 +116,7 @@ def test_a_program_without_period_is_for_its_first() -> None:
         ("kid,key\n" + "a" * 200_000, "line 2: field larger than field limit"),
     ],
 )
-def test_a_wrong_table_is_refused_with_its_line(text: str, told: str) -> None:
+def test_an_invalid_table_is_refused_with_its_line(text: str, told: str) -> None:
     with pytest.raises(InvalidMessage, match=told) as refused:
         parse_table(text.encode())
     assert KEY.hex()[:-1] not in refused.value.text
@@ -202,7 +202,7 @@ PERIODS = (
         ),
     ],
 )
-def test_a_key_is_for_the_program_and_period_that_it_alone_is_for(
+def test_a_key_has_the_program_and_period_of_no_other_key(
     more: str, expected: list[tuple[str, int] | None]
 ) -> None:
     keys = (content_key(), content_key(OTHER))
@@ -238,7 +238,7 @@ def test_a_key_is_for_the_program_and_period_that_it_alone_is_for(
         (document(content_key(), attributes='contentId=""'), "has 0 characters"),
     ],
 )
-def test_a_wrong_document_is_refused(data: bytes, told: str) -> None:
+def test_an_invalid_document_is_refused(data: bytes, told: str) -> None:
     with pytest.raises(InvalidMessage, match=told):
         parse_document(data)
 

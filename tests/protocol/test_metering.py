@@ -1,4 +1,4 @@
-"""The messages of metering: what is sealed opens to the same, and nothing else does."""
+"""Messages of metering: sealed ones open to the same, altered ones are refused."""
 
 from collections.abc import Callable, Sequence
 
@@ -92,7 +92,7 @@ def opened(body: bytes, most: int = 10_000) -> MeteringChallenge:
 
 
 def written(records: str, elements: str | None = None, *, key_name: str = MID.base64) -> bytes:
-    """Return a report of parts that the builders would not write."""
+    """Return a report of parts that the builders cannot write."""
     told = elements or (
         f"<MeteringID>{MID.base64}</MeteringID><TransactionID>{TRANSACTION.text}</TransactionID>"
     )
@@ -153,7 +153,7 @@ def test_the_second_implementation_reads_a_report() -> None:
 
 
 @given(st.data())
-def test_no_altered_byte_of_a_report_is_taken_for_another(data: st.DataObject) -> None:
+def test_every_altered_byte_of_a_report_is_refused(data: st.DataObject) -> None:
     body = sealed()
     at = data.draw(st.integers(0, len(body) - 1))
     altered = body[:at] + bytes([body[at] ^ 1 << data.draw(st.integers(0, 7))]) + body[at + 1 :]
@@ -165,7 +165,7 @@ def test_no_altered_byte_of_a_report_is_taken_for_another(data: st.DataObject) -
 
 
 @pytest.mark.parametrize("value", ["1", "007", str(MAX_VALUE)])
-def test_the_values_that_a_report_may_have(value: str) -> None:
+def test_allowed_values_of_a_report(value: str) -> None:
     (usage,) = opened(written(records(record(action("Play", value))))).report.usage
     assert usage.value == int(value)
 
@@ -179,7 +179,7 @@ def test_any_other_value_is_refused(value: str) -> None:
 @pytest.mark.parametrize(
     "name", ["a", "a" * 64, "\U0001f3b5" * 64, " Play ", "\u202e", "&amp;&lt;"]
 )
-def test_the_names_that_a_report_may_have(name: str) -> None:
+def test_allowed_names_of_a_report(name: str) -> None:
     (usage,) = opened(written(records(record(action(name, "1"))))).report.usage
     assert usage.action == name.replace("&amp;", "&").replace("&lt;", "<")
 
@@ -219,7 +219,7 @@ def test_any_other_name_is_refused(name: str, told: str) -> None:
         (records(record(PLAY)) * 2, "several elements MeteringRecords"),
     ],
 )
-def test_a_report_that_is_not_as_described_is_refused(data: str, told: str) -> None:
+def test_an_invalid_report_is_refused(data: str, told: str) -> None:
     with pytest.raises(InvalidMessage, match=told):
         opened(written(data), most=3)
 
@@ -239,7 +239,7 @@ def test_two_records_of_a_kid_with_different_actions_are_two_records() -> None:
         (("</MeteringID>", "</MeteringID><Partial>2</Partial>"), "Partial is '2', expected 0 or 1"),
     ],
 )
-def test_elements_that_are_not_as_described_are_refused(change: tuple[str, str], told: str) -> None:
+def test_invalid_elements_are_refused(change: tuple[str, str], told: str) -> None:
     elements = (
         f"<MeteringID>{MID.base64}</MeteringID><TransactionID>{TRANSACTION.text}</TransactionID>"
     ).replace(*change)
@@ -286,7 +286,7 @@ def test_a_certificate_request_opens_to_what_was_sealed() -> None:
     assert (request.mid, request.signer.raw) == (MID, world.DEVICE_CHAIN)
 
 
-def test_the_replies_say_what_was_sealed_and_who_signed_it() -> None:
+def test_a_reply_opens_to_what_was_sealed_and_verifies() -> None:
     answer = MeteringAnswer(MID, TRANSACTION, 7)
     child = seal_metering_response(answer, world.SIGNER_CHAIN, SIGNER)
     said, answered = open_metering_response(parse_envelope(enveloped(child)))
@@ -321,7 +321,7 @@ def test_one_reply_is_not_taken_for_the_other(child: bytes, read: Callable[..., 
         read(parse_envelope(enveloped(child)))
 
 
-def test_a_metering_certificate_says_who_takes_reports_where() -> None:
+def test_a_metering_certificate_has_its_id_and_address() -> None:
     template = Template(
         type=CertificateType.METERING,
         security_level=3000,
@@ -333,6 +333,6 @@ def test_a_metering_certificate_says_who_takes_reports_where() -> None:
     assert (read.mid, read.url, read.key) == (MID, "http://127.0.0.1/", METERING.public)
 
 
-def test_another_certificate_is_none() -> None:
+def test_a_certificate_of_another_type_is_refused() -> None:
     with pytest.raises(InvalidMessage, match="of type DEVICE, expected a metering certificate"):
         read_metering_certificate(parse_chain(world.DEVICE_CHAIN))

@@ -1,4 +1,4 @@
-"""Messages of AcquirePackagingData: read as written, and as a packager finds its answer."""
+"""Messages of AcquirePackagingData, also as searched by a packager."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ durations = st.integers(0, 2**31).map(lambda n: Duration(Fraction(n), f"PT{n}S")
 parts = st.tuples(programs, durations, st.none() | durations)
 
 
-def test_the_request_of_a_packager_in_daily_use_is_read() -> None:
+def test_the_request_of_a_widely_used_packager_is_read() -> None:
     assert parse(packager.ask(packager.stream("movie-1"))) == PackagingRequest(
         (PLAYREADY,), (StreamInformation("movie-1", ZERO),)
     )
@@ -158,13 +158,13 @@ def test_names_are_matched_without_their_namespace_and_unknown_ones_ignored() ->
         ),
     ],
 )
-def test_a_wrong_request_is_refused_with_what_is_wrong(challenge: str, told: str) -> None:
+def test_an_invalid_request_is_refused_with_a_reason(challenge: str, told: str) -> None:
     with pytest.raises(InvalidMessage, match=told):
         parse(packager.envelope(challenge))
 
 
 @pytest.mark.parametrize("body", ["", "<challenge/><challenge/>"])
-def test_there_is_one_challenge(body: str) -> None:
+def test_exactly_one_challenge_is_required(body: str) -> None:
     text = packager.envelope("").decode()
     start, end = text.index("<challenge "), text.index("</challenge>") + len("</challenge>")
     with pytest.raises(InvalidMessage, match=r"AcquirePackagingData has .*challenge"):

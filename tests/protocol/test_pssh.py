@@ -44,13 +44,13 @@ def test_objects_have_the_records_of_their_vectors(test: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("test", result(OBJECTS, "invalid"), ids=comment)
-def test_objects_that_do_not_fit_are_refused(test: dict[str, Any]) -> None:
+def test_invalid_objects_are_refused(test: dict[str, Any]) -> None:
     with pytest.raises(InvalidMessage, match="PlayReady Object"):
         parse_object(b64decode(test["object"]))
 
 
 @pytest.mark.parametrize("test", result(BOXES, "valid"), ids=comment)
-def test_boxes_say_what_their_vectors_expect(test: dict[str, Any]) -> None:
+def test_boxes_have_the_values_of_their_vectors(test: dict[str, Any]) -> None:
     data = b64decode(test["box"])
     parsed = parse_pssh(data)
     actual = {
@@ -63,13 +63,13 @@ def test_boxes_say_what_their_vectors_expect(test: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("test", result(BOXES, "invalid"), ids=comment)
-def test_boxes_that_do_not_fit_are_refused(test: dict[str, Any]) -> None:
+def test_invalid_boxes_are_refused(test: dict[str, Any]) -> None:
     with pytest.raises(InvalidMessage, match=test["names"]):
         parse_pssh(b64decode(test["box"]))
 
 
 @pytest.mark.parametrize("test", result(BOXES, "valid")[:2], ids=comment)
-def test_published_boxes_are_what_is_built_of_their_keys(test: dict[str, Any]) -> None:
+def test_published_boxes_are_rebuilt_from_their_keys(test: dict[str, Any]) -> None:
     data = b64decode(test["box"])
     parsed = parse_pssh(data)
     header = parsed.object.header
@@ -85,7 +85,7 @@ def test_an_object_of_a_header_has_no_byte_order_mark(mark: str) -> None:
     assert object_of(header).header == HEADER
 
 
-def test_an_object_without_a_header_says_so() -> None:
+def test_an_object_without_a_header_is_refused() -> None:
     playready_object = PlayReadyObject((Record(EMBEDDED_LICENSE_STORE, b""),))
     assert playready_object.find(EMBEDDED_LICENSE_STORE) == b""
     with pytest.raises(InvalidMessage, match="WRMHEADER"):
@@ -107,12 +107,12 @@ def test_an_object_has_at_most_15_kib() -> None:
 @pytest.mark.parametrize(
     "record", [Record(-1, b""), Record(1 << 16, b""), Record(1, bytes(1 << 16))]
 )
-def test_a_record_that_does_not_fit_is_refused(record: Record) -> None:
+def test_a_record_that_is_too_long_is_refused(record: Record) -> None:
     with pytest.raises(InvalidMessage, match="does not fit"):
         build_object(PlayReadyObject((record,)))
 
 
-def test_a_box_cannot_be_made_wrong() -> None:
+def test_an_invalid_box_cannot_be_made() -> None:
     with pytest.raises(InvalidMessage, match="version"):
         Pssh(object_of(HEADER), version=2)
     with pytest.raises(InvalidMessage, match="KIDs"):

@@ -1,4 +1,4 @@
-"""Replies are written once, canonical as they stand, and read back as they were written."""
+"""Replies are written canonical and read back to the same values."""
 
 import re
 from typing import Any
@@ -78,14 +78,14 @@ responses = st.builds(
 
 
 @given(responses)
-def test_what_is_sealed_is_opened_and_verified(response: LicenseResponse) -> None:
+def test_a_sealed_reply_opens_and_verifies(response: LicenseResponse) -> None:
     opened = open_license_response(in_envelope(seal_license_response(response, KEY)))
     assert response == opened.response
     opened.verify(public_key(world.SIGNER))
 
 
 @given(responses)
-def test_what_is_sealed_is_canonical_as_it_stands(response: LicenseResponse) -> None:
+def test_a_sealed_reply_is_canonical(response: LicenseResponse) -> None:
     reply = seal_license_response(response, KEY)
     for name in ("LicenseResponse", "SignedInfo"):
         text = written(reply, name)
@@ -114,13 +114,13 @@ def test_the_elements_of_a_reply_have_their_order() -> None:
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["unsigned", "signed"])
-def test_no_reply_has_a_prefix_or_a_tag_that_closes_itself(key: Any) -> None:  # noqa: ANN401
+def test_no_reply_has_prefixes_or_self_closing_tags(key: Any) -> None:  # noqa: ANN401
     reply = seal_license_response(WHOLE, key)
     assert re.findall(rb"</?\w+:|xmlns:|/>", reply) == []
     assert (b"<Signature " in reply) == (key is not None)
 
 
-def test_the_signature_says_what_it_must_and_names_no_key() -> None:
+def test_the_signature_has_its_algorithms_and_names_no_key() -> None:
     signature = etree.fromstring(written(seal_license_response(WHOLE, KEY), "Signature"))
     assert [etree.QName(child).localname for child in signature] == ["SignedInfo", "SignatureValue"]
 
@@ -132,7 +132,7 @@ def test_a_reply_is_read_from_either_envelope(version: SoapVersion) -> None:
     opened.verify(public_key(world.SIGNER))
 
 
-def test_an_unsigned_reply_verifies_under_no_key() -> None:
+def test_an_unsigned_reply_does_not_verify() -> None:
     opened = open_license_response(in_envelope(seal_license_response(LEAST, None)))
     assert opened.signature is None
     with pytest.raises(InvalidMessage, match="the reply has no Signature"):
@@ -196,7 +196,7 @@ def test_a_reply_that_wraps_another_is_refused() -> None:
         ),
     ],
 )
-def test_what_is_no_reply_is_refused(before: str, after: str, text: str) -> None:
+def test_other_messages_are_refused(before: str, after: str, text: str) -> None:
     reply = seal_license_response(LEAST, None).decode()
     assert before in reply
     with pytest.raises(InvalidMessage, match=text):
@@ -204,7 +204,7 @@ def test_what_is_no_reply_is_refused(before: str, after: str, text: str) -> None
 
 
 @given(st.data())
-def test_whatever_becomes_of_a_reply_it_is_refused_or_verifies(data: st.DataObject) -> None:
+def test_any_altered_reply_is_refused_or_verifies(data: st.DataObject) -> None:
     reply = bytearray(seal_license_response(WHOLE, KEY))
     for _ in range(data.draw(st.integers(1, 3))):
         reply[data.draw(st.integers(0, len(reply) - 1))] = data.draw(st.integers(0, 255))
@@ -240,7 +240,7 @@ def test_a_fault_of_either_version_is_read(version: SoapVersion, fault: str) -> 
 
 
 @pytest.mark.parametrize("fault", [FAULT11, FAULT12])
-def test_a_fault_may_say_which_domain(fault: str) -> None:
+def test_a_fault_may_name_a_domain(fault: str) -> None:
     version = SOAP11 if fault is FAULT11 else SOAP12
     facts = "<AccountID>YWNjb3VudA==</AccountID><DomainURL>https://h/</DomainURL>"
     read = parse_fault(
@@ -251,12 +251,12 @@ def test_a_fault_may_say_which_domain(fault: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["x", "0x8004c60z", "\u0661x", "0x 1"])
-def test_a_status_code_that_is_none_is_refused(status: str) -> None:
+def test_an_invalid_status_code_is_refused(status: str) -> None:
     fault = FAULT11.replace("0x8004c604", status)
     with pytest.raises(InvalidMessage, match="StatusCode is"):
         parse_fault(in_envelope(fault.encode()))
 
 
-def test_what_is_no_fault_is_none() -> None:
+def test_another_message_is_not_a_fault() -> None:
     assert parse_fault(in_envelope(seal_license_response(LEAST, None))) is None
     assert parse_fault(in_envelope(FAULT12.encode(), SOAP11)) is None

@@ -1,4 +1,4 @@
-"""Revocation lists: read, written, and believed only when a signer of lists signed them."""
+"""Revocation lists: read, written, and verified only for a signer of lists."""
 
 import hashlib
 import struct
@@ -63,14 +63,14 @@ def test_a_list_is_written_field_by_field() -> None:
     assert curve.signed_by(curve.public(LIST_SIGNER), data[-64:], signed)
 
 
-def test_a_list_of_certificates_says_their_digests() -> None:
+def test_a_list_of_certificates_has_their_digests() -> None:
     found = parse_list(a_list())
     assert (found.list_id, found.version) == (DEVICE_LIST, 7)
     assert found.digests == tuple(DIGESTS)
     assert found.versions == {}
 
 
-def test_the_revocation_information_says_the_versions_of_the_others() -> None:
+def test_the_revocation_information_has_the_versions_of_the_others() -> None:
     versions = {DEVICE_LIST: 7, LISTS["pc"]: 1}
     data = build_list(REVOCATION_INFO, 8, version_entries(versions.items()), CHAIN, KEY)
     found = parse_list(data)
@@ -83,7 +83,7 @@ def test_the_revocation_information_says_the_versions_of_the_others() -> None:
     version=st.integers(0, 2**32 - 1),
     list_id=st.sampled_from(list(LISTS.values())),
 )
-def test_what_is_parsed_is_what_was_built(digests: set[bytes], version: int, list_id: Guid) -> None:
+def test_a_built_list_parses_to_the_same(digests: set[bytes], version: int, list_id: Guid) -> None:
     data = build_list(list_id, version, sorted(digests), CHAIN, KEY)
     found = parse_list(data)
     assert found.raw == data
@@ -96,7 +96,7 @@ def test_what_is_parsed_is_what_was_built(digests: set[bytes], version: int, lis
 
 
 @given(st.data())
-def test_no_altered_byte_is_believed(data: st.DataObject) -> None:
+def test_every_altered_byte_is_refused(data: st.DataObject) -> None:
     original = a_list()
     at = data.draw(st.integers(0, len(original) - 1))
     bit = data.draw(st.integers(0, 7))
@@ -127,13 +127,13 @@ def test_other_bytes_are_refused(tail: bytes) -> None:
             ),
             "not in ascending order",
         ),
-        (build_list(Guid(bytes(16)), 1, (), CHAIN, KEY), "no known list's"),
+        (build_list(Guid(bytes(16)), 1, (), CHAIN, KEY), "which is unknown"),
         (a_list()[:-1], "needs 64 bytes"),
         (a_list() + b"\0", "1 bytes follow"),
         (b"RMRX" + a_list()[4:], "does not begin with RMRL"),
     ],
 )
-def test_a_list_that_is_not_as_described_is_refused(data: bytes, text: str) -> None:
+def test_an_invalid_list_is_refused(data: bytes, text: str) -> None:
     with pytest.raises(InvalidMessage, match=text):
         parse_list(data)
 
@@ -156,13 +156,13 @@ def wrong_chain(**changes: int) -> Callable[[], bytes]:
         (wrong_chain(issue=6), "is issued by a key with the usages"),
     ],
 )
-def test_a_list_of_another_signer_is_not_believed(make: Callable[[], bytes], text: str) -> None:
+def test_a_list_of_another_signer_does_not_verify(make: Callable[[], bytes], text: str) -> None:
     with pytest.raises(InvalidMessage, match=text):
         parse_list(make()).verify(verifier(), world.NOW)
 
 
-def test_a_signer_under_another_root_is_not_believed() -> None:
-    with pytest.raises(InvalidMessage, match="no trust anchor"):
+def test_a_signer_under_another_root_does_not_verify() -> None:
+    with pytest.raises(InvalidMessage, match="not a trust anchor"):
         parse_list(a_list()).verify(verifier(1999), world.NOW)
 
 

@@ -1,4 +1,4 @@
-"""The messages of ProcessSecureStopData, against the second implementation, both ways."""
+"""Messages of ProcessSecureStopData against the second implementation, both ways."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -85,7 +85,7 @@ def sealed(sessions: Sequence[Session], proof: Proof | None) -> bytes:
 
 
 @given(st.lists(some_sessions(), min_size=1, max_size=4, unique_by=lambda each: each.session_id))
-def test_what_the_second_client_says_is_opened(sessions: list[reports.Session]) -> None:
+def test_challenges_of_the_second_client_are_opened(sessions: list[reports.Session]) -> None:
     proof = sessions[-1].session_id, sessions[-1].proof(KEY)
     challenge = opened(reports.SecureStop(MID, tuple(sessions), proof).body(CLIENT))
     assert challenge.mid == Mid(MID)
@@ -96,7 +96,7 @@ def test_what_the_second_client_says_is_opened(sessions: list[reports.Session]) 
 
 
 @given(st.lists(some_sessions(), min_size=1, max_size=4, unique_by=lambda each: each.session_id))
-def test_what_is_sealed_the_second_server_reads(sessions: list[reports.Session]) -> None:
+def test_the_second_server_opens_sealed_challenges(sessions: list[reports.Session]) -> None:
     proof = build_proof(KEY, ours(sessions[0]))
     body = sealed([ours(each) for each in sessions], proof)
     expected = reports.SecureStop(
@@ -105,7 +105,7 @@ def test_what_is_sealed_the_second_server_reads(sessions: list[reports.Session])
     assert reports.read_secure_stop(body, world.OTHER, ROOT, MID) == expected
 
 
-def test_a_message_need_not_prove_anything() -> None:
+def test_the_proof_is_optional() -> None:
     body = sealed([ours(SESSION)], None)
     assert reports.read_secure_stop(body, world.OTHER, ROOT, MID).proof is None
     challenge = opened(body)
@@ -129,24 +129,24 @@ def test_a_proof_is_the_second_implementations(session: reports.Session, key: by
         replace(SESSION, stopped=0),
     ],
 )
-def test_a_proof_is_of_all_that_a_session_says(other: reports.Session) -> None:
+def test_a_proof_covers_every_field_of_a_session(other: reports.Session) -> None:
     with pytest.raises(InvalidMessage, match="does not verify"):
         verify_proof(KEY, ours(other), build_proof(KEY, ours(SESSION)))
 
 
-def test_a_proof_under_another_key_is_none() -> None:
+def test_a_proof_under_another_key_does_not_verify() -> None:
     with pytest.raises(InvalidMessage, match="does not verify"):
         verify_proof(bytes(16), ours(SESSION), build_proof(KEY, ours(SESSION)))
 
 
-def test_a_key_comes_out_of_its_licence_as_it_went_in() -> None:
+def test_a_wrapped_key_unwraps_to_the_same() -> None:
     wrapped = wrap_key(KEY, bytes([9]) * 16)
     assert wrapped != KEY
     assert unwrap_key(wrapped, bytes([9]) * 16) == KEY
 
 
 @given(st.data())
-def test_no_altered_byte_of_a_challenge_is_taken_for_another(data: st.DataObject) -> None:
+def test_every_altered_byte_of_a_challenge_is_refused(data: st.DataObject) -> None:
     body = SAID.body(CLIENT)
     at = data.draw(st.integers(0, len(body) - 1))
     altered = body[:at] + bytes([body[at] ^ 1 << data.draw(st.integers(0, 7))]) + body[at + 1 :]
@@ -184,7 +184,7 @@ def swapping(old: str, new: str) -> Callable[[str], str]:
         (swapping("</SecureStop2>", "</SecureStop2><SecureStop2></SecureStop2>"), "several elem"),
     ],
 )
-def test_what_is_not_as_described_is_refused(alter: Callable[[str], str], text: str) -> None:
+def test_an_invalid_challenge_is_refused(alter: Callable[[str], str], text: str) -> None:
     with pytest.raises(InvalidMessage) as refusal:
         opened(SAID.body(CLIENT, alter))
     assert text in refusal.value.text
@@ -241,7 +241,7 @@ ACCEPTED = (SessionId(SESSION.session_id), SessionId(OTHER.session_id))
 
 
 @pytest.mark.parametrize("verified", [None, ACCEPTED[0]])
-def test_a_reply_says_what_was_accepted_and_proven(verified: SessionId | None) -> None:
+def test_a_reply_has_the_accepted_and_proven_sessions(verified: SessionId | None) -> None:
     response = SecureStopResponse(Mid(MID), ACCEPTED, verified)
     text = reply(response)
     read = reports.read_secure_stop_reply(text, ROOT)
@@ -260,7 +260,7 @@ def test_an_altered_reply_does_not_verify() -> None:
         answered.verify(SIGNER.public)
 
 
-def test_only_session_ids_may_be_there_again() -> None:
+def test_only_session_ids_may_be_repeated() -> None:
     text = reply(SecureStopResponse(Mid(MID), ACCEPTED, None))
     altered = text.replace(b"<MeteringID>", b"<MeteringID></MeteringID><MeteringID>")
     with pytest.raises(InvalidMessage, match="several elements MeteringID"):

@@ -40,7 +40,7 @@ def test_either_spelling_of_a_guid_is_parsed(text: str) -> None:
 
 @pytest.mark.parametrize("length", [0, 15, 17, 32])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_guid_of_another_length_is_refused_by_its_name(kind: type[Guid], length: int) -> None:
+def test_a_guid_of_another_length_is_refused_with_its_name(kind: type[Guid], length: int) -> None:
     with pytest.raises(InvalidMessage, match=f"{kind.name} has {length} bytes"):
         kind(bytes(length))
     with pytest.raises(InvalidMessage, match=f"{kind.name} has {length} bytes"):
@@ -50,7 +50,7 @@ def test_a_guid_of_another_length_is_refused_by_its_name(kind: type[Guid], lengt
 @pytest.mark.parametrize(
     "text", ["", TEXT[:-1], TEXT + "0", TEXT.replace("-", ""), TEXT.replace("a", "g"), f"{TEXT}x"]
 )
-def test_a_guid_that_is_written_otherwise_is_refused(text: str) -> None:
+def test_another_spelling_of_a_guid_is_refused(text: str) -> None:
     with pytest.raises(InvalidMessage, match="8-4-4-4-12"):
         Kid.from_text(text)
 
@@ -67,14 +67,14 @@ def test_a_guid_has_the_order_of_the_standard_library(raw: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_base64_is_what_the_standard_library_writes(data: bytes) -> None:
+def test_base64_agrees_with_the_standard_library(data: bytes) -> None:
     text = encode_base64(data)
     assert text == base64.b64encode(data).decode()
     assert data == decode_base64(text, "field") == decode_base64(text.encode(), "field")
 
 
 @pytest.mark.parametrize("text", [" AAEC\r\nAwQF\t", "A A E C A w Q F"])
-def test_white_space_in_and_around_base64_is_nothing(text: str) -> None:
+def test_white_space_in_and_around_base64_is_ignored(text: str) -> None:
     assert bytes(range(6)) == decode_base64(text, "field") == decode_base64(text.encode(), "field")
 
 
@@ -85,7 +85,7 @@ def test_white_space_in_and_around_base64_is_nothing(text: str) -> None:
         *("AA-_", "AA\u00a0AA", "\u2003AAAA", "AAA\u00c4", "AAAA&#13;"),
     ],
 )
-def test_base64_that_says_more_or_less_than_its_bytes_is_refused(text: str) -> None:
+def test_base64_that_is_not_canonical_is_refused(text: str) -> None:
     for spelling in (text, text.encode()):
         with pytest.raises(InvalidMessage, match="field is not"):
             decode_base64(spelling, "field")
@@ -98,7 +98,7 @@ def test_base64_of_another_length_is_refused(length: int) -> None:
 
 
 @given(st.text(max_size=40) | st.binary(max_size=40))
-def test_whatever_else_is_given_as_base64_is_an_invalid_message(text: str | bytes) -> None:
+def test_any_other_text_as_base64_is_an_invalid_message(text: str | bytes) -> None:
     try:
         data = decode_base64(text, "field")
     except InvalidMessage:
@@ -122,7 +122,7 @@ def test_a_reader_takes_nothing_beyond_the_end() -> None:
         reader.done()
 
 
-def test_a_field_that_can_only_have_one_value_has_it() -> None:
+def test_an_unexpected_value_is_refused() -> None:
     reader = Reader(b"", "thing")
     reader.expect(1, 1, "flags")
     with pytest.raises(InvalidMessage, match="thing: flags is 2, expected 1"):

@@ -38,7 +38,7 @@ def comment(test: dict[str, Any]) -> str:
 
 
 def facts(header: Header) -> dict[str, Any]:
-    """Spell a header as the vectors do."""
+    """Return a header in the form of the vectors."""
     return {
         "version": header.version,
         "kids": [
@@ -68,17 +68,17 @@ def expected_facts(test: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("test", VALID, ids=comment)
-def test_headers_say_what_their_vectors_expect(test: dict[str, Any]) -> None:
+def test_headers_have_the_values_of_their_vectors(test: dict[str, Any]) -> None:
     assert expected_facts(test) == facts(parse_header(test["header"]))
 
 
 @pytest.mark.parametrize("test", VALID, ids=comment)
-def test_a_received_text_is_given_back(test: dict[str, Any]) -> None:
+def test_a_received_text_is_returned_unchanged(test: dict[str, Any]) -> None:
     assert test["header"] == build_header(parse_header(test["header"]))
 
 
 @pytest.mark.parametrize("test", VALID, ids=comment)
-def test_a_header_written_anew_says_the_same(test: dict[str, Any]) -> None:
+def test_the_canonical_text_parses_to_the_same_header(test: dict[str, Any]) -> None:
     header = parse_header(test["header"])
     canonical = canonical_header(header)
     assert header == parse_header(canonical)
@@ -114,7 +114,7 @@ def test_refusals_name_the_element(test: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\0", b"<\0\0\xd8", b"\xff<", b"", "<\ud800"], ids=repr)
-def test_what_is_no_text_is_refused(data: bytes | str) -> None:
+def test_invalid_text_is_refused(data: bytes | str) -> None:
     with pytest.raises(InvalidMessage, match="WRMHEADER"):
         parse_header(data)
 
@@ -129,7 +129,7 @@ def test_the_headers_of_challenges_are_read_where_they_stand(test: dict[str, Any
     assert header.source is None
 
 
-def test_a_changed_header_is_written_anew() -> None:
+def test_a_changed_header_becomes_canonical() -> None:
     header = parse_header(VALID[4]["header"])
     changed = replace(header, la_url="http://rm.contoso.com/?a&b")
     assert header.source == VALID[4]["header"]
@@ -162,7 +162,7 @@ def test_a_header_of_every_element_is_written_in_order() -> None:
     assert header == parse_header(expected)
 
 
-def test_unknown_elements_are_written_anew_too() -> None:
+def test_unknown_elements_are_kept_in_the_canonical_text() -> None:
     text = (
         f'<WRMHEADER xmlns="{HEADER}" version="4.3.0.0"><DATA><PROTECTINFO><KIDS>'
         f'<KID VALUE="{KID.base64}"></KID></KIDS></PROTECTINFO>'
@@ -190,7 +190,7 @@ def test_unknown_elements_are_written_anew_too() -> None:
         (Version.V4_2, (HeaderKid(KID, None),)),
     ],
 )
-def test_a_header_cannot_be_made_wrong(version: Version, kids: tuple[HeaderKid, ...]) -> None:
+def test_an_invalid_header_cannot_be_made(version: Version, kids: tuple[HeaderKid, ...]) -> None:
     with pytest.raises(InvalidMessage, match="WRMHEADER"):
         Header(version, kids)
 

@@ -1,4 +1,4 @@
-"""Encryption and signature as elements: what is built is parsed, opened and verified again."""
+"""Encryption and signature elements: built, parsed, decrypted and verified."""
 
 import re
 
@@ -43,7 +43,7 @@ ELEMENT = f'<LA xmlns="{second.P}" Id="SignedData"><Version>1</Version></LA>'
 
 
 @given(st.binary(max_size=100), st.sampled_from(available_backends()), st.binary(max_size=8))
-def test_what_is_encrypted_is_decrypted(plaintext: bytes, backend: Backend, seed: bytes) -> None:
+def test_encrypted_data_is_decrypted(plaintext: bytes, backend: Backend, seed: bytes) -> None:
     encrypted = encrypt(plaintext, "WMRMServer", PUBLIC, backend, seeded_random(seed))
     text = build_encrypted(encrypted)
     assert encrypted == parse_encrypted(parse_xml(text.encode(), "EncryptedData"))
@@ -66,7 +66,7 @@ def test_without_a_key_nothing_opens() -> None:
 
 
 @pytest.mark.parametrize("name_key", [True, False])
-def test_what_is_signed_is_verified(*, name_key: bool) -> None:
+def test_a_signature_verifies(*, name_key: bool) -> None:
     signature = sign(ELEMENT.encode(), KEY, name_key=name_key)
     text = build_signature(signature)
     parsed = parse_signature(parse_xml(text.encode(), "Signature"))

@@ -113,7 +113,7 @@ def test_the_table_is_the_listing() -> None:
     assert LISTING.split("\n")[1:-1] == [f"    {row}" for row in table]
 
 
-def test_the_published_licence_says_what_is_expected() -> None:
+def test_the_published_licence_has_the_expected_values() -> None:
     parsed = parse_license(b64decode(PUBLISHED["license"]))
     expiration = find(parsed, xmr.Expiration)
     content_key = find(parsed, xmr.ContentKey)
@@ -134,16 +134,14 @@ def test_the_published_licence_says_what_is_expected() -> None:
 
 
 @pytest.mark.parametrize("test", [PUBLISHED, *BOUND_TESTS])
-def test_every_vector_is_built_as_it_was_parsed(test: dict[str, Any]) -> None:
+def test_every_vector_is_rebuilt(test: dict[str, Any]) -> None:
     data = b64decode(test["license"])
     assert data == build_license(parse_license(data))
 
 
 @pytest.mark.parametrize("backend", available_backends(), ids=lambda backend: backend.name)
 @pytest.mark.parametrize("test", BOUND_TESTS, ids=lambda test: test["id"])
-def test_bound_licences_open_and_verify_as_their_vectors_say(
-    test: dict[str, Any], backend: Backend
-) -> None:
+def test_bound_licences_open_and_verify(test: dict[str, Any], backend: Backend) -> None:
     parsed = parse_license(b64decode(test["license"]))
     private_key = PrivateKey(b64decode(BOUND["encryption_private_key"]))
     content_key = find(parsed, xmr.ContentKey)
@@ -158,7 +156,7 @@ def test_bound_licences_open_and_verify_as_their_vectors_say(
     assert expected == (parsed.rights_id.hex(), content_key.kid.text, secret[16:].hex())
 
 
-def test_a_vector_signed_anew_is_the_vector() -> None:
+def test_signing_a_vector_again_yields_the_vector() -> None:
     data = b64decode(BOUND_TESTS[0]["license"])
     parsed = parse_license(data)
     private_key = PrivateKey(b64decode(BOUND["encryption_private_key"]))
@@ -222,7 +220,7 @@ def test_received_flags_and_numbers_without_a_name_are_kept() -> None:
     assert data == build_license(parse_license(data))
 
 
-def test_numbers_with_a_name_are_given_it() -> None:
+def test_known_numbers_are_named() -> None:
     value = KID.raw + struct.pack(">HHH", 5, 2, 0)
     found = only_object(with_object(0x000A, value))
     assert isinstance(found, xmr.ContentKey)
@@ -285,12 +283,12 @@ def test_objects_have_their_published_bytes(expected: str, item: xmr.XmrObject) 
         (with_object(0x000B, b"\0\1\0\x10" + bytes(15)), "signature"),
     ],
 )
-def test_what_does_not_fit_is_refused(data: bytes, text: str) -> None:
+def test_wrong_lengths_are_refused(data: bytes, text: str) -> None:
     with pytest.raises(InvalidMessage, match=text):
         parse_license(data)
 
 
-def test_containers_that_lie_too_deep_are_refused() -> None:
+def test_too_deep_containers_are_refused() -> None:
     body = b""
     for _ in range(6):
         body = head(8 + len(body), 0x0002) + body
@@ -302,7 +300,7 @@ def test_containers_that_lie_too_deep_are_refused() -> None:
 @pytest.mark.parametrize(
     "item", [xmr.SecurityLevel(1 << 16), xmr.IssueDate(-1), xmr.SecurityLevel(1, flags=1 << 16)]
 )
-def test_numbers_that_do_not_fit_are_refused(item: xmr.XmrObject) -> None:
+def test_numbers_out_of_range_are_refused(item: xmr.XmrObject) -> None:
     with pytest.raises(InvalidMessage, match="does not fit"):
         build_signed(RIGHTS_ID, (item,), INTEGRITY_KEY)
 

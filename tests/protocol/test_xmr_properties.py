@@ -81,7 +81,7 @@ OBJECTS = st.lists(DEEP, max_size=4).map(tuple)
 
 
 @given(SIXTEEN, OBJECTS, U16)
-def test_what_is_built_parses_to_the_same(
+def test_a_built_value_parses_to_the_same(
     rights_id: bytes, objects: tuple[xmr.XmrObject, ...], flags: int
 ) -> None:
     expected = License(rights_id, xmr.Outer(objects, flags=flags))
@@ -91,7 +91,7 @@ def test_what_is_built_parses_to_the_same(
 
 
 @given(SIXTEEN, st.lists(LEAVES, max_size=3).map(tuple), SIXTEEN)
-def test_what_is_signed_verifies(
+def test_a_signed_licence_verifies(
     rights_id: bytes, objects: tuple[xmr.XmrObject, ...], integrity_key: bytes
 ) -> None:
     others = tuple(item for item in objects if not isinstance(item, xmr.Signature))

@@ -16,11 +16,11 @@ SIGN_LICENSE, SIGN_RESPONSE = 19, 20
 
 @dataclass(frozen=True)
 class Subject:
-    """What a certificate is to say."""
+    """The content of a certificate to be made."""
 
     type: int
     keys: tuple[tuple[int, tuple[int, ...]], ...]
-    """Private keys and what each may do."""
+    """Private keys and their usages."""
     level: int = 2000
     expiry: int = NEVER
     features: tuple[int, ...] = (4, 9, 13)
@@ -28,7 +28,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a certificate says."""
+    """The content of a parsed certificate."""
 
     type: int
     level: int
@@ -147,7 +147,7 @@ def _read_keys(body: bytes) -> tuple[tuple[curve.Point, tuple[int, ...]], ...]:
 
 
 def check_chain(certificates: list[Certificate], root: curve.Point, may: int) -> None:
-    """Fail unless the chain leads to the root by an issuer that may issue its leaf."""
+    """Verify the chain from the root through an issuer that may issue its leaf."""
     for child, parent in pairwise(certificates):
         assert parent.type == ISSUER
         assert may in next(usages for point, usages in parent.keys if point == child.issuer)

@@ -1,4 +1,4 @@
-"""Challenges as a client writes them, of parts that a test may alter before each is sealed."""
+"""A client's challenges, of parts that a test may alter before sealing."""
 
 import base64
 import hashlib
@@ -76,7 +76,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a challenge asks; each part as text."""
+    """The parts of a challenge, each as text."""
 
     header: str
     version: str = "1"
@@ -98,7 +98,7 @@ def data(*chains: bytes) -> str:
 
 
 def cipher_values(plaintext: bytes, server: curve.Point, x: int = MESSAGE_X) -> tuple[bytes, bytes]:
-    """Return the encrypted key (128 bytes) and the IV with what is encrypted under it."""
+    """Return the encrypted key (128 bytes), and the IV with the ciphertext."""
     secret = x.to_bytes(32, "big")
     padder = PKCS7(128).padder()
     padded = padder.update(plaintext) + padder.finalize()
@@ -146,7 +146,7 @@ def signed_info(signed: str) -> str:
 
 
 def signature(info: str, private: int, key: curve.Point | None = None) -> str:
-    """Return Signature over SignedInfo, which says another key's name where one is given."""
+    """Return Signature over SignedInfo, with another key in KeyInfo if given."""
     named = b64(curve.point_bytes(key or curve.public(private)))
     return (
         f'<Signature xmlns="{D}">{info}'
@@ -166,18 +166,18 @@ def envelope(signed: str, signature: str, soap: str = SOAP11) -> bytes:
 
 
 def element(client: Client, wish: Wish) -> str:
-    """Return LA of a client's wish, ready to be signed."""
+    """Return LA for a client's wish, ready to be signed."""
     plaintext = data(client.chain).encode()
     return license_acquisition(wish, encrypted_data(*cipher_values(plaintext, client.server)))
 
 
 def sealed(client: Client, signed: str) -> bytes:
-    """Return the message around LA, signed as it is written."""
+    """Return the message around LA, signed as written."""
     return envelope(signed, signature(signed_info(signed), client.signing))
 
 
 def challenge(client: Client, wish: Wish, alter: Alter = str) -> bytes:
-    """Return the message of a client's wish, its LA altered before it is signed."""
+    """Return the message of a client's wish, its LA altered before signing."""
     return sealed(client, alter(element(client, wish)))
 
 

@@ -48,7 +48,7 @@ def multiply(scalar: int, point: Point) -> Point | None:
 
 
 def negative(point: Point | None) -> Point | None:
-    """Return the point that adds up to infinity with this one."""
+    """Return the negative of a point."""
     return None if point is None else (point[0], -point[1] % P)
 
 
@@ -58,7 +58,7 @@ def public(private: int) -> Point:
 
 
 def finite(point: Point | None) -> Point:
-    """Return a point that must not be infinity."""
+    """Return the point; fails for infinity."""
     assert point is not None
     return point
 

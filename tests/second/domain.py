@@ -1,4 +1,4 @@
-"""Joining and leaving domains as a client writes and a server reads it."""
+"""Joining and leaving domains, written by a client and read by a server."""
 
 import base64
 import struct
@@ -63,7 +63,7 @@ class Saying:
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision of a domain, each check of it passed."""
+    """One verified revision of a domain."""
 
     number: int
     chain: bytes
@@ -73,7 +73,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Joined:
-    """The reply to a join, each check of it passed."""
+    """The verified reply to a join."""
 
     service: bytes
     account: bytes
@@ -84,7 +84,7 @@ class Joined:
 
 
 def unwrap(key: bytes, wrapped: bytes) -> bytes:
-    """Return what RFC 3394 wrapped under a key, step by step as the RFC writes them."""
+    """Return the key that RFC 3394 wrapped, in the steps of the RFC."""
     a, *r = (wrapped[at : at + 8] for at in range(0, len(wrapped), 8))
     count = len(r)
     decryptor = Cipher(algorithms.AES(key), modes.ECB()).decryptor()  # noqa: S305 -- as the RFC has it
@@ -98,14 +98,14 @@ def unwrap(key: bytes, wrapped: bytes) -> bytes:
 
 
 def domain_key(wrapped: bytes, private: int) -> int:
-    """Return the domain's private key in the 168 bytes for the device with a private key."""
+    """Return the domain's private key from the 168 bytes for a device."""
     assert len(wrapped) == 168
     secret = curve.decrypt(wrapped[:128], private)
     return int.from_bytes(unwrap(secret[16:], wrapped[128:]), "big")
 
 
 def read_join_reply(text: bytes, private: int, root: curve.Point) -> Joined:
-    """Return what a reply says to the device with that encryption key."""
+    """Return a reply, opened for the device with that encryption key."""
     element = _reply(text, "JoinDomain", "DomainJoinResponse", root)
     assert [etree.QName(child).localname for child in element] == [
         *("Version", "DomainServiceID", "AccountID", "Revision", "FriendlyName", "DomainURL"),
@@ -164,12 +164,12 @@ def domain_facts(chain: bytes) -> tuple[bytes, bytes, int, str | None]:
 
 
 def read_join(body: bytes, server: int, root: curve.Point) -> tuple[Saying, curve.Point]:
-    """Return what a join says and the device's encryption key, each check of it passed."""
+    """Return a verified join and the device's encryption key."""
     return _read(body, "DomainJoin", server, root)
 
 
 def read_leave(body: bytes, server: int, root: curve.Point) -> tuple[Saying, curve.Point]:
-    """Return what a leave says and the device's encryption key, each check of it passed."""
+    """Return a verified leave and the device's encryption key."""
     return _read(body, "DomainLeave", server, root)
 
 

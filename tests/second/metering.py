@@ -1,4 +1,4 @@
-"""Metering as a client writes it, each part as text to be altered, and as a server reads it."""
+"""Metering, written by a client of parts that a test may alter, and read by a server."""
 
 import base64
 import uuid
@@ -14,12 +14,12 @@ from tests.second.reports import reply_element, report_body
 from tests.second.server import read_element
 
 Played = tuple[bytes, str, int]
-"""KID of 16 bytes, action, how often."""
+"""KID of 16 bytes, action, count."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report of what was played."""
+    """A report of usage."""
 
     mid: bytes
     transaction: bytes
@@ -27,10 +27,10 @@ class Report:
     version: str = "1"
     partial: str = ""
     said_mid: bytes | None = None
-    """Said in E instead of the MID that KeyName names."""
+    """The MID in E, if another than in KeyName."""
 
     def data(self) -> str:
-        """Return what is added to the chains in Data: each action in a Record of its own."""
+        """Return the records for Data, each action in its own Record."""
         records = "".join(
             f"<Record><KID>{second.b64(kid)}</KID><Action><Name>{name}</Name>"
             f"<Value>{value}</Value></Action></Record>"
@@ -57,7 +57,7 @@ class Report:
 
 @dataclass(frozen=True)
 class CertificateQuestion:
-    """A question for a metering certificate."""
+    """A request for a metering certificate."""
 
     mid: bytes
     alter: second.Alter = field(default=str)
@@ -76,7 +76,7 @@ class CertificateQuestion:
 
 
 def read_reply(text: bytes, operation: str, name: str, root: curve.Point) -> dict[str, str]:
-    """Return the texts of a reply's R by name, each check of it passed."""
+    """Return the texts of a verified reply's R by name."""
     element, response = reply_element(text, operation, name)
     (signature,) = response.findall("d:Signature", NAMES)
     check_signature(text, element, signature, root)
@@ -87,7 +87,7 @@ def read_reply(text: bytes, operation: str, name: str, root: curve.Point) -> dic
 
 
 def read_report(body: bytes, server: int, root: curve.Point, mid: bytes) -> Report:
-    """Return what a report says, each check of it passed; `server` is the private key for `mid`."""
+    """Return a verified report; `server` is the private key for `mid`."""
     name = second.b64(mid)
     read = read_element(body, "MeteringData", server, root, name)
     element = etree.fromstring(read.text)

@@ -1,4 +1,4 @@
-"""A packager that was not written from this project's code: it finds its answer as text."""
+"""A packager independent of this project's code: it finds its values as text."""
 
 import base64
 import struct
@@ -19,7 +19,7 @@ COMMON = "1077EFEC-C0B2-4D02-ACE3-3C1E52E2FB4B"
 
 @dataclass(frozen=True)
 class Packaged:
-    """What a packager takes out of an answer: the first of each."""
+    """The values that a packager reads from a reply: the first of each."""
 
     kid: uuid.UUID
     key: bytes
@@ -36,7 +36,7 @@ class HeaderRead:
 
 
 def envelope(challenge: str) -> bytes:
-    """Return a request round the text within its challenge."""
+    """Return a request around the text of its challenge."""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
         f'<soap:Envelope xmlns="{SOAP}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
@@ -63,7 +63,7 @@ def ask(*streams: str, systems: tuple[str, ...] = (PLAYREADY,)) -> bytes:
 
 
 def take(answer: bytes) -> Packaged:
-    """Return what the literal tags hold."""
+    """Return the contents of the literal tags."""
     text = answer.decode()
     return Packaged(
         uuid.UUID(hex=_between(text, "KeyId").replace("-", "")),
@@ -93,7 +93,7 @@ def systems(answer: bytes) -> list[tuple[str, str]]:
 
 
 def read_object(data: bytes) -> HeaderRead:
-    """Return the header of a PlayReady Object that holds nothing else."""
+    """Return the header of a PlayReady Object without other records."""
     length, records, record_type, record_length = struct.unpack_from("<IHHH", data)
     assert (length, records, record_type, record_length) == (len(data), 1, 1, len(data) - 10)
     text = data[10:].decode("utf-16-le")
@@ -111,6 +111,6 @@ def read_object(data: bytes) -> HeaderRead:
 
 
 def checksum(packaged: Packaged) -> bytes:
-    """Return what the header of an AESCTR key has to say."""
+    """Return the expected header of an AESCTR key."""
     encryptor = Cipher(algorithms.AES(packaged.key), modes.ECB()).encryptor()  # noqa: S305
     return encryptor.update(packaged.kid.bytes_le)[:8]

@@ -1,4 +1,4 @@
-"""Replies as a client reads them; whatever is not as described fails."""
+"""Replies, read by a client; any deviation fails."""
 
 import base64
 import hashlib
@@ -27,14 +27,14 @@ CONTAINER = 2
 
 @dataclass(frozen=True)
 class License:
-    """One licence, verified and opened."""
+    """A licence, verified and opened."""
 
     rights_id: bytes
     kid: bytes
     key_type: int
     content_key: bytes
     objects: tuple[tuple[int, int, bytes], ...]
-    """Flags, type and body of each, in order; of containers, no body."""
+    """Flags, type and body of each in order; containers without body."""
 
     @property
     def persistent(self) -> bool:
@@ -52,7 +52,7 @@ class Reply:
     """A reply, its text, and the licences in it."""
 
     text: str
-    """LicenseResponse as it is written."""
+    """LicenseResponse as written."""
     names: tuple[str, ...]
     """The local names of its children, in order."""
     nonce: bytes | None
@@ -62,7 +62,7 @@ class Reply:
 
 
 def read_reply(text: bytes, private: int, root: curve.Point) -> Reply:
-    """Return the reply in the Body's child, each check of it passed."""
+    """Return the verified reply in the Body's child."""
     document = etree.fromstring(text)
     assert document.tag == f"{{{P}}}AcquireLicenseResponse"
     (response,) = document.findall("p:AcquireLicenseResult/m:Response", NAMES)
@@ -101,7 +101,7 @@ def _text(element: etree._Element, path: str) -> str:
 def check_signature(
     text: bytes, element: etree._Element, signature: etree._Element, root: curve.Point
 ) -> None:
-    """Fail unless a reply's R, as it is written, is signed by whom it says, under the root."""
+    """Verify the signature over a reply's R as written, and its signer under the root."""
     chain = read_chain(base64.b64decode(_text(element, "p:SigningCertificateChain")))
     check_chain(chain, root, ISSUE_LICENSE_SIGNER)
     assert chain[0].type == LICENSE_SIGNER

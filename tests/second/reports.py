@@ -1,4 +1,4 @@
-"""Secure stop and secure delete as a client writes and a server reads them."""
+"""Secure stop and secure delete, written by a client and read by a server."""
 
 import base64
 import struct
@@ -27,7 +27,7 @@ class Session:
     stopped: int = 1
 
     def proof(self, key: bytes) -> bytes:
-        """Return what proves it under a key of 16 bytes."""
+        """Return its proof under a key of 16 bytes."""
         mac = CMAC(algorithms.AES(key))
         mac.update(self.session_id + self.kid)
         mac.update(struct.pack(">QQB", self.start, self.update, self.stopped))
@@ -45,7 +45,7 @@ class Session:
 
 @dataclass(frozen=True)
 class SecureStop:
-    """A message about sessions; what it says of itself as text, so that a test may alter it."""
+    """A message about sessions, its parts as text that a test may alter."""
 
     mid: bytes
     sessions: tuple[Session, ...]
@@ -56,7 +56,7 @@ class SecureStop:
     """Instead of the MID."""
 
     def data(self) -> str:
-        """Return what is added to the chains in Data."""
+        """Return the elements for Data."""
         sessions = "".join(session.xml for session in self.sessions)
         return f"<Sessions>{sessions}</Sessions>{self._proof()}"
 
@@ -114,7 +114,7 @@ def report_body(  # noqa: PLR0917 -- the names and the parts of a message
 
 
 def read_secure_stop(body: bytes, server: int, root: curve.Point, mid: bytes) -> SecureStop:
-    """Return what a message says, each check of it passed."""
+    """Return a verified message."""
     name = second.b64(mid)
     read = read_element(body, "SecureStopData", server, root, name)
     element = etree.fromstring(read.text)
@@ -131,7 +131,7 @@ def read_secure_stop(body: bytes, server: int, root: curve.Point, mid: bytes) ->
 def read_delete_license(
     body: bytes, server: int, root: curve.Point
 ) -> tuple[bytes, tuple[bytes, ...]]:
-    """Return session id and KIDs of a message, each check of it passed."""
+    """Return session id and KIDs of a verified message."""
     read = read_element(body, "DeleteLicenseData", server, root)
     assert etree.fromstring(read.text).findtext("p:Version", None, NAMES) == "1"
     kids = (base64.b64decode(kid.text or "", validate=True) for kid in read.data.iterfind("KIDs/*"))
@@ -158,7 +158,7 @@ def _guid(element: etree._Element, name: str) -> bytes:
 def read_secure_stop_reply(
     text: bytes, root: curve.Point
 ) -> tuple[bytes, tuple[bytes, ...], bytes]:
-    """Return MID, accepted sessions and proven session of a reply, each check of it passed."""
+    """Return MID, accepted sessions and proven session of a verified reply."""
     element, response = reply_element(text, "ProcessSecureStopData", "SecureStopResponse")
     (signature,) = response.findall("d:Signature", NAMES)
     check_signature(text, element, signature, root)
@@ -176,7 +176,7 @@ def read_secure_stop_reply(
 
 
 def read_delete_license_reply(text: bytes) -> bytes:
-    """Return the session id of a reply that is neither signed nor encrypted."""
+    """Return the session id of a plain reply."""
     element, response = reply_element(text, "ProcessDeleteLicenseData", "DeleteLicenseResponse")
     assert len(response) == 1
     assert [etree.QName(child).localname for child in element] == ["Version", "SessionID"]
@@ -184,7 +184,7 @@ def read_delete_license_reply(text: bytes) -> bytes:
 
 
 def reply_element(text: bytes, operation: str, name: str) -> tuple[etree._Element, etree._Element]:
-    """Return R of a reply, and what its signature stands in."""
+    """Return R of a reply, and its parent."""
     document = etree.fromstring(text)
     assert document.tag == f"{{{P}}}{operation}Response"
     (response,) = document.findall(f"p:{operation}Result/m:Response", NAMES)
@@ -194,6 +194,6 @@ def reply_element(text: bytes, operation: str, name: str) -> tuple[etree._Elemen
 
 
 def unwrap(wrapped: bytes, content_key: bytes) -> bytes:
-    """Return the secure-stop-2 key that a licence with that content key carries."""
+    """Return the secure-stop-2 key of a licence with that content key."""
     mode = modes.ECB()  # noqa: S305 -- the format's
     return Cipher(algorithms.AES(content_key), mode).decryptor().update(wrapped)

@@ -1,4 +1,4 @@
-"""Challenges as a server reads them; whatever is not as described fails."""
+"""Challenges, read by a server; any deviation fails."""
 
 import base64
 import hashlib
@@ -32,12 +32,12 @@ ALGORITHMS = {
 
 @dataclass(frozen=True)
 class Challenge:
-    """A challenge whose every check passed."""
+    """A verified challenge."""
 
     names: tuple[str, ...]
     """The local names of LA's children, in order."""
     texts: dict[str, str]
-    """The texts of those that hold nothing else."""
+    """The texts of its children without children."""
     header: str
     features: tuple[str, ...]
     ree: tuple[str, ...]
@@ -46,19 +46,19 @@ class Challenge:
 
 @dataclass(frozen=True)
 class Element:
-    """E of a challenge whose every check passed."""
+    """E of a verified challenge."""
 
     text: bytes
-    """As it is written."""
+    """E as written."""
     data: etree._Element
-    """What was encrypted."""
+    """The decrypted Data element."""
     leaf: Certificate
 
 
 def read_element(
     body: bytes, name: str, server: int, root: curve.Point, key_name: str = "WMRMServer"
 ) -> Element:
-    """Return E by its name, encrypted to `server` under a KeyName, each check of it passed."""
+    """Return E by its name, encrypted to `server` under a KeyName, verified."""
     document = etree.fromstring(body)
     (element,) = document.findall(f".//p:challenge/m:Challenge/p:{name}", NAMES)
     (signature,) = document.findall(".//p:challenge/m:Challenge/d:Signature", NAMES)
@@ -76,7 +76,7 @@ def read_element(
 
 
 def read_challenge(body: bytes, server: int, root: curve.Point) -> Challenge:
-    """Return what a challenge says, each check of it passed."""
+    """Return a verified challenge."""
     read = read_element(body, "LA", server, root)
     element = etree.fromstring(read.text)
     return Challenge(
@@ -92,7 +92,7 @@ def read_challenge(body: bytes, server: int, root: curve.Point) -> Challenge:
 
 
 def _alone(body: bytes, name: str) -> bytes:
-    """Return an element as it is written, which must be as it canonically is."""
+    """Return an element as written, which must be canonical."""
     (found,) = re.findall(f"<{name} .*</{name}>".encode(), body, re.DOTALL)
     assert isinstance(found, bytes)
     assert found == etree.tostring(etree.fromstring(found), method="c14n")

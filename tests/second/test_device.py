@@ -1,4 +1,4 @@
-"""The project's own device writes what the second implementation of a server takes."""
+"""The second implementation of a server accepts the project's own device."""
 
 import base64
 
@@ -63,7 +63,7 @@ def test_a_challenge_has_its_elements_in_order(backend: Backend, version: int) -
     assert curve.public(world.DEVICE_ENCRYPTION) == read.encryption_key
 
 
-def test_what_is_optional_stands_where_it_must() -> None:
+def test_optional_elements_have_their_place() -> None:
     custom = " a <b> & \r\n\u00e4\U0001f511 "
     read = sealed(1, available_backends()[0], custom_data=custom, revocation_lists=(LIST,))
     assert read.names == (
@@ -73,6 +73,6 @@ def test_what_is_optional_stands_where_it_must() -> None:
     assert read.texts["CustomData"] == custom
 
 
-def test_a_client_without_features_says_so() -> None:
+def test_a_client_without_features_has_an_empty_element() -> None:
     read = sealed(1, available_backends()[0], features=(), ree_features=())
     assert (read.features, read.ree) == ((), ())

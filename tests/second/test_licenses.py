@@ -1,4 +1,4 @@
-"""The second client is served, and reads every reply by its own lights.
+"""The second client is served and reads every reply with its own code.
 
 The reader of replies checks signature, chain and CMAC, and decrypts the content key.
 """
@@ -72,7 +72,7 @@ def in_envelope(reply: bytes) -> bytes:
 @pytest.mark.parametrize("backend", available_backends(), ids=lambda backend: backend.name)
 @pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
 @pytest.mark.parametrize("persistent", [False, True], ids=["transient", "persistent"])
-def test_it_gets_the_keys_of_its_header(
+def test_a_client_receives_the_keys_of_its_header(
     store: Store, backend: Backend, wish: second.Wish, *, persistent: bool
 ) -> None:
     service = make_service(store, backend=backend, policy=Policy(persistent=persistent))
@@ -99,7 +99,7 @@ def names_in_order(reply: Reply) -> bool:
 
 @pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("always", [False, True])
-def test_every_reply_is_written_as_clients_search_it(
+def test_clients_find_their_tags_in_every_reply(
     store: Store, *, persistent: bool, always: bool
 ) -> None:
     service = make_service(store, policy=Policy(persistent=persistent), always=always)
@@ -138,7 +138,7 @@ def test_the_projects_own_device_reads_the_same_reply(store: Store) -> None:
     ]
 
 
-def test_the_curve_of_plain_integers_agrees_with_the_published_multiples() -> None:
+def test_the_integer_curve_agrees_with_the_published_multiples() -> None:
     double = 0x7CF27B188D034F7E8A52380304B51AC3C08969E277F21B35A60B48FC47669978
     assert curve.finite(curve.multiply(2, curve.G))[0] == double
     assert curve.multiply(curve.N, curve.G) is None
@@ -146,6 +146,6 @@ def test_the_curve_of_plain_integers_agrees_with_the_published_multiples() -> No
 
 
 @pytest.mark.parametrize("module", [certificates, challenge, curve, reply, server, world])
-def test_the_second_implementation_uses_nothing_of_the_project(module: ModuleType) -> None:
+def test_the_second_implementation_imports_nothing_of_the_project(module: ModuleType) -> None:
     assert module.__file__ is not None
     assert "rightsmanager" not in Path(module.__file__).read_text("utf-8")

@@ -1,4 +1,4 @@
-"""A PKI of fixed private keys: nothing random, so that every message is the same each time."""
+"""A PKI of fixed private keys, so that every message is the same each time."""
 
 from tests.second import certificates as cert
 from tests.second import curve
@@ -18,7 +18,7 @@ def issuer(private: int, *usages: int, by: int = ROOT, level: int = 3000) -> byt
 
 
 def device_chain(leaf: cert.Subject, *above: bytes, by: int = DEVICE_ISSUER) -> bytes:
-    """Return the chain of a leaf under the device issuer, or under what is given."""
+    """Return the chain of a leaf under the device issuer or another one."""
     higher = above or (issuer(DEVICE_ISSUER, cert.ISSUE_DEVICE),)
     return cert.chain(cert.issue(leaf, by), *higher)
 

@@ -1,9 +1,9 @@
-"""xs:duration as far as it has a fixed length: days, hours, minutes and seconds.
+"""xs:duration of fixed length: days, hours, minutes and seconds.
 
     [-]P[nD][T[nH][nM][n[.n]S]]     XML Schema Part 2, 3.2.6; at least one of them
-    [-]PnS                          what a packager in daily use writes for seconds, without the T
+    [-]PnS                          seconds without the T, as written by a widely used packager
 
-Years and months have no fixed length, so a duration has none of them, or 0 of them.
+Years and months have no fixed length and must be absent or 0.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Final
 from rightsmanager.errors import InvalidMessage
 
 MAX_SECONDS: Final = 2**31
-"""The longest duration that is read, some 68 years."""
+"""The longest accepted duration, about 68 years."""
 _MAX_CHARACTERS: Final = 64
 _NUMBER: Final = r"([0-9]+)"
 _FRACTION: Final = r"([0-9]+(?:\.[0-9]+)?)"
@@ -28,22 +28,22 @@ _DAY, _HOUR, _MINUTE = 24 * 60 * 60, 60 * 60, 60
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A duration that is not negative, and how it was written."""
+    """A duration of zero or more, and its text as received."""
 
     seconds: Fraction
     text: str
 
     @classmethod
     def of(cls, seconds: Fraction) -> "Duration":
-        """Return the duration of so many seconds, to the microsecond, written in seconds alone."""
+        """Return a duration in seconds, its text rounded to the microsecond."""
         rounded = f"{float(seconds):.6f}".rstrip("0").rstrip(".")
         return cls(seconds, f"PT{rounded}S")
 
 
 def parse_duration(text: str, name: str) -> Duration:
-    """Return the duration of a text; raises InvalidMessage, which says `name`.
+    """Return the duration of a text; raises InvalidMessage that names `name`.
 
-    Refused are what is no duration, years and months, what is negative, and more than 2^31 seconds.
+    Refuses years and months, negative durations, and more than 2^31 seconds.
     """
     match = _SCHEMA.fullmatch(text) or _SECONDS_ALONE.fullmatch(text)
     if match is None or len(text) > _MAX_CHARACTERS:

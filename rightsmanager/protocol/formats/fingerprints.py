@@ -1,4 +1,4 @@
-"""How people compare keys: by a short text that stands for the public half."""
+"""Fingerprints: short texts by which people compare public keys."""
 
 import hashlib
 

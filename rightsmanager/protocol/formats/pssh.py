@@ -7,8 +7,8 @@
             flags u24 = 0, system id(16), version 1 only: KID count u32 and KIDs (16 each),
             length u32, PlayReady Object
 
-The system id and the KIDs of a box are in the order in which a GUID is written as text, unlike all
-other GUIDs of PlayReady. Records of other types are kept.
+The system id and the KIDs of a box have the byte order of a GUID's text, unlike all other GUIDs of
+PlayReady. Records of other types are kept.
 
 Source: the published PlayReady Header Specification, and ISO/IEC 23001-7 for the box.
 """
@@ -24,7 +24,7 @@ from rightsmanager.protocol.wire import GUID_LENGTH, Kid, Reader
 
 SYSTEM_ID: Final = uuid.UUID("9a04f079-9840-4286-ab92-e65be0885f95")
 MAX_BYTES: Final = 15 * 1024
-"""How long a PlayReady Object may be."""
+"""Maximum length of a PlayReady Object."""
 
 WRMHEADER: Final = 1
 EMBEDDED_LICENSE_STORE: Final = 3
@@ -39,7 +39,7 @@ _UTF16_BOM: Final = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record of a PlayReady Object, its value at most 65,535 bytes."""
+    """A record of a PlayReady Object, its value at most 65,535 bytes."""
 
     record_type: int
     value: bytes
@@ -47,17 +47,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class PlayReadyObject:
-    """The records of a PlayReady Object in their order."""
+    """A PlayReady Object: its records in order."""
 
     records: tuple[Record, ...]
 
     def find(self, record_type: int) -> bytes | None:
-        """Return the value of the first record of a type."""
+        """Return the value of the first record of a type, None if there is none."""
         return next((r.value for r in self.records if r.record_type == record_type), None)
 
     @property
     def header(self) -> Header:
-        """The header in it; raises InvalidMessage if there is none or it is none."""
+        """The header; raises InvalidMessage if it is missing or invalid."""
         value = self.find(WRMHEADER)
         if value is None:
             raise InvalidMessage("PlayReady Object has no record of type 1, the WRMHEADER")
@@ -73,7 +73,7 @@ class Pssh:
     version: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a version that is not there, and KIDs where there is no place for them."""
+        """Refuse unknown versions, and KIDs in version 0."""
         if self.version not in _VERSIONS:
             raise InvalidMessage(f"PSSH: version is {self.version}, expected 0 or 1")
         if self.kids and self.version == 0:
@@ -81,15 +81,15 @@ class Pssh:
 
 
 def object_of(header: Header) -> PlayReadyObject:
-    """Return the object that holds this header and nothing else."""
+    """Return an object with this header as its only record."""
     text = build_header(header).removeprefix(_UTF16_BOM)
     return PlayReadyObject((Record(WRMHEADER, text.encode("utf-16-le")),))
 
 
 def parse_object(data: bytes) -> PlayReadyObject:
-    """Return the PlayReady Object; `build_object` gives the same bytes again.
+    """Return the PlayReady Object; `build_object` returns the same bytes.
 
-    Raises InvalidMessage for more than 15 KiB, lengths that do not fit and bytes after the end.
+    Raises InvalidMessage for more than 15 KiB, wrong lengths and bytes after the end.
     """
     _expect_size(len(data))
     reader = Reader(data, "PlayReady Object")
@@ -126,10 +126,10 @@ def _expect_size(length: int) -> None:
 
 
 def parse_pssh(data: bytes) -> Pssh:
-    """Return the PSSH box; `build_pssh` gives the same bytes again.
+    """Return the PSSH box; `build_pssh` returns the same bytes.
 
-    Raises InvalidMessage for another box, version or system id, flags, lengths that do not fit,
-    and bytes after the end.
+    Raises InvalidMessage for another box, version or system id, flags, wrong lengths, and bytes
+    after the end.
     """
     reader = Reader(data, "PSSH")
     length, name, version_and_flags, system_id = _BOX.unpack(reader.take(_BOX.size, "head"))

@@ -1,7 +1,7 @@
-"""Revocation lists: which certificates are no longer to be believed.
+"""Revocation lists: the certificates that are no longer valid.
 
-Public are the lists' ids, that replies carry a list which the client has in an older version, and
-that a certificate is named by the SHA-256 of its bytes up to the signature. Everything else here
+It is public that the lists have these ids, that a reply carries a list if the client has an older
+version, and that a certificate is named by the SHA-256 of its bytes up to the signature. The rest
 is a profile of this project: it is not Microsoft's form, and real clients do not read it.
 
     list      "RMRL", format u32 = 1, list id(16), version u32, chain length u32, entry count u32,
@@ -9,9 +9,9 @@ is a profile of this project: it is not Microsoft's form, and real clients do no
     entry     of the revocation information list: list id(16), version u32
               of any other list: digest of a certificate(32)
 
-Entries are in ascending order, none twice. The chain's leaf is of type CRL signer and has the
-usage to sign revocation lists. The revocation information list says which version of the other
-lists is the newest; its own version is what a licence's revocation information version means.
+Entries are in ascending order without duplicates. The chain's leaf is of type CRL signer with the
+usage to sign revocation lists. The revocation information list has the newest version of each other
+list; a licence's revocation information version refers to its own version.
 """
 
 import struct
@@ -38,7 +38,7 @@ LISTS: Final = {
     "pc": Guid.from_base64("Ef/RUojT3U6Ct2jqTCChbA=="),
     "device": Guid.from_base64("BOZ1zT1UnEqfCf5tJOi/kA=="),
 }
-"""The lists of certificates. Their ids are public; which is for what is the project's choice."""
+"""The lists of certificates. Their ids are public; the assignment of names is this project's."""
 NAMES: Final = {REVOCATION_INFO: "revocation information"} | {
     list_id: name for name, list_id in LISTS.items()
 }
@@ -53,18 +53,18 @@ _SIGNATURE_LENGTH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class SignedList:
-    """A list as it was received; only `parse_list` makes one, so all parts agree."""
+    """A list as received, made by `parse_list` alone."""
 
     raw: bytes = field(repr=False)
     list_id: Guid = field(compare=False)
     version: int = field(compare=False)
     entries: tuple[bytes, ...] = field(compare=False, repr=False)
-    """Each as it stands in the list."""
+    """The bytes of each entry."""
     chain: Chain = field(compare=False)
 
     @property
     def digests(self) -> tuple[bytes, ...]:
-        """The digests of revoked certificates, 32 bytes each; none in the information list."""
+        """The digests of revoked certificates, 32 bytes each; empty in the information list."""
         return () if self.list_id == REVOCATION_INFO else self.entries
 
     @property
@@ -75,9 +75,9 @@ class SignedList:
         return {Guid(raw): version for raw, version in map(_VERSION_ENTRY.unpack, self.entries)}
 
     def verify(self, verifier: ChainVerifier, now: int) -> None:
-        """Return if a signer that the verifier believes at `now`, in Unix seconds, signed the list.
+        """Verify the list's signature and its signer's chain at `now`, in Unix seconds.
 
-        Raises InvalidMessage, and DeviceCertificateRevoked never.
+        Raises InvalidMessage; never DeviceCertificateRevoked.
         """
         verifier.verify(self.chain, now)
         leaf = self.chain.leaf
@@ -98,7 +98,7 @@ class SignedList:
 def parse_list(data: bytes, parse: Callable[[bytes], Chain] = parse_chain) -> SignedList:
     """Return the list, its signature not yet verified.
 
-    `build_list` of the same parts gives the same bytes again. Raises InvalidMessage.
+    `build_list` of the same parts returns the same bytes. Raises InvalidMessage.
     """
     reader = Reader(data, "revocation list")
     magic, form, raw_id, version, chain_length, count = _HEAD.unpack(
@@ -108,7 +108,7 @@ def parse_list(data: bytes, parse: Callable[[bytes], Chain] = parse_chain) -> Si
         raise InvalidMessage("revocation list does not begin with RMRL and format 1")
     list_id = Guid(raw_id)
     if list_id not in NAMES:
-        raise InvalidMessage(f"revocation list has id {list_id.base64}, which is no known list's")
+        raise InvalidMessage(f"revocation list has id {list_id.base64}, which is unknown")
     length = entry_length(list_id)
     packed = reader.take(count * length, "entries")
     chain = parse(reader.take(chain_length, "chain"))
@@ -122,24 +122,24 @@ def parse_list(data: bytes, parse: Callable[[bytes], Chain] = parse_chain) -> Si
 def build_list(
     list_id: Guid, version: int, entries: Sequence[bytes], chain: Chain, key: p256.PrivateKey
 ) -> bytes:
-    """Return a list of entries in ascending order, signed by the key of the chain's leaf."""
+    """Return a list of entries, which are in ascending order, signed by the leaf's key."""
     head = _HEAD.pack(_MAGIC, _FORMAT, list_id.raw, version, len(chain.raw), len(entries))
     signed = b"".join((head, *entries, chain.raw))
     return signed + p256.sign(key, signed)
 
 
 def version_entries(versions: Iterable[tuple[Guid, int]]) -> list[bytes]:
-    """Return the entries of the information list in their order."""
+    """Return the entries of the information list, sorted."""
     return sorted(_VERSION_ENTRY.pack(list_id.raw, version) for list_id, version in versions)
 
 
 def entry_length(list_id: Guid) -> int:
-    """Return how many bytes an entry of a list has."""
+    """Return the length of an entry of a list in bytes."""
     return _VERSION_ENTRY.size if list_id == REVOCATION_INFO else DIGEST_LENGTH
 
 
 def _refuse_disorder(entries: Sequence[bytes]) -> None:
-    # Of two entries for one list, the ids alone are equal.
+    # Entries of the information list are compared by id: two versions of one list are a duplicate.
     keys = [entry[:GUID_LENGTH] if len(entry) < DIGEST_LENGTH else entry for entry in entries]
     if any(first >= second for first, second in pairwise(keys)):
         raise InvalidMessage("revocation list: its entries are not in ascending order, each once")

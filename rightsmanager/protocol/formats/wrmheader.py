@@ -1,4 +1,4 @@
-"""WRMHEADER, the header that names the keys of a content, in its four versions.
+"""WRMHEADER, the header that names the keys of content, in its four versions.
 
     WRMHEADER[@version]/DATA
       4.0.0.0   PROTECTINFO/{KEYLEN, ALGID}, KID, CHECKSUM
@@ -8,10 +8,10 @@
       all       LA_URL, LUI_URL, DS_ID, CUSTOMATTRIBUTES, DECRYPTORSETUP, each optional
 
 KIDs and DS_ID are base64 of 16 bytes in Microsoft's mixed order. Headers are written canonical:
-namespace declarations first, attributes in alphabetical order, explicit closing tags, no white
-space between elements. Any other well-formed spelling is read alike: prefixes, other orders, white
-space, empty elements for absent ones, elements that are not known. A received text is kept and
-given back as it is; a changed header is written anew.
+namespace declarations first, attributes in alphabetical order, explicit end tags, no white space
+between elements. Any other well-formed spelling is accepted: prefixes, other orders, white space,
+empty elements for absent ones, unknown elements. A received text is kept and returned unchanged; a
+changed header becomes canonical.
 
 Source: the published PlayReady Header Specification.
 """
@@ -37,12 +37,12 @@ from rightsmanager.protocol.wire import (
     decode_base64,
     encode_base64,
 )
-from rightsmanager.protocol.xml.elements import local_name
+from rightsmanager.protocol.xml.elements import canonical, local_name
 from rightsmanager.protocol.xml.envelope import parse_xml
 
 
 class Algid(StrEnum):
-    """What a content is encrypted with."""
+    """Encryption algorithms of content."""
 
     AESCTR = "AESCTR"
     AESCBC = "AESCBC"
@@ -50,7 +50,7 @@ class Algid(StrEnum):
 
 
 class Version(StrEnum):
-    """The versions that are read and written."""
+    """The supported versions."""
 
     V4_0 = "4.0.0.0"
     V4_1 = "4.1.0.0"
@@ -59,7 +59,7 @@ class Version(StrEnum):
 
 
 _CHECKSUM_LENGTHS: Final = {None: 8, Algid.AESCTR: 8, Algid.COCKTAIL: 7, Algid.AESCBC: 0}
-"""In bytes. A key whose ALGID is absent has the checksum of AESCTR, if any."""
+"""In bytes. A key without ALGID has the checksum of AESCTR, if any."""
 _COCKTAIL_BUFFER: Final = 21
 _COCKTAIL_ROUNDS: Final = 5
 
@@ -84,7 +84,7 @@ class HeaderKid:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A header with at least one key, of which none is there twice."""
+    """A header with one or more different keys."""
 
     version: Version
     kids: tuple[HeaderKid, ...]
@@ -92,21 +92,21 @@ class Header:
     lui_url: str | None = None
     ds_id: ServiceId | None = None
     custom_attributes: str | None = None
-    """The whole CUSTOMATTRIBUTES element, as canonical XML that stands alone."""
+    """The whole CUSTOMATTRIBUTES element as a canonical document."""
     decryptor_setup: str | None = None
     license_requested: bool = True
     others: tuple[str, ...] = ()
-    """The unknown elements of DATA, as canonical XML that stands alone."""
+    """The unknown elements of DATA, each as a canonical document."""
     source: str | None = field(default=None, init=False, repr=False, compare=False)
-    """The text that was parsed; `dataclasses.replace` leaves it behind."""
+    """The parsed text; `dataclasses.replace` drops it."""
 
     def __post_init__(self) -> None:
         """Refuse keys that the version does not allow."""
         layout = _LAYOUTS[self.version]
-        if not 0 < len(self.kids) <= layout.most_kids:
+        if not 0 < len(self.kids) <= layout.max_kids:
             raise InvalidMessage(
                 f"WRMHEADER {self.version} has {len(self.kids)} KIDs, expected "
-                f"{'one' if layout.most_kids == 1 else 'at least one'}"
+                f"{'one' if layout.max_kids == 1 else 'at least one'}"
             )
         if len({key.kid for key in self.kids}) < len(self.kids):
             raise InvalidMessage("WRMHEADER KIDS has a KID twice")
@@ -119,10 +119,10 @@ class Header:
 
 
 def parse_header(text: str | bytes) -> Header:
-    """Return the header of a text, which `build_header` gives again.
+    """Return the header of a text, which `build_header` returns unchanged.
 
     Bytes are UTF-16-LE or UTF-8, each with or without a byte order mark. Raises InvalidMessage
-    for whatever is not a header of one of the four versions.
+    for anything but a header of one of the four versions.
     """
     source = text if isinstance(text, str) else _decode(text)
     try:
@@ -135,7 +135,7 @@ def parse_header(text: str | bytes) -> Header:
 
 
 def parse_header_element(element: etree._Element) -> Header:
-    """Return the header of a WRMHEADER element, wherever it stands."""
+    """Return the header of a WRMHEADER element in any document."""
     if element.tag != f"{{{HEADER}}}WRMHEADER":
         raise InvalidMessage(f"{element.tag!s} found, expected WRMHEADER in namespace {HEADER}")
     version = _version(element)
@@ -150,20 +150,20 @@ def parse_header_element(element: etree._Element) -> Header:
         la_url=_text(known.get("LA_URL")),
         lui_url=_text(known.get("LUI_URL")),
         ds_id=_ds_id(_text(known.get("DS_ID"))),
-        custom_attributes=_standing_alone(known.get("CUSTOMATTRIBUTES")),
+        custom_attributes=_canonical_document(known.get("CUSTOMATTRIBUTES")),
         decryptor_setup=_text(known.get("DECRYPTORSETUP")),
         license_requested=_license_requested(version, protect_info),
-        others=tuple(filter(None, map(_standing_alone, others))),
+        others=tuple(filter(None, map(_canonical_document, others))),
     )
 
 
 def build_header(header: Header) -> str:
-    """Return the text that was parsed, or the canonical one of a header that was made here."""
+    """Return the parsed text, or the canonical text of a header made here."""
     return canonical_header(header) if header.source is None else header.source
 
 
 def canonical_header(header: Header) -> str:
-    """Return the header written anew; a PlayReady Object has this text in UTF-16-LE."""
+    """Return the canonical text; a PlayReady Object has it in UTF-16-LE."""
     custom = header.custom_attributes
     pieces = (
         f'<WRMHEADER xmlns="{HEADER}" version="{header.version}"><DATA>',
@@ -180,17 +180,17 @@ def canonical_header(header: Header) -> str:
 
 
 def parse_custom_attributes(xml: str) -> str:
-    """Return CUSTOMATTRIBUTES with this XML in it, as headers have it; raises InvalidMessage."""
+    """Return the CUSTOMATTRIBUTES element with this XML in it; raises InvalidMessage."""
     text = f'<CUSTOMATTRIBUTES xmlns="">{xml}</CUSTOMATTRIBUTES>'
     try:
         element = parse_xml(text.encode(), "CUSTOMATTRIBUTES")
     except UnicodeEncodeError:
         raise InvalidMessage("CUSTOMATTRIBUTES has characters that are no Unicode text") from None
-    return _standing_alone(element) or ""
+    return _canonical_document(element) or ""
 
 
 def checksum(algid: Algid | None, content_key: bytes, kid: Kid) -> bytes | None:
-    """Return the CHECKSUM of a content key of 16 bytes: 8 for AESCTR, 7 for COCKTAIL, else none."""
+    """Return the CHECKSUM of a key of 16 bytes: 8 bytes, 7 for COCKTAIL, None for AESCBC."""
     match algid:
         case Algid.AESCTR:
             return ecb_encrypt(content_key, kid.raw)[: _CHECKSUM_LENGTHS[algid]]
@@ -204,7 +204,7 @@ def checksum(algid: Algid | None, content_key: bytes, kid: Kid) -> bytes | None:
 
 
 def verify_checksum(key: HeaderKid, content_key: bytes) -> None:
-    """Raise InvalidMessage if the key has a checksum and it is not that of the content key."""
+    """Verify the key's checksum, if any, against the content key; raises InvalidMessage."""
     if key.checksum is None:
         return
     if key.checksum != checksum(key.algid or Algid.AESCTR, content_key, key.kid):
@@ -244,7 +244,7 @@ _KNOWN: Final = {
         "DECRYPTORSETUP",
     )
 } | {"CUSTOMATTRIBUTES": "CUSTOMATTRIBUTES"}
-"""The children of DATA; CUSTOMATTRIBUTES comes with the header's namespace and without any."""
+"""The children of DATA; CUSTOMATTRIBUTES has the header's namespace or none."""
 
 
 def _known_and_others(
@@ -278,7 +278,7 @@ def _only(parent: etree._Element, name: str) -> etree._Element:
 
 
 def _text(element: etree._Element | None) -> str | None:
-    """Return an element's text; None where it is empty or there is no element."""
+    """Return an element's text; None if it is empty or missing."""
     if element is None:
         return None
     if len(element):
@@ -390,16 +390,9 @@ def _element(name: str, text: str | None) -> str:
     return f"<{name}>{escape(text, {chr(13): '&#xD;'})}</{name}>" if text else ""
 
 
-def _standing_alone(element: etree._Element | None) -> str | None:
-    """Return an element as canonical XML with its own namespace declarations only."""
-    if element is None:
-        return None
-    try:
-        canonical = etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
-    except etree.C14NError as error:
-        name = local_name(element)
-        raise InvalidMessage(f"WRMHEADER {name} has no canonical form: {error}") from None
-    return canonical.decode()
+def _canonical_document(element: etree._Element | None) -> str | None:
+    """Return an element as a canonical document."""
+    return None if element is None else canonical(element).decode()
 
 
 _HEADER_DECLARED: Final = f' xmlns="{HEADER}"'
@@ -408,24 +401,24 @@ _START: Final = re.compile(r"<[^\s/>]+")
 
 
 def _inside_header(xml: str) -> str:
-    """Return XML that stood alone as it is written under the header's default namespace."""
+    """Return a canonical document as an element under the header's default namespace."""
     start = _START.match(xml)
     if start is None:
         return xml
     name, rest = start[0], xml[start.end() :]
     if rest.startswith(_HEADER_DECLARED):
         return name + rest.removeprefix(_HEADER_DECLARED)
-    # What has no namespace within it must not get the header's, so the default is always unset.
+    # Elements without a namespace must not get the header's, so the default is always unset.
     return xml if rest.startswith(_DEFAULT_DECLARED) else f'{name} xmlns=""{rest}'
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What a version allows, and how its keys are read and written."""
+    """The keys that a version allows, and their coding."""
 
     read: Callable[[dict[str, etree._Element], etree._Element], tuple[HeaderKid, ...]]
     write: Callable[[Header], str]
-    most_kids: float
+    max_kids: float
     algids: frozenset[Algid | None]
 
 

@@ -46,6 +46,7 @@ from rightsmanager.protocol.xml.elements import (
     WHITE_SPACE,
     Fields,
     child,
+    descend,
     number_of,
     optional_child,
     plain_text,
@@ -266,7 +267,7 @@ def _convert_canonical(
 
 def _signed_element(envelope: Envelope, name: str) -> tuple[etree._Element, xmlsec.Signature]:
     """Return E, its digest verified, and its Signature, which is unverified."""
-    wrapper = child(child(envelope.element, PROTOCOLS, "challenge"), MESSAGES, "Challenge")
+    wrapper = descend(envelope.element, f"{{{PROTOCOLS}}}challenge", f"{{{MESSAGES}}}Challenge")
     element = child(wrapper, PROTOCOLS, name)
     if element.get("Id") != xmlsec.SIGNED_ID:
         raise InvalidMessage(f"{name} has Id {element.get('Id')!r}, expected {xmlsec.SIGNED_ID!r}")

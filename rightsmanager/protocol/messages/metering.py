@@ -18,8 +18,9 @@ each Action of a KID once.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 from lxml import etree
@@ -40,7 +41,7 @@ from rightsmanager.protocol.messages.exchange import (
     seal_reply,
 )
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId, decode_base64, encode_base64
-from rightsmanager.protocol.xml.elements import Fields, child, text_of
+from rightsmanager.protocol.xml.elements import Fields, child, text_in, text_of
 from rightsmanager.protocol.xml.envelope import Envelope
 
 CERTIFICATE_FORM: Final = MessageNames(
@@ -287,25 +288,25 @@ def _usage(records: Sequence[etree._Element], max_records: int) -> tuple[Usage, 
         raise InvalidMessage(
             f"MeteringRecords has {len(records)} Records, expected 1 to {max_records}"
         )
-    usage = tuple(each for record in records for each in _usage_of(record))
+    usage = tuple(chain.from_iterable(map(_usage_of, records)))
     if len({(each.kid.raw, each.action) for each in usage}) < len(usage):
         raise InvalidMessage(f"{_twice(usage)} twice, expected each action of a KID once")
     return usage
 
 
-def _usage_of(record: etree._Element) -> Iterator[Usage]:
+def _usage_of(record: etree._Element) -> list[Usage]:
     kid = Kid.from_base64(text_of(record, "", "KID"))
-    action = None
+    usage = []
     for action in record.iterchildren("Action"):
         fields = Fields(action, "")
-        yield Usage(kid, _name(fields), _value(fields.text("Value")))
-    if action is None:
+        usage.append(Usage(kid, _name(fields), _value(fields.text("Value"))))
+    if not usage:
         raise InvalidMessage(f"the Record of KID {kid.text} has no Action, expected one or more")
+    return usage
 
 
 def _name(fields: Fields) -> str:
-    fields.element("Name")
-    name = fields.optional_text("Name") or ""
+    name = text_in(fields.element("Name"))
     if not 1 <= len(name) <= MAX_NAME:
         raise InvalidMessage(f"Name has {len(name)} characters, expected 1 to {MAX_NAME}")
     if not name.isprintable() and any(unicodedata.category(each) == "Cc" for each in name):

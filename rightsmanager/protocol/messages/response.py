@@ -113,7 +113,7 @@ class Fault:
 
 
 def seal_license_response(response: LicenseResponse, key: p256.PrivateKey | None) -> bytes:
-    """Return the Body's child: the reply, signed by `key` unless that is None."""
+    """Return the Body's child: the reply, signed if there is a `key`."""
     licenses = [f"<License>{encode_base64(each)}</License>" for each in response.licenses]
     element = "".join(
         (
@@ -132,7 +132,7 @@ def seal_license_response(response: LicenseResponse, key: p256.PrivateKey | None
 
 
 def sign_response(operation: str, element: bytes, key: p256.PrivateKey | None) -> bytes:
-    """Return the Body's child around a reply's serialised element, signed unless `key` is None."""
+    """Return the Body's child around a reply's serialised element, signed if there is a `key`."""
     signature = (
         b""
         if key is None

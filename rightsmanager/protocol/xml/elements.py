@@ -20,21 +20,28 @@ WHITE_SPACE: Final = " \t\r\n"
 
 def child(parent: etree._Element, namespace: str, name: str) -> etree._Element:
     """Return the only child of that name; raises InvalidMessage if it is missing or repeated."""
-    found = list(parent.iterchildren(f"{{{namespace}}}{name}" if namespace else name))
-    if not found:
-        raise InvalidMessage(
-            f"{local_name(parent)} has no element {name} of namespace {namespace!r}"
-        )
-    if len(found) > 1:
-        raise _repeated(parent, name)
-    return found[0]
+    return descend(parent, f"{{{namespace}}}{name}" if namespace else name)
+
+
+def descend(parent: etree._Element, *tags: str) -> etree._Element:
+    """Return the only child of the only child of … the parent, by tags `{namespace}name`.
+
+    Raises InvalidMessage if one of them is missing or repeated.
+    """
+    for tag in tags:
+        found = list(parent.iterchildren(tag))
+        if len(found) != 1:
+            raise _not_one(parent, tag, len(found))
+        parent = found[0]
+    return parent
 
 
 def optional_child(parent: etree._Element, namespace: str, name: str) -> etree._Element | None:
     """Return the only child of that name or None; raises InvalidMessage if it is repeated."""
-    found = list(parent.iterchildren(f"{{{namespace}}}{name}" if namespace else name))
+    tag = f"{{{namespace}}}{name}" if namespace else name
+    found = list(parent.iterchildren(tag))
     if len(found) > 1:
-        raise _repeated(parent, name)
+        raise _not_one(parent, tag, len(found))
     return found[0] if found else None
 
 
@@ -61,13 +68,13 @@ class Fields:
                 continue
             first = self._found.setdefault(tag[length:], element)
             if first is not element and tag[length:] not in repeated:
-                raise _repeated(parent, tag[length:])
+                raise _not_one(parent, tag, 2)
 
     def element(self, name: str) -> etree._Element:
         """Return the child of that name."""
         found = self._found.get(name)
         if found is None:
-            raise InvalidMessage(f"{local_name(self._parent)} has no element {name}")
+            raise self._missing(name)
         return found
 
     def optional(self, name: str) -> etree._Element | None:
@@ -76,27 +83,38 @@ class Fields:
 
     def text(self, name: str) -> str:
         """Return the text of the child of that name without surrounding white space."""
-        return plain_text(self.element(name))
+        found = self._found.get(name)
+        if found is None:
+            raise self._missing(name)
+        return text_in(found).strip(WHITE_SPACE)
 
     def optional_text(self, name: str) -> str | None:
         """Return the text of the child of that name, unchanged, or None."""
         found = self._found.get(name)
-        return None if found is None else _text(found)
+        return None if found is None else text_in(found)
 
     def number(self, name: str) -> int:
         """Return the unsigned decimal number in the child of that name, below 2^64."""
         return parse_number(self.text(name), name)
 
+    def _missing(self, name: str) -> InvalidMessage:
+        return InvalidMessage(f"{local_name(self._parent)} has no element {name}")
+
 
 def text_of(parent: etree._Element, namespace: str, name: str) -> str:
     """Return the text of the only child of that name without surrounding white space."""
-    return plain_text(child(parent, namespace, name))
+    return text_in(child(parent, namespace, name)).strip(WHITE_SPACE)
+
+
+def text_at(parent: etree._Element, *tags: str) -> str:
+    """Return the text of the element that `descend` finds, without surrounding white space."""
+    return text_in(descend(parent, *tags)).strip(WHITE_SPACE)
 
 
 def optional_text(parent: etree._Element, namespace: str, name: str) -> str | None:
     """Return the text of the only child of that name, unchanged, or None."""
     found = optional_child(parent, namespace, name)
-    return None if found is None else _text(found)
+    return None if found is None else text_in(found)
 
 
 def number_of(parent: etree._Element, namespace: str, name: str) -> int:
@@ -113,9 +131,14 @@ def parse_number(text: str, name: str) -> int:
 
 def plain_text(element: etree._Element) -> str:
     """Return the text of an element without child nodes, without surrounding white space."""
+    return text_in(element).strip(WHITE_SPACE)
+
+
+def text_in(element: etree._Element) -> str:
+    """Return the text of an element; raises InvalidMessage if it has child nodes."""
     if len(element):
-        raise _not_text(element)
-    return (element.text or "").strip(WHITE_SPACE)
+        raise InvalidMessage(f"{local_name(element)} has child nodes, expected text only")
+    return element.text or ""
 
 
 def canonical(element: etree._Element) -> bytes:
@@ -124,19 +147,19 @@ def canonical(element: etree._Element) -> bytes:
     Raises InvalidMessage where there is none, such as for a relative namespace.
     """
     try:
-        return _write_c14n(element)
+        return etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
     except etree.C14NError:
-        pass
+        return _canonical_copy(element)
+
+
+def _canonical_copy(element: etree._Element) -> bytes:
+    # A relative namespace that an ancestor declares is not part of this element. A copy has only
+    # the declarations that it uses.
+    alone = deepcopy(element)
     try:
-        # A relative namespace that an ancestor declares is not part of this element. A copy has
-        # only the declarations that it uses.
-        return _write_c14n(deepcopy(element))
+        return etree.tostring(alone, method="c14n", exclusive=True, with_comments=False)
     except etree.C14NError as error:
         raise InvalidMessage(f"{local_name(element)} has no canonical form: {error}") from None
-
-
-def _write_c14n(element: etree._Element) -> bytes:
-    return etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
 
 
 def raw_slice(element: etree._Element, document: bytes) -> bytes:
@@ -167,15 +190,8 @@ def split_tag(tag: str) -> tuple[str, str]:
     return namespace[1:], name
 
 
-def _text(element: etree._Element) -> str:
-    if len(element):
-        raise _not_text(element)
-    return element.text or ""
-
-
-def _repeated(parent: etree._Element, name: str) -> InvalidMessage:
-    return InvalidMessage(f"{local_name(parent)} has several elements {name}, expected one")
-
-
-def _not_text(element: etree._Element) -> InvalidMessage:
-    return InvalidMessage(f"{local_name(element)} has child nodes, expected text only")
+def _not_one(parent: etree._Element, tag: str, count: int) -> InvalidMessage:
+    namespace, name = split_tag(tag)
+    if count:
+        return InvalidMessage(f"{local_name(parent)} has several elements {name}, expected one")
+    return InvalidMessage(f"{local_name(parent)} has no element {name} of namespace {namespace!r}")

@@ -180,11 +180,11 @@ def _as_utf8(body: bytes) -> bytes:
 
 
 def _operation(root: etree._Element, body_tag: str) -> etree._Element:
-    bodies = [child for child in root if child.tag == body_tag]
+    bodies = list(root.iterchildren(body_tag))
     if len(bodies) != 1:
         raise InvalidMessage(f"the Envelope has {len(bodies)} Body elements, expected one")
-    # The tag of a comment or a processing instruction is not a string.
-    operations = [child for child in bodies[0] if isinstance(child.tag, str)]
+    # Without the tag, comments and processing instructions would count.
+    operations = list(bodies[0].iterchildren(etree.Element))
     if len(operations) != 1:
         raise InvalidMessage(f"the Body has {len(operations)} elements, expected one operation")
     return operations[0]

@@ -38,12 +38,11 @@ from rightsmanager.protocol.wire import XMLDSIG, XMLENC, decode_base64, encode_b
 from rightsmanager.protocol.xml import templates
 from rightsmanager.protocol.xml.elements import (
     canonical,
-    child,
+    descend,
     local_name,
     optional_child,
-    plain_text,
     raw_slice,
-    text_of,
+    text_at,
 )
 from rightsmanager.protocol.xml.envelope import parse_xml
 
@@ -55,6 +54,10 @@ _DIGEST_LENGTH: Final = 32
 _SIGNATURE_LENGTH: Final = 64
 _POINT_LENGTH: Final = 64
 _SIGNED_INFO: Final = templates.SIGNED_INFO.encode()
+_D: Final = f"{{{XMLDSIG}}}"
+_X: Final = f"{{{XMLENC}}}"
+_CIPHER_VALUE: Final = (_X + "CipherData", _X + "CipherValue")
+_PUBLIC_KEY: Final = (_D + "KeyValue", _D + "ECCKeyValue", _D + "PublicKey")
 
 
 # --- encryption ---------------------------------------------------------------------------------
@@ -73,11 +76,14 @@ class Encrypted:
 
 def parse_encrypted(element: etree._Element) -> Encrypted:
     """Return the values of an EncryptedData element; raises InvalidMessage."""
-    _expect_algorithm(element, XMLENC, "EncryptionMethod", templates.AES128_CBC)
-    key = child(child(element, XMLDSIG, "KeyInfo"), XMLENC, "EncryptedKey")
-    _expect_algorithm(key, XMLENC, "EncryptionMethod", templates.ECC256)
-    key_name = text_of(child(key, XMLDSIG, "KeyInfo"), XMLDSIG, "KeyName")
-    return decode_encrypted(key_name, _cipher_value(key), _cipher_value(element))
+    _expect_algorithm(element, _X + "EncryptionMethod", templates.AES128_CBC)
+    key = descend(element, _D + "KeyInfo", _X + "EncryptedKey")
+    _expect_algorithm(key, _X + "EncryptionMethod", templates.ECC256)
+    return decode_encrypted(
+        text_at(key, _D + "KeyInfo", _D + "KeyName"),
+        text_at(key, *_CIPHER_VALUE),
+        text_at(element, *_CIPHER_VALUE),
+    )
 
 
 def build_encrypted(encrypted: Encrypted) -> str:
@@ -129,16 +135,14 @@ def encrypt(
     )
 
 
-def _expect_algorithm(parent: etree._Element, namespace: str, name: str, expected: str) -> None:
-    actual = child(parent, namespace, name).get("Algorithm")
+def _expect_algorithm(parent: etree._Element, tag: str, expected: str) -> None:
+    element = descend(parent, tag)
+    actual = element.get("Algorithm")
     if actual != expected:
         raise InvalidMessage(
-            f"{local_name(parent)}/{name} has Algorithm {actual!r}, expected {expected!r}"
+            f"{local_name(parent)}/{local_name(element)} has Algorithm {actual!r}, "
+            f"expected {expected!r}"
         )
-
-
-def _cipher_value(element: etree._Element) -> str:
-    return plain_text(child(child(element, XMLENC, "CipherData"), XMLENC, "CipherValue"))
 
 
 # --- signature ----------------------------------------------------------------------------------
@@ -160,20 +164,21 @@ class Signature:
 
 def parse_signature(element: etree._Element) -> Signature:
     """Return the values of a Signature element; raises InvalidMessage."""
-    info = child(element, XMLDSIG, "SignedInfo")
-    _expect_algorithm(info, XMLDSIG, "CanonicalizationMethod", templates.C14N)
-    _expect_algorithm(info, XMLDSIG, "SignatureMethod", templates.ECDSA_SHA256)
-    reference = child(info, XMLDSIG, "Reference")
+    info = descend(element, _D + "SignedInfo")
+    _expect_algorithm(info, _D + "CanonicalizationMethod", templates.C14N)
+    _expect_algorithm(info, _D + "SignatureMethod", templates.ECDSA_SHA256)
+    reference = descend(info, _D + "Reference")
     if reference.get("URI") != f"#{SIGNED_ID}":
         raise InvalidMessage(
             f"Signature/Reference has URI {reference.get('URI')!r}, expected '#{SIGNED_ID}'"
         )
-    _expect_algorithm(reference, XMLDSIG, "DigestMethod", templates.SHA256)
+    _expect_algorithm(reference, _D + "DigestMethod", templates.SHA256)
+    key_info = optional_child(element, XMLDSIG, "KeyInfo")
     return decode_signature(
-        text_of(reference, XMLDSIG, "DigestValue"),
+        text_at(reference, _D + "DigestValue"),
         canonical(info),
-        text_of(element, XMLDSIG, "SignatureValue"),
-        _public_key(element),
+        text_at(element, _D + "SignatureValue"),
+        None if key_info is None else text_at(key_info, *_PUBLIC_KEY),
     )
 
 
@@ -263,11 +268,3 @@ def sign(element: bytes, key: p256.PrivateKey, *, name_key: bool) -> Signature:
 def has_digest(text: bytes, signature: Signature) -> bool:
     """Return whether the SHA-256 of a text is the promised digest."""
     return hmac.compare_digest(hashlib.sha256(text).digest(), signature.digest)
-
-
-def _public_key(element: etree._Element) -> str | None:
-    key_info = optional_child(element, XMLDSIG, "KeyInfo")
-    if key_info is None:
-        return None
-    value = child(child(key_info, XMLDSIG, "KeyValue"), XMLDSIG, "ECCKeyValue")
-    return text_of(value, XMLDSIG, "PublicKey")

@@ -1,7 +1,7 @@
-"""A message's XML seen from outside: what stands there, and each check of its protection alone.
+"""A read-only view of any message's XML, with each check of its protection on its own.
 
-The operations' own readers take a message whole or refuse it. This view is for who wants to know
-which check fails, and to see the rest nevertheless; it trusts nothing and alters nothing.
+The readers of the operations accept a whole message or refuse it. This view shows the content of a
+message that is refused, and which check fails; it trusts nothing.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,6 @@ from typing import Self
 
 from lxml import etree
 
-from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.wire import XMLDSIG
 from rightsmanager.protocol.xml import xmlsec
 from rightsmanager.protocol.xml.elements import canonical, local_name, split_tag
@@ -25,12 +24,12 @@ class Xml:
 
     @classmethod
     def parse(cls, text: bytes, name: str) -> Self:
-        """Return the root of a UTF-8 document; raises InvalidMessage, which says `name`."""
+        """Return the root of a UTF-8 document; raises InvalidMessage that names `name`."""
         return cls(parse_xml(text, name))
 
     @classmethod
     def operation(cls, envelope: Envelope) -> Self:
-        """Return the one element of an envelope's Body."""
+        """Return the element in an envelope's Body."""
         return cls(envelope.element)
 
     @property
@@ -65,13 +64,10 @@ class Xml:
 
         Raises InvalidMessage if it has none: a relative namespace is well-formed and forbids it.
         """
-        try:
-            return canonical(self._element).decode()
-        except etree.C14NError as error:
-            raise InvalidMessage(f"{self.name} has no canonical form: {error}") from None
+        return canonical(self._element).decode()
 
     def find_all(self, name: str) -> Iterator["Xml"]:
-        """Give each element of that local name, the element itself among them."""
+        """Yield each element of that local name, also this element itself."""
         return map(Xml, self._element.iter(f"{{*}}{name}"))
 
     def find(self, name: str) -> "Xml | None":
@@ -79,7 +75,7 @@ class Xml:
         return next(self.find_all(name), None)
 
     def signed(self) -> tuple["Xml", ...]:
-        """Return every element that says it is the signed one."""
+        """Return each element with the Id of the signed one."""
         return tuple(
             Xml(element)
             for element in self._element.iter(etree.Element)
@@ -87,26 +83,24 @@ class Xml:
         )
 
     def signature(self) -> "Xml | None":
-        """Return the Signature that stands beside it, right after."""
+        """Return the next Signature among the following siblings."""
         found = next(self._element.itersiblings(f"{{{XMLDSIG}}}Signature"), None)
         return None if found is None else Xml(found)
 
 
 def parse_signature(view: Xml) -> xmlsec.Signature:
-    """Return what a Signature element says; raises InvalidMessage."""
-    view.canonical()  # SignedInfo has a canonical form if all of Signature has one.
+    """Return the values of a Signature element; raises InvalidMessage."""
     return xmlsec.parse_signature(view._element)  # noqa: SLF001 -- the view's own module
 
 
 def parse_encrypted(view: Xml) -> xmlsec.Encrypted:
-    """Return what an EncryptedData element says; raises InvalidMessage."""
+    """Return the values of an EncryptedData element; raises InvalidMessage."""
     return xmlsec.parse_encrypted(view._element)  # noqa: SLF001 -- the view's own module
 
 
 def verify_digest(view: Xml, signature: xmlsec.Signature, document: bytes) -> None:
-    """Return if the element has the promised digest; raises InvalidMessage.
+    """Verify that the element has the promised digest; raises InvalidMessage.
 
     `document` is the UTF-8 text that the element was parsed from.
     """
-    view.canonical()
     xmlsec.verify_digest(view._element, signature, document)  # noqa: SLF001 -- as above

@@ -2,8 +2,8 @@
 
     object  flags u16 (1 must understand, 2 container), tag u16, length u32 with this head, body
 
-The default flags of a class are those in devices' certificates; received flags are kept. A text is
-None if its length is 0, and "" if it is only its terminator.
+The default flags of a class are those in devices' certificates; received flags are kept. A text of
+length 0 becomes None, a text of only its terminator "".
 
 Source: the published structure of the certificate chains in clients' licence requests.
 """

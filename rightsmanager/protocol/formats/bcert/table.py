@@ -88,9 +88,9 @@ class Layout:
     tag: int
     kind: type[CertificateObject]
     read: Callable[[Reader, int], CertificateObject]
-    """A body and the object's flags to the object."""
+    """Body and flags → object."""
     write: Callable[[Any], bytes]
-    """The object to its body."""
+    """Object → body."""
     name: str = field(init=False)
     """The object's name in refusals."""
 

@@ -117,7 +117,7 @@ class ChainVerifier:
         anchor = self._anchors.get(certificates[last].issuer_key.raw)
         if anchor is None:
             raise InvalidMessage(
-                f"{_name(last, certificates[last])} is issued by a key that is no trust anchor"
+                f"{_name(last, certificates[last])} is issued by a key that is not a trust anchor"
             )
         keys = [
             _issuing_key(_name(index, child), child, parent)

@@ -1,4 +1,4 @@
-"""Lists of content keys in the clear, as other systems exchange them: CPIX and CSV."""
+"""Lists of content keys in the clear, for exchange with other systems: CPIX and CSV."""
 
 import codecs
 
@@ -19,6 +19,6 @@ __all__ = [
 
 
 def parse_key_list(data: bytes) -> tuple[KeyEntry, ...]:
-    """Return the keys of a list in either form, told by its first byte; raises InvalidMessage."""
+    """Return the keys of a CPIX document or a CSV table; raises InvalidMessage."""
     text = data.removeprefix(codecs.BOM_UTF8).lstrip()
     return parse_document(text) if text.startswith(b"<") else parse_table(data)

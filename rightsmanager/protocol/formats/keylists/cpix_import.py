@@ -1,9 +1,7 @@
-"""The one import of cpix: 1.4.1 made to load without setuptools.
+"""Imports cpix 1.4.1 without setuptools; the rest of the package imports it from here.
 
-It asks `pkg_resources` for its schema, and nothing else of it; newer setuptools have none, so a
-module with that one function stands in while cpix is imported, and no longer.
-
-Whatever else of this package needs cpix imports it from here.
+cpix uses one function of `pkg_resources`, to read its schema; newer setuptools lack that module. A
+module with that function replaces it during the import.
 """
 
 import sys
@@ -19,7 +17,7 @@ _NAME: Final = "pkg_resources"
 
 
 class Resource(BytesIO):
-    """A file's bytes with the file's name, by which lxml finds the schemas beside it."""
+    """The bytes of a file with its name, so that lxml finds the schemas in the same folder."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(file.read_bytes())
@@ -27,12 +25,12 @@ class Resource(BytesIO):
 
 
 def resource_stream(package: str, name: str) -> Resource:
-    """Return what a package has in a file of its own."""
+    """Return a file of a package."""
     return Resource(Path(str(files(package).joinpath(name))))
 
 
 @contextmanager
-def _stand_in() -> Iterator[None]:
+def _replaced_module() -> Iterator[None]:
     module: Any = ModuleType(_NAME)
     module.resource_stream = resource_stream
     before = sys.modules.get(_NAME)
@@ -46,7 +44,7 @@ def _stand_in() -> Iterator[None]:
             sys.modules[_NAME] = before
 
 
-with _stand_in():
+with _replaced_module():
     import cpix
 
 __all__ = ["cpix"]

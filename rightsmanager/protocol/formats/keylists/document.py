@@ -1,4 +1,4 @@
-"""A list of content keys as CPIX, DASH-IF's XML for their exchange, with the keys in the clear.
+"""A list of content keys as CPIX, the XML of DASH-IF, with the keys in the clear.
 
     CPIX[@contentId]
       ContentKeyList/ContentKey[@kid @commonEncryptionScheme @explicitIV]
@@ -7,9 +7,9 @@
       ContentKeyUsageRuleList/ContentKeyUsageRule[@kid @intendedTrackType]
         KeyPeriodFilter[@periodId]
 
-    program   contentId, where the document has one key for the period; where it has several, each
-              is for the program contentId#intendedTrackType, if that tells it from the others
-    period    the index of the period that the key's rule names; 0 where it names none
+    program   contentId, if the document has one key for the period; otherwise
+              contentId#intendedTrackType, if that differs between the keys
+    period    the index of the period in the key's rule; 0 without a period
     type      AES-CTR for the schemes cenc and cens, or none; AES-CBC for cbc1 and cbcs
 
 Source: DASH-IF Implementation Guidelines, Content Protection Information Exchange Format.
@@ -33,13 +33,13 @@ _ROOT: Final = "{urn:dashif:org:cpix}CPIX"
 _SCHEME: Final = "commonEncryptionScheme"
 _USUAL_SCHEMES: Final = {"aesctr": "cenc", "aescbc": "cbcs"}
 _WRONG: Final = (AttributeError, KeyError, TypeError, ValueError)
-"""What cpix raises for what it cannot read."""
+"""Raised by cpix for a document that it cannot read."""
 
 
 def parse_document(data: bytes) -> tuple[KeyEntry, ...]:
     """Return the keys of a document; raises InvalidMessage.
 
-    Refused are keys that are encrypted, and those that only have a KID.
+    Refuses encrypted keys and KIDs without a key.
     """
     root = parse_xml(data, "the CPIX document")
     if root.tag != _ROOT:
@@ -60,7 +60,7 @@ def parse_document(data: bytes) -> tuple[KeyEntry, ...]:
 
 
 def build_document(entries: Sequence[KeyEntry]) -> bytes:
-    """Return the document of these keys; it names a program if all of them are for one."""
+    """Return the document of these keys; it names their program if they share one."""
     programs = {entry.program for entry in entries}
     (program,) = programs if len(programs) == 1 else (None,)
     document = cpix.CPIX(
@@ -81,8 +81,8 @@ Slot = tuple[str, int]
 """Program and period."""
 
 
-def _slots(document: Any) -> dict[Any, Slot]:  # noqa: ANN401 -- cpix ships no types
-    """Return what each key is for, by its KID; nothing for a key of which that is not told."""
+def _slots(document: Any) -> dict[Any, Slot]:  # noqa: ANN401 -- cpix has no types
+    """Return the slot of each key by KID; keys without a clear one are left out."""
     if document.content_id is None:
         return {}
     periods = {key.kid: _period(document, key.kid) for key in document.content_keys}
@@ -100,17 +100,17 @@ def _slots(document: Any) -> dict[Any, Slot]:  # noqa: ANN401 -- cpix ships no t
     }
 
 
-def _rules(document: Any, kid: Any) -> Iterator[Any]:  # noqa: ANN401 -- cpix ships no types
+def _rules(document: Any, kid: Any) -> Iterator[Any]:  # noqa: ANN401 -- cpix has no types
     return (rule for rule in document.usage_rules if rule.kid == kid)
 
 
-def _program(document: Any, kid: Any) -> str | None:  # noqa: ANN401 -- cpix ships no types
+def _program(document: Any, kid: Any) -> str | None:  # noqa: ANN401 -- cpix has no types
     tracks = {rule.intended_track_type for rule in _rules(document, kid)} - {None}
     return f"{document.content_id}#{tracks.pop()}" if len(tracks) == 1 else None
 
 
-def _period(document: Any, kid: Any) -> int | None:  # noqa: ANN401 -- cpix ships no types
-    """Return the number of a key's period, or None where it has several or one without number."""
+def _period(document: Any, kid: Any) -> int | None:  # noqa: ANN401 -- cpix has no types
+    """Return the number of a key's period, None if it has several or one without number."""
     named = {
         each.period_id
         for rule in _rules(document, kid)
@@ -124,7 +124,7 @@ def _period(document: Any, kid: Any) -> int | None:  # noqa: ANN401 -- cpix ship
     return number
 
 
-def _entry(key: Any, slot: Slot | None, *, has_scheme: bool) -> KeyEntry:  # noqa: ANN401 -- cpix ships no types
+def _entry(key: Any, slot: Slot | None, *, has_scheme: bool) -> KeyEntry:  # noqa: ANN401 -- cpix has no types
     kid, name = Kid(key.kid.bytes_le), f"the content key of KID {key.kid}"
     if key.cek is None:
         raise InvalidMessage(f"{name} is not there, expected a PlainValue")
@@ -140,7 +140,7 @@ def _entry(key: Any, slot: Slot | None, *, has_scheme: bool) -> KeyEntry:  # noq
     )
 
 
-def _content_key(entry: KeyEntry) -> Any:  # noqa: ANN401 -- cpix ships no types
+def _content_key(entry: KeyEntry) -> Any:  # noqa: ANN401 -- cpix has no types
     return cpix.ContentKey(
         kid=_uuid(entry.kid),
         cek=encode_base64(entry.key),

@@ -1,4 +1,4 @@
-"""A content key as lists of keys have it."""
+"""A content key in a list of keys."""
 
 import binascii
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _HEX_LENGTH: Final = 2 * CONTENT_KEY_LENGTH
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """A content key in the clear, and what its list says beside it."""
+    """A content key in the clear with its attributes in the list."""
 
     kid: Kid
     key: bytes = field(repr=False)
@@ -26,14 +26,14 @@ class KeyEntry:
     key_type: str = "aesctr"
     program: str | None = None
     period: int | None = None
-    """A number where there is a program, else None."""
+    """A number together with a program, otherwise None."""
     scheme: str | None = None
-    """Of SCHEMES; None where the list does not say."""
+    """One of SCHEMES; None if not listed."""
     iv: bytes | None = None
-    """The explicit IV, 8 or 16 bytes; None where the list does not say."""
+    """The explicit IV, 8 or 16 bytes; None if not listed."""
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself or does not fit."""
+        """Refuse contradictions and values out of range."""
         if (self.program is None) is not (self.period is None):
             raise InvalidMessage(f"KID {self.kid.text} has a program or a period, expected both")
         if self.program is not None and not 0 < len(self.program) <= MAX_PROGRAM_LENGTH:

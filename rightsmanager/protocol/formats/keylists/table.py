@@ -4,9 +4,9 @@
     key       32 hexadecimal digits, or base64 of 16 bytes
     type      aesctr or aescbc; empty for aesctr
     program   empty for none
-    period    a number; empty for 0 where there is a program
+    period    a number; empty for 0 if there is a program
 
-The first row has the names of the columns, in any order; kid and key must be there.
+The first row has the names of the columns in any order; kid and key are required.
 """
 
 import csv
@@ -24,7 +24,7 @@ _MAX_DIGITS: Final = 10
 
 
 def parse_table(data: bytes) -> tuple[KeyEntry, ...]:
-    """Return the keys of a list; raises InvalidMessage, which says the line."""
+    """Return the keys of a list; raises InvalidMessage with the line number."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

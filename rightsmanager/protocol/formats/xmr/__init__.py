@@ -1,6 +1,7 @@
-"""XMR, the licence format: `objects` are its vocabulary, `table` its coding, `license` the whole.
+"""XMR, the licence format.
 
-License, object and flags: see those modules, which open with the formats.
+`objects` has the classes of objects, `table` their coding, `license` parses, builds and signs. The
+modules open with the formats.
 """
 
 from rightsmanager.protocol.formats.xmr.license import (

@@ -1,4 +1,4 @@
-"""A licence: read, written, signed and verified.
+"""Parses, builds, signs and verifies a licence.
 
 license  "XMR" 00, version u32 = 3, rights id(16), one object of type 1
 signed   the last object in it is the signature: AES-CMAC under the integrity key over all
@@ -34,7 +34,7 @@ T = TypeVar("T", bound=XmrObject)
 
 @dataclass(frozen=True, slots=True)
 class License:
-    """One licence: its rights id of 16 bytes and the object that holds all others."""
+    """A licence: its rights id of 16 bytes and the object that contains all others."""
 
     rights_id: bytes
     outer: Outer
@@ -44,19 +44,19 @@ class License:
         _expect_rights_id(self.rights_id)
 
     def find(self, kind: type[T]) -> T | None:
-        """Return the first object of a class, however deep it lies."""
+        """Return the first object of a class at any depth, None if there is none."""
         return next(_walk(self.outer, kind), None)
 
     def find_all(self, kind: type[T]) -> tuple[T, ...]:
-        """Return all objects of a class in their order, however deep they lie."""
+        """Return all objects of a class at any depth, in order."""
         return tuple(_walk(self.outer, kind))
 
 
 def parse_license(data: bytes) -> License:
-    """Return the licence; `build_license` gives the same bytes again.
+    """Return the licence; `build_license` returns the same bytes.
 
-    Raises InvalidMessage for another magic or version, lengths that do not fit, bytes after the
-    end, containers too deep, and bodies that are not what their type says.
+    Raises InvalidMessage for another magic or version, wrong lengths, bytes after the end,
+    containers that are too deep, and invalid bodies.
     """
     if data[: len(_MAGIC)] != _MAGIC:
         raise InvalidMessage("XMR: the licence does not begin with XMR and version 3")
@@ -74,7 +74,7 @@ def build_license(license: License) -> bytes:  # noqa: A002 -- the format's own 
 
 
 def build_signed(rights_id: bytes, objects: tuple[XmrObject, ...], integrity_key: bytes) -> bytes:
-    """Return a licence of these objects, and its signature as the last of them.
+    """Return a licence of these objects, followed by its signature.
 
     The rights id and the integrity key have 16 bytes.
     """
@@ -82,7 +82,7 @@ def build_signed(rights_id: bytes, objects: tuple[XmrObject, ...], integrity_key
 
 
 def sign_objects(rights_id: bytes, body: bytes, integrity_key: bytes) -> bytes:
-    """Return the same licence, its other objects given as their bytes."""
+    """Return the licence of `build_signed` from the bytes of its objects."""
     _expect_rights_id(rights_id)
     length = HEAD.size + len(body) + len(_UNSIGNED)
     head = HEAD.pack(_OUTER_FLAGS, _OUTER_TYPE, length)
@@ -91,7 +91,7 @@ def sign_objects(rights_id: bytes, body: bytes, integrity_key: bytes) -> bytes:
 
 
 def verify_signature(license: License, integrity_key: bytes) -> None:  # noqa: A002 -- as above
-    """Raise InvalidMessage unless the licence's last object is its one signature and verifies."""
+    """Verify the signature, the licence's last object; raises InvalidMessage."""
     signatures = license.find_all(Signature)
     if len(signatures) != 1 or license.outer.objects[-1] is not signatures[0]:
         raise InvalidMessage("XMR: the licence does not end with its one signature")
@@ -99,9 +99,9 @@ def verify_signature(license: License, integrity_key: bytes) -> None:  # noqa: A
 
 
 def rights_id_after(nonce: bytes, count: int) -> bytes:
-    """Return the rights id of the non-persistent licence that `count` others precede in a reply.
+    """Return the rights id of the non-persistent licence after `count` others in a reply.
 
-    It is the challenge's nonce of 16 bytes plus `count`, as a number of 128 bits that wraps.
+    It is the challenge's nonce of 16 bytes plus `count`, modulo 2^128.
     """
     _expect_rights_id(nonce)
     number = (int.from_bytes(nonce, "big") + count) % (1 << 8 * RIGHTS_ID_LENGTH)

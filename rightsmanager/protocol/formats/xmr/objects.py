@@ -1,9 +1,9 @@
-"""What a licence says, one frozen class for each type of object.
+"""The objects of a licence, a frozen class for each type.
 
     object  flags u16 (1 must understand, 2 container), type u16, length u32 with this head, body
 
-A class's default flags are those that a licence server writes; received flags are kept. A
-container holds objects in their order, known and unknown alike.
+The default flags of a class are those of licence servers; received flags are kept. A container
+keeps the order of its objects, known and unknown.
 
 Source: the published structure of the licences that license servers send.
 """
@@ -24,7 +24,7 @@ SECURE_STOP_2_KEY_LENGTH: Final = 16
 
 
 class KeyType(IntEnum):
-    """What a content key encrypts; other numbers are kept as they are."""
+    """The use of a content key; other numbers are kept."""
 
     AES_CTR = 1
     AES_CBC = 5
@@ -32,7 +32,7 @@ class KeyType(IntEnum):
 
 
 class Cipher(IntEnum):
-    """How a content key is itself encrypted; other numbers are kept as they are."""
+    """The encryption of a content key itself; other numbers are kept."""
 
     CHAINED = 2
     """Under the content key of the root licence that the uplink KID names."""
@@ -54,7 +54,7 @@ class XmrObject:
 
 @dataclass(frozen=True, slots=True)
 class Unknown(XmrObject):
-    """An object of a type that is not in the table, kept as it came."""
+    """An object of an unknown type, kept as received."""
 
     object_type: int
     body: bytes
@@ -62,7 +62,7 @@ class Unknown(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class Container(XmrObject):
-    """An object whose body is objects."""
+    """An object that contains objects."""
 
     objects: tuple[XmrObject, ...] = ()
     flags: int = field(default=MUST_UNDERSTAND | CONTAINER, kw_only=True)
@@ -70,17 +70,17 @@ class Container(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class Outer(Container):
-    """The one object that holds the licence."""
+    """The outermost object of a licence."""
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalPolicy(Container):
-    """What holds for every right of the licence."""
+    """Conditions on every right of the licence."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityLevel(XmrObject):
-    """The least security level that a client's certificate must have."""
+    """The lowest security level of a client's certificate."""
 
     level: int
 
@@ -95,7 +95,7 @@ class EmbeddingBehavior(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class RevocationInfoVersion(XmrObject):
-    """The oldest revocation information that a client may have."""
+    """The oldest permitted revocation information of a client."""
 
     version: int
 
@@ -109,7 +109,7 @@ class RightsSettings(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class IssueDate(XmrObject):
-    """When the licence was made, in seconds since 1970."""
+    """The time of issue, in seconds since 1970."""
 
     date: int
     flags: int = field(default=0, kw_only=True)
@@ -117,7 +117,7 @@ class IssueDate(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class Expiration(XmrObject):
-    """The time in which the licence is good, in seconds since 1970; 0 and NEVER are no bounds."""
+    """The period of validity in seconds since 1970; 0 and NEVER mean no bound."""
 
     begin: int
     end: int
@@ -125,7 +125,7 @@ class Expiration(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class ExpireAfterFirstPlay(XmrObject):
-    """For how many seconds after the first play the licence is good."""
+    """Seconds of validity after the first play."""
 
     seconds: int
 
@@ -140,14 +140,14 @@ class Domain(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class Metering(XmrObject):
-    """The service that counts what the licence is used for."""
+    """The metering service that the use of the licence is reported to."""
 
     mid: Mid
 
 
 @dataclass(frozen=True, slots=True)
 class SecureStop(XmrObject):
-    """The service that is told when playback has stopped."""
+    """The service that stopped playback is reported to."""
 
     mid: Mid
 
@@ -156,8 +156,7 @@ class SecureStop(XmrObject):
 class SecureStop2Key(XmrObject):
     """The secure-stop-2 key of the licence's KID, encrypted under the content key: 16 bytes.
 
-    Only the object's type is published; this body, and that it need not be understood, are the
-    project's own form.
+    Only the object's type is published; its body and flags are a profile of this project.
     """
 
     wrapped: bytes = field(repr=False)
@@ -170,12 +169,12 @@ class SecureStop2Key(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class RealTimeExpiration(XmrObject):
-    """Playback ends at the very second that the licence does."""
+    """Playback ends in the second in which the licence expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalDate(XmrObject):
-    """When a client may drop the licence, in seconds since 1970."""
+    """The time after which a client may delete the licence, in seconds since 1970."""
 
     date: int
     flags: int = field(default=0, kw_only=True)
@@ -190,21 +189,21 @@ class SourceId(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class RestrictedSourceIds(XmrObject):
-    """Source ids whose content the licence restricts, each four bytes."""
+    """The restricted source ids, each four bytes."""
 
     source_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GracePeriod(XmrObject):
-    """For how many seconds the licence is good where the clock was not set safely."""
+    """Seconds of validity while the clock is not secure."""
 
     seconds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Explicit(XmrObject):
-    """A GUID with data of any length that only who knows the GUID understands."""
+    """A GUID with data of any length, specific to the GUID."""
 
     id: Guid
     data: bytes = b""
@@ -212,7 +211,7 @@ class Explicit(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class PolicyMetadata(Explicit):
-    """A policy that is named by a GUID."""
+    """A policy named by a GUID."""
 
     flags: int = field(default=0, kw_only=True)
 
@@ -226,7 +225,7 @@ class PlaybackPolicy(Container):
 
 @dataclass(frozen=True, slots=True)
 class OutputProtectionLevels(XmrObject):
-    """The least protection of each kind of output."""
+    """The lowest protection level of each kind of output."""
 
     compressed_digital_video: int
     uncompressed_digital_video: int
@@ -237,7 +236,7 @@ class OutputProtectionLevels(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class ExplicitAnalogVideoProtections(Container):
-    """Protections of analog video outputs that are named by a GUID."""
+    """Protections of analog video outputs, each named by a GUID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +246,7 @@ class ExplicitAnalogVideoProtection(Explicit):
 
 @dataclass(frozen=True, slots=True)
 class ExplicitDigitalAudioProtections(Container):
-    """Protections of digital audio outputs that are named by a GUID."""
+    """Protections of digital audio outputs, each named by a GUID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +256,7 @@ class ExplicitDigitalAudioProtection(Explicit):
 
 @dataclass(frozen=True, slots=True)
 class ExplicitDigitalVideoProtections(Container):
-    """Protections of digital video outputs that are named by a GUID."""
+    """Protections of digital video outputs, each named by a GUID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,14 +266,14 @@ class ExplicitDigitalVideoProtection(Explicit):
 
 @dataclass(frozen=True, slots=True)
 class PlayEnablers(Container):
-    """The technologies that playback may be passed to."""
+    """The technologies that may receive playback."""
 
     flags: int = field(default=CONTAINER, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class PlayEnabler(XmrObject):
-    """One technology that playback may be passed to."""
+    """A technology that may receive playback."""
 
     id: Guid
     flags: int = field(default=0, kw_only=True)
@@ -302,7 +301,7 @@ class ReadPolicy(Container):
 
 @dataclass(frozen=True, slots=True)
 class KeyMaterial(Container):
-    """The content key and what it is bound to."""
+    """The content key and its binding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +316,7 @@ class ContentKey(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class DeviceKey(XmrObject):
-    """The public key that the licence is bound to: a P-256 point of 64 bytes."""
+    """The public key that the licence is bound to: a P-256 point, 64 bytes."""
 
     key: bytes = field(repr=False)
     flags: int = field(default=0, kw_only=True)
@@ -329,7 +328,7 @@ class DeviceKey(XmrObject):
 
 @dataclass(frozen=True, slots=True)
 class UplinkKid(XmrObject):
-    """The root licence under whose content key this one's is encrypted."""
+    """The root licence with the key that this content key is encrypted under."""
 
     root_kid: Kid
     checksum: bytes

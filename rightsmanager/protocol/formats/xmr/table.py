@@ -1,14 +1,14 @@
-"""The table of object types: how each class of a licence is read and written.
+"""The table of object types, with the coding of each class.
 
     container             objects one after the other
     numbers               big-endian, as the struct format in the table says
-    GUID, data            16 bytes, then all that is left
+    GUID, data            16 bytes, then the rest of the body
     content key    0x0A   KID(16), key type u16, cipher u16, length u16, value
     device key     0x2A   curve u16 = 1 (P-256), length u16 = 64, key(64)
     uplink KID     0x3B   root KID(16), checksum type u16, checksum length u16, checksum
     signature      0x0B   type u16 = 1 (AES-CMAC), length u16 = 16, signature(16)
 
-An object of a type that is not here is kept whole, a container too.
+Objects of other types, also containers, are kept whole.
 """
 
 import struct
@@ -23,23 +23,23 @@ from rightsmanager.protocol.formats.xmr.objects import Cipher, KeyType, XmrObjec
 from rightsmanager.protocol.wire import GUID_LENGTH, AccountId, Guid, Kid, Mid, Reader
 
 HEAD: Final = struct.Struct(">HHI")
-DEEPEST: Final = 8
-"""How deep containers may lie in each other; published licences need four levels."""
+MAX_DEPTH: Final = 8
+"""Maximum depth of containers; published licences need four levels."""
 
 Read = Callable[[bytes, int], XmrObject]
-"""A body and its flags to the object."""
+"""Body and flags → object."""
 Write = Callable[[Any], bytes]
-"""The object to its body."""
+"""Object → body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One row: an object's type, its class and how its body is coded."""
+    """One row: an object type, its class and the coding of its body."""
 
     object_type: int
     kind: type[XmrObject]
     read: Read | None
-    """None: the body is objects."""
+    """None for a container."""
     write: Write
 
     @property
@@ -49,9 +49,9 @@ class Layout:
 
 
 def parse_objects(data: bytes, start: int, end: int, depth: int = 1) -> tuple[XmrObject, ...]:
-    """Return the objects between two offsets, which they fill exactly."""
-    if depth > DEEPEST:
-        raise InvalidMessage(f"XMR: containers lie more than {DEEPEST} deep at offset {start}")
+    """Return the objects that exactly fill the bytes between two offsets."""
+    if depth > MAX_DEPTH:
+        raise InvalidMessage(f"XMR: containers lie more than {MAX_DEPTH} deep at offset {start}")
     found = []
     while start < end:
         if end - start < HEAD.size:
@@ -84,7 +84,7 @@ def _parse_object(data: bytes, start: int, end: int, depth: int) -> XmrObject:
 
 
 def build_objects(objects: tuple[XmrObject, ...]) -> bytes:
-    """Return the objects' bytes, one after the other."""
+    """Return the concatenated bytes of the objects."""
     pieces: list[bytes] = []
     for item in objects:
         layout = _BY_KIND[item.__class__]
@@ -103,7 +103,7 @@ def _container(object_type: int, kind: type[xmr.Container]) -> Layout:
 
 
 def _numbers(object_type: int, kind: type[XmrObject], form: str) -> Layout:
-    """Lay out a class whose own fields are numbers."""
+    """Return the layout of a class with numbers as fields."""
     make: Callable[..., XmrObject] = kind
     coder = struct.Struct(">" + form)
     names = [field.name for field in fields(kind) if field.name != "flags"]
@@ -122,7 +122,7 @@ def _numbers(object_type: int, kind: type[XmrObject], form: str) -> Layout:
 
 
 def _guid(object_type: int, kind: type[XmrObject], name: str, guid: type[Guid]) -> Layout:
-    """Lay out a class whose one field is a GUID."""
+    """Return the layout of a class with a GUID as its only field."""
     make: Callable[..., XmrObject] = kind
     return Layout(
         object_type,
@@ -133,7 +133,7 @@ def _guid(object_type: int, kind: type[XmrObject], name: str, guid: type[Guid]) 
 
 
 def _explicit(object_type: int, kind: type[xmr.Explicit]) -> Layout:
-    """Lay out a GUID with data."""
+    """Return the layout of a GUID with data."""
 
     def read(body: bytes, flags: int) -> XmrObject:
         return kind(Guid(body[:GUID_LENGTH]), body[GUID_LENGTH:], flags=flags)
@@ -291,7 +291,7 @@ LAYOUTS: Final = (
     Layout(0x003B, xmr.UplinkKid, _read_uplink_kid, _write_uplink_kid),
     Layout(0x000B, xmr.Signature, _read_signature, _write_signature),
 )
-"""Every type of object that is known, in the order in which licences have them."""
+"""All known types in their order in licences."""
 
 _UNKNOWN: Final = Layout(0, xmr.Unknown, None, attrgetter("body"))
 BY_TYPE: Final = {layout.object_type: layout for layout in LAYOUTS}
