@@ -77,10 +77,10 @@ def make_engine(url: URL, busy_seconds: float) -> Engine:
 
 
 def checkpoint_wal(cursor: sqlite3.Cursor) -> None:
-    """Write the WAL into the database and start it anew, unless readers are in the way."""
+    """Write the WAL into the database and restart it, unless readers are in the way."""
     # A fault of the disk is reported by the next commit: the WAL still has what was written.
     with suppress(sqlite3.OperationalError):
-        # Most of it is written beside other writers, so that they are stopped for the rest only.
+        # Writers go on while most of it is written, and are stopped for the rest only.
         cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         cursor.execute(f"PRAGMA busy_timeout={CHECKPOINT_WAIT_MS}").fetchall()
         cursor.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()

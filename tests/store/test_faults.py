@@ -1,4 +1,4 @@
-"""What the store does while its database is away, and that it goes on by itself afterwards."""
+"""Failures of the database are internal errors, and the store recovers by itself."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from rightsmanager.errors import InternalError
 from rightsmanager.store.database import Store, open_store
 from rightsmanager.store.schema import upgrade
 from tests.postgresql import PostgreSQL
-from tests.store.test_queries import all_licenses, license_of, record
+from tests.store.records import all_licenses, license_of, record
 
 THREADS = 4
 REPLY_SECONDS = 60
@@ -26,14 +26,14 @@ REPLY_SECONDS = 60
 
 @pytest.fixture
 def away(own_postgresql: PostgreSQL) -> Iterator[Store]:
-    """A store on a server of the test's own."""
+    """Return a store on a server that the test may stop."""
     upgrade(own_postgresql.url())
     store = open_store(own_postgresql.url(), busy_seconds=0.05)
     yield store
     store.close()
 
 
-def test_a_server_that_was_started_again_is_used_by_every_thread_without_a_failure(
+def test_every_thread_uses_a_restarted_server_without_a_failure(
     own_postgresql: PostgreSQL, away: Store
 ) -> None:
     with threads_of(THREADS) as run:
@@ -45,7 +45,7 @@ def test_a_server_that_was_started_again_is_used_by_every_thread_without_a_failu
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
-def test_while_the_server_is_away_each_use_is_an_internal_error(
+def test_each_use_is_an_internal_error_while_the_server_is_away(
     own_postgresql: PostgreSQL, away: Store, number: int
 ) -> None:
     def refused(ordinal: int) -> None:
@@ -65,7 +65,7 @@ def test_while_the_server_is_away_each_use_is_an_internal_error(
 
 @contextmanager
 def threads_of(count: int) -> Iterator[Callable[[Callable[[int], object]], object]]:
-    """Give what runs a function in each of as many threads, which are the same each time."""
+    """Return a function that runs another one in each of some threads, the same ones each time."""
     barrier = threading.Barrier(count)
 
     def at_once(function: Callable[[int], object], number: int) -> None:
@@ -95,7 +95,7 @@ def test_a_server_that_ends_within_a_transaction_leaves_nothing_of_it(
     assert [license_of(2)] == all_licenses(away)
 
 
-def test_a_server_that_hangs_is_given_up(own_postgresql: PostgreSQL, away: Store) -> None:
+def test_waiting_for_a_server_that_hangs_ends(own_postgresql: PostgreSQL, away: Store) -> None:
     record(away, license_of(0))
     (hanging,) = own_postgresql.clients("postgres")
     os.kill(hanging, signal.SIGSTOP)
@@ -108,7 +108,7 @@ def test_a_server_that_hangs_is_given_up(own_postgresql: PostgreSQL, away: Store
     assert [license_of(0), license_of(2)] == all_licenses(away)
 
 
-def test_a_server_that_does_not_answer_at_first_is_given_up() -> None:
+def test_waiting_for_a_server_that_accepts_but_never_answers_ends() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=1"
         store = open_store(url)
@@ -117,7 +117,7 @@ def test_a_server_that_does_not_answer_at_first_is_given_up() -> None:
         store.close()
 
 
-def test_what_the_url_says_of_a_connection_is_done(database_url: str) -> None:
+def test_connection_parameters_of_the_url_are_used(database_url: str) -> None:
     if database_url.startswith("sqlite"):
         database_url += "?timeout=7"
     else:
@@ -135,7 +135,7 @@ def test_what_the_url_says_of_a_connection_is_done(database_url: str) -> None:
 
 
 def await_connections(count: int, url: str, postgresql: PostgreSQL) -> None:
-    """Return once this process has so many connections; PostgreSQL hears of an end a bit later."""
+    """Wait until this process has so many connections: PostgreSQL closes one a bit later."""
     deadline = time.monotonic() + REPLY_SECONDS
     while (found := connections(url, postgresql)) != count:
         assert time.monotonic() < deadline, found
@@ -156,11 +156,11 @@ def test_a_thread_that_ends_closes_its_connection(
     for number in range(1, 6):
         with ThreadPoolExecutor(1) as pool:
             pool.submit(record, store, license_of(number)).result()
-    # SQLite keeps one open file to use again: to close it would give up the locks on all of them.
+    # SQLite keeps one open file for the next connection: closing it would release all locks.
     await_connections(2 if database_url.startswith("sqlite") else 1, database_url, postgresql)
 
 
-def test_a_store_that_is_closed_has_no_connection_of_any_thread_and_opens_new_ones(
+def test_a_closed_store_has_no_connections_and_opens_new_ones(
     store: Store, database_url: str, postgresql: PostgreSQL
 ) -> None:
     with threads_of(THREADS) as run:
@@ -202,10 +202,10 @@ FULL = {
         "SELECT 1 FROM generate_series(1, 500000) AS n ORDER BY -n",
     ),
 }
-"""What leaves each database little space, and what takes more of it."""
+"""A statement that limits the space of each database, and one that needs more."""
 
 
-def test_a_disk_that_is_full_is_an_internal_error_and_nothing_is_lost(
+def test_a_full_disk_is_an_internal_error_and_loses_nothing(
     store: Store, database_url: str
 ) -> None:
     record(store, license_of(0))

@@ -1,4 +1,4 @@
-"""Whoever finds SQLite busy asks again until it is not, as long as its connection would wait."""
+"""Statements on a busy SQLite database are retried, and its WAL is checkpointed."""
 
 import sqlite3
 import time
@@ -20,7 +20,7 @@ INSERT = "INSERT INTO a VALUES (1)"
 
 
 class Passing:
-    """A clock that only sleeping moves, and what happens meanwhile."""
+    """A clock that only sleeping advances, and a function that runs during each sleep."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
@@ -44,7 +44,7 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Passing:
 
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """Another connection, which is writing."""
+    """Return another connection, within a writing transaction."""
     connection = sqlite3.connect(tmp_path / "file", isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("CREATE TABLE a (b)")
@@ -64,7 +64,7 @@ def cursor(tmp_path: Path, other: sqlite3.Connection) -> Iterator[BusyRetryCurso
     connection.close()
 
 
-def test_it_writes_as_soon_as_the_other_has_written(
+def test_a_write_runs_as_soon_as_the_other_one_is_committed(
     cursor: BusyRetryCursor, other: sqlite3.Connection, passing: Passing
 ) -> None:
     passing.meanwhile = other.commit
@@ -80,13 +80,13 @@ def test_it_gives_up_when_its_time_is_over(cursor: BusyRetryCursor, passing: Pas
     assert passing.pauses == sorted(passing.pauses)
 
 
-def test_it_reads_at_once(cursor: BusyRetryCursor, passing: Passing) -> None:
+def test_a_read_does_not_wait(cursor: BusyRetryCursor, passing: Passing) -> None:
     assert cursor.execute("SELECT b FROM a").fetchall() == []
     assert passing.pauses == []
 
 
 @pytest.mark.parametrize("sql", ["SELECT nothing FROM nowhere", "?"])
-def test_any_other_failure_is_one_at_once(
+def test_any_other_failure_is_raised_at_once(
     cursor: BusyRetryCursor, passing: Passing, sql: str
 ) -> None:
     with pytest.raises(sqlite3.OperationalError):
@@ -94,7 +94,7 @@ def test_any_other_failure_is_one_at_once(
     assert passing.pauses == []
 
 
-def test_it_may_fail_otherwise_at_last(
+def test_a_retry_may_fail_for_another_reason(
     cursor: BusyRetryCursor, other: sqlite3.Connection, passing: Passing
 ) -> None:
     def drop() -> None:
@@ -107,7 +107,7 @@ def test_it_may_fail_otherwise_at_last(
     assert len(passing.pauses) == 1
 
 
-def test_the_log_is_folded_and_begun_anew(
+def test_a_checkpoint_lets_the_wal_start_from_its_beginning(
     cursor: BusyRetryCursor, other: sqlite3.Connection, tmp_path: Path
 ) -> None:
     other.execute(INSERT)
@@ -120,7 +120,7 @@ def test_the_log_is_folded_and_begun_anew(
     assert cursor.execute("SELECT count(*) FROM a").fetchall() == [(2,)]
 
 
-def test_a_log_that_others_write_to_is_left_as_it_is(
+def test_a_checkpoint_leaves_a_wal_that_others_write_to(
     cursor: BusyRetryCursor, other: sqlite3.Connection, passing: Passing
 ) -> None:
     other.execute(INSERT)

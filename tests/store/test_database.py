@@ -1,4 +1,4 @@
-"""What is recorded stays, once, and whole; what fails leaves nothing."""
+"""Transactions of the store are whole or nothing, and a repeat is recorded once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,72 +13,43 @@ from hypothesis import strategies as st
 
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.content_keys import StoredKey
 from rightsmanager.store.database import Store, open_store
 from rightsmanager.store.licenses import IssuedLicense
 from rightsmanager.store.schema import upgrade
 from tests.databases import execute
+from tests.store.records import DEVICE, all_licenses, key_of, license_of, record
 
-DEVICE = "A" * 43 + "="
 NULL = ("IntegrityError", "NotNullViolation")
-"""What either driver calls a row that lacks a value."""
+"""Either driver's error for a row that lacks a value."""
 
 
 class Interrupted(BaseException):
-    """What is no Exception, such as a worker that is told to stop."""
+    """Not an Exception, like the end of a worker."""
 
 
-def license_of(
-    ordinal: int = 0, request: bytes = bytes(32), rights_id: int = 1, policy: str = "{}"
-) -> IssuedLicense:
-    return IssuedLicense(
-        device=DEVICE,
-        request=request,
-        ordinal=ordinal,
-        kid=Kid(bytes([ordinal]) * 16),
-        license_id=rights_id.to_bytes(16, "big"),
-        policy=policy,
-        issued_at=1790000000,
-    )
-
-
-def key_of(number: int, added_at: int = 0) -> StoredKey:
-    return StoredKey(Kid(bytes([number]) * 16), bytes([number]) * 44, "aesctr", added_at)
-
-
-def all_licenses(store: Store) -> list[IssuedLicense]:
-    with store.transaction() as transaction:
-        return transaction.licenses.find_all()
-
-
-def record(store: Store, *licenses: IssuedLicense) -> list[bytes]:
-    with store.transaction() as transaction:
-        return transaction.licenses.record(licenses)
-
-
-def test_what_is_recorded_is_found_as_it_was(store: Store) -> None:
-    licenses = [license_of(0), license_of(1, rights_id=2)]
+def test_licenses_are_found_as_they_were_recorded(store: Store) -> None:
+    licenses = [license_of(0), license_of(1, license_id=2)]
     assert [each.license_id for each in licenses] == record(store, *licenses)
     assert licenses == all_licenses(store)
 
 
-def test_it_is_found_by_another_store_on_the_same_database(store: Store, database_url: str) -> None:
+def test_another_store_on_the_same_database_finds_them(store: Store, database_url: str) -> None:
     record(store, license_of())
     other = open_store(database_url)
     assert [license_of()] == all_licenses(other)
     other.close()
 
 
-def test_a_repeat_gives_the_rights_ids_of_the_first_time(store: Store) -> None:
-    first = [license_of(ordinal, rights_id=ordinal) for ordinal in range(12)]
-    again = [license_of(ordinal, rights_id=100 + ordinal) for ordinal in range(12)]
+def test_a_repeat_gives_the_license_ids_of_the_first_time(store: Store) -> None:
+    first = [license_of(ordinal, license_id=ordinal) for ordinal in range(12)]
+    again = [license_of(ordinal, license_id=100 + ordinal) for ordinal in range(12)]
     assert record(store, *first) == record(store, *again)
     assert first == all_licenses(store)
 
 
 @pytest.mark.parametrize("request_", [b"\1" * 32, bytes(31) + b"\1"])
-def test_another_request_is_recorded_beside_it(store: Store, request_: bytes) -> None:
-    licenses = [license_of(), license_of(request=request_, rights_id=2)]
+def test_another_request_is_recorded_too(store: Store, request_: bytes) -> None:
+    licenses = [license_of(), license_of(request=request_, license_id=2)]
     for license_ in licenses:
         assert [license_.license_id] == record(store, license_)
     assert len(all_licenses(store)) == 2
@@ -115,7 +86,7 @@ def test_content_keys_are_listed_oldest_first(store: Store) -> None:
     "exception",
     [InvalidMessage("refused"), ValueError("wrong"), Interrupted(), KeyboardInterrupt()],
 )
-def test_an_exception_undoes_the_transaction_and_passes(
+def test_an_exception_rolls_the_transaction_back_and_is_raised(
     store: Store, exception: BaseException
 ) -> None:
     def interrupted() -> None:
@@ -132,16 +103,14 @@ def test_an_exception_undoes_the_transaction_and_passes(
         assert transaction.content_keys.find_all() == []
 
 
-def test_nothing_is_seen_from_outside_before_the_transaction_ends(
-    store: Store, database_url: str
-) -> None:
+def test_other_connections_see_nothing_before_the_commit(store: Store, database_url: str) -> None:
     with store.transaction() as transaction:
         transaction.licenses.record([license_of()])
         assert_rows(database_url, 0)
     assert len(all_licenses(store)) == 1
 
 
-def test_a_failure_halfway_undoes_what_came_before(store: Store) -> None:
+def test_a_failure_halfway_rolls_back_what_came_before(store: Store) -> None:
     wrong = replace(license_of(1), device=None)  # type: ignore[arg-type] # a row that cannot be
     with pytest.raises(InternalError, match=f"the store failed: {'|'.join(NULL)}"):
         record(store, license_of(0), wrong)
@@ -149,7 +118,7 @@ def test_a_failure_halfway_undoes_what_came_before(store: Store) -> None:
     assert [license_of(2)] == all_licenses(store)
 
 
-def test_a_database_that_stays_locked_is_an_internal_error_for_as_long(
+def test_a_database_is_an_internal_error_for_as_long_as_it_stays_locked(
     store: Store, database_url: str
 ) -> None:
     record(store, license_of(0))
@@ -165,7 +134,7 @@ def test_a_database_that_stays_locked_is_an_internal_error_for_as_long(
     assert [license_of(0), license_of(2)] == all_licenses(store)
 
 
-def test_tables_that_are_not_there_are_an_internal_error_until_they_are(
+def test_missing_tables_are_an_internal_error_until_they_exist(
     store: Store, database_url: str
 ) -> None:
     execute(database_url, "ALTER TABLE licenses RENAME TO away")
@@ -206,7 +175,7 @@ def test_a_database_that_cannot_be_opened_is_an_internal_error(
     store.close()
 
 
-def test_a_database_that_may_not_be_written_is_an_internal_error(database_url: str) -> None:
+def test_a_read_only_database_is_an_internal_error(database_url: str) -> None:
     store = open_store(
         database_url.replace("sqlite:///", "sqlite:///file:") + "?mode=ro&uri=true"
         if database_url.startswith("sqlite")
@@ -229,25 +198,25 @@ def assert_rows(url: str, count: int) -> None:
         *("sqlite://", "sqlite:///:memory:", "postgresql+nothing://h/d"),
     ],
 )
-def test_any_other_database_is_refused_by_the_settings_name(url: str) -> None:
+def test_any_other_database_is_refused_with_the_name_of_the_setting(url: str) -> None:
     with pytest.raises(InternalError, match="database_url"):
         open_store(url)
 
 
-def test_a_text_of_a_failure_shows_no_values(store: Store) -> None:
+def test_the_text_of_a_failure_has_no_values(store: Store) -> None:
     with pytest.raises(InternalError) as failure, store.transaction() as transaction:
         transaction.content_keys.record(replace(key_of(1), key_type=None))  # type: ignore[arg-type]
     assert failure.value.text in {f"the store failed: {name}" for name in NULL}
 
 
-def test_more_threads_than_a_pool_usually_has_record_at_once(database_url: str) -> None:
+def test_more_threads_than_a_pool_usually_serves_record_at_once(database_url: str) -> None:
     store = open_store(database_url)
     threads = 24
     barrier = Barrier(threads)
 
     def run(number: int) -> list[bytes]:
         barrier.wait()
-        found = record(store, license_of(request=bytes([number]) * 32, rights_id=number))
+        found = record(store, license_of(request=bytes([number]) * 32, license_id=number))
         barrier.wait()
         return found
 
@@ -258,7 +227,7 @@ def test_more_threads_than_a_pool_usually_has_record_at_once(database_url: str) 
     store.close()
 
 
-def test_threads_that_end_leave_their_connections_to_others(store: Store) -> None:
+def test_many_threads_in_turn_record(store: Store) -> None:
     for number in range(40):
         with ThreadPoolExecutor(1) as pool:
             license_ = license_of(request=bytes([number]) * 32)
@@ -267,17 +236,17 @@ def test_threads_that_end_leave_their_connections_to_others(store: Store) -> Non
 
 
 def _record_many(url: str, process: int, count: int) -> list[bytes]:
-    """Record what every process records, under rights ids of its own; return those that stand."""
+    """Record the same requests in every process, with its own ids; return the recorded ids."""
     store = open_store(url)
     found = [
-        record(store, license_of(request=bytes([number]) * 32, rights_id=1000 * process + number))
+        record(store, license_of(request=bytes([number]) * 32, license_id=1000 * process + number))
         for number in range(count)
     ]
     store.close()
-    return [rights_id for (rights_id,) in found]
+    return [license_id for (license_id,) in found]
 
 
-def test_of_two_processes_that_record_the_same_one_is_first_and_both_agree(
+def test_two_processes_that_record_the_same_requests_return_the_same_ids(
     database_url: str,
 ) -> None:
     url, count = database_url, 60
@@ -288,7 +257,7 @@ def test_of_two_processes_that_record_the_same_one_is_first_and_both_agree(
     assert_rows(url, count)
 
 
-def test_of_two_roots_recorded_at_once_the_later_stands(database_url: str) -> None:
+def test_the_later_of_two_roots_recorded_at_once_is_kept(database_url: str) -> None:
     store, kid = open_store(database_url), Kid(bytes(16))
 
     def replace_root() -> None:
@@ -306,12 +275,12 @@ def test_of_two_roots_recorded_at_once_the_later_stands(database_url: str) -> No
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
-"""What both databases keep; neither XML nor JSON has a NUL."""
+"""Texts that both databases store. PostgreSQL refuses NUL, which neither XML nor JSON can have."""
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(min_size=16, max_size=16), TEXT, st.integers(0, 2**62))
-def test_every_value_comes_back_as_it_went(
+def test_every_value_is_found_as_it_was_recorded(
     store: Store, raw: bytes, policy: str, issued_at: int
 ) -> None:
     license_ = IssuedLicense(DEVICE, raw * 2, 3, Kid(raw), raw[::-1], policy, issued_at)
