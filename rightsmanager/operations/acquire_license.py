@@ -163,10 +163,11 @@ class LicenseService:
             challenge.header, request.query, challenge.custom_data, client, request.url
         )
         decision = decide(asked, self.defaults, now)
+        if decision.refusal is None and self.hooks.is_used:
+            decision = self._ask_operator(_facts(request, challenge), decision)
+        request.warnings.extend(decision.warnings)
         if decision.refusal is not None:
             raise decision.refusal
-        if self.hooks.is_used:
-            decision = self._ask_operator(_facts(request, challenge), decision)
         return decision
 
     def _ask_operator(self, facts: Facts, decision: Decision) -> Decision:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rightsmanager.policy.rules import DecisionWarning
 from rightsmanager.protocol.xml.envelope import Envelope
 
 
@@ -19,3 +20,6 @@ class Request:
     """The HTTP headers by lower-case name."""
     remote: str
     """The client's address."""
+    # A list, since an operation returns nothing but the reply's bytes.
+    warnings: list[DecisionWarning] = field(default_factory=list, repr=False)
+    """Warnings for the log and the reply's headers, which the operation adds."""

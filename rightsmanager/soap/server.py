@@ -19,6 +19,9 @@ from rightsmanager.soap.spyne_import import HttpMethodContext, SpyneContext, Wsg
 
 OK: Final = "200 OK"
 FAULT: Final = "500 Internal Server Error"
+WARNING_HEADER: Final = "X-RightsManager-Warning"
+# A query may have thousands of unknown names, and clients limit the size of headers.
+MAX_WARNINGS: Final = 8
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -76,9 +79,11 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         ctx.close()
         refusal = ctx.out_error and ctx.out_error.refusal
         mime_type, body = ctx.transport.mime_type, ctx.out_string[0]
-        self._log(req_env, begun, ctx.method_name or "", refusal, body)
+        warnings = _warnings(ctx)
+        facts = {"warnings": warnings} if warnings else {}
+        self._log(req_env, begun, refusal, body, operation=ctx.method_name or "", **facts)
         ctx.release()
-        return _send(start_response, FAULT if refusal else OK, mime_type, body)
+        return _send(start_response, FAULT if refusal else OK, mime_type, body, warnings)
 
     def generate_contexts(
         self,
@@ -108,7 +113,7 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         """Answer with a fault a request whose body was not even read."""
         version = soap_version(req_env.get("CONTENT_TYPE", ""))
         body = b"".join(build_envelope(version, build_fault(version, refusal, url)))
-        self._log(req_env, self._clock(), "", refusal, body)
+        self._log(req_env, self._clock(), refusal, body, operation="")
         return _send(start_response, status, CONTENT_TYPES[version], body)
 
     def _run(self, ctx: SpyneContext) -> None:
@@ -123,11 +128,11 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         ctx.out_document = None
 
     def _log(
-        self, environ: Environ, begun: float, operation: str, refusal: Refusal | None, body: bytes
+        self, environ: Environ, begun: float, refusal: Refusal | None, body: bytes, **facts: object
     ) -> None:
         self._incidents.log.info(
             "call",
-            operation=operation,
+            **facts,
             status="ok" if refusal is None else refusal.status.hex,
             ms=round(1000 * (self._clock() - begun), 3),
             remote=environ.get("REMOTE_ADDR", ""),
@@ -136,8 +141,19 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         )
 
 
+def _warnings(ctx: SpyneContext) -> tuple[str, ...]:
+    """Return the first few warnings of the operation."""
+    if not ctx.in_object:
+        return ()
+    return tuple(warning.text for warning in ctx.in_object[0].warnings[:MAX_WARNINGS])
+
+
 def _send(
-    start_response: StartResponse, status: str, content_type: str, body: bytes
+    start_response: StartResponse,
+    status: str,
+    content_type: str,
+    body: bytes,
+    warnings: tuple[str, ...] = (),
 ) -> list[bytes]:
     start_response(
         status,
@@ -145,6 +161,7 @@ def _send(
             ("Content-Type", content_type),
             ("Content-Length", str(len(body))),
             ("Cache-Control", "private"),
+            *((WARNING_HEADER, text) for text in warnings),
         ],
     )
     return [body]
