@@ -33,6 +33,7 @@ KNOWN: Final = {
     "policy.analog_video": {
         ANALOG_COPY_PROTECTION.text,
         "225cd36f-f132-49ef-ba8c-c91ea28e4369",
+        "2098de8d-7ddd-4bab-96c6-32ebb6fabea3",
         "d783a191-e083-4baf-b2da-e69f910b3772",
         "811c5110-46c8-4c6e-8163-c0482a15d47e",
         "760ae755-682a-41e0-b1b3-dcdf836a7306",
@@ -41,6 +42,7 @@ KNOWN: Final = {
         UNKNOWN_OUTPUT_SD.text,
         UNKNOWN_OUTPUT_HD.text,
         "5abf0f0d-dc29-4b82-9982-fd8e57525bfc",
+        "ae092501-a9e3-46f6-afbe-628577dcdf55",
     },
 }
 """The published GUIDs by the place in a licence where clients look for them."""
