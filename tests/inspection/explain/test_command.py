@@ -88,7 +88,7 @@ def test_kids_come_from_options_or_from_a_header(tmp_path: Path) -> None:
 def test_a_header_option_needs_a_header(tmp_path: Path) -> None:
     file = tmp_path / "query"
     file.write_text("cfg=()")
-    assert "no WRMHEADER is in it" in run("cfg=()", "--header", str(file)).output
+    assert "the file has no WRMHEADER" in run("cfg=()", "--header", str(file)).output
 
 
 def test_a_file_or_standard_input_may_have_the_query(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_request_is_translated(spelling: str, text: str) -> None:
     [
         ("cfg=(sourceid:1)", "refused: the legacy spelling has no name for sourceid\n"),
         ("cfg=(sl:1)", "refused: sl is '1', expected 150, 2000 or 3000\n"),
-        ("http://h/rightsmanager.asmx", "refused: it asks nothing\n"),
+        ("http://h/rightsmanager.asmx", "refused: it names no parameter\n"),
     ],
 )
 def test_what_cannot_be_translated_is_refused(query: str, text: str) -> None:
