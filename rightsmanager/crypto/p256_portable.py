@@ -12,7 +12,7 @@ yields R ∓ S without yS. To decrypt, P = C1, S = dC1, T = (d + 1)C1 and R = C2
 P = kG, S = kQ, T = k(Q + G) and R = M. No y is zero because the order is odd.
 """
 
-from typing import Final
+from typing import Final, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -35,7 +35,6 @@ from rightsmanager.crypto.p256 import (
     split_ciphertext,
 )
 from rightsmanager.crypto.random import Rng
-from rightsmanager.errors import InternalError
 
 NAME: Final = "portable"
 
@@ -77,10 +76,8 @@ def _add(r: Point, p: Point, x_s: int, w: int) -> Point | None:
 def _plus_g(q: Point) -> Point:
     """Return Q + G, which is finite because a public key is never -G."""
     g = _xy(G)
-    total = _add(q, g, g[0], 2 * g[1] * g[1])
-    if total is None:
-        raise InternalError("P-256: Q + G is the point at infinity")
-    return total
+    # Infinite for -G only, which is not a PublicKey.
+    return cast("Point", _add(q, g, g[0], 2 * g[1] * g[1]))
 
 
 def _x_of_product(scalar: ec.EllipticCurvePrivateKey, point: ec.EllipticCurvePublicKey) -> int:

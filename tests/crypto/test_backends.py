@@ -1,10 +1,11 @@
 """The choice of a back end, and the fast one under threads."""
 
 import gc
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -152,3 +153,46 @@ def test_keys_may_outlive_their_back_end() -> None:
     gc.collect()
     assert x == Libcrypto().decrypt(key, ciphertext)
     assert ciphertext == Libcrypto().encrypt(key.public, x, seeded_random(b"k"))
+
+
+class Failing:
+    """A library with functions that fail."""
+
+    def __init__(self, library: object, *names: str) -> None:
+        self._library, self._names = library, names
+
+    def __getattr__(self, name: str) -> object:
+        return (lambda *_: None) if name in self._names else getattr(self._library, name)
+
+
+KEY = PrivateKey(bytes(range(1, 33)))
+
+
+@pytest.mark.parametrize("name", ["EC_POINT_mul", "EC_POINT_add"])
+def test_a_failure_of_the_library_is_an_internal_error(name: str) -> None:
+    backend = Libcrypto()
+    x = random_point_x(seeded_random(b"x"))
+    ciphertext = backend.encrypt(KEY.public, x, seeded_random(b"k"))
+    backend._library = cast("Any", Failing(backend._library, name))
+    with pytest.raises(InternalError, match="libcrypto failed to encrypt"):
+        backend.encrypt(KEY.public, x, system_random)
+    with pytest.raises(InternalError, match="libcrypto failed to decrypt"):
+        backend.decrypt(KEY, ciphertext)
+
+
+def test_a_public_key_that_the_library_refuses_is_an_internal_error() -> None:
+    backend = Libcrypto()
+    backend._library = cast("Any", Failing(backend._library, "EC_POINT_oct2point"))
+    public = PrivateKey(bytes(range(2, 34))).public
+    with pytest.raises(InternalError, match="libcrypto does not take a public key"):
+        backend.encrypt(public, random_point_x(seeded_random(b"x")), system_random)
+
+
+def test_a_failed_allocation_is_an_internal_error() -> None:
+    with pytest.raises(InternalError, match="libcrypto could not allocate memory"):
+        p256_libcrypto._Owned(None, lambda _: None)
+
+
+def test_the_library_has_a_usual_name_without_ssl(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "_ssl", None)
+    assert list(p256_libcrypto._paths()) == ["libcrypto.so.3"]

@@ -121,3 +121,40 @@ def test_an_altered_reply_does_not_verify() -> None:
 def test_an_invalid_reply_is_refused(old: bytes, new: bytes, text: str) -> None:
     with pytest.raises(InvalidMessage, match=text):
         open_acknowledgement_response(parse_envelope(reply().replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("results", "text"),
+    [
+        ("", "StorageResults is empty, expected a License"),
+        ("<License><KID>{0}</KID><Result>0</Result></License>", "Result is '0', expected 0x and 8"),
+        ("<License><KID>{0}</KID><Result>0x00000000</Result></License>" * 2, "has a KID twice"),
+    ],
+)
+def test_invalid_results_are_refused(results: str, text: str) -> None:
+    data = (
+        f"<Data><CertificateChains><CertificateChain>{second.b64(world.DEVICE_CHAIN)}"
+        "</CertificateChain></CertificateChains>"
+        f"<StorageResults>{results.format(second.b64(bytes(16)))}</StorageResults></Data>"
+    )
+    with pytest.raises(InvalidMessage, match=text):
+        opened(with_data(data))
+
+
+def with_data(data: str, key_name: str = "WMRMServer") -> bytes:
+    """Return a challenge with any Data element, which the builders would not write."""
+    encrypted = second.encrypted_data(
+        *second.cipher_values(data.encode(), world.CLIENT.server), key_name
+    )
+    element = (
+        f'<LicenseAcknowledgement xmlns="{second.P}" Id="SignedData" xml:space="preserve">'
+        f"<Version>1</Version><TransactionID>{TRANSACTION.text}</TransactionID>{encrypted}"
+        "</LicenseAcknowledgement>"
+    )
+    body = second.sealed(world.CLIENT, element)
+    return body.replace(b"AcquireLicense", b"AcknowledgeLicense")
+
+
+def test_another_key_name_is_refused() -> None:
+    with pytest.raises(InvalidMessage, match="KeyName is 'Other', expected 'WMRMServer'"):
+        opened(with_data("<Data></Data>", "Other"))

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import json
 import struct
 from base64 import b64decode
@@ -26,6 +28,7 @@ from rightsmanager.protocol.formats.bcert import (
 )
 from rightsmanager.protocol.formats.bcert import objects as bcert
 from rightsmanager.protocol.formats.bcert.table import BY_KIND, TABLE, build_object, parse_object
+from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.wire import AccountId, Guid, Mid, ServiceId
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "bcert.json").read_text("utf-8"))
@@ -337,3 +340,25 @@ def test_deeply_nested_container_is_refused() -> None:
         data = struct.pack(">HHI", 3, BY_KIND[bcert.ExtendedData].tag, len(data) + 8) + data
     with pytest.raises(InvalidMessage, match="must be understood"):
         parse_object(data, 0, len(data), "test")
+
+
+def test_certificate_of_another_length_is_refused() -> None:
+    data = issue(TEMPLATE, ISSUER).raw
+    with pytest.raises(InvalidMessage, match="certificate: 15 bytes are too few for its head"):
+        parse_certificate(data[:15])
+    with pytest.raises(InvalidMessage, match=f"length is {len(data)}, expected {len(data) - 1}"):
+        parse_certificate(data[:-1])
+
+
+def test_signature_before_its_place_is_refused() -> None:
+    basic, features, keys, signature = issue(TEMPLATE, ISSUER).objects
+    data = build_certificate((basic, keys, signature, features))
+    length = struct.unpack_from(">I", data, 12)[0]
+    moved = patched(data, 12, struct.pack(">I", length + len(build_object(signature))))
+    with pytest.raises(InvalidMessage, match="Signature object is not where the head says"):
+        parse_certificate(moved)
+
+
+def test_fingerprint_is_the_digest_in_base64() -> None:
+    expected = base64.b64encode(hashlib.sha256(b"key").digest()).decode().rstrip("=")
+    assert fingerprint(b"key") == f"SHA256:{expected}"

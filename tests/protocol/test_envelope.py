@@ -114,3 +114,23 @@ def test_a_damaged_envelope_is_parsed_or_an_invalid_message(data: st.DataObject)
     except InvalidMessage:
         return
     assert envelope.text == body
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe<", b"\xfe\xff\xd8\x00\x00<"])
+def test_invalid_utf_16_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidMessage, match="is not the UTF-16 its first bytes say"):
+        parse_envelope(body)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_exactly_one_body_is_required(count: int) -> None:
+    bodies = "<s:Body><A/></s:Body>" * count
+    text = f'<s:Envelope xmlns:s="{SOAP11}">{bodies}</s:Envelope>'
+    with pytest.raises(InvalidMessage, match=f"the Envelope has {count} Body elements"):
+        parse_envelope(text.encode())
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", b"\xef\xbb\xbf"])
+def test_an_empty_body_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidMessage, match="the request has an empty body"):
+        parse_envelope(body)

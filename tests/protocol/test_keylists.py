@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from rightsmanager.protocol.formats.keylists import (
     KeyEntry,
     build_document,
     build_table,
+    cpix_import,
     parse_document,
     parse_key_list,
     parse_table,
@@ -262,3 +264,11 @@ def test_cpix_is_imported_without_setuptools() -> None:
         check=True,
     )
     assert ran.stdout.split() == [str(uuid.UUID("9a04f079-9840-4286-ab92-e65be0885f95")), "False"]
+
+
+def test_a_loaded_pkg_resources_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("pkg_resources")
+    monkeypatch.setitem(sys.modules, "pkg_resources", module)
+    with cpix_import._replaced_module():
+        assert sys.modules["pkg_resources"] is not module
+    assert sys.modules["pkg_resources"] is module

@@ -127,3 +127,9 @@ def test_an_unexpected_value_is_refused() -> None:
     reader.expect(1, 1, "flags")
     with pytest.raises(InvalidMessage, match="thing: flags is 2, expected 1"):
         reader.expect(1, 2, "flags")
+
+
+def test_a_swapped_guid_has_its_first_three_fields_reversed() -> None:
+    kid = Kid(bytes(range(16)))
+    assert kid.swapped.text == "00010203-0405-0607-0809-0a0b0c0d0e0f"
+    assert kid.swapped.swapped == kid

@@ -16,6 +16,7 @@ from rightsmanager.protocol.formats.wrmheader import (
     build_header,
     canonical_header,
     checksum,
+    parse_custom_attributes,
     parse_header,
     parse_header_element,
     verify_checksum,
@@ -216,3 +217,11 @@ def test_the_checksum_of_another_key_is_refused() -> None:
     key = HeaderKid(KID, Algid.AESCTR, checksum(Algid.AESCTR, bytes(16), KID))
     with pytest.raises(InvalidMessage, match="CHECKSUM"):
         verify_checksum(key, bytes(range(16)))
+
+
+def test_custom_attributes_are_any_xml() -> None:
+    xml = parse_custom_attributes('<a b="c"/>text')
+    assert xml == '<CUSTOMATTRIBUTES><a b="c"></a>text</CUSTOMATTRIBUTES>'
+    for wrong in ("<a>", "\ud800"):
+        with pytest.raises(InvalidMessage, match="CUSTOMATTRIBUTES"):
+            parse_custom_attributes(wrong)

@@ -18,6 +18,7 @@ from rightsmanager.protocol.xml.elements import (
     number_of,
     optional_child,
     optional_text,
+    raw_slice,
     text_of,
 )
 from rightsmanager.protocol.xml.envelope import parse_xml
@@ -181,3 +182,9 @@ def test_a_number_is_decimal_and_below_2_to_the_64(text: str) -> None:
 def test_no_secret_is_shown_when_printed() -> None:
     encrypted = encrypt(b"", "name", PUBLIC, PORTABLE, seeded_random(b""))
     assert repr(encrypted) == "Encrypted(key_name='name')"
+
+
+def test_an_element_that_the_document_spells_otherwise_has_no_slice() -> None:
+    (element,) = parse_xml(b"<a><b/></a>", "document")
+    assert raw_slice(element, b"<a><b/></a>") == b""
+    assert raw_slice(element, b"</b><b>") == b""

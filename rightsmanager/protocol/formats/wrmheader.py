@@ -395,21 +395,15 @@ def _canonical_document(element: etree._Element | None) -> str | None:
     return None if element is None else canonical(element).decode()
 
 
-_HEADER_DECLARED: Final = f' xmlns="{HEADER}"'
-_DEFAULT_DECLARED: Final = ' xmlns="'
-_START: Final = re.compile(r"<[^\s/>]+")
+_DECLARES_HEADER: Final = re.compile(rf'^(<[^\s/>]+) xmlns="{re.escape(HEADER)}"')
+_DECLARES_NO_DEFAULT: Final = re.compile(r'^<[^\s/>]+(?=[\s/>])(?! xmlns=")')
 
 
 def _inside_header(xml: str) -> str:
     """Return a canonical document as an element under the header's default namespace."""
-    start = _START.match(xml)
-    if start is None:
-        return xml
-    name, rest = start[0], xml[start.end() :]
-    if rest.startswith(_HEADER_DECLARED):
-        return name + rest.removeprefix(_HEADER_DECLARED)
+    inside, count = _DECLARES_HEADER.subn(r"\1", xml)
     # Elements without a namespace must not get the header's, so the default is always unset.
-    return xml if rest.startswith(_DEFAULT_DECLARED) else f'{name} xmlns=""{rest}'
+    return inside if count else _DECLARES_NO_DEFAULT.sub(r'\g<0> xmlns=""', xml)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ each Action of a KID once.
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -290,7 +291,11 @@ def _usage(records: Sequence[etree._Element], max_records: int) -> tuple[Usage, 
         )
     usage = tuple(chain.from_iterable(map(_usage_of, records)))
     if len({(each.kid.raw, each.action) for each in usage}) < len(usage):
-        raise InvalidMessage(f"{_twice(usage)} twice, expected each action of a KID once")
+        ((kid, action), _), *_ = Counter((each.kid, each.action) for each in usage).most_common(1)
+        raise InvalidMessage(
+            f"MeteringRecords has {action!r} of KID {kid.text} twice, "
+            "expected each action of a KID once"
+        )
     return usage
 
 
@@ -321,15 +326,6 @@ def _value(text: str) -> int:
             f"Value is {text[:32]!r}, expected a decimal number from 1 to {MAX_VALUE}"
         )
     return value
-
-
-def _twice(usage: Sequence[Usage]) -> str:
-    seen: set[tuple[Kid, str]] = set()
-    for each in usage:
-        if (each.kid, each.action) in seen:
-            return f"MeteringRecords has {each.action!r} of KID {each.kid.text}"
-        seen.add((each.kid, each.action))
-    return ""
 
 
 def _build_records(usage: Sequence[Usage]) -> str:
