@@ -30,6 +30,13 @@ MAY_IMPORT = {
     "logs": "errors settings",
 }
 """The rooms that each room may import; `app` and its starters may import everything."""
+PROTOCOL_MAY_IMPORT = {
+    "wire": "",
+    "xml": "wire",
+    "formats": "wire xml",
+    "messages": "wire xml formats",
+}
+"""The same for the floors of `protocol`."""
 EVERYTHING = {"__init__", "__main__", "app", "cli", "wsgi"}
 
 DOORS = {
@@ -105,6 +112,17 @@ def test_a_module_keeps_the_laws(path: Path) -> None:
         read = call in READERS or call.rpartition(".")[2] in READING_METHODS
         assert not read, f"{path} calls {call} at import"
         assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "os.environ"), path
+
+
+@pytest.mark.parametrize("path", [p for p in TREES if part(p) == "protocol"], ids=str)
+def test_protocol_imports_its_lower_floors_only(path: Path) -> None:
+    floor = path.parts[1].removesuffix(".py")
+    allowed = {"errors", "crypto", *PROTOCOL_MAY_IMPORT.get(floor, "").split(), floor}
+    for name in imported(TREES[path]):
+        room, _, rest = name.removeprefix("rightsmanager.").partition(".")
+        if name.startswith("rightsmanager."):
+            known = rest.partition(".")[0] if room == "protocol" else room
+            assert known in allowed, f"{path} imports {name}"
 
 
 def test_the_parts_of_the_houses_sentence_are_there() -> None:

@@ -24,7 +24,6 @@ from rightsmanager.protocol.formats.durations import Duration
 from rightsmanager.protocol.formats.pssh import SYSTEM_ID, build_object, object_of
 from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version, checksum
 from rightsmanager.protocol.messages.packaging import (
-    CONTENT_KEY_LENGTH,
     OPERATION,
     PackagingRequest,
     ProtectionSystem,
@@ -33,7 +32,7 @@ from rightsmanager.protocol.messages.packaging import (
     build_packaging_response,
     parse_packaging_request,
 )
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, Kid
 from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.sources import PACKAGER, Source
 

@@ -24,6 +24,9 @@ XMLDSIG: Final = "http://www.w3.org/2000/09/xmldsig#"
 XMLENC: Final = "http://www.w3.org/2001/04/xmlenc#"
 
 GUID_LENGTH: Final = 16
+CONTENT_KEY_LENGTH: Final = 16
+MAX_PROGRAM_LENGTH: Final = 1024
+"""Characters in the name of a program."""
 NEVER: Final = 0xFFFFFFFF
 """0xFFFFFFFF: no end date, in licences and certificates."""
 

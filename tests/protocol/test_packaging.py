@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.durations import Duration
 from rightsmanager.protocol.messages.packaging import (
-    MAX_PROGRAM_LENGTH,
     PackagingRequest,
     ProtectionSystem,
     StreamInformation,
@@ -22,7 +21,7 @@ from rightsmanager.protocol.messages.packaging import (
     parse_packaging_request,
     parse_packaging_response,
 )
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import MAX_PROGRAM_LENGTH, Kid
 from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.soap.outgoing import build_envelope
 from tests.second import packager

@@ -35,6 +35,8 @@ from lxml import etree
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.durations import Duration, parse_duration
 from rightsmanager.protocol.wire import (
+    CONTENT_KEY_LENGTH,
+    MAX_PROGRAM_LENGTH,
     PACKAGING,
     PROTOCOLS,
     Guid,
@@ -46,9 +48,6 @@ from rightsmanager.protocol.xml.elements import local_name, plain_text
 from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion
 
 OPERATION: Final = "AcquirePackagingData"
-CONTENT_KEY_LENGTH: Final = 16
-MAX_PROGRAM_LENGTH: Final = 1024
-"""Characters of a ProgramIdentifier."""
 MAX_STREAMS: Final = 100
 """StreamInformation elements of a request."""
 MAX_SYSTEMS: Final = 32

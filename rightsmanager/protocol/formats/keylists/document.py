@@ -25,8 +25,7 @@ from lxml import etree
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
 from rightsmanager.protocol.formats.keylists.entry import SCHEMES, KeyEntry
-from rightsmanager.protocol.messages.packaging import CONTENT_KEY_LENGTH
-from rightsmanager.protocol.wire import Kid, decode_base64, encode_base64
+from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, Kid, decode_base64, encode_base64
 from rightsmanager.protocol.xml.envelope import parse_xml
 
 _ROOT: Final = "{urn:dashif:org:cpix}CPIX"

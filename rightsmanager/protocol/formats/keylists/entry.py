@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.messages.packaging import CONTENT_KEY_LENGTH, MAX_PROGRAM_LENGTH
-from rightsmanager.protocol.wire import Kid, decode_base64
+from rightsmanager.protocol.wire import (
+    CONTENT_KEY_LENGTH,
+    MAX_PROGRAM_LENGTH,
+    Kid,
+    decode_base64,
+)
 
 SCHEMES: Final = {"cenc": "aesctr", "cens": "aesctr", "cbc1": "aescbc", "cbcs": "aescbc"}
 """The key type of each protection scheme of ISO/IEC 23001-7."""
