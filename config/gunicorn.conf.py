@@ -6,7 +6,7 @@ Run `rightsmanager init` first: it makes the keys and the database's tables. The
 come from the environment and config/rightsmanager.toml, as with `rightsmanager serve`.
 """
 
+from rightsmanager.serving.options import gunicorn_options
 from rightsmanager.settings import default_settings
-from rightsmanager.wsgi import gunicorn_options
 
 globals().update(gunicorn_options(default_settings()))

@@ -129,6 +129,7 @@ class ServerSettings(_Section):
     bind: Address = "127.0.0.1:8080"
     workers: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 4
+    worker: Literal["buffered", "gthread"] = "buffered"
     pin_workers: bool = True
     timeout_seconds: Annotated[int, Field(ge=1)] = 30
     keepalive_seconds: Annotated[int, Field(ge=0)] = 15

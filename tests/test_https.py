@@ -14,7 +14,13 @@ from rightsmanager.crypto.x509 import issue_self_signed
 from rightsmanager.errors import InternalError
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.settings import ServerSettings, Settings
-from rightsmanager.web.tls import TlsFiles, certificate_names, prepare_https, server_context, shown
+from rightsmanager.web.tls import (
+    TlsFiles,
+    certificate_names,
+    find_tls_files,
+    prepare_https,
+    server_context,
+)
 
 NOW = int(time.time())
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -36,25 +42,25 @@ def settings(data: Path, **server: str) -> Settings:
         ({"https_names": ("localhost", "a.test", "2001:DB8::0")}, ("a.test", "2001:db8::")),
     ],
 )
-def test_the_names_are_where_clients_may_say_that_the_server_is(
+def test_the_certificate_names_all_hosts_that_clients_may_use(
     server: dict[str, str], more: tuple[str, ...]
 ) -> None:
     names = certificate_names(ServerSettings.model_validate(server))
     assert names == (*LOOPBACK, *more)
 
 
-def test_by_itself_the_server_shows_none(tmp_path: Path) -> None:
-    assert shown(settings(tmp_path)) is None
+def test_without_settings_there_is_no_certificate(tmp_path: Path) -> None:
+    assert find_tls_files(settings(tmp_path)) is None
     prepare_https(settings(tmp_path), KeyFiles(tmp_path, None), NOW, system_random)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_certfile_may_hold_the_key(tmp_path: Path) -> None:
+def test_a_certfile_may_contain_the_key(tmp_path: Path) -> None:
     both = tmp_path / "both.pem"
     key = PrivateKey.generate(system_random)
     certificate = issue_self_signed(key, LOOPBACK, NOW, 60, system_random)
     both.write_bytes(certificate + pem.build_private_key(key))
-    files = shown(settings(tmp_path, certfile=str(both)))
+    files = find_tls_files(settings(tmp_path, certfile=str(both)))
     assert files == TlsFiles(both, both, both)
     server_context(files, None)
 
@@ -64,13 +70,13 @@ def test_a_certfile_may_hold_the_key(tmp_path: Path) -> None:
     [
         (PrivateKey.generate(system_random), None, "key values mismatch"),
         (None, None, "No such file"),
-        (b"no key", None, "no certificate and its key in PEM"),
+        (b"no key", None, "not a certificate and its key in PEM"),
         (b"encrypted", b"wrong", ""),
         (b"encrypted", None, "passphrase"),
     ],
     ids=["another's", "missing", "none", "wrong passphrase", "no passphrase"],
 )
-def test_files_that_do_not_fit_are_named(
+def test_unusable_files_are_named(
     tmp_path: Path, key: PrivateKey | bytes | None, passphrase: bytes | None, reason: str
 ) -> None:
     own = PrivateKey.generate(system_random)
@@ -91,7 +97,7 @@ def test_files_that_do_not_fit_are_named(
 @pytest.mark.parametrize(
     "options", [("--https", "--certfile", "a"), ("--keyfile", "a"), ("--https", "--keyfile", "a")]
 )
-def test_options_that_contradict_are_refused(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_contradicting_options_are_refused(tmp_path: Path, options: tuple[str, ...]) -> None:
     with pytest.raises(UsageError):
         serve.main(["--data", str(tmp_path / "data"), *options], standalone_mode=False)
     assert not (tmp_path / "data").exists()

@@ -176,7 +176,7 @@ def test_an_invalid_file_is_refused_with_the_settings_name(
     ("variable", "value", "named"),
     [
         ("RIGHTSMANAGER_SERVER__WORKERS", "none", "server.workers (RIGHTSMANAGER_SERVER__WORKERS)"),
-        ("RIGHTSMANAGER_SERVER__WORKER", "1", "not a setting, did you mean server.workers?"),
+        ("RIGHTSMANAGER_SERVER__WORKRS", "1", "not a setting, did you mean server.workers?"),
         ("RIGHTSMANAGER_SERVER__PORT", "1", "RIGHTSMANAGER_SERVER__PORT"),
         ("RIGHTSMANAGER_SERVER__ROLES", "licence", "RIGHTSMANAGER_SERVER__ROLES"),
         (

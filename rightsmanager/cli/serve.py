@@ -19,9 +19,10 @@ from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import configure_logs
 from rightsmanager.protocol.formats.fingerprints import fingerprint
+from rightsmanager.serving.options import Gunicorn
 from rightsmanager.store.schema import upgrade
-from rightsmanager.web.tls import TlsFiles, prepare_https, shown, shown_certificate
-from rightsmanager.wsgi import Gunicorn
+from rightsmanager.web.tls import TlsFiles, find_tls_files, prepare_https, read_tls_certificate
+from rightsmanager.wsgi import create_from
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ def serve(  # noqa: PLR0913 -- one parameter for each option
     def ready(address: str) -> None:
         announce(settings, address, as_json=form == "json")
 
-    Gunicorn(settings, ready).run()
+    Gunicorn(settings, lambda: create_from(settings), ready).run()
 
 
 def _https_settings(certfile: str | None, keyfile: str | None, *, https: bool) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def prepare(settings: "Settings") -> None:
 
 def announce(settings: "Settings", address: str, *, as_json: bool) -> None:
     """Print the server's URL, the fingerprint of its root, and a command to try."""
-    files = shown(settings)
+    files = find_tls_files(settings)
     url = f"{'https' if files else 'http'}://{address}/rightsmanager.asmx"
     root = fingerprint(read_file(KeyFiles(settings.data, None).public_file(ROOT.name)))
     if as_json:
@@ -120,7 +121,7 @@ def announce(settings: "Settings", address: str, *, as_json: bool) -> None:
 
 
 def _https_facts(files: TlsFiles) -> dict[str, str]:
-    certificate = shown_certificate(files)
+    certificate = read_tls_certificate(files)
     return {
         "certificate": str(files.trusted_by),
         "sha256": certificate.fingerprint,

@@ -1,4 +1,4 @@
-"""HTTPS: whose certificate the server shows, and how it shakes hands.
+"""HTTPS: the files of the server's certificate, and the TLS context.
 
 server.certfile, keyfile         the operator's own
 server.https = "self-signed"     one that `rightsmanager.keyring.https` keeps in the data folder
@@ -21,25 +21,25 @@ from rightsmanager.settings import ServerSettings, Settings
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 HANDSHAKE_SECONDS: Final = 5.0
-"""Longest handshake; a thread waits for it."""
+"""Longest handshake."""
 
 _NO_PAIR: Final = (
-    "they are no certificate and its key in PEM, or the passphrase is wrong or missing"
+    "they are not a certificate and its key in PEM, or the passphrase is wrong or missing"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """What the server proves its address by."""
+    """The files of the certificate that the server presents."""
 
     certificate: Path
     key: Path
     trusted_by: Path
-    """The file that a client of the self-signed certificate is given; else the certificate."""
+    """The file that clients trust: the public copy of a self-signed certificate, else the chain."""
 
 
-def shown(settings: Settings) -> TlsFiles | None:
-    """Return the files of the server's certificate, None where it serves HTTP."""
+def find_tls_files(settings: Settings) -> TlsFiles | None:
+    """Return the files of the server's certificate, None if it serves HTTP."""
     server = settings.server
     if server.certfile:
         certificate = Path(server.certfile)
@@ -51,29 +51,29 @@ def shown(settings: Settings) -> TlsFiles | None:
 
 
 def prepare_https(settings: Settings, files: KeyFiles, now: int, rng: Rng) -> None:
-    """Make the self-signed certificate where the settings want one and it is not there."""
+    """Make the self-signed certificate if the settings ask for one and it is missing."""
     if settings.server.https == "self-signed":
         create_https(files, certificate_names(settings.server), now, rng)
 
 
 def certificate_names(server: ServerSettings) -> tuple[str, ...]:
-    """Return what the self-signed certificate names: where clients may say that the server is."""
+    """Return the names in the self-signed certificate: all hosts that clients may use in a URL."""
     bound = server.bind.rpartition(":")[0].strip("[]")
     public = urlsplit(server.public_url).hostname or ""
     named = (*LOOPBACK_NAMES, *([] if _is_wildcard(bound) else [bound]), public)
     return tuple(dict.fromkeys(_canonical(name) for name in (*named, *server.https_names) if name))
 
 
-def shown_certificate(files: TlsFiles) -> HttpsCertificate:
-    """Return the certificate that the server shows; raises InternalError if there is none."""
+def read_tls_certificate(files: TlsFiles) -> HttpsCertificate:
+    """Return the certificate that the server presents; raises InternalError if it is missing."""
     return read_certificate(files.certificate)
 
 
 def server_context(files: TlsFiles, passphrase: bytes | None) -> ssl.SSLContext:
-    """Return what the server speaks TLS 1.2 and 1.3 with; raises InternalError for bad files."""
+    """Return the context for TLS 1.2 and 1.3; raises InternalError for unusable files."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = PatientSocket
+    context.sslsocket_class = TimedSocket
     try:
         # Without a passphrase OpenSSL would ask the terminal for one.
         context.load_cert_chain(files.certificate, files.key, password=passphrase or b"")
@@ -85,11 +85,11 @@ def server_context(files: TlsFiles, passphrase: bytes | None) -> ssl.SSLContext:
     return context
 
 
-class PatientSocket(ssl.SSLSocket):
-    """A connection whose client may not take as long as it likes to shake hands."""
+class TimedSocket(ssl.SSLSocket):
+    """A connection whose handshake has a timeout."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 -- as in ssl
-        """Return when the handshake is done; raises TimeoutError if it takes too long."""
+        """Shake hands; raises TimeoutError after HANDSHAKE_SECONDS."""
         self.settimeout(HANDSHAKE_SECONDS)
         super().do_handshake(block)
         self.settimeout(None)
@@ -100,7 +100,7 @@ def _unusable(files: TlsFiles, reason: str) -> str:
 
 
 def _is_wildcard(host: str) -> bool:
-    return not host or host in {"0.0.0.0", "::"}  # noqa: S104 -- it is not listened on here
+    return not host or host in {"0.0.0.0", "::"}  # noqa: S104 -- only compared here
 
 
 def _canonical(name: str) -> str:

@@ -15,8 +15,14 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from rightsmanager import wsgi
-from rightsmanager.wsgi import ACCEPT_BACKOFF, Connections, Worker, cache_config, forget
+from rightsmanager.serving import worker as worker_module
+from rightsmanager.serving.worker import (
+    ACCEPT_BACKOFF,
+    ConnectionCounts,
+    Worker,
+    cache_config,
+    clear_count,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,9 +43,9 @@ class Passing:
 
 
 @pytest.fixture
-def connections(monkeypatch: pytest.MonkeyPatch) -> Connections:
-    connections = Connections()
-    monkeypatch.setattr(wsgi, "CONNECTIONS", connections)
+def connections(monkeypatch: pytest.MonkeyPatch) -> ConnectionCounts:
+    connections = ConnectionCounts()
+    monkeypatch.setattr(worker_module, "CONNECTION_COUNTS", connections)
     return connections
 
 
@@ -52,7 +58,7 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Passing:
 
 
 @pytest.fixture
-def worker(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> Worker:
+def worker(connections: ConnectionCounts, monkeypatch: pytest.MonkeyPatch) -> Worker:
     """A worker that takes connections and has none."""
 
     def accept(worker: Worker, _listener: object) -> None:
@@ -63,38 +69,38 @@ def worker(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> Worker:
     worker.age = OURS
     worker._accepting = True
     worker.nr_conns = 0
-    assert connections.fewest() == 0
+    assert connections.find_fewest() == 0
     return worker
 
 
-def test_the_fewest_are_those_of_a_worker_that_takes_connections(connections: Connections) -> None:
-    assert connections.fewest() == 0
+def test_the_fewest_are_those_of_a_worker_that_takes_connections(
+    connections: ConnectionCounts,
+) -> None:
+    assert connections.find_fewest() == 0
     connections.record(OURS, 3)
     connections.record(THEIRS, 5)
-    assert connections.fewest() == 3
+    assert connections.find_fewest() == 3
     connections.record(OURS, None)
-    assert connections.fewest() == 5
+    assert connections.find_fewest() == 5
 
 
-def test_a_worker_takes_the_place_of_one_long_gone(connections: Connections) -> None:
+def test_a_worker_reuses_the_slot_of_an_ended_one(connections: ConnectionCounts) -> None:
     connections.record(OURS, 3)
-    connections.record(OURS + Connections.PLACES, 4)
-    assert connections.fewest() == 4
+    connections.record(OURS + ConnectionCounts.SLOTS, 4)
+    assert connections.find_fewest() == 4
 
 
-def test_a_worker_that_is_gone_is_waited_for_no_more(
-    worker: Worker, connections: Connections
-) -> None:
+def test_an_ended_worker_no_longer_counts(worker: Worker, connections: ConnectionCounts) -> None:
     worker.nr_conns = 7
     connections.record(THEIRS, 0)
     gone = Worker.__new__(Worker)
     gone.age = THEIRS
-    forget(object(), gone)
-    assert connections.fewest() == 7
+    clear_count(object(), gone)
+    assert connections.find_fewest() == 7
 
 
 def test_a_worker_with_as_few_as_any_takes_a_connection_at_once(
-    worker: Worker, connections: Connections, passing: Passing
+    worker: Worker, connections: ConnectionCounts, passing: Passing
 ) -> None:
     connections.record(THEIRS, 0)
     worker.accept(None)
@@ -102,7 +108,7 @@ def test_a_worker_with_as_few_as_any_takes_a_connection_at_once(
 
 
 def test_a_worker_leaves_a_connection_to_one_that_has_fewer(
-    worker: Worker, connections: Connections, passing: Passing
+    worker: Worker, connections: ConnectionCounts, passing: Passing
 ) -> None:
     worker.nr_conns = 1
     connections.record(THEIRS, 0)
@@ -112,7 +118,7 @@ def test_a_worker_leaves_a_connection_to_one_that_has_fewer(
 
 
 def test_a_worker_does_not_leave_a_connection_to_one_that_is_stuck(
-    worker: Worker, connections: Connections, passing: Passing
+    worker: Worker, connections: ConnectionCounts, passing: Passing
 ) -> None:
     worker.nr_conns = 1
     connections.record(THEIRS, 0)
@@ -121,7 +127,7 @@ def test_a_worker_does_not_leave_a_connection_to_one_that_is_stuck(
     assert passing.now >= ACCEPT_BACKOFF
 
 
-def test_settled_settings_are_those_that_were_set() -> None:
+def test_cached_options_equal_the_set_ones() -> None:
     config = Config()
     config.set("keepalive", 17)
     config.set("bind", "127.0.0.1:1")
@@ -133,7 +139,7 @@ def test_settled_settings_are_those_that_were_set() -> None:
 
 
 @pytest.fixture
-def idle(connections: Connections) -> Iterator[Worker]:
+def idle(connections: ConnectionCounts) -> Iterator[Worker]:
     """A worker that has one connection which is kept and one that has sent nothing yet."""
     config = Config()
     application, log = SimpleNamespace(callable=None), Logger(config)
@@ -148,7 +154,7 @@ def idle(connections: Connections) -> Iterator[Worker]:
         worker.nr_conns += 1
     worker.keepalived_conns.append(kept)
     worker.pending_conns.append(pending)
-    assert connections.fewest() == 0
+    assert connections.find_fewest() == 0
     yield worker
     worker.tmp.close()
     worker.poller.close()
@@ -159,7 +165,7 @@ def idle(connections: Connections) -> Iterator[Worker]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
-def test_a_worker_that_is_to_end_at_once_raises_nothing_and_keeps_nobody(
+def test_a_quitting_worker_raises_nothing_and_closes_all_connections(
     idle: Worker, number: signal.Signals
 ) -> None:
     idle.murder_keepalived()

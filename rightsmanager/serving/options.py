@@ -1,0 +1,89 @@
+"""Gunicorn's options for our settings, and gunicorn as `rightsmanager serve` runs it."""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from gunicorn.app.base import BaseApplication
+
+from rightsmanager.environment import passphrase
+from rightsmanager.serving.worker import Worker, clear_count, pin_to_cpu
+from rightsmanager.settings import Settings
+from rightsmanager.web.tls import find_tls_files, server_context
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+OnReady = Callable[[str], None]
+"""Called with the address that is listened on, such as `127.0.0.1:8080`."""
+
+WORKERS: Final[dict[str, Any]] = {"buffered": Worker, "gthread": "gthread"}
+"""Gunicorn's worker class by the value of `server.worker`."""
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """Return gunicorn's settings for ours."""
+    server = settings.server
+    return {
+        "bind": server.bind,
+        "workers": server.workers,
+        "threads": server.threads,
+        "worker_class": WORKERS[server.worker],
+        "child_exit": clear_count,
+        "timeout": server.timeout_seconds,
+        "graceful_timeout": server.timeout_seconds,
+        "keepalive": server.keepalive_seconds,
+        "loglevel": "warning",
+        # Long queries are refused by our own limits with a fault; gunicorn would send a page.
+        "limit_request_line": 0,
+        # server.trust_forwarded alone decides whether a proxy's headers are used. Gunicorn trusts
+        # every client on this machine, and compares each client's address with its list.
+        "forwarded_allow_ips": "*",
+        "secure_scheme_headers": {},
+        "forwarder_headers": "",
+        # It would be in the home directory of the user that runs the server.
+        "control_socket_disable": True,
+        **_pin_options(settings),
+        **_https_options(settings),
+    }
+
+
+def _pin_options(settings: Settings) -> dict[str, Any]:
+    # macOS has no such call.
+    can_pin = settings.server.pin_workers and hasattr(os, "sched_setaffinity")
+    return {"post_fork": pin_to_cpu} if can_pin else {}
+
+
+def _https_options(settings: Settings) -> dict[str, Any]:
+    files = find_tls_files(settings)
+    if files is None:
+        return {}
+    # Made once, before the workers are forked, so that each resumes the others' sessions.
+    context = server_context(files, passphrase())
+    return {
+        "certfile": str(files.certificate),
+        "keyfile": str(files.key),
+        "ssl_context": lambda _settings, _default_factory: context,
+    }
+
+
+class Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
+    """Gunicorn without a command line of its own."""
+
+    def __init__(self, settings: Settings, load: Callable[[], Wsgi], on_ready: OnReady) -> None:
+        self._settings = settings
+        self._load = load
+        self._on_ready = on_ready
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set gunicorn's options from our settings alone."""
+        for name, value in gunicorn_options(self._settings).items():
+            self.cfg.set(name, value)
+        self.cfg.set("when_ready", self._when_ready)
+
+    def load(self) -> Wsgi:
+        """Return the application; each worker makes its own after the fork."""
+        return self._load()
+
+    def _when_ready(self, arbiter: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
+        host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]
+        self._on_ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
