@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from rightsmanager.errors import InternalError
-from rightsmanager.files import read_file
+from rightsmanager.files import is_file, read_file
 
 PREFIX: Final = "RIGHTSMANAGER_"
 FILE_VARIABLE: Final = "RIGHTSMANAGER_CONFIG"
@@ -60,7 +60,7 @@ def find_file(data: Path) -> Path | None:
     named = os.environ.get(FILE_VARIABLE)
     if named:
         return Path(named)
-    return next((file for file in (data / DATA_FILE, REFERENCE) if file.is_file()), None)
+    return next(filter(is_file, (data / DATA_FILE, REFERENCE)), None)
 
 
 def find_data() -> Path | None:
@@ -96,7 +96,7 @@ def read_variables() -> Iterator[Given]:
 
 def read_toml(file: Path) -> Iterator[Given]:
     """Yield the values of a settings file; raises InternalError, which names the file."""
-    if not file.is_file():
+    if not is_file(file):
         raise InternalError(f"the settings file {file} does not exist")
     try:
         tree = tomllib.loads(read_file(file).decode())

@@ -46,8 +46,8 @@ def keep_file(file: Path, make: Callable[[], bytes]) -> bytes:
     if present is not None:
         return present
     data = make()
+    make_folder(file.parent)
     with _named(file, "written"):
-        make_folder(file.parent)
         return data if _link(file, data) else file.read_bytes()
 
 
@@ -60,8 +60,8 @@ def create_file(file: Path, data: bytes) -> None:
 
 def replace_file(file: Path, data: bytes) -> None:
     """Put the data in the place of a private file; folders are made as needed."""
+    make_folder(file.parent)
     with _named(file, "written"):
-        make_folder(file.parent)
         _replace(file, data, PRIVATE_MODE)
 
 
@@ -76,6 +76,16 @@ def write_output(file: Path, data: bytes) -> None:
             _replace(target, data, PUBLIC_MODE)
 
 
+def is_file(path: Path) -> bool:
+    """Return whether the path is a file; False also for a name that no file can have."""
+    return _is(path.is_file)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether the path is a folder; False also for a name that no folder can have."""
+    return _is(path.is_dir)
+
+
 def remove_file(file: Path) -> None:
     """Remove a file, if it exists, so that it stays away after a crash."""
     with _named(file, "removed"):
@@ -85,10 +95,19 @@ def remove_file(file: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and the missing ones above it, private to their owner; raises OSError."""
-    # mkdir(parents=True) would give its mode to the last one only.
-    for each in (*reversed(folder.parents), folder):
-        each.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    """Make a folder and the missing ones above it, private to their owner."""
+    with _named(folder, "made"):
+        # mkdir(parents=True) would give its mode to the last one only.
+        for each in (*reversed(folder.parents), folder):
+            each.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except OSError:
+        # Such as a name that is too long, which pathlib does not answer with False.
+        return False
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The commands of `rightsmanager`."""
 
+import contextlib
+import io
 import sys
 from typing import Final
 
@@ -7,6 +9,7 @@ import click
 
 from rightsmanager import __version__
 from rightsmanager.cli.lazy import Lazy, LazyGroup
+from rightsmanager.cli.printing import printable
 from rightsmanager.errors import Refusal
 
 _CLI: Final = "rightsmanager.cli"
@@ -46,15 +49,20 @@ COMMANDS: Final = {
 )
 @click.version_option(__version__)
 def rightsmanager() -> None:
-    """Emulate PlayReady's RightsManager.asmx with its own test PKI."""
+    """Emulate PlayReady's RightsManager.asmx with a test PKI."""
 
 
 def main() -> None:
     """Run a command; a refusal becomes one line and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name may have bytes that are not UTF-8; printing one must not fail.
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")
     try:
         rightsmanager()
     except Refusal as refusal:
-        click.echo(f"rightsmanager: {refusal.text} ({refusal.status.hex})", err=True)
+        click.echo(f"rightsmanager: {printable(refusal.text)} ({refusal.status.hex})", err=True)
         if refusal.custom_data:
-            click.echo(refusal.custom_data, err=True)
+            click.echo(printable(refusal.custom_data), err=True)
         sys.exit(1)

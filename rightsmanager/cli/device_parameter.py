@@ -6,16 +6,16 @@ from typing import Final
 from rightsmanager.admin.domains import parse_device
 from rightsmanager.cli.options import Parsed
 from rightsmanager.device.identity import CHAIN_FILE
-from rightsmanager.files import read_file
+from rightsmanager.files import is_file, read_file
 from rightsmanager.operations.clients import device_id
 from rightsmanager.protocol.formats.bcert import parse_chain
 
 
 def _parse(text: str) -> str:
     file = Path(text)
-    if (file / CHAIN_FILE).is_file():
+    if is_file(file / CHAIN_FILE):
         file /= CHAIN_FILE
-    if file.is_file():
+    if is_file(file):
         return device_id(parse_chain(read_file(file)).leaf)
     return parse_device(text)
 

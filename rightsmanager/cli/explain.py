@@ -11,6 +11,7 @@ from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.options import INPUT, KID, read_input
 from rightsmanager.cli.printing import Form, json_option, print_json, print_tree
 from rightsmanager.cli.show import as_tree
+from rightsmanager.files import is_file
 from rightsmanager.inspection import as_json
 from rightsmanager.inspection.explain import Defaults, Explanation, explain, find_question
 from rightsmanager.inspection.explain.forms import header_of
@@ -98,19 +99,11 @@ def _defaults(operator: Operator) -> Defaults:
 
 
 def _read(request: str) -> bytes:
-    if request == "-" or _is_file(request):
+    if request == "-" or is_file(Path(request)):
         return read_input(request)
     if not _MARKS.intersection(request):
         raise click.UsageError(f"{request!r} is neither a file nor a URL or query")
     return request.encode(errors="replace")
-
-
-def _is_file(request: str) -> bool:
-    try:
-        return Path(request).is_file()
-    except OSError:
-        # Queries may be longer than file names.
-        return False
 
 
 def _header(kids: "tuple[Kid, ...]", header_file: bytes | None) -> "Header | None":

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from rightsmanager.cli.printing import printable
 from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.files import read_file
 from rightsmanager.protocol.wire import AccountId, Kid, Mid, ServiceId
@@ -34,9 +35,9 @@ class Parsed(click.ParamType[Value]):
         try:
             return self._parse(value)
         except Refusal as error:
-            self.fail(error.text, param, ctx)
+            self.fail(printable(error.text), param, ctx)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            self.fail(printable(str(error)), param, ctx)
 
 
 def read_input(name: str) -> bytes:

@@ -10,7 +10,7 @@ from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.options import Parsed
 from rightsmanager.cli.printing import Form, date_text, json_option, print_json, print_list
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.files import read_file
+from rightsmanager.files import is_file, read_file
 from rightsmanager.keyring import load_list_signer
 from rightsmanager.operations.revocation import Changed, RevocationEditor
 from rightsmanager.protocol.formats.bcert import CertificateType, parse_chain
@@ -44,7 +44,7 @@ Target = tuple[bytes, str]
 
 def _parse_target(text: str) -> Target:
     file = Path(text)
-    if not file.is_file():
+    if not is_file(file):
         return _digest(text), _DEFAULT_LIST
     leaf = parse_chain(read_file(file)).leaf
     return leaf.digest, _LIST_OF_TYPE.get(leaf.type, _DEFAULT_LIST)
@@ -115,7 +115,7 @@ def unrevoke(operator: Operator, *, allow: bool, certificate: Target) -> None:
 @pass_operator
 @json_option
 def revocations(operator: Operator, *, form: Form) -> None:
-    """Show the revocation lists, their versions and certificates."""
+    """Show the revocation lists."""
     with operator.store.reading() as found:
         lists = [_list_facts(state) for state in found.revocations.find_lists()]
         revoked = [_revocation_facts(entry) for entry in found.revocations.find_all()]

@@ -21,7 +21,13 @@ from rightsmanager.logs import configure_logs
 from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.serving.options import Gunicorn
 from rightsmanager.store.schema import upgrade
-from rightsmanager.web.tls import TlsFiles, find_tls_files, prepare_https, read_tls_certificate
+from rightsmanager.web.tls import (
+    TlsFiles,
+    find_tls_files,
+    prepare_https,
+    read_tls_certificate,
+    server_context,
+)
 from rightsmanager.wsgi import create_from
 
 if TYPE_CHECKING:
@@ -65,6 +71,10 @@ def serve(  # noqa: PLR0913 -- one parameter for each option
     configure_logs(settings.log)
     refuse_taken(settings.server.bind)
     prepare(settings)
+    files = find_tls_files(settings)
+    if files is not None:
+        # Workers read the certificate only after they have started.
+        server_context(files, passphrase())
 
     def ready(address: str) -> None:
         announce(settings, address, as_json=form == "json")

@@ -8,7 +8,6 @@ root.pub                x(32), y(32): what the server's chain must end in
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Final, TypeVar
 
 from rightsmanager.crypto import p256, pem
 from rightsmanager.errors import InternalError, Refusal
+from rightsmanager.files import create_file, make_folder
 from rightsmanager.protocol.formats.bcert import Chain, parse_chain
 from rightsmanager.protocol.wire import encode_base64
 
@@ -52,7 +52,7 @@ class ServerKeys:
 
 def save_device(folder: Path, device: Device, server: ServerKeys) -> None:
     """Write a device's files into a new folder; raises InternalError if it holds a device."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if (folder / CHAIN_FILE).exists():
         raise InternalError(f"{folder} holds a device already")
     files = {
@@ -63,10 +63,7 @@ def save_device(folder: Path, device: Device, server: ServerKeys) -> None:
         CHAIN_FILE: device.chain.raw,
     }
     for name, data in files.items():
-        with os.fdopen(
-            os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
-        ) as file:
-            file.write(data)
+        create_file(folder / name, data)
 
 
 def load_device(folder: Path) -> Device:

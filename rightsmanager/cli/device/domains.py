@@ -8,6 +8,7 @@ import click
 from rightsmanager.cli.device.session import (
     DeviceSession,
     account_option,
+    cafile_option,
     custom_data_option,
     device_option,
     open_session,
@@ -82,6 +83,7 @@ def join_(  # noqa: PLR0913 -- one parameter for each option
 @click.command(name="leave")
 @device_option
 @click.option("--url", help="The server's URL.  [default: the domain's own]")
+@cafile_option
 @click.option(
     "--account", "account_id", required=True, type=ACCOUNT, help="The account, GUID or base64."
 )

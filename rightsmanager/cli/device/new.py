@@ -27,9 +27,10 @@ FEATURES: Final = {feature.name.lower().replace("_", "-"): feature for feature i
 @click.option(
     "--feature",
     "features",
+    metavar="FEATURE",
     multiple=True,
     type=click.Choice(list(FEATURES)),
-    help="A feature in the certificate; repeat it for more.",
+    help="A feature in the certificate, such as secure-clock; repeat it for more.",
 )
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 def new(

@@ -1,4 +1,4 @@
-"""`rightsmanager content`: content keys of the operator, of imports and of packagers."""
+"""`rightsmanager content add`, `remove`, `import` and `export`: changes to the stored keys."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,6 @@ import click
 
 from rightsmanager.admin.content_keys import (
     ImportContext,
-    StoredKeyEntry,
     find_registered,
     key_entries,
     register_keys,
@@ -16,7 +15,6 @@ from rightsmanager.admin.content_keys import (
 )
 from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.options import INPUT, KID
-from rightsmanager.cli.printing import Form, date_text, form_options, print_list
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.files import create_file
@@ -34,26 +32,9 @@ if TYPE_CHECKING:
     from rightsmanager.protocol.wire import Kid
 
 _FORMATS: Final = {"cpix": build_document, "csv": build_table}
-_COLUMNS: Final = {
-    "kid": "KID",
-    "kid_base64": "base64",
-    "type": "type",
-    "added_at": "added",
-    "origin": "origin",
-    "program": "program",
-    "period": "period",
-}
 
 
-@click.group()
-def content() -> None:
-    """Manage content keys.
-
-    Example: rightsmanager content add KID - < key.txt
-    """
-
-
-@content.command()
+@click.command()
 @pass_operator
 @click.option(
     "--type",
@@ -96,17 +77,7 @@ def add(  # noqa: PLR0913 -- one parameter for each option
     click.echo(f"{kid.text} added")
 
 
-@content.command(name="list")
-@pass_operator
-@form_options
-def list_(operator: Operator, *, form: Form) -> None:
-    """List the KIDs with stored keys."""
-    with operator.store.transaction() as transaction:
-        facts = [_facts(each) for each in find_registered(transaction)]
-    print_list(form, facts, _COLUMNS)
-
-
-@content.command()
+@click.command()
 @pass_operator
 @click.argument("kid", type=KID)
 def remove(operator: Operator, *, kid: "Kid") -> None:
@@ -120,7 +91,7 @@ def remove(operator: Operator, *, kid: "Kid") -> None:
     click.echo(f"{kid.text} removed")
 
 
-@content.command(name="import")
+@click.command(name="import")
 @pass_operator
 @click.argument("file", type=INPUT)
 def import_(operator: Operator, *, file: bytes) -> None:
@@ -136,7 +107,7 @@ def import_(operator: Operator, *, file: bytes) -> None:
     click.echo(f"{new} added, {len(entries) - new} stored already")
 
 
-@content.command()
+@click.command()
 @pass_operator
 @click.option(
     "--as",
@@ -157,7 +128,10 @@ def export(  # noqa: PLR0913 -- one parameter for each option
     show_keys: bool,
     file: Path,
 ) -> None:
-    """Write stored keys in the clear into a new private FILE."""
+    """Write stored keys in the clear into a new file.
+
+    Only its owner can read FILE.
+    """
     is_stdout = str(file) == "-"
     if is_stdout and not show_keys:
         raise click.UsageError("give --keys to print content keys in the clear")
@@ -178,16 +152,3 @@ def export(  # noqa: PLR0913 -- one parameter for each option
         return
     create_file(file, text)
     click.echo(f"{len(registered)} in {file}")
-
-
-def _facts(registered: StoredKeyEntry) -> dict[str, object]:
-    key, source = registered.key, registered.source
-    return {
-        "kid": key.kid.text,
-        "kid_base64": key.kid.base64,
-        "type": key.key_type,
-        "added_at": date_text(key.added_at),
-        "origin": source.origin,
-        "program": source.program,
-        "period": source.period,
-    }

@@ -1,0 +1,101 @@
+"""A command imports only what it needs: start-up is most of its time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+LIBRARIES = {
+    *("alembic", "cpix", "cryptography", "flask", "gmpy2", "gunicorn", "jinja2", "lxml"),
+    *("matplotlib", "pydantic", "rich", "spyne", "sqlalchemy", "structlog", "werkzeug"),
+}
+PROGRAM = """
+import sys
+from rightsmanager.cli import main
+try:
+    main()
+finally:
+    sys.stderr.write("\\n" + " ".join(sys.modules))
+"""
+KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
+
+
+def loaded(*arguments: str) -> tuple[set[str], set[str]]:
+    """Return the libraries and the parts of the project that a command imports."""
+    environment = {name: value for name, value in os.environ.items() if "RIGHTSMANAGER" not in name}
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = ran.stderr.splitlines()[-1].split()
+    libraries = {module.partition(".")[0] for module in modules}
+    ours = [module.split(".") for module in modules if module.startswith("rightsmanager.")]
+    return libraries & LIBRARIES, {names[1] for names in ours}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder on SQLite, made in a process of its own."""
+    folder = tmp_path_factory.mktemp("imports") / "data"
+    loaded("init", "--data", str(folder), "--seed", "imports")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("--version",), ("device", "--help"), ("metering", "--help")],
+    ids=" ".join,
+)
+def test_help_imports_no_library_but_click(arguments: tuple[str, ...]) -> None:
+    assert loaded(*arguments) == (set(), {"cli", "errors"})
+
+
+@pytest.mark.parametrize("arguments", [("content", "list"), ("content", "list", "--json")])
+def test_a_list_imports_settings_and_store(folder: Path, arguments: tuple[str, ...]) -> None:
+    libraries, parts = loaded(*arguments, "--data", str(folder))
+    assert libraries - {"rich"} == {"pydantic", "sqlalchemy"}
+    assert ("rich" in libraries) == ("--json" not in arguments)
+    assert parts == {"cli", "environment", "errors", "files", "protocol", "settings", "store"}
+
+
+def test_a_device_imports_neither_server_nor_store(folder: Path, tmp_path: Path) -> None:
+    device = str(tmp_path / "device")
+    libraries, parts = loaded("device", "new", "--data", str(folder), device)
+    assert libraries <= {"cryptography", "gmpy2", "lxml"}
+    assert parts <= {
+        *("cli", "crypto", "device", "environment", "errors", "files", "keyring", "protocol"),
+    }
+    for command in ("show", "licenses", "domains"):
+        libraries, parts = loaded("device", command, "--device", device, "--json")
+        assert libraries <= {"cryptography", "gmpy2", "lxml"}
+        assert not parts & {"store", "settings", "assembly", "app", "soap", "web", "operations"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("keys",),
+        ("domain", "list"),
+        ("metering", "list"),
+        ("streams", "list"),
+        ("revocations",),
+        ("header", "make", KID),
+        ("explain", "cfg=(persist:true)"),
+    ],
+    ids=" ".join,
+)
+def test_only_serve_imports_the_server(folder: Path, arguments: tuple[str, ...]) -> None:
+    libraries, parts = loaded(*arguments, "--data", str(folder))
+    assert not libraries & {"alembic", "flask", "gunicorn", "jinja2", "matplotlib", "spyne"}
+    assert not parts & {"app", "soap", "web", "wsgi"}
