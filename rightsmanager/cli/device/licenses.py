@@ -17,7 +17,7 @@ from rightsmanager.cli.printing import (
     print_list,
 )
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.files import read_file, replace_file
+from rightsmanager.files import is_file, read_file, replace_file
 from rightsmanager.inspection.values import time_text
 from rightsmanager.protocol.wire import Kid
 
