@@ -127,13 +127,13 @@ def programs() -> Iterator[Path]:
 
 @pytest.fixture
 def workplace(
-    server: Running, secure: Running, shell: str, programs: Path, tmp_path: Path
+    request: pytest.FixtureRequest, server: Running, shell: str, programs: Path, tmp_path: Path
 ) -> Workplace:
+    """A checkout in the state that the test's document finds it in."""
     (tmp_path / "var").mkdir()
     for folder in ("keyring", "public"):
         shutil.copytree(server.data / folder, tmp_path / "var" / folder)
     (tmp_path / "var" / "rightsmanager.db").symlink_to(server.data / "rightsmanager.db")
-    (tmp_path / "secure").symlink_to(secure.data)
     for name in ("config", "examples", "docs"):
         (tmp_path / name).symlink_to(ROOT / name)
     # The reader's PATH names the programs of the virtual environment.
@@ -141,7 +141,13 @@ def workplace(
     (tmp_path / ".venv" / "bin").symlink_to(programs)
     environment = {**clean_environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
     environment["DOCUMENTED_SERVER"] = server.url
-    return Workplace(tmp_path, shell, environment, {SERVER: server.url, SECURE: secure.url})
+    urls = {SERVER: server.url}
+    document = request.node.callspec.params.get("document")
+    if document is not None and SECURE in document.read_text():
+        secure: Running = request.getfixturevalue("secure")
+        (tmp_path / "secure").symlink_to(secure.data)
+        urls[SECURE] = secure.url
+    return Workplace(tmp_path, shell, environment, urls)
 
 
 def clean_environment() -> dict[str, str]:
