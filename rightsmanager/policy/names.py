@@ -15,7 +15,7 @@ from typing import Final
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.legacy import LEGACY_NAMES
 from rightsmanager.policy.parameters import BY_NAME
-from rightsmanager.policy.parsed_values import decode_percent, quote_name
+from rightsmanager.policy.parsed_values import ParserLimits, decode_percent, quote_name
 from rightsmanager.policy.requested_licenses import unknown_name
 from rightsmanager.policy.value_types import InvalidValue, read_guid
 from rightsmanager.protocol.wire import AccountId
@@ -65,11 +65,16 @@ class OwnNames:
 
 
 def sort_names(query: str) -> OwnNames:
-    """Return the names of a query by kind; raises ServiceSpecific for misspelled parameters."""
+    """Return the names of a query by kind.
+
+    Raises ServiceSpecific for misspelled parameters and queries over the limits.
+    """
+    limits = ParserLimits("the query", query)
     cfg: list[Pair] = []
     legacy: list[Pair] = []
     unknown: list[str] = []
     for name, value in _pairs(query):
+        limits.value()
         lower = name.lower()
         if lower in _CFG:
             cfg.append((lower, value))
@@ -110,14 +115,20 @@ def _refuse_misspelled(name: str, value: str) -> None:
         raise ServiceSpecific(
             f"{quote_name(name)} is an unknown parameter, the nearest known name is cfg"
         )
-    if any(_is_near(lower, known) for known in _COMPARED):
+    if _is_near_known(lower):
         raise unknown_parameter(name)
 
 
-def _is_near(name: str, known: str) -> bool:
-    if abs(len(name) - len(known)) > _MAX_LENGTH_DIFFERENCE:
-        return False
-    return difflib.SequenceMatcher(None, name, known).ratio() >= _NEAR
+def _is_near_known(name: str) -> bool:
+    matcher = difflib.SequenceMatcher(b=name)
+    for known in _COMPARED:
+        if abs(len(name) - len(known)) > _MAX_LENGTH_DIFFERENCE:
+            continue
+        matcher.set_seq1(known)
+        # The cheap upper bound first: a query may have many names.
+        if matcher.quick_ratio() >= _NEAR and matcher.ratio() >= _NEAR:
+            return True
+    return False
 
 
 def unknown_parameter(name: str) -> ServiceSpecific:
@@ -129,14 +140,9 @@ def _without_foreign_account(names: OwnNames) -> OwnNames:
     """Return the names with AccountID among the unknown ones if it is another service's."""
     if not names.unknown:
         return names
-    foreign = [pair for pair in names.legacy if _is_foreign_account(*pair)]
-    if not foreign:
-        return names
-    return OwnNames(
-        names.cfg,
-        tuple(pair for pair in names.legacy if pair not in foreign),
-        (*names.unknown, *(name for name, _ in foreign)),
-    )
+    own = tuple(pair for pair in names.legacy if not _is_foreign_account(*pair))
+    foreign = tuple(name for name, value in names.legacy if _is_foreign_account(name, value))
+    return OwnNames(names.cfg, own, names.unknown + foreign)
 
 
 def _is_foreign_account(name: str, value: str) -> bool:

@@ -20,7 +20,7 @@ from rightsmanager.policy.json_text import build_array, parse_array
 from rightsmanager.policy.legacy import read_legacy, write_legacy
 from rightsmanager.policy.names import SHARED_NAMES, OwnNames, sort_names, unknown_parameter
 from rightsmanager.policy.parameters import BY_NAME
-from rightsmanager.policy.parsed_values import Group, ParserLimits, decode_percent, quote_name
+from rightsmanager.policy.parsed_values import Group, decode_percent, quote_name
 from rightsmanager.policy.requested_licenses import RequestedLicense, read_license, write_license
 from rightsmanager.policy.rules import DecisionWarning, UnknownParameters, WarningCode
 from rightsmanager.policy.value_types import InvalidValue, decode_lenient, require_text
@@ -98,7 +98,6 @@ def split_query(
 
     Raises ServiceSpecific for malformed text, and for unknown names by the rule.
     """
-    ParserLimits("the query", query)
     names = sort_names(query)
     if names.unknown and unknown_parameters is UnknownParameters.REFUSE:
         raise unknown_parameter(names.unknown[0])

@@ -321,6 +321,7 @@ def test_anything_but_base64_of_text_is_refused(value: str) -> None:
         ("cfg=(" + ",".join(["a"] * (MAX_VALUES + 1)) + ")", f"more than {MAX_VALUES} values"),
         ("cfg=(" + "a" * MAX_TEXT + ")", f"expected at most {MAX_TEXT}"),
         ("a" * (MAX_TEXT + 1), f"expected at most {MAX_TEXT}"),
+        ("&".join(["expirationzz"] * (MAX_VALUES + 1)), f"more than {MAX_VALUES} values"),
         (cfg64("[" + ",".join(["{}"] * 4_000) + "]"), "more than 100 licences"),
         (cfg64('[{"a":' + "[" * 10_000), f"more than {MAX_DEPTH} deep"),
         (cfg64('[{"a":' * 4_000), f"more than {MAX_DEPTH} deep"),
