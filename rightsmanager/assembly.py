@@ -114,6 +114,7 @@ def license_defaults(settings: Settings) -> LicenseDefaults:
             unknown_parameters=UnknownParameters(given.unknown_parameters),
             above_level=AboveLevel(given.above_level),
             removal_date_conflicts=RemovalDateConflicts(given.removal_date_conflicts),
+            max_clock_difference_seconds=given.max_clock_difference_seconds,
         ),
     )
 

@@ -172,6 +172,7 @@ class LicenseSettings(_Section):
     unknown_parameters: Literal["warn", "refuse"] = "warn"
     above_level: Literal["drop", "refuse", "issue"] = "drop"
     removal_date_conflicts: Literal["refuse", "warn"] = "refuse"
+    max_clock_difference_seconds: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
 
 
 class PolicySettings(_Section):

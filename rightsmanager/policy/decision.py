@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rightsmanager.errors import DeviceCertificateRevoked, Refusal, ServiceSpecific
-from rightsmanager.policy.defaults import DefaultDomain, LicenseDefaults
+from rightsmanager.policy.defaults import Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.granting import collect_fields, grant_licenses, refuse_rights
 from rightsmanager.policy.grants import Grant, apply_security_level, default_grants
 from rightsmanager.policy.query import ParsedRequest, parse_request
@@ -66,15 +66,17 @@ def decide(query: LicenseQuery, defaults: LicenseDefaults, now: int) -> Decision
     fault = _find_fault(request.licenses, query) if request.licenses else None
     if fault is not None:
         return Decision((), fault, warnings=request.warnings)
+    clocks = Clocks(now, query.client.time)
+    _refuse_clock(clocks, defaults.rules)
     leaf = query.client.chain.leaf
     if request.licenses and Feature.PLAYREADY_3 in leaf.features:
         refuse_rights(request.licenses)
-    decision = decide_grants(request, query.header, defaults, now)
+    decision = decide_grants(request, query.header, defaults, clocks)
     return apply_level(decision, leaf.security_level, defaults.rules)
 
 
 def decide_grants(
-    request: ParsedRequest, header: Header, defaults: LicenseDefaults, now: int
+    request: ParsedRequest, header: Header, defaults: LicenseDefaults, clocks: Clocks
 ) -> Decision:
     """Return the decision for a device of any level, the default one without licences.
 
@@ -84,7 +86,7 @@ def decide_grants(
     if not request.licenses:
         grants = _bind(_default_grants(header, defaults), account_id)
         return Decision(grants, warnings=request.warnings)
-    granted = grant_licenses(request.licenses, header, defaults, now)
+    granted = grant_licenses(request.licenses, header, defaults, clocks)
     return Decision(
         _with_published_lifetime(_bind(granted.grants, account_id)),
         transaction_id=_transaction_id(request.licenses),
@@ -101,6 +103,17 @@ def apply_level(decision: Decision, device_level: int, rules: Rules) -> Decision
     if not warnings:
         return decision
     return replace(decision, grants=grants, warnings=decision.warnings + warnings)
+
+
+def _refuse_clock(clocks: Clocks, rules: Rules) -> None:
+    """Raise ServiceSpecific for a client whose clock differs too much from the server's."""
+    difference = clocks.client - clocks.server
+    allowed = rules.max_clock_difference_seconds
+    if allowed and abs(difference) > allowed:
+        raise ServiceSpecific(
+            f"the client's clock differs by {difference:+d} s from the server's, expected at most "
+            f"{allowed} s"
+        )
 
 
 def _bind(grants: tuple[Grant, ...], account_id: AccountId | None) -> tuple[Grant, ...]:

@@ -35,6 +35,14 @@ class DefaultDomain:
         return self.account_id
 
 
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The time of a request by the server's and the client's clock, in Unix seconds."""
+
+    server: int
+    client: int
+
+
 NO_DOMAIN: Final = DefaultDomain()
 
 

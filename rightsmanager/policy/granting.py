@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any, Final
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.defaults import DefaultDomain, LicenseDefaults
+from rightsmanager.policy.defaults import Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import Grant, Policy, key_type_of
 from rightsmanager.policy.parameters import BY_NAME
 from rightsmanager.policy.requested_licenses import RequestedLicense
@@ -23,7 +23,7 @@ from rightsmanager.policy.rules import (
     Rules,
     WarningCode,
 )
-from rightsmanager.policy.value_types import HEADER, RelativeTime
+from rightsmanager.policy.value_types import HEADER, ClientTime, RelativeTime
 from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import AccountId, Kid
@@ -85,15 +85,12 @@ def grant_licenses(
     requested_licenses: Sequence[RequestedLicense],
     header: Header,
     defaults: LicenseDefaults,
-    now: int,
+    clocks: Clocks,
 ) -> Granted:
-    """Return one grant for each requested licence; raises ServiceSpecific.
-
-    now: the time in Unix seconds, to which relative dates are added.
-    """
+    """Return one grant for each requested licence; raises ServiceSpecific."""
     if not header.license_requested:
         return Granted()
-    found = [_grant(_with_dates(each, now), header, defaults) for each in requested_licenses]
+    found = [_grant(_with_dates(each, clocks), header, defaults) for each in requested_licenses]
     grants = tuple(chain.from_iterable(each.grants for each in found))
     _refuse_missing(requested_licenses, found, header)
     _refuse_twice(grants)
@@ -115,13 +112,17 @@ def refuse_rights(requested_licenses: Sequence[RequestedLicense]) -> None:
                 )
 
 
-def _with_dates(requested: RequestedLicense, now: int) -> RequestedLicense:
-    """Return the licence with dates in place of relative times."""
-    if not any(isinstance(value, RelativeTime) for _, value in requested):
+def _with_dates(requested: RequestedLicense, clocks: Clocks) -> RequestedLicense:
+    """Return the licence with dates in place of relative times and the client's."""
+    if not any(isinstance(value, RelativeTime | ClientTime) for _, value in requested):
         return requested
     dated = []
     for parameter, value in requested:
-        date = value.at(now) if isinstance(value, RelativeTime) else value
+        date = value
+        if isinstance(value, RelativeTime):
+            date = value.at(clocks.server)
+        elif isinstance(value, ClientTime):
+            date = RelativeTime(0).at(clocks.client)
         if date is None:
             raise ServiceSpecific(
                 f"{parameter.name} is {parameter.spell(value)}, expected a date from 1970 to 2106"

@@ -14,6 +14,7 @@ from rightsmanager.policy.structures import GUIDS, NUMBERS, PROTECTION, RESTRICT
 from rightsmanager.policy.value_types import (
     BOOLEAN,
     DATE,
+    DATE_OR_CLIENT,
     FLAG,
     KID,
     RESOLUTION,
@@ -164,8 +165,8 @@ PARAMETERS: Final = (
     ),
     Parameter(
         "begindate",
-        DATE,
-        "The date from which the licence is valid.",
+        DATE_OR_CLIENT,
+        "The date from which the licence is valid; client means the time of the client's clock.",
         "policy.begin",
         legacy="BeginDate",
     ),

@@ -34,6 +34,8 @@ class Rules:
     unknown_parameters: UnknownParameters = UnknownParameters.WARN
     above_level: AboveLevel = AboveLevel.DROP
     removal_date_conflicts: RemovalDateConflicts = RemovalDateConflicts.REFUSE
+    max_clock_difference_seconds: int = 0
+    """The largest difference between the client's clock and the server's; 0 for any."""
 
 
 class WarningCode(StrEnum):

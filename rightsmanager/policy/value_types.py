@@ -199,6 +199,16 @@ class RelativeTime:
         return f"{self.seconds:+d}"
 
 
+@dataclass(frozen=True, slots=True)
+class ClientTime:
+    """The time of the client's clock."""
+
+    def __str__(self) -> str:
+        return CLIENT
+
+
+CLIENT: Final = "client"
+"""The value of `begindate` for the client's clock."""
 Date = int | RelativeTime
 """Unix seconds, or a relative time."""
 
@@ -258,14 +268,35 @@ def _write_us_date(value: Date) -> str:
 
 
 _RELATIVE: Final = "+SECONDS, -SECONDS or a duration such as P1D"
+_US_EXPECTED: Final = f"a date mm/dd/yyyy or mm/dd/yyyy hh:mm:ss, {_RELATIVE}"
 DATE: Final = ValueType(
     f"a date yyyymmdd or yyyymmddhhmmss in UTC, from 1970 to 2106, {_RELATIVE}",
     _read_date,
     _write_date,
+    Legacy(_read_us_date, _write_us_date, _US_EXPECTED),
+)
+
+
+def _or_client(read: Callable[[str], Any]) -> Callable[[ParsedValue], Any]:
+    def read_either(value: ParsedValue) -> object:
+        text = require_text(value)
+        return ClientTime() if text.lower() == CLIENT else read(text)
+
+    return read_either
+
+
+def _write_either(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: CLIENT if isinstance(value, ClientTime) else write(value)
+
+
+DATE_OR_CLIENT: Final = ValueType(
+    f"{CLIENT}, or {DATE.expected}",
+    _or_client(_read_date),
+    _write_either(_write_date),
     Legacy(
-        _read_us_date,
-        _write_us_date,
-        f"a date mm/dd/yyyy or mm/dd/yyyy hh:mm:ss, {_RELATIVE}",
+        _or_client(_read_us_date),
+        _write_either(_write_us_date),
+        f"{CLIENT}, or {_US_EXPECTED}",
     ),
 )
 

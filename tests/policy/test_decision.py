@@ -327,6 +327,36 @@ def test_relative_dates_out_of_range_are_refused(text: str) -> None:
         decided(f"cfg=(begindate:{text})")
 
 
+# --- the client's clock -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", ["cfg=(begindate:client)", "BeginDate=Client"])
+def test_a_licence_may_begin_at_the_time_of_the_clients_clock(query: str) -> None:
+    (grant, *_) = decided(query).grants
+    assert grant.policy.begin == CLIENT.time
+    lost = replace(ASKED, client=replace(CLIENT, time=-1))
+    with pytest.raises(ServiceSpecific, match="begindate is 'client', expected a date from 1970"):
+        decided(query, of=lost)
+
+
+@pytest.mark.parametrize("difference", [0, 60, -60])
+def test_by_rule_a_clients_clock_may_differ_by_some_seconds(difference: int) -> None:
+    assert clock_decided(difference, 60).grants
+
+
+def clock_decided(difference: int, allowed: int) -> Decision:
+    client = replace(CLIENT, time=NOW + difference)
+    rules = Rules(max_clock_difference_seconds=allowed)
+    return decide(replace(ASKED, client=client), LicenseDefaults(rules=rules), NOW)
+
+
+@pytest.mark.parametrize("difference", [61, -61, 86400, -NOW])
+def test_by_rule_a_clients_clock_that_differs_more_is_refused(difference: int) -> None:
+    with pytest.raises(ServiceSpecific, match=rf"differs by \{difference:+d} s .* at most 60 s"):
+        clock_decided(difference, 60)
+    assert clock_decided(difference, 0).grants
+
+
 # --- removal dates -----------------------------------------------------------------------------
 
 

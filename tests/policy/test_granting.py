@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.defaults import LicenseDefaults
+from rightsmanager.policy.defaults import Clocks, LicenseDefaults
 from rightsmanager.policy.granting import Granted, grant_licenses, refuse_rights
 from rightsmanager.policy.grants import (
     ExtendedRestriction,
@@ -28,7 +28,7 @@ ROOT = Kid.from_text("3C6F3C13-6207-4916-867C-8252B3993638")
 
 def granted(query: str, of: Header | None = None, default: Policy | None = None) -> Granted:
     defaults = LicenseDefaults(default or Policy())
-    return grant_licenses(parse_query(query), of or header(), defaults, NOW)
+    return grant_licenses(parse_query(query), of or header(), defaults, Clocks(NOW, NOW))
 
 
 def grants(query: str, of: Header | None = None, default: Policy | None = None) -> list[Grant]:

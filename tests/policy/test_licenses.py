@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rightsmanager.policy.defaults import LicenseDefaults
+from rightsmanager.policy.defaults import Clocks, LicenseDefaults
 from rightsmanager.policy.granting import grant_licenses
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.licenses import policy_objects
@@ -31,7 +31,7 @@ def expected(test: dict[str, Any]) -> bytes:
 def objects(query: str, custom_data: str | None = None, default: Policy | None = None) -> bytes:
     requested_licenses = parse_request(query, custom_data).licenses or ((),)
     defaults, now = LicenseDefaults(default or Policy()), VECTORS["issued_at"]
-    (grant,) = grant_licenses(requested_licenses, header(), defaults, now).grants
+    (grant,) = grant_licenses(requested_licenses, header(), defaults, Clocks(now, now)).grants
     return build_objects(policy_objects(grant.policy, now, OWN_MID))
 
 

@@ -8,7 +8,7 @@ import pytest
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.inspection import Context, Description, describe
 from rightsmanager.operations.key_material import ClearKey, bind
-from rightsmanager.policy.defaults import LicenseDefaults
+from rightsmanager.policy.defaults import Clocks, LicenseDefaults
 from rightsmanager.policy.granting import grant_licenses
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.policy.query import parse_query
@@ -30,7 +30,9 @@ INNER = {"0190", "0192"}
 def licence(query: str) -> bytes:
     requested_licenses = parse_query(query) or ((),)
     now = VECTORS["issued_at"]
-    (grant,) = grant_licenses(requested_licenses, header(), LicenseDefaults(), now).grants
+    (grant,) = grant_licenses(
+        requested_licenses, header(), LicenseDefaults(), Clocks(now, now)
+    ).grants
     clear = ClearKey(KIDS[0], KeyType.AES_CTR, bytes(16))
     sealed = bind(clear, public_key(world.DEVICE_ENCRYPTION), PORTABLE, seeded_random(b"shown"))
     objects = (*policy_objects(grant.policy, VECTORS["issued_at"], OWN_MID), sealed.material)

@@ -15,7 +15,7 @@ from rightsmanager.inspection.explain.questions import Question
 from rightsmanager.inspection.explain.warnings import FAULTS, find_warnings
 from rightsmanager.inspection.licenses import describe_objects
 from rightsmanager.policy.decision import Decision, apply_level, decide_grants
-from rightsmanager.policy.defaults import NO_DOMAIN, DefaultDomain, LicenseDefaults
+from rightsmanager.policy.defaults import NO_DOMAIN, Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import Grant, Policy
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.policy.parsed_values import Group
@@ -121,7 +121,7 @@ def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
 def _decide(
     request: ParsedRequest, question: Question, header: Header, defaults: Defaults, now: int
 ) -> Decision:
-    decision = decide_grants(request, header, defaults.license_defaults, now)
+    decision = decide_grants(request, header, defaults.license_defaults, Clocks(now, now))
     if question.device_level is None:
         return decision
     return apply_level(decision, question.device_level, defaults.rules)
