@@ -357,7 +357,7 @@ def load_with_origins(
     file: Path | None,
     **overrides: Any,  # noqa: ANN401 -- as above
 ) -> Loaded:
-    """Return what `load` does, with the origins of the values; raises InternalError."""
+    """Return the settings like `load`, with the origins of the values; raises InternalError."""
     sources: list[Iterable[Given]] = [read_variables(), read_options(overrides)]
     if file is not None:
         sources.insert(0, read_toml(file))
@@ -382,7 +382,7 @@ def default_settings() -> Settings:
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
-    """Return what is wrong in one line, without the values: they may be secret."""
+    """Return the problems in one line, without the values: they may be secret."""
     problems = error.errors(include_url=False, include_input=False)
     return "settings: " + "; ".join(
         _problem(tuple(map(str, each["loc"])), each["type"], each["msg"], origins)

@@ -1,11 +1,11 @@
-"""The key and the self-signed certificate with which the server is served over HTTPS.
+"""The key and the self-signed certificate of the server for HTTPS.
 
 DIR/tls/https.key     PKCS#8 PEM, encrypted where there is a passphrase; mode 0600; made once
-DIR/tls/https.pem     the certificate; made anew, for the same key, before it expires and when it
-                      lacks a name
+DIR/tls/https.pem     the certificate; renewed, with the same key, before it expires and if a
+                      name is missing
 DIR/public/tls.pem    the same certificate, for clients to trust
 
-A client that knows the key, by its SHA-256, need not be told of a new certificate.
+Clients that trust the key, by its SHA-256, also accept the renewed certificate.
 """
 
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from rightsmanager.files import find_file, keep_file, replace_file
 from rightsmanager.keyring.files import KeyFiles
 
 LIFETIME: Final = 825 * 86400
-"""For how many seconds a certificate is valid: the longest that every client takes."""
+"""Seconds that a certificate is valid: the maximum that all clients accept."""
 RENEWED_BEFORE: Final = 30 * 86400
-"""How many seconds before it expires a certificate is made anew."""
+"""Seconds before its expiry from which a certificate is renewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpsFiles:
-    """Where the server's key and certificate lie."""
+    """The paths of the server's key and certificate."""
 
     data: Path
 

@@ -1,4 +1,4 @@
-"""The certificate for HTTPS is made once, and anew when it no longer does."""
+"""The certificate for HTTPS is made once, and renewed when it is no longer usable."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_fewer_names_are_no_reason_to_make_another(tmp_path: Path) -> None:
     ],
     ids=["about to expire", "expired", "not valid yet", "without a name"],
 )
-def test_it_is_made_anew_for_the_same_key(tmp_path: Path, names: tuple[str, ...], now: int) -> None:
+def test_it_is_renewed_for_the_same_key(tmp_path: Path, names: tuple[str, ...], now: int) -> None:
     first = make(tmp_path)
     second = make(tmp_path, names, now)
     assert second.pem != first.pem
