@@ -15,6 +15,7 @@ from rightsmanager.assembly import (
     open_store,
     packaging_access,
     packaging_options,
+    refuse_other_keyring,
     stream_settings,
 )
 from rightsmanager.crypto import p256
@@ -127,6 +128,9 @@ def build(settings: Settings, runtime: Runtime) -> Server:
 def _parts(settings: Settings, runtime: Runtime) -> _Components:
     keyring = open_keyring(settings, runtime.passphrase)
     store = open_store(settings)
+    refuse_other_keyring(store, keyring)
+    # Workers are forked from here, and open connections of their own.
+    store.close()
     return _Components(
         settings=settings,
         runtime=runtime,

@@ -6,12 +6,15 @@ a command imports this module and never `app`.
 
 import base64
 from pathlib import Path
+from typing import Final
 
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.files import is_file
 from rightsmanager.keyring import Keyring, KeyringSources
 from rightsmanager.keyring import load as load_keyring
 from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.keyring.identities import ROOT, STORAGE
 from rightsmanager.operations.access import Access, AccessMode
 from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.domain_authority import DomainAuthority, DomainDefaults
@@ -22,9 +25,12 @@ from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.policy.rules import AboveLevel, RemovalDateConflicts, Rules, UnknownParameters
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import AccountId, ServiceId
-from rightsmanager.settings import KeyringSettings, Settings, refuse_admin_token
-from rightsmanager.store.database import Store
+from rightsmanager.settings import DATABASE_FILE, KeyringSettings, Settings, refuse_admin_token
+from rightsmanager.store.database import Store, StoreFailed
 from rightsmanager.store.database import open_store as open_database
+from rightsmanager.store.schema import find_revision
+
+_ANOTHER_FOLDER: Final = "use the keyring folder it was made with, or another database"
 
 
 def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:
@@ -35,6 +41,48 @@ def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:
 def open_store(settings: Settings) -> Store:
     """Return the store that the settings name; the caller closes it."""
     return open_database(settings.effective_database_url, settings.database_seconds)
+
+
+def refuse_other_keyring(store: Store, keyring: Keyring) -> None:
+    """Raise InternalError if the database was made with another keyring; a new one is bound to it.
+
+    A database that is away is not refused: it may be back when it is needed.
+    """
+    try:
+        with store.reading() as found:
+            recorded = found.fingerprints.find_all()
+        if not recorded:
+            with store.transaction() as transaction:
+                transaction.fingerprints.record(keyring.fingerprints)
+                # Another process may have been first, with another keyring.
+                recorded = transaction.fingerprints.find_all()
+    except StoreFailed:
+        return
+    for name, fingerprint in keyring.fingerprints.items():
+        if recorded.get(name) != fingerprint:
+            raise InternalError(
+                f"the database was made with another keyring ({recorded.get(name)} {name}), this "
+                f"one is {fingerprint}: {_ANOTHER_FOLDER}"
+            )
+
+
+def refuse_lost_keyring(settings: Settings, files: KeyFiles) -> None:
+    """Raise InternalError if the database has a keyring that the data folder lacks.
+
+    Raised before `create` would make another one, which cannot decrypt the database's keys.
+    """
+    is_missing = not is_file(files.key_file(STORAGE.name))
+    has_database = bool(settings.database_url) or is_file(settings.data / DATABASE_FILE)
+    if is_missing and has_database and find_revision(settings.effective_database_url):
+        store = open_store(settings)
+        with store.reading() as found:
+            recorded = found.fingerprints.find_all()
+        store.close()
+        if recorded:
+            raise InternalError(
+                f"the database was made with the keyring {recorded.get(ROOT.name)} (root), which "
+                f"{files.private} does not have: {_ANOTHER_FOLDER}"
+            )
 
 
 def content_keys(settings: Settings, keyring: Keyring) -> ContentKeys:

@@ -29,13 +29,17 @@ def init(operator: Operator, *, seed: str | None) -> None:
 
     Existing keys, certificates and tables are kept.
     """
-    from rightsmanager.store.schema import upgrade  # noqa: PLC0415 -- `keys` needs no database
+    from rightsmanager.assembly import refuse_lost_keyring  # noqa: PLC0415 -- `keys` needs no database
+    from rightsmanager.store.schema import upgrade  # noqa: PLC0415 -- as above
     from rightsmanager.web.tls import prepare_https  # noqa: PLC0415
 
     files, settings = operator.files, operator.settings
+    refuse_lost_keyring(settings, files)
     create(files, rng_for(seed), settings.effective_metering_url)
     prepare_https(settings, files, now(), system_random)
     upgrade(settings.effective_database_url)
+    # Binds a new database to the keyring, and refuses one of another keyring.
+    _ = operator.keyring
     click.echo(f"The keyring is in {files.private}; clients need the files in {files.public}.")
 
 

@@ -51,11 +51,14 @@ class Operator:
 
     @cached_property
     def keyring(self) -> "Keyring":
-        """The keyring; raises InternalError if it is missing or invalid."""
-        from rightsmanager.assembly import open_keyring  # noqa: PLC0415
+        """The keyring; raises InternalError if it is missing or invalid, or not the database's."""
+        from rightsmanager.assembly import open_keyring, refuse_other_keyring  # noqa: PLC0415
 
         self.refuse_missing_data()
-        return open_keyring(self.settings, passphrase())
+        keyring = open_keyring(self.settings, passphrase())
+        if self.has_store:
+            refuse_other_keyring(self.store, keyring)
+        return keyring
 
     @cached_property
     def content_keys(self) -> "ContentKeys":

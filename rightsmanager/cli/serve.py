@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from rightsmanager.assembly import refuse_lost_keyring
 from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.printing import Form, json_option
 from rightsmanager.crypto.random import system_random
@@ -107,6 +108,7 @@ def refuse_taken(bind: str) -> None:
 def prepare(settings: "Settings") -> None:
     """Make the missing keys, certificates and tables."""
     files = KeyFiles(settings.data, passphrase())
+    refuse_lost_keyring(settings, files)
     create(files, rng_for(None), settings.effective_metering_url)
     prepare_https(settings, files, now(), system_random)
     upgrade(settings.effective_database_url)

@@ -1,5 +1,6 @@
 """Reads a keyring, and the files that settings add to it, into one frozen value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from rightsmanager.keyring.identities import (
     WMRMSERVER,
 )
 from rightsmanager.protocol.formats.bcert import Chain, KeyUsage
+from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.messages.metering import MeteringCertificate, read_metering_certificate
 from rightsmanager.protocol.wire import Mid
 
@@ -81,6 +83,8 @@ class Keyring:
     """The metering service that every server has."""
     secure_stop_secret: bytes = field(repr=False)
     """The secure-stop-2 keys of all KIDs are derived from it, 32 bytes."""
+    fingerprints: Mapping[str, str]
+    """Fingerprints of root and storage key by name: a database belongs to one pair of them."""
     domain_issuer: DomainIssuer | None = None
     """None if its key was taken away: no domain can be created or renewed."""
 
@@ -97,7 +101,8 @@ class ListSigner:
 def load(files: KeyFiles, sources: KeyringSources) -> Keyring:
     """Return the keyring of a data folder; raises InternalError, which names the file at fault."""
     signing_key, signing_chain = _signer(files, sources)
-    storage = _own_key(files, STORAGE.name).raw
+    storage = _own_key(files, STORAGE.name)
+    root = read_public_key(files.public_file(ROOT.name))
     return Keyring(
         server_keys=(
             _own_key(files, WMRMSERVER.name),
@@ -105,12 +110,14 @@ def load(files: KeyFiles, sources: KeyringSources) -> Keyring:
         ),
         signing_key=signing_key,
         signing_chain=signing_chain,
-        trust_anchors=tuple(
-            read_public_key(file) for file in (files.public_file(ROOT.name), *sources.trust_anchors)
-        ),
-        storage_key=hkdf_sha256(storage, b"content keys", STORAGE_KEY_LENGTH),
+        trust_anchors=(root, *(read_public_key(file) for file in sources.trust_anchors)),
+        storage_key=hkdf_sha256(storage.raw, b"content keys", STORAGE_KEY_LENGTH),
         metering=_metering(files),
-        secure_stop_secret=hkdf_sha256(storage, b"secure stop 2", STORAGE_KEY_LENGTH),
+        secure_stop_secret=hkdf_sha256(storage.raw, b"secure stop 2", STORAGE_KEY_LENGTH),
+        fingerprints={
+            ROOT.name: fingerprint(root.raw),
+            STORAGE.name: fingerprint(storage.public.raw),
+        },
         domain_issuer=_domain_issuer(files),
     )
 

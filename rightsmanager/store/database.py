@@ -21,6 +21,7 @@ from rightsmanager.store.acknowledgements import Acknowledgements
 from rightsmanager.store.component import Link
 from rightsmanager.store.content_keys import ContentKeys
 from rightsmanager.store.domains import Domains
+from rightsmanager.store.fingerprints import Fingerprints
 from rightsmanager.store.ledger import Ledger
 from rightsmanager.store.licenses import Licenses
 from rightsmanager.store.metering import Metering
@@ -46,12 +47,17 @@ _DRIVERS: Final = {
 """SQLAlchemy's name of the driver for each scheme of a URL."""
 
 
+class StoreFailed(InternalError):  # noqa: N818 -- a refusal, as its parent
+    """A failure of the database: it may work the next time."""
+
+
 class Transaction:
     """The store's components within one transaction."""
 
     # One object for all transactions of a connection: none is made for each licence.
     def __init__(self, link: Link) -> None:
         self.link = link
+        self.fingerprints = Fingerprints(link)
         self.content_keys = ContentKeys(link)
         self.sources = Sources(link)
         self.licenses = Licenses(link)
@@ -226,11 +232,11 @@ class Store:
         """
         return Reading(self)
 
-    def database_failed(self, error: BaseException) -> InternalError:
+    def database_failed(self, error: BaseException) -> StoreFailed:
         """Close this thread's connection; return the refusal for a failure of the database."""
         self.connections.drop()
         # The driver's texts may have values of rows.
-        return InternalError(f"the store failed: {type(original(error)).__name__}")
+        return StoreFailed(f"the store failed: {type(original(error)).__name__}")
 
     def checkpoint(self, cursor: Any) -> None:  # noqa: ANN401 -- DBAPI
         """Count a transaction, and checkpoint after every CHECKPOINT_EVERY of them."""

@@ -65,6 +65,16 @@ METADATA: Final = MetaData(
     }
 )
 
+KEYRING: Final = Table(
+    "keyring",
+    METADATA,
+    # "root" or "storage".
+    Column("identity", String(16), primary_key=True),
+    # As people compare it: "SHA256:" and base64.
+    Column("fingerprint", String(64), nullable=False),
+)
+"""The fingerprints of the keyring that the database belongs to."""
+
 # --- licences and content keys --------------------------------------------------------------------
 
 LICENSES: Final = Table(

@@ -100,6 +100,8 @@ def test_the_url_of_new_certificates_comes_from_the_settings(
     assert run(*create).json["url"] == "http://public/"
     monkeypatch.setenv("RIGHTSMANAGER_METERING__URL", "http://metering/")
     assert run(*create).json["url"] == "http://metering/"
+    # Another keyring needs another database.
+    monkeypatch.delenv("RIGHTSMANAGER_DATABASE_URL")
     fresh = data.parent / "fresh"
     assert run("init", "--data", str(fresh)).status == 0
     chain = KeyFiles(fresh, None).find_chain("metering")

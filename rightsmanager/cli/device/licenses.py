@@ -70,9 +70,7 @@ def open_(folder: Path, *, license_: str, form: Form) -> None:
     """
     shelf = open_session(folder).shelf
     file = Path(license_)
-    opened = (
-        shelf.open_file(read_file(file)) if is_file(file) else shelf.open(_parse_kid(license_))
-    )
+    opened = shelf.open_file(read_file(file)) if is_file(file) else shelf.open(_parse_kid(license_))
     if form == "json":
         print_json(license_facts(opened))
     else:

@@ -16,6 +16,7 @@ def upgrade() -> None:
     _create_metering()
     _create_sessions()
     _create_ledger()
+    _create_keyring()
 
 
 def _create_licenses() -> None:
@@ -316,4 +317,13 @@ def _create_ledger() -> None:
         sa.Column("issued", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("device", "session_id", "kid", name=op.f("pk_deleted_kids")),
         sqlite_with_rowid=False,
+    )
+
+
+def _create_keyring() -> None:
+    op.create_table(
+        "keyring",
+        sa.Column("identity", sa.String(length=16), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("identity", name=op.f("pk_keyring")),
     )
