@@ -9,14 +9,15 @@
                                       secure stop
     on_event(Event)                   receives each reply and refusal; returns nothing
 
-All are plain, synchronous functions. The setting `hooks.make` names one function,
-`module:function`, that receives the options of the settings and returns a HookSet. Each worker
-calls it once.
+All are plain, synchronous functions. The setting `hooks.make` names one or more functions,
+`module:function`, each of which receives the options of the settings and returns a HookSet. Each
+worker calls them once.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
+from typing import Any
 
 from rightsmanager.errors import InternalError, Refusal
 from rightsmanager.hooks.facts import Event, Facts, StreamHolder
@@ -41,13 +42,26 @@ class HookSet:
     on_event: OnEvent | None = None
 
 
-def load_hooks(name: str, options: Mapping[str, str]) -> HookSet:
-    """Return the hooks that the function `module:function` makes of the options.
+def load_hooks(names: str, options: Mapping[str, str]) -> HookSet:
+    """Return the hooks of functions, `module:function` separated by blanks, with these options.
 
-    Raises InternalError for a missing function or one that returns anything but a HookSet.
+    Raises InternalError for a missing function, for one that returns anything but a HookSet, and
+    for two that have the same hook.
     """
-    if not name:
-        return HookSet()
+    # Any: functions of each hook's own type.
+    hooks: dict[str, Any] = {}
+    for name in names.split():
+        made = _load(name, options)
+        found = {each.name: getattr(made, each.name) for each in fields(HookSet)}
+        found = {hook: function for hook, function in found.items() if function is not None}
+        twice = sorted(hooks.keys() & found.keys())
+        if twice:
+            raise InternalError(f"hooks.make = {names!r} has {twice[0]} twice, expected it once")
+        hooks |= found
+    return replace(HookSet(), **hooks)
+
+
+def _load(name: str, options: Mapping[str, str]) -> HookSet:
     module, _, function = name.partition(":")
     try:
         made = getattr(import_module(module), function)(options)

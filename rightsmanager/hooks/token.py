@@ -46,7 +46,9 @@ def read_secret(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise InternalError(f"{file} cannot be read: {error.strerror}") from None
+        raise InternalError(
+            f"{file} cannot be read: {error.strerror}; rightsmanager request-token creates it"
+        ) from None
 
 
 def sign(secret: bytes, subject: str, expires: int, kids: Sequence[Kid]) -> str:

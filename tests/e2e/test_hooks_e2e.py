@@ -1,12 +1,15 @@
-"""The included hook for tokens, in a server of its own."""
+"""Hooks in servers of their own: the included one for tokens, and the documentation's."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from rightsmanager.errors import ServiceSpecific
+from rightsmanager.protocol.formats.xmr.objects import Expiration
+from tests.docs.documents import ROOT, Module, steps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,3 +40,23 @@ def test_only_requests_with_a_token_are_served(
     answer = server.post(client.challenge(header_of(KID)), authorization=f"Bearer {token}")
     assert answer.status == 200
     assert len(server.issued()) == 2
+
+
+def test_the_module_of_the_documentation_runs(
+    tmp_path: Path, start: Start, enrol: Enrol, header_of: HeaderOf
+) -> None:
+    (module, *_) = [step for step in steps(ROOT / "docs" / "hooks.md") if isinstance(step, Module)]
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / module.name).write_text(module.text)
+    server = start(
+        tmp_path / "data",
+        PYTHONPATH=str(folder),
+        RIGHTSMANAGER_HOOKS__MAKE=f"{module.name.removesuffix('.py')}:make",
+    )
+    client = enrol(server.data)
+    before = int(time.time())
+    (license_,) = client.acquire(f"{server.url}?token=abc", header_of(KID)).licenses
+    expiration = license_.license.find(Expiration)
+    assert expiration is not None
+    assert before + 3600 <= expiration.end <= time.time() + 3600
