@@ -25,7 +25,7 @@ from rightsmanager.hooks.calls import Hooks, notify_refusals
 from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
 from rightsmanager.keyring import Keyring
-from rightsmanager.logs import note_failure
+from rightsmanager.logs import log_failure
 from rightsmanager.operations.acknowledge_license import AcknowledgementService
 from rightsmanager.operations.acquire_license import Clock, LicenseService
 from rightsmanager.operations.delete_license import DeleteLicenseService
@@ -148,7 +148,7 @@ def _parts(settings: Settings, runtime: Runtime) -> _Components:
         hooks=Hooks(
             load_hooks(settings.hooks.make, {"data": str(settings.data), **settings.hooks.options}),
             settings.hooks.timeout_seconds,
-            note_failure,
+            log_failure,
         ),
     )
 
@@ -289,7 +289,7 @@ def _admin(settings: Settings, administration: DomainAdministration) -> Wsgi | N
 
     path = settings.admin.path
     door = AdminSettings(path, admin_token(settings), float(settings.server.timeout_seconds))
-    return BearerAuth(build_api(administration, path, note_failure), door)
+    return BearerAuth(build_api(administration, path, log_failure), door)
 
 
 def _explain_pages(settings: Settings, clock: Clock, own_mid: Mid) -> ExplainPages:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -17,7 +18,7 @@ _LEVELS: Final = {
 
 
 def configure_logs(settings: LogSettings) -> None:
-    """Send every event of the wanted importance to standard error."""
+    """Send events of the configured level and above to standard error."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"
@@ -35,7 +36,14 @@ def configure_logs(settings: LogSettings) -> None:
     )
 
 
-def note_failure(what: str, error: BaseException) -> None:
-    """Log that something failed which no request waited for."""
+def log_failure(what: str, error: BaseException) -> None:
+    """Log a failure that no request waits for."""
     log = structlog.get_logger("rightsmanager")
     log.error("failure", what=what, error=type(error).__name__)
+
+
+def log_deprecations(warnings: Iterable[str]) -> None:
+    """Log the use of settings by their old names."""
+    log = structlog.get_logger("rightsmanager")
+    for warning in warnings:
+        log.warning("deprecated_setting", text=warning)

@@ -18,7 +18,7 @@ from rightsmanager.keyring.identities import IDENTITIES
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command came to."""
+    """The exit status and the output of a command."""
 
     status: int
     output: str
@@ -40,8 +40,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         with pytest.raises(SystemExit) as ended:
             main()
-        told = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), told.out, told.err)
+        expected = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), expected.out, expected.err)
 
     yield one
     # `serve` sends the log to a standard error that ends with the test.
@@ -59,7 +59,7 @@ def data(run: Run, tmp_path: Path, database_url: str, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def secrets(data: Path) -> set[str]:
-    """Every private key of the data folder, as it might be spelt."""
+    """Every private key of the data folder in every spelling."""
     files = KeyFiles(data, None)
     keys = [files.find_key(identity.name) for identity in IDENTITIES]
     return {

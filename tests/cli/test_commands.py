@@ -1,4 +1,4 @@
-"""What all commands have in common: help, the data folder, settings, and one line for an error."""
+"""Common to all commands: help, the data folder, settings, and one line for a failure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_command_has_help(run: Run, name: str) -> None:
 @pytest.mark.parametrize(
     "arguments", [("nothing",), ("--nothing",), ("keys", "--nothing"), ("device", "sell")]
 )
-def test_what_is_not_there_is_status_2(run: Run, arguments: tuple[str, ...]) -> None:
+def test_unknown_commands_and_options_are_status_2(run: Run, arguments: tuple[str, ...]) -> None:
     ran = run(*arguments)
     assert (ran.status, ran.output) == (2, "")
     assert ran.errors.splitlines()[-1].startswith("Error: No such ")
@@ -42,7 +42,7 @@ def test_what_is_not_there_is_status_2(run: Run, arguments: tuple[str, ...]) -> 
 @pytest.mark.parametrize(
     "arguments", [("init",), ("content", "list"), ("serve", "--bind", "127.0.0.1:0"), ("keys",)]
 )
-def test_a_bad_setting_is_named_in_a_line(
+def test_an_invalid_setting_is_named_in_one_line(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("RIGHTSMANAGER_LICENSE__SIGN", "sometimes")
@@ -54,7 +54,7 @@ def test_a_bad_setting_is_named_in_a_line(
 @pytest.mark.parametrize(
     "arguments", [("init",), ("content", "list"), ("serve", "--bind", "127.0.0.1:0"), ("keys",)]
 )
-def test_a_data_folder_that_is_none_is_told_in_a_line(
+def test_an_unusable_data_folder_is_named_in_one_line(
     run: Run, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     (tmp_path / "data").write_text("a file")
@@ -82,7 +82,7 @@ def test_the_data_folder_is_that_of_the_settings(
         assert (folder / "rightsmanager.db").exists()
 
 
-def test_a_settings_file_that_is_not_there_is_named(
+def test_a_missing_settings_file_is_named(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RIGHTSMANAGER_CONFIG", str(tmp_path / "none.toml"))
@@ -91,7 +91,7 @@ def test_a_settings_file_that_is_not_there_is_named(
     assert f"the settings file {tmp_path / 'none.toml'} does not exist" in ran.errors
 
 
-def test_a_database_that_cannot_be_used_is_told_in_a_line(
+def test_an_unusable_database_is_reported_in_one_line(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for url in (

@@ -19,7 +19,7 @@ KID = Kid(bytes(range(16)))
 KEY = bytes(range(100, 116))
 
 
-def test_what_is_added_is_listed_and_what_is_removed_is_not(run: Run, data: Path) -> None:
+def test_added_keys_are_listed_and_removed_ones_are_not(run: Run, data: Path) -> None:
     folder = ("--data", str(data))
     added = run("content", "add", *folder, KID.text, KEY.hex())
     assert (added.status, added.output, added.errors) == (0, f"{KID.text} added\n", "")
@@ -36,17 +36,17 @@ def test_what_is_added_is_listed_and_what_is_removed_is_not(run: Run, data: Path
 
 @pytest.mark.parametrize("key", [KEY.hex(), KEY.hex().upper(), b64encode(KEY).decode()])
 @pytest.mark.parametrize("through_stdin", [True, False])
-def test_a_key_may_be_spelt_and_given_in_several_ways_and_is_never_shown(
+def test_a_key_has_several_spellings_and_is_never_printed(
     run: Run, data: Path, database_url: str, key: str, *, through_stdin: bool
 ) -> None:
     folder = ("--data", str(data))
     given = ("-", f"{key}\n") if through_stdin else (key, "")
     add = ("content", "add", *folder, "--type", "aescbc", KID.base64, given[0])
-    told = [run(*add, stdin=given[1])]
-    assert told[0].status == 0
-    told += [run("content", "list", *folder), run("content", "list", *folder, "--json")]
+    printed = [run(*add, stdin=given[1])]
+    assert printed[0].status == 0
+    printed += [run("content", "list", *folder), run("content", "list", *folder, "--json")]
     spellings = {KEY.hex(), KEY.hex().upper(), b64encode(KEY).decode()}
-    for ran in told:
+    for ran in printed:
         assert [text for text in spellings if text in ran.output + ran.errors] == []
     assert KID.raw in stored_bytes(database_url)
     assert KEY not in stored_bytes(database_url)
@@ -61,7 +61,7 @@ def test_a_key_is_not_overwritten(run: Run, data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "message"),
     [
         (("add", KID.text, "AAAA"), 1, "the content key has 3 bytes, expected 16"),
         (("add", KID.text, "g" * 32), 1, "not 32 hexadecimal digits"),
@@ -75,14 +75,14 @@ def test_a_key_is_not_overwritten(run: Run, data: Path) -> None:
         (("sell",), 2, "No such command 'sell'"),
     ],
 )
-def test_wrong_input_is_told_in_a_line(
-    run: Run, data: Path, arguments: tuple[str, ...], status: int, told: str
+def test_invalid_input_is_reported_in_one_line(
+    run: Run, data: Path, arguments: tuple[str, ...], status: int, message: str
 ) -> None:
     action, *rest = arguments
     ran = run("content", action, *(() if action == "sell" else ("--data", str(data))), *rest)
     assert ran.status == status
     assert ran.output == ""
-    assert told in ran.errors.splitlines()[-1]
+    assert message in ran.errors.splitlines()[-1]
     assert KEY.hex() not in ran.errors
 
 

@@ -1,4 +1,4 @@
-"""`content import` and `export`: whole lists, and no key where nobody asked for it."""
+"""`content import` and `export`: whole lists, and no key without the option."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ def lists(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("form", ["cpix", "csv"])
-def test_a_list_comes_in_once_and_goes_out_as_it_came(
+def test_an_imported_list_is_exported_unchanged(
     run: Run, data: Path, lists: dict[str, Path], tmp_path: Path, form: str
 ) -> None:
     folder = ("--data", str(data))
-    told = [run("content", "import", *folder, str(lists[form])) for _ in range(2)]
-    assert [each.output for each in told] == [
+    printed = [run("content", "import", *folder, str(lists[form])) for _ in range(2)]
+    assert [each.output for each in printed] == [
         "2 added, 0 stored already\n",
         "0 added, 2 stored already\n",
     ]
-    told.append(run("content", "list", *folder))
+    printed.append(run("content", "list", *folder))
     facts = run("content", "list", *folder, "--json").json
     assert [(each["origin"], each["program"], each["period"]) for each in facts] == [
         ("import", "movie", 0),
         ("import", "movie", 7),
     ]
     out = tmp_path / f"out.{form}"
-    told.append(run("content", "export", *folder, str(out)))
-    assert told[-1].output == f"2 in {out}\n"
+    printed.append(run("content", "export", *folder, str(out)))
+    assert printed[-1].output == f"2 in {out}\n"
     assert out.read_bytes() == lists[form].read_bytes()
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    for each in told:
+    for each in printed:
         assert [secret for secret in SECRETS if secret in each.output + each.errors] == []
 
 
-def test_keys_are_printed_only_where_that_is_asked_for(
+def test_keys_are_printed_only_with_the_option(
     run: Run, data: Path, lists: dict[str, Path]
 ) -> None:
     folder = ("--data", str(data))
@@ -71,9 +71,7 @@ def test_keys_are_printed_only_where_that_is_asked_for(
     assert some.output == build_table(ENTRIES[1:]).decode()
 
 
-def test_a_file_that_is_there_is_not_overwritten(
-    run: Run, data: Path, lists: dict[str, Path]
-) -> None:
+def test_an_existing_file_is_not_overwritten(run: Run, data: Path, lists: dict[str, Path]) -> None:
     folder = ("--data", str(data))
     run("content", "import", *folder, str(lists["csv"]))
     before = lists["csv"].read_bytes()
@@ -86,7 +84,7 @@ def test_a_file_that_is_there_is_not_overwritten(
 
 
 @pytest.mark.parametrize("choice", [("--program", "film"), ("--kid", KIDS[3].text)])
-def test_where_nothing_is_chosen_nothing_is_written(
+def test_an_empty_selection_writes_no_file(
     run: Run, data: Path, lists: dict[str, Path], tmp_path: Path, choice: tuple[str, str]
 ) -> None:
     folder = ("--data", str(data))
@@ -96,7 +94,7 @@ def test_where_nothing_is_chosen_nothing_is_written(
     assert not (tmp_path / "none.csv").exists()
 
 
-def test_a_list_that_contradicts_leaves_nothing(
+def test_a_contradicting_list_stores_nothing(
     run: Run, data: Path, lists: dict[str, Path], tmp_path: Path
 ) -> None:
     folder = ("--data", str(data))
@@ -111,7 +109,7 @@ def test_a_list_that_contradicts_leaves_nothing(
     assert "line 2: KID" in run("content", "import", *folder, str(wrong)).errors
 
 
-def test_a_key_of_the_operator_may_be_for_a_program(run: Run, data: Path) -> None:
+def test_an_operators_key_may_belong_to_a_program(run: Run, data: Path) -> None:
     folder = ("--data", str(data))
     program = "movie \u202e[bold]"
     for kid, more in ((KIDS[0], ()), (KIDS[1], ("--period", "3"))):

@@ -1,4 +1,4 @@
-"""`device new` and `device acquire`, as far as no server is needed."""
+"""`device new` and `device acquire`, without a server."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 
 
-def test_a_new_device_has_its_files_and_no_one_else_may_read_them(
-    run: Run, data: Path, tmp_path: Path
-) -> None:
+def test_only_the_owner_can_read_a_new_devices_files(run: Run, data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "device"
     ran = run("device", "new", "--data", str(data), str(folder))
     assert (ran.status, ran.output, ran.errors) == (0, f"The device is in {folder}.\n", "")
@@ -33,7 +31,9 @@ def test_a_new_device_has_its_files_and_no_one_else_may_read_them(
     assert (leaf.type, leaf.security_level) == (CertificateType.DEVICE, 2000)
 
 
-def test_its_certificate_says_what_was_wanted(run: Run, data: Path, tmp_path: Path) -> None:
+def test_the_certificate_has_the_values_of_the_options(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
     wanted = ("--security-level", "150", "--feature", "receiver", "--feature", "secure-clock")
     assert run("device", "new", "--data", str(data), *wanted, str(tmp_path / "d")).status == 0
     leaf = load_device(tmp_path / "d").chain.leaf
@@ -68,7 +68,7 @@ def device(run: Run, data: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "expected"),
     [
         ((), 2, "give one of --kid, --header and --pssh"),
         (("--kid", KID, "--pssh", "AAAA"), 2, "give one of --kid, --header and --pssh"),
@@ -89,14 +89,14 @@ def device(run: Run, data: Path, tmp_path: Path) -> Path:
         (("--kid", KID, "--url", "http://127.0.0.1:1/a b"), 1, ""),
     ],
 )
-def test_wrong_input_is_told_in_a_line(
-    run: Run, device: Path, arguments: tuple[str, ...], status: int, told: str
+def test_invalid_input_is_reported_in_one_line(
+    run: Run, device: Path, arguments: tuple[str, ...], status: int, expected: str
 ) -> None:
     url = () if "--url" in arguments else ("--url", "http://127.0.0.1:1/")
     ran = run("device", "acquire", "--device", str(device), *url, *arguments)
     assert ran.status == status
     assert ran.output == ""
-    assert told in ran.errors.splitlines()[-1]
+    assert expected in ran.errors.splitlines()[-1]
     assert status == 2 or ran.errors.count("\n") == 1
 
 
@@ -111,7 +111,7 @@ def test_wrong_input_is_told_in_a_line(
         ("root.pub", None),
     ],
 )
-def test_a_device_with_a_bad_file_is_told_which(
+def test_the_invalid_file_of_a_device_is_named(
     run: Run, device: Path, name: str, content: bytes | None
 ) -> None:
     if content is None:

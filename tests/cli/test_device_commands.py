@@ -1,4 +1,4 @@
-"""The commands of a device, as far as no server is needed."""
+"""The commands of a device, without a server."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_new_device_is_shown(run: Run, device: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "expected"),
     [
         (("open", KID), 1, f"no licence for KID {KID}"),
         (("play", KID), 1, f"no licence for KID {KID}"),
@@ -93,10 +93,10 @@ def test_a_new_device_is_shown(run: Run, device: str) -> None:
         (("acquire", "--url", NOWHERE, "--kid", KID, "--join"), 1, "cannot be reached"),
     ],
 )
-def test_wrong_input_is_told_in_a_line(
-    run: Run, device: str, arguments: tuple[str, ...], status: int, told: str
+def test_invalid_input_is_reported_in_one_line(
+    run: Run, device: str, arguments: tuple[str, ...], status: int, expected: str
 ) -> None:
     ran = run("device", arguments[0], "--device", device, *arguments[1:])
     assert (ran.status, ran.output) == (status, "")
-    assert told in ran.errors.splitlines()[-1]
+    assert expected in ran.errors.splitlines()[-1]
     assert status == 2 or ran.errors.count("\n") == 1

@@ -1,4 +1,4 @@
-"""`rightsmanager domain`: what the operator does with accounts."""
+"""`rightsmanager domain`: accounts and their members."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Domains:
         return ran.errors
 
     def join(self, device: str) -> None:
-        """Have a device in the store as if it had joined."""
+        """Record a device in the store as if it had joined."""
         store = open_store(load(None, data=self._data).effective_database_url)
         with store.transaction() as transaction:
             assert transaction.domains.reserve_seat(ACCOUNT)
@@ -62,13 +62,13 @@ def made(domains: Domains) -> Domains:
     return domains
 
 
-def test_at_first_there_is_no_account(domains: Domains) -> None:
+def test_a_new_database_has_no_accounts(domains: Domains) -> None:
     assert domains("list", "--json").json == []
     text = domains.refused("show", ACCOUNT.text)
     assert text == f"rightsmanager: there is no account {ACCOUNT.text} (0x8004c60c)\n"
 
 
-def test_an_account_is_made_as_the_settings_say(made: Domains) -> None:
+def test_an_account_has_the_defaults_of_the_settings(made: Domains) -> None:
     (account,) = made("list", "--json").json
     assert account["account_id"] == ACCOUNT.text
     assert account["service_id"] == "0345be98-f987-40e5-a4dd-0aa21a7f6897"
@@ -77,16 +77,16 @@ def test_an_account_is_made_as_the_settings_say(made: Domains) -> None:
     assert account["closed_at"] is None
 
 
-def test_an_account_is_made_as_it_is_asked_for(domains: Domains) -> None:
+def test_an_account_has_the_values_of_the_options(domains: Domains) -> None:
     url = "https://domains.test/"
-    told = domains("create", "--name", "Family", "--url", url, "--limit", "2", "--json").json
-    assert (told["friendly_name"], told["url"], told["limit"]) == ("Family", url, 2)
+    printed = domains("create", "--name", "Family", "--url", url, "--limit", "2", "--json").json
+    assert (printed["friendly_name"], printed["url"], printed["limit"]) == ("Family", url, 2)
     other = domains("create", "--json").json
-    assert other["account_id"] != told["account_id"]
+    assert other["account_id"] != printed["account_id"]
     assert len(domains("list", "--json").json) == 2
 
 
-def test_no_account_is_made_twice(made: Domains) -> None:
+def test_no_account_is_created_twice(made: Domains) -> None:
     assert "is there, expected a new one" in made.refused("create", ACCOUNT.base64)
 
 
@@ -101,14 +101,14 @@ def test_no_account_is_made_twice(made: Domains) -> None:
         ("--limit", "2147483648", "limit is 2147483648"),
     ],
 )
-def test_what_cannot_be_said_of_an_account_is_refused(
+def test_invalid_values_of_an_account_are_refused(
     domains: Domains, option: str, value: str, text: str
 ) -> None:
     assert text in domains.refused("create", f"{option}={value}")
     assert domains("list", "--json").json == []
 
 
-def test_renewing_makes_a_revision_with_a_key_of_its_own(made: Domains) -> None:
+def test_a_renewal_makes_a_revision_with_a_new_key(made: Domains) -> None:
     assert f"account {ACCOUNT.text} is renewed" in made("renew", ACCOUNT.text).output
     revisions = made.facts()["revisions"]
     assert [each["revision"] for each in revisions] == [2, 1]
@@ -117,10 +117,10 @@ def test_renewing_makes_a_revision_with_a_key_of_its_own(made: Domains) -> None:
 
 
 @pytest.mark.parametrize("device", SPELLINGS)
-def test_removing_a_member_renews(made: Domains, device: str) -> None:
+def test_removing_a_member_renews_the_domain(made: Domains, device: str) -> None:
     made.join(DEVICE)
-    told = made("remove", "--", ACCOUNT.text, device)
-    assert "revision 2, 0 of 5 members, open" in told.output
+    printed = made("remove", "--", ACCOUNT.text, device)
+    assert "revision 2, 0 of 5 members, open" in printed.output
     (member,) = made.facts()["devices"]
     assert (member["device"], member["name"], member["state"]) == (DEVICE, "TV", "removed")
     assert "is no member" in made.refused("remove", "--", ACCOUNT.text, device)
@@ -141,14 +141,14 @@ def test_an_account_is_shown_as_tables(made: Domains) -> None:
     assert lines[-1][:3] == [DEVICE, "TV", "member"]
 
 
-def test_the_limit_may_be_below_what_is_there(made: Domains) -> None:
+def test_the_limit_may_be_below_the_number_of_members(made: Domains) -> None:
     made.join(DEVICE)
     assert "revision 1, 1 of 0 members" in made("limit", ACCOUNT.text, "0").output
     assert made.facts()["limit"] == 0
     assert "limit is 2147483648" in made.refused("limit", ACCOUNT.text, "2147483648")
 
 
-def test_an_account_is_closed_and_opened_again(made: Domains) -> None:
+def test_an_account_is_closed_and_reopened(made: Domains) -> None:
     assert "0 of 5 members, closed" in made("close", ACCOUNT.text).output
     assert made.facts()["closed_at"] is not None
     assert "is closed" in made.refused("close", ACCOUNT.text)
@@ -157,18 +157,18 @@ def test_an_account_is_closed_and_opened_again(made: Domains) -> None:
 
 
 @pytest.mark.parametrize("command", ["close", "reopen", "renew"])
-def test_what_is_not_there_is_not_changed(domains: Domains, command: str) -> None:
+def test_an_unknown_account_is_refused(domains: Domains, command: str) -> None:
     assert "there is no account" in domains.refused(command, ACCOUNT.text)
 
 
 @pytest.mark.parametrize("device", ["", "x", "fb" * 31, DEVICE[:-4]])
-def test_what_is_no_device_is_refused_at_once(made: Domains, device: str) -> None:
+def test_an_invalid_device_is_a_usage_error(made: Domains, device: str) -> None:
     ran = made("remove", ACCOUNT.text, device)
     assert ran.status == 2
     assert "in hexadecimal digits or base64" in ran.errors
 
 
-def test_what_is_shown_holds_no_private_key(made: Domains, secrets: set[str], data: Path) -> None:
+def test_no_private_key_is_shown(made: Domains, secrets: set[str], data: Path) -> None:
     made.join(DEVICE)
     made("renew", ACCOUNT.text)
     text = made("show", ACCOUNT.text).output + made("show", ACCOUNT.text, "--json").output

@@ -1,4 +1,4 @@
-"""`header make` and `show`: every version and form, with keys that are given, stored or made."""
+"""`header make` and `show`: every version and form, with given, stored and derived keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ URL = "https://example.com/rightsmanager.asmx?a=<b>&c"
 
 
 Make = Callable[..., tuple[Header, dict[str, Any]]]
-"""Makes a header; returns what its three forms hold, and what is told of it."""
+"""Makes a header; returns the bytes of its three forms, and the output."""
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_checksum_is_of_the_given_key_else_the_stored_one_else_the_seeds(
     assert (header.kids[0].checksum, facts["kids"][0]["checksum"]) == (None, None)
 
 
-def test_what_a_stored_key_is_for_is_the_algid(made: Make, run: Run, data: Path) -> None:
+def test_the_type_of_a_stored_key_gives_the_algid(made: Make, run: Run, data: Path) -> None:
     run("content", "add", "--data", str(data), "--type", "aescbc", OTHER.text, KEY.hex())
     header, _ = made(OTHER.text, f"{KID.text}:{KEY.hex()}")
     assert header.version == Version.V4_3
@@ -98,7 +98,7 @@ def test_what_a_stored_key_is_for_is_the_algid(made: Make, run: Run, data: Path)
     ]
 
 
-def test_everything_else_is_as_it_is_asked_for(made: Make) -> None:
+def test_the_header_has_the_values_of_the_options(made: Make) -> None:
     header, _ = made(
         *("--la-url", URL, "--lui-url", "https://example.com/", "--ds-id", KID.text),
         *("--custom-attributes", "<a b='1'/>", "--decryptor-setup", "ONDEMAND"),
@@ -147,7 +147,7 @@ def test_without_a_seed_a_key_must_be_given_where_one_is_needed(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "message"),
     [
         ((), 2, "Missing argument 'KID[:KEY]...'"),
         (("hello",), 2, "KID is not base64"),
@@ -164,10 +164,10 @@ def test_without_a_seed_a_key_must_be_given_where_one_is_needed(
         (("--ds-id", "x", KID.text), 2, "DomainServiceID is not base64"),
     ],
 )
-def test_what_cannot_be_made_is_told_in_a_line(
-    run: Run, data: Path, arguments: tuple[str, ...], status: int, told: str
+def test_an_impossible_header_is_reported_in_one_line(
+    run: Run, data: Path, arguments: tuple[str, ...], status: int, message: str
 ) -> None:
     ran = run("header", "make", "--data", str(data), *arguments)
     assert (ran.status, ran.output) == (status, "")
-    assert told in ran.errors.splitlines()[-1]
+    assert message in ran.errors.splitlines()[-1]
     assert KEY.hex()[:-2] not in ran.errors

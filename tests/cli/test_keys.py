@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 FACTS = {"name", "issuer", "fingerprint", "private_key", "certificate"}
 
 
-def test_init_says_where_everything_is(run: Run, tmp_path: Path) -> None:
+def test_init_prints_the_folders(run: Run, tmp_path: Path) -> None:
     ran = run("init", "--data", str(tmp_path / "new"))
     assert (ran.status, ran.errors) == (0, "")
     assert str(tmp_path / "new" / "keyring") in ran.output
     assert str(tmp_path / "new" / "public") in ran.output
 
 
-def test_init_once_more_changes_nothing(run: Run, data: Path) -> None:
+def test_init_changes_nothing_the_second_time(run: Run, data: Path) -> None:
     before = {file: file.read_bytes() for file in data.rglob("*.*") if "db" not in file.suffix}
     assert run("init", "--data", str(data)).status == 0
     assert {file: file.read_bytes() for file in before} == before
 
 
-def test_keys_as_json_are_every_identity(run: Run, data: Path) -> None:
+def test_the_json_of_keys_has_every_identity(run: Run, data: Path) -> None:
     ran = run("keys", "--data", str(data), "--json")
     assert (ran.status, ran.errors) == (0, "")
     by_name = {fact["name"]: fact for fact in ran.json}
@@ -46,7 +46,7 @@ def test_keys_as_json_are_every_identity(run: Run, data: Path) -> None:
     assert len(by_name["metering"]["certificate"]["metering_id"]) == 36
 
 
-def test_keys_as_a_tree_have_each_under_its_issuer(run: Run, data: Path) -> None:
+def test_the_tree_of_keys_shows_each_under_its_issuer(run: Run, data: Path) -> None:
     lines = run("keys", "--data", str(data)).output.splitlines()
     depth = {
         identity.name: next(
@@ -67,7 +67,7 @@ def test_no_private_key_is_ever_printed(run: Run, data: Path, secrets: set[str])
         assert "PRIVATE" not in output
 
 
-def test_a_key_that_was_taken_away_is_told(run: Run, data: Path) -> None:
+def test_a_key_that_was_taken_away_is_marked(run: Run, data: Path) -> None:
     (data / "keyring" / "root.key").unlink()
     assert "root" not in [fact["name"] for fact in run("keys", "--data", str(data), "--json").json]
     (data / "keyring" / "device-issuer.key").unlink()

@@ -1,4 +1,4 @@
-"""`rightsmanager ledger`: what a device has, and whether it must ask again."""
+"""`rightsmanager ledger`: the licences of a device, and whether it must ask again."""
 
 from __future__ import annotations
 
@@ -74,19 +74,19 @@ def ledger(run: Run, data: Path, tmp_path: Path) -> Ledger:
     return Ledger(run, data, tmp_path / "phone")
 
 
-def test_every_licence_is_told_with_its_state(ledger: Ledger) -> None:
-    told = ledger(ledger.device, "--json").json
-    assert told["device"] == ledger.device
-    assert {each["kid"]: each["state"] for each in told["licenses"]} == {
+def test_every_licence_is_listed_with_its_state(ledger: Ledger) -> None:
+    printed = ledger(ledger.device, "--json").json
+    assert printed["device"] == ledger.device
+    assert {each["kid"]: each["state"] for each in printed["licenses"]} == {
         kid.text: state for kid, state in STATES.items()
     }
-    results = {each["kid"]: each["result"] for each in told["licenses"]}
+    results = {each["kid"]: each["result"] for each in printed["licenses"]}
     assert (results[FAILED.text], results[ISSUED.text]) == ("0x8004b896", None)
-    (unknown,) = told["unknown"]
+    (unknown,) = printed["unknown"]
     assert (unknown["kid"], unknown["session_id"]) == (UNKNOWN.text, SESSION.text)
 
 
-def test_the_table_says_the_same(ledger: Ledger) -> None:
+def test_the_table_has_the_same_facts(ledger: Ledger) -> None:
     lines = ledger(ledger.device).output.splitlines()
     assert lines[0].split() == [
         *("KID", "state", "licence", "issued", "expires", "deleted", "result"),
@@ -106,7 +106,7 @@ def test_the_device_may_be_named_by_its_folder_or_chain(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("kid", KIDS)
-def test_must_it_ask_again(ledger: Ledger, kid: Kid) -> None:
+def test_the_exit_status_answers_the_question(ledger: Ledger, kid: Kid) -> None:
     must = kid not in {ISSUED, STORED}
     ran = ledger(ledger.device, "--kid", kid.text)
     assert ran.status == (0 if must else 1)
@@ -120,27 +120,25 @@ def test_must_it_ask_again(ledger: Ledger, kid: Kid) -> None:
     ]
 
 
-def test_a_device_that_nobody_knows_has_nothing_and_must_ask(ledger: Ledger) -> None:
+def test_an_unknown_device_has_no_licences_and_must_ask(ledger: Ledger) -> None:
     assert ledger("00" * 32, "--json").json["licenses"] == []
     assert ledger("00" * 32, "--kid", ISSUED.text).status == 0
 
 
-@pytest.mark.parametrize("device", ["nobody", "0" * 63, ""])
-def test_what_names_no_device_is_a_wrong_usage(ledger: Ledger, device: str) -> None:
+@pytest.mark.parametrize("device", ["unknown", "0" * 63, ""])
+def test_a_name_of_no_device_is_a_usage_error(ledger: Ledger, device: str) -> None:
     ran = ledger(device, "--kid", ISSUED.text)
     assert ran.status == 2
     assert "expected 32 bytes in hexadecimal digits or base64" in ran.errors
 
 
-def test_a_file_that_is_no_chain_is_a_wrong_usage(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_file_without_a_chain_is_a_usage_error(ledger: Ledger, tmp_path: Path) -> None:
     file = tmp_path / "chain.bin"
     file.write_bytes(b"CHAI")
     assert ledger(str(file)).status == 2
 
 
-def test_a_question_that_cannot_be_answered_is_neither_yes_nor_no(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_is_neither_yes_nor_no(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIGHTSMANAGER_DATABASE_URL", "postgresql://127.0.0.1:1/none")
     ran = ledger(ledger.device, "--kid", ISSUED.text)
     assert (ran.status, ran.output) == (2, "")

@@ -68,7 +68,7 @@ def reported(database_url: str, own: str, data: Path) -> Path:
 # --- metering ids ---------------------------------------------------------------------------------
 
 
-def test_what_is_created_is_listed_and_shown_with_its_certificate(
+def test_a_created_id_is_listed_and_shown_with_its_certificate(
     run: Run, data: Path, own: str, tmp_path: Path
 ) -> None:
     folder = ("--data", str(data))
@@ -109,7 +109,7 @@ def test_the_url_of_new_certificates_comes_from_the_settings(
     assert read_metering_certificate(chain).url == "http://metering/"
 
 
-def test_what_is_retired_is_told_so(run: Run, data: Path, own: str) -> None:
+def test_a_retired_id_is_listed_as_retired(run: Run, data: Path, own: str) -> None:
     folder = ("--data", str(data))
     run("metering", "create", *folder, "--mid", MID)
     retired = run("metering", "retire", *folder, MID)
@@ -122,7 +122,7 @@ def test_what_is_retired_is_told_so(run: Run, data: Path, own: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "told"),
+    ("words", "status", "message"),
     [
         (("create", "--mid", "x"), 2, "MID"),
         (("create", "--name", "n" * 65), 2, "expected at most 64 characters"),
@@ -142,13 +142,13 @@ def test_what_is_retired_is_told_so(run: Run, data: Path, own: str) -> None:
         (("chart",), 2, "Missing option '--out'"),
     ],
 )
-def test_wrong_input_is_told_in_a_line(
-    run: Run, data: Path, words: tuple[str, ...], status: int, told: str
+def test_invalid_input_is_reported_in_one_line(
+    run: Run, data: Path, words: tuple[str, ...], status: int, message: str
 ) -> None:
     verb, *rest = words
     ran = run("metering", verb, "--data", str(data), *rest)
     assert (ran.status, ran.output) == (status, "")
-    assert told in ran.errors.splitlines()[-1]
+    assert message in ran.errors.splitlines()[-1]
 
 
 # --- reports --------------------------------------------------------------------------------------
@@ -181,9 +181,14 @@ def test_a_report_is_by_kid_action_day_or_device(run: Run, reported: Path, own: 
         {"device": DEVICES[0], "action": "Play", "value": 16},
         {"device": DEVICES[1], "action": "Play", "value": 8},
     ]
-    told = run(*report, "day", "--from", day(40), "--to", day(40)).json
-    assert (told["mid"], told["from"], told["to"], told["by"]) == (own, day(40), day(40), "day")
-    assert sum(row["value"] for row in told["totals"]) == 9
+    printed = run(*report, "day", "--from", day(40), "--to", day(40)).json
+    assert (printed["mid"], printed["from"], printed["to"], printed["by"]) == (
+        own,
+        day(40),
+        day(40),
+        "day",
+    )
+    assert sum(row["value"] for row in printed["totals"]) == 9
 
 
 def test_a_report_of_another_metering_id_has_nothing_of_this_one(run: Run, reported: Path) -> None:
@@ -206,7 +211,7 @@ def test_a_report_is_printed_as_table_and_as_csv(run: Run, reported: Path) -> No
     ]
 
 
-def test_where_only_totals_are_kept_nothing_is_told_of_devices(
+def test_reports_by_device_are_refused_if_only_totals_are_kept(
     run: Run, reported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RIGHTSMANAGER_METERING__KEEP_REPORTS_DAYS", "0")
@@ -218,26 +223,26 @@ def test_where_only_totals_are_kept_nothing_is_told_of_devices(
 # --- royalties ------------------------------------------------------------------------------------
 
 
-def test_royalties_are_reckoned_with_options_or_settings(
+def test_royalties_use_the_prices_of_options_or_settings(
     run: Run, reported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     royalty = ("metering", "royalty", "--data", str(reported))
-    told = run(*royalty, "--titles", "10000", "--json").json
-    assert (told["plays"], told["metered"], told["flat"], told["saving"]) == (
+    printed = run(*royalty, "--titles", "10000", "--json").json
+    assert (printed["plays"], printed["metered"], printed["flat"], printed["saving"]) == (
         24,
         "0.24",
         "800.00",
         "799.76",
     )
-    assert told["by_kid"] == [
+    assert printed["by_kid"] == [
         {"kid": KIDS[1].text, "plays": 15, "due": "0.15"},
         {"kid": KIDS[0].text, "plays": 9, "due": "0.09"},
     ]
     monkeypatch.setenv("RIGHTSMANAGER_METERING__PRICE_PER_PLAY", "0.5")
     monkeypatch.setenv("RIGHTSMANAGER_METERING__CURRENCY", "EUR")
-    told = run(*royalty, "--price-per-title", "4", "--action", "Copy", "--json").json
-    assert (told["plays"], told["titles"], told["currency"]) == (3, 1, "EUR")
-    assert (told["metered"], told["flat"], told["saving"]) == ("1.5", "4", "2.5")
+    printed = run(*royalty, "--price-per-title", "4", "--action", "Copy", "--json").json
+    assert (printed["plays"], printed["titles"], printed["currency"]) == (3, 1, "EUR")
+    assert (printed["metered"], printed["flat"], printed["saving"]) == ("1.5", "4", "2.5")
 
 
 def test_royalties_are_printed_as_table_and_as_csv(run: Run, reported: Path) -> None:
@@ -260,9 +265,11 @@ def test_royalties_are_printed_as_table_and_as_csv(run: Run, reported: Path) -> 
 # --- charts ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("by", "told"), [("kid", KIDS[1].text), ("action", "24"), ("day", day(1))])
-def test_a_chart_says_what_was_played(
-    run: Run, reported: Path, by: str, told: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("by", "message"), [("kid", KIDS[1].text), ("action", "24"), ("day", day(1))]
+)
+def test_a_chart_shows_the_plays(
+    run: Run, reported: Path, by: str, message: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "chart.SVG"
     ran = run(
@@ -270,7 +277,7 @@ def test_a_chart_says_what_was_played(
         *("--from", day(1), "--to", day(0)),
     )
     assert (ran.status, ran.output) == (0, f"The chart is in {file}.\n")
-    assert f">{told}</text>" in file.read_text()
+    assert f">{message}</text>" in file.read_text()
 
 
 def test_a_chart_may_be_a_png(run: Run, reported: Path, tmp_path: Path) -> None:
@@ -282,7 +289,7 @@ def test_a_chart_may_be_a_png(run: Run, reported: Path, tmp_path: Path) -> None:
 # --- what is kept ---------------------------------------------------------------------------------
 
 
-def test_purge_removes_what_is_old_and_no_totals(run: Run, reported: Path) -> None:
+def test_purge_removes_old_reports_and_keeps_totals(run: Run, reported: Path) -> None:
     folder = ("--data", str(reported))
     every = ("metering", "report", *folder, "--from", day(50), "--json", "--by")
     before = totals(run(*every, "kid"))
@@ -298,7 +305,7 @@ def test_purge_removes_what_is_old_and_no_totals(run: Run, reported: Path) -> No
 
 
 @pytest.mark.parametrize("age", ["90", "d", "-1d", "1y", "1.5d"])
-def test_an_age_that_is_none_is_told(run: Run, data: Path, age: str) -> None:
+def test_an_invalid_age_is_a_usage_error(run: Run, data: Path, age: str) -> None:
     ran = run("purge", "--data", str(data), "--older-than", age)
     assert ran.status == 2
     assert f"{age!r} is not an age" in ran.errors

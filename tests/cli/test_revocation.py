@@ -50,8 +50,8 @@ def revocations(run: Run, data: Path) -> dict[str, Any]:
     return found
 
 
-def versions(told: dict[str, Any]) -> dict[str, int]:
-    return {each["name"]: each["version"] for each in told["lists"]}
+def versions(expected: dict[str, Any]) -> dict[str, int]:
+    return {each["name"]: each["version"] for each in expected["lists"]}
 
 
 def test_at_first_nothing_is_revoked(run: Run, data: Path) -> None:
@@ -59,9 +59,7 @@ def test_at_first_nothing_is_revoked(run: Run, data: Path) -> None:
 
 
 @pytest.mark.parametrize("spelling", [DIGEST.hex(), DIGEST.hex().upper(), BASE64])
-def test_a_digest_may_be_spelt_in_hexadecimal_or_base64(
-    run: Run, data: Path, spelling: str
-) -> None:
+def test_a_digest_may_be_hexadecimal_or_base64(run: Run, data: Path, spelling: str) -> None:
     ran = run("revoke", "--data", str(data), spelling)
     assert (ran.status, ran.output) == (
         0,
@@ -96,8 +94,8 @@ def test_the_list_may_be_named(run: Run, data: Path) -> None:
     assert versions(revocations(run, data)) == {"pc": 1, "revocation information": 1}
 
 
-def test_allowed_and_back_each_a_version(run: Run, data: Path) -> None:
-    told = []
+def test_allowing_and_disallowing_each_make_a_version(run: Run, data: Path) -> None:
+    expected = []
     for words in (
         ("revoke",),
         ("unrevoke", "--allow"),
@@ -106,8 +104,8 @@ def test_allowed_and_back_each_a_version(run: Run, data: Path) -> None:
     ):
         ran = run(*words, "--data", str(data), BASE64)
         assert ran.status == 0
-        told.append(ran.output.splitlines()[0].removeprefix(BASE64))
-    assert told == [
+        expected.append(ran.output.splitlines()[0].removeprefix(BASE64))
+    assert expected == [
         " is on the device list",
         " is on the allow list",
         " is no longer on the allow list",
@@ -118,7 +116,7 @@ def test_allowed_and_back_each_a_version(run: Run, data: Path) -> None:
     assert (found["revoked"], found["allowed"]) == ([], [])
 
 
-def test_the_table_shows_lists_entries_and_who_is_allowed(run: Run, data: Path) -> None:
+def test_the_table_shows_lists_entries_and_allowed_certificates(run: Run, data: Path) -> None:
     run("revoke", "--data", str(data), BASE64)
     run("unrevoke", "--data", str(data), "--allow", BASE64)
     lines = [line.split() for line in run("revocations", "--data", str(data)).output.splitlines()]
@@ -142,7 +140,7 @@ def test_the_table_shows_lists_entries_and_who_is_allowed(run: Run, data: Path) 
         (("revoke", "--disallow"), "is not on the allow list"),
     ],
 )
-def test_what_changes_nothing_is_told_in_a_line(
+def test_a_command_without_effect_is_reported_in_one_line(
     run: Run, data: Path, words: tuple[str, ...], text: str
 ) -> None:
     ran = run(*words, "--data", str(data), BASE64)
@@ -153,19 +151,19 @@ def test_what_changes_nothing_is_told_in_a_line(
 
 
 @pytest.mark.parametrize("word", ["", "xx", DIGEST.hex()[:-2], "zz" * 32, BASE64[:-4], "nowhere"])
-def test_what_is_neither_digest_nor_file_is_refused(run: Run, data: Path, word: str) -> None:
+def test_neither_a_digest_nor_a_file_is_refused(run: Run, data: Path, word: str) -> None:
     ran = run("revoke", "--data", str(data), word)
     assert ran.status == 2
     assert "is neither a file nor a digest of 32 bytes" in ran.errors
 
 
-def test_a_file_that_is_no_chain_is_refused(run: Run, data: Path) -> None:
+def test_a_file_without_a_chain_is_refused(run: Run, data: Path) -> None:
     ran = run("revoke", "--data", str(data), str(data / "public" / "root.pub"))
     assert ran.status == 2
     assert "CHAI" in ran.errors
 
 
-def test_a_folder_without_a_signer_of_lists_is_told_what_to_do(run: Run, tmp_path: Path) -> None:
+def test_the_error_for_a_missing_list_signer_says_what_to_do(run: Run, tmp_path: Path) -> None:
     ran = run("revoke", "--data", str(tmp_path), BASE64)
     assert ran.status == 1
     assert "run rightsmanager init" in ran.errors

@@ -1,4 +1,4 @@
-"""`rightsmanager streams`: what is in use, and an end to it."""
+"""`rightsmanager streams`: listing and ending streams."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def ids(*streams: Stream) -> set[str]:
     return {each.stream_id.text for each in streams}
 
 
-def test_the_open_ones_are_listed(streams: Streams) -> None:
+def test_open_streams_are_listed(streams: Streams) -> None:
     assert set(streams.states()) == ids(OPEN, OF_ACCOUNT)
     head, *rows = streams("list").output.splitlines()
     assert head.split() == [
@@ -77,7 +77,7 @@ def test_the_open_ones_are_listed(streams: Streams) -> None:
     assert sorted(row.split()[0] for row in rows) == sorted(ids(OPEN, OF_ACCOUNT))
 
 
-def test_all_are_listed_with_what_ended_them(streams: Streams) -> None:
+def test_ended_streams_are_listed_with_the_reason(streams: Streams) -> None:
     assert streams.states("--all") == {
         OPEN.stream_id.text: "open",
         OF_ACCOUNT.stream_id.text: "open",
@@ -86,7 +86,7 @@ def test_all_are_listed_with_what_ended_them(streams: Streams) -> None:
     }
 
 
-def test_a_stream_is_told_whole(streams: Streams) -> None:
+def test_all_facts_of_a_stream_are_listed(streams: Streams) -> None:
     (fact,) = streams("list", "--json", "--account", ACCOUNT.text).json
     assert (fact["account"], fact["device"], fact["kid"]) == (
         ACCOUNT.text,
@@ -98,18 +98,18 @@ def test_a_stream_is_told_whole(streams: Streams) -> None:
 
 
 @pytest.mark.parametrize("device", [DEVICE, "fb" * 32])
-def test_those_of_a_device_are_of_no_account(streams: Streams, device: str) -> None:
+def test_streams_of_a_device_have_no_account(streams: Streams, device: str) -> None:
     assert set(streams.states("--device", device)) == ids(OPEN)
 
 
-def test_one_is_ended_by_its_id(streams: Streams) -> None:
+def test_a_stream_is_ended_by_its_id(streams: Streams) -> None:
     ran = streams("end", OPEN.stream_id.text)
     assert (ran.status, ran.output) == (0, "1 stream ended\n")
     assert set(streams.states()) == ids(OF_ACCOUNT)
     assert streams.states("--all")[OPEN.stream_id.text] == "operator"
 
 
-def test_several_are_ended_or_none(streams: Streams) -> None:
+def test_all_named_streams_are_ended_or_none(streams: Streams) -> None:
     ran = streams("end", OPEN.stream_id.text, STOPPED.stream_id.text)
     assert ran.status == 1
     assert f"stream {STOPPED.stream_id.text} is not open" in ran.errors
@@ -118,7 +118,7 @@ def test_several_are_ended_or_none(streams: Streams) -> None:
     assert streams.states() == {}
 
 
-def test_all_of_a_holder_are_ended(streams: Streams) -> None:
+def test_all_streams_of_a_holder_are_ended(streams: Streams) -> None:
     assert streams("end", "--account", ACCOUNT.base64).output == "1 stream ended\n"
     assert streams("end", "--device", DEVICE).output == "1 stream ended\n"
     assert streams("end", "--device", DEVICE).output == "0 streams ended\n"
@@ -134,7 +134,7 @@ def test_all_of_a_holder_are_ended(streams: Streams) -> None:
         ("--device", "no device"),
     ],
 )
-def test_what_cannot_be_meant_is_a_wrong_usage(
+def test_contradicting_options_are_a_usage_error(
     streams: Streams, arguments: tuple[str, ...]
 ) -> None:
     ran = streams("end", *arguments)

@@ -140,15 +140,15 @@ class TestPassphrase:
         assert load(KeyFiles(locked.data, b"swordfish"), NONE) == keyring
 
     @pytest.mark.parametrize(
-        ("passphrase", "told"), [(None, "no passphrase is given"), (b"Swordfish", "is wrong")]
+        ("passphrase", "message"), [(None, "no passphrase is given"), (b"Swordfish", "is wrong")]
     )
     def test_without_it_they_stay_encrypted_and_nothing_is_made(
-        self, locked: KeyFiles, passphrase: bytes | None, told: str
+        self, locked: KeyFiles, passphrase: bytes | None, message: str
     ) -> None:
         files = KeyFiles(locked.data, passphrase)
         before = sorted(locked.data.rglob("*"))
         for attempt in (lambda: load(files, NONE), lambda: create(files, rng_for(None))):
-            with pytest.raises(InternalError, match=rf"\.key: .*{told}"):
+            with pytest.raises(InternalError, match=rf"\.key: .*{message}"):
                 attempt()
         assert sorted(locked.data.rglob("*")) == before
 
