@@ -1,7 +1,7 @@
 """The composition root: the one place that knows every part and puts them together."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,32 +18,25 @@ from rightsmanager.assembly import (
     refuse_other_keyring,
     stream_settings,
 )
-from rightsmanager.crypto import p256
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
-from rightsmanager.hooks.calls import Hooks, notify_refusals
+from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
 from rightsmanager.keyring import Keyring
 from rightsmanager.logs import log_failure
-from rightsmanager.operations.acknowledge_license import AcknowledgementService
-from rightsmanager.operations.acquire_license import Clock, LicenseService
-from rightsmanager.operations.delete_license import DeleteLicenseService
-from rightsmanager.operations.domain import DomainService
-from rightsmanager.operations.domain_authority import DomainAuthority
-from rightsmanager.operations.domain_binding import DomainBinder
-from rightsmanager.operations.metering import MeteringService
+from rightsmanager.operations.context import Context, Options, Signing
 from rightsmanager.operations.metering_keys import MeteringKeys
-from rightsmanager.operations.packaging import PackagingService
 from rightsmanager.operations.revocation import RevocationCache
-from rightsmanager.operations.secure_stop import SecureStopService
 from rightsmanager.operations.secure_stop_keys import SecureStopKeys
-from rightsmanager.operations.signing import Signing
+from rightsmanager.operations.table import bind_operations
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.messages.challenge import ChallengeReader
+from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.protocol.wire import Mid
 from rightsmanager.settings import Settings
-from rightsmanager.soap import application, operations, samples, wsdl
+from rightsmanager.soap import application, samples, wsdl
+from rightsmanager.soap.application import ServiceOperation
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.database import Store
 from rightsmanager.web.address import Addressing
@@ -61,201 +54,107 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a run is given from outside, so that it can be repeated."""
+    """The clock, the randomness and the passphrase of a run."""
 
-    clock: Clock = field(default=lambda: int(time.time()))
+    clock: Callable[[], int] = field(default=lambda: int(time.time()))
     rng: Rng = system_random
     passphrase: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server put together."""
+    """An assembled server."""
 
     wsgi: Wsgi
-    store: Store
+    context: Context
     keyring: Keyring
-    services: dict[str, application.ServiceOperation]
-
-
-@dataclass(frozen=True, slots=True)
-class _Components:
-    """What several services are made of."""
-
-    settings: Settings
-    runtime: Runtime
-    keyring: Keyring
-    store: Store
-    revocations: RevocationCache
-    backend: p256.Backend
-    verifier: ChainVerifier
-    signing: Signing
-    authority: DomainAuthority
-    metering_keys: MeteringKeys
-    secure_stop_keys: SecureStopKeys
-    hooks: Hooks
+    operations: Mapping[str, ServiceOperation]
 
     @property
-    def usual(self) -> dict[str, Any]:
-        """What every service that opens challenges is given."""
-        return {
-            "verifier": self.verifier,
-            "store": self.store,
-            "revocations": self.revocations,
-            "backend": self.backend,
-            "clock": self.runtime.clock,
-            "hooks": self.hooks,
-        }
+    def store(self) -> Store:
+        """The store of its operations."""
+        return self.context.store
 
 
 def build(settings: Settings, runtime: Runtime) -> Server:
-    """Return the server that the settings describe; raises InternalError where it cannot be."""
-    parts = _parts(settings, runtime)
-    services = {
-        name: notify_refusals(name, answer, parts.hooks) for name, answer in _answers(parts).items()
-    }
-    administration = DomainAdministration(parts.store, parts.authority, runtime.clock)
-    front = _front(
+    """Return the server that the settings describe; raises InternalError for invalid settings."""
+    keyring = open_keyring(settings, runtime.passphrase)
+    context = build_context(settings, runtime, keyring)
+    operations = bind_operations(context)
+    administration = DomainAdministration(context.store, context.domains, runtime.clock)
+    router = _router(
         settings,
-        services,
+        operations,
         runtime.clock,
-        parts.keyring.metering.mid,
+        keyring.metering.mid,
         _admin(settings, administration),
     )
-    return Server(front, parts.store, parts.keyring, services)
+    return Server(router, context, keyring, operations)
 
 
-def _parts(settings: Settings, runtime: Runtime) -> _Components:
-    keyring = open_keyring(settings, runtime.passphrase)
+def build_context(settings: Settings, runtime: Runtime, keyring: Keyring) -> Context:
+    """Return the context of the operations; its store opens connections when it is used."""
     store = open_store(settings)
     refuse_other_keyring(store, keyring)
     # Workers are forked from here, and open connections of their own.
     store.close()
-    return _Components(
-        settings=settings,
-        runtime=runtime,
-        keyring=keyring,
-        store=store,
-        revocations=RevocationCache(store),
-        backend=choose_backend(settings.crypto.backend),
-        verifier=ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache),
+    verifier = ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache)
+    return Context(
+        server_keys=keyring.server_keys,
         signing=Signing(
             keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
         ),
-        authority=domain_authority(settings, keyring, runtime.rng),
+        verifier=verifier,
+        reader=ChallengeReader(verifier.parse, settings.crypto.chain_cache),
+        store=store,
+        revocations=RevocationCache(store),
+        content_keys=content_keys(settings, keyring),
         metering_keys=MeteringKeys(keyring.metering, keyring.storage_key, store),
         secure_stop_keys=SecureStopKeys(keyring.secure_stop_secret),
-        hooks=Hooks(
-            load_hooks(settings.hooks.make, {"data": str(settings.data), **settings.hooks.options}),
-            settings.hooks.timeout_seconds,
-            log_failure,
-        ),
+        domains=domain_authority(settings, keyring, runtime.rng),
+        hooks=_hooks(settings),
+        backend=choose_backend(settings.crypto.backend),
+        clock=runtime.clock,
+        rng=runtime.rng,
+        options=_options(settings),
     )
 
 
-def _answers(parts: _Components) -> dict[str, application.ServiceOperation]:
-    acknowledgement = AcknowledgementService(
-        server_keys=parts.keyring.server_keys, signing=parts.signing, **parts.usual
-    )
-    metering, domain = _metering_service(parts), _domain_service(parts)
-    return {
-        "AcquireLicense": _license_service(parts).acquire_license,
-        "AcknowledgeLicense": acknowledgement.acknowledge_license,
-        "AcquirePackagingData": _packaging_service(parts).acquire_packaging_data,
-        "GetMeteringCertificate": metering.get_metering_certificate,
-        "JoinDomain": domain.join_domain,
-        "LeaveDomain": domain.leave_domain,
-        "ProcessMeteringData": metering.process_metering_data,
-        "ProcessSecureStopData": _secure_stop_service(parts).process_secure_stop_data,
-        "ProcessDeleteLicenseData": _delete_license_service(parts).process_delete_license_data,
-    }
+def _hooks(settings: Settings) -> Hooks:
+    options = {"data": str(settings.data), **settings.hooks.options}
+    hook_set = load_hooks(settings.hooks.make, options)
+    return Hooks(hook_set, settings.hooks.timeout_seconds, log_failure)
 
 
-def _license_service(parts: _Components) -> LicenseService:
-    settings, verifier, terms = parts.settings, parts.verifier, parts.authority.terms
-    return LicenseService(
-        server_keys=parts.keyring.server_keys,
-        signing=parts.signing,
-        reader=ChallengeReader(verifier.parse, settings.crypto.chain_cache),
-        content_keys=content_keys(settings, parts.keyring),
-        domains=DomainBinder(terms, verifier.parse),
+def _options(settings: Settings) -> Options:
+    return Options(
         defaults=license_defaults(settings),
-        own_mid=parts.keyring.metering.mid,
-        rng=parts.runtime.rng,
-        secure_stop_keys=parts.secure_stop_keys,
-        streams=stream_settings(settings),
         acknowledge_persistent=settings.license.acknowledge == "persistent",
-        **parts.usual,
+        streams=stream_settings(settings),
+        max_records=settings.metering.max_records,
+        keep_reports=settings.metering.keep_reports_days > 0,
+        max_sessions=settings.secure_stop.max_sessions,
+        max_deleted_kids=settings.secure_delete.max_kids,
+        packaging=packaging_options(settings),
+        packaging_access=packaging_access(settings),
     )
 
 
-def _packaging_service(parts: _Components) -> PackagingService:
-    return PackagingService(
-        access=packaging_access(parts.settings),
-        content_keys=content_keys(parts.settings, parts.keyring),
-        packing=packaging_options(parts.settings),
-        store=parts.store,
-        clock=parts.runtime.clock,
-        rng=parts.runtime.rng,
-        hooks=parts.hooks,
-    )
-
-
-def _metering_service(parts: _Components) -> MeteringService:
-    metering = parts.settings.metering
-    return MeteringService(
-        server_keys=parts.keyring.server_keys,
-        metering_keys=parts.metering_keys,
-        signing=parts.signing,
-        max_records=metering.max_records,
-        keep_reports=metering.keep_reports_days > 0,
-        **parts.usual,
-    )
-
-
-def _domain_service(parts: _Components) -> DomainService:
-    return DomainService(
-        server_keys=parts.keyring.server_keys,
-        signing=parts.signing,
-        authority=parts.authority,
-        rng=parts.runtime.rng,
-        **parts.usual,
-    )
-
-
-def _secure_stop_service(parts: _Components) -> SecureStopService:
-    return SecureStopService(
-        keys=parts.metering_keys.by_name,
-        secure_stop_keys=parts.secure_stop_keys,
-        signing=parts.signing,
-        max_sessions=parts.settings.secure_stop.max_sessions,
-        **parts.usual,
-    )
-
-
-def _delete_license_service(parts: _Components) -> DeleteLicenseService:
-    return DeleteLicenseService(
-        server_keys=parts.keyring.server_keys,
-        max_kids=parts.settings.secure_delete.max_kids,
-        **parts.usual,
-    )
-
-
-def _front(
+def _router(
     settings: Settings,
-    services: dict[str, application.ServiceOperation],
-    clock: Clock,
+    services: Mapping[str, ServiceOperation],
+    clock: Callable[[], int],
     own_mid: Mid,
     admin: Wsgi | None,
 ) -> Router:
     server = settings.server
-    roles = frozenset(operations.Role(role) for role in server.roles)
+    roles = frozenset(Role(role) for role in server.roles)
     pages = HelpPages(
         Service(
-            operations=operations.OPERATIONS.values(),
+            operations=OPERATIONS.values(),
             why_not={
                 name: application.why_not(operation, services, roles)
-                for name, operation in operations.OPERATIONS.items()
+                for name, operation in OPERATIONS.items()
             },
             samples=samples.exchanges,
             wsdl=wsdl.build_wsdl,
@@ -263,7 +162,7 @@ def _front(
             guides=_explain_pages(settings, clock, own_mid).guides(),
         )
     )
-    front = RouterSettings(
+    options = RouterSettings(
         addressing=Addressing(server.public_url, server.trust_forwarded),
         cross_origin=CrossOrigin(
             server.cors_origins, server.cors_max_age_seconds, server.cors_credentials
@@ -272,7 +171,7 @@ def _front(
         body_limits=_body_limits(settings),
         body_patience=float(server.timeout_seconds),
     )
-    return Router(SoapServer(application.build(services, roles)), pages, front, admin)
+    return Router(SoapServer(application.build(services, roles)), pages, options, admin)
 
 
 def _body_limits(settings: Settings) -> dict[str, int]:
@@ -292,7 +191,7 @@ def _admin(settings: Settings, administration: DomainAdministration) -> Wsgi | N
     return BearerAuth(build_api(administration, path, log_failure), door)
 
 
-def _explain_pages(settings: Settings, clock: Clock, own_mid: Mid) -> ExplainPages:
+def _explain_pages(settings: Settings, clock: Callable[[], int], own_mid: Mid) -> ExplainPages:
     given = license_defaults(settings)
     defaults = Defaults(given.policy, own_mid, given.domain, given.rules)
 

@@ -18,7 +18,7 @@ from rightsmanager.keyring.identities import ROOT, STORAGE
 from rightsmanager.operations.access import Access, AccessMode
 from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.domain_authority import DomainAuthority, DomainDefaults
-from rightsmanager.operations.packaging import Packing
+from rightsmanager.operations.packaging_keys import PackagingOptions
 from rightsmanager.operations.streams import StreamSettings
 from rightsmanager.policy.defaults import DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import OutputLevels, Policy
@@ -104,10 +104,10 @@ def packaging_access(settings: Settings) -> Access:
     )
 
 
-def packaging_options(settings: Settings) -> Packing:
+def packaging_options(settings: Settings) -> PackagingOptions:
     """Return the form of the keys and headers that packagers get."""
     packaging = settings.packaging
-    return Packing(
+    return PackagingOptions(
         packaging.key_period_seconds,
         Version(packaging.header_version),
         packaging.algid.lower(),
@@ -119,9 +119,9 @@ def stream_settings(settings: Settings) -> StreamSettings:
     """Return the limits on streams that are open at once."""
     streams = settings.streams
     return StreamSettings(
-        per_account=streams.max_per_account,
-        per_device=streams.max_per_device,
-        lifetime=streams.lifetime_seconds,
+        max_per_account=streams.max_per_account,
+        max_per_device=streams.max_per_device,
+        lifetime_seconds=streams.lifetime_seconds,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from rightsmanager.environment import REFERENCE, find_file, passphrase
 from rightsmanager.errors import InternalError
+from rightsmanager.protocol.messages import operations
 from rightsmanager.settings import (
     ALL_ROLES,
     RENAMED,
@@ -22,7 +23,6 @@ from rightsmanager.settings import (
     load,
     load_with_origins,
 )
-from rightsmanager.soap import operations
 
 FILE = Path(__file__).parents[1] / REFERENCE
 

@@ -12,8 +12,8 @@ from rightsmanager.errors import (
     ServiceSpecific,
     UnknownAccountId,
 )
-from rightsmanager.operations.clients import encryption_key
-from rightsmanager.operations.domain_authority import DomainAuthority
+from rightsmanager.operations.domain_authority import MAX_NAME, DomainAuthority
+from rightsmanager.policy.device import encryption_key
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.wire import GUID_LENGTH, AccountId, decode_base64, encode_base64
@@ -22,8 +22,6 @@ from rightsmanager.store.domains import Account, Member, StoredRevision
 
 DEVICE_LENGTH: Final = 32
 MAX_LIMIT: Final = 2**31 - 1
-MAX_NAME: Final = 256
-"""Characters of a friendly name."""
 MAX_URL: Final = 2048
 """Characters of a URL."""
 
@@ -93,7 +91,7 @@ class DomainAdministration:
 
         Raises Conflict if it is there, and ServiceSpecific for a value that is none.
         """
-        terms = self.authority.terms
+        terms = self.authority.defaults
         account_id = account_id or _new_account_id(self.authority.rng)
         account = replace(
             terms.new_account(account_id, self.clock()),

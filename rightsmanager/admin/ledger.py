@@ -9,41 +9,17 @@
 A device must ask again for a KID of which it has no licence that is issued or acknowledged.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from rightsmanager.policy.grants import Grant
-from rightsmanager.protocol.wire import Kid, TransactionId, encode_base64
-from rightsmanager.store.database import Store, Transaction
+from rightsmanager.protocol.wire import Kid, encode_base64
+from rightsmanager.store.database import Store
 from rightsmanager.store.ledger import DeletedKid, LedgerEntry, LicenseState
-from rightsmanager.store.licenses import IssuedLicense
 
 USABLE: Final = frozenset({LicenseState.ISSUED, LicenseState.ACKNOWLEDGED})
 """The states of a licence that a device still has, as far as the server knows."""
-
-
-def record_persistent(
-    transaction: Transaction,
-    issued: Sequence[tuple[IssuedLicense, Grant]],
-    transaction_id: TransactionId | None,
-) -> None:
-    """Enter the persistent licences of a reply, to be acknowledged under the transaction id."""
-    for row, grant in issued:
-        if grant.policy.persistent:
-            transaction.ledger.record(
-                LedgerEntry(
-                    request=row.request,
-                    ordinal=row.ordinal,
-                    device=row.device,
-                    kid=row.kid,
-                    license_id=row.license_id,
-                    transaction_id=transaction_id,
-                    issued_at=row.issued_at,
-                    expires_at=grant.policy.end(row.issued_at),
-                )
-            )
 
 
 def must_ask_again(entries: Iterable[LedgerEntry], now: int) -> bool:

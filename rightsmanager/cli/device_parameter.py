@@ -7,7 +7,7 @@ from rightsmanager.admin.domains import parse_device
 from rightsmanager.cli.options import Parsed
 from rightsmanager.device.identity import CHAIN_FILE
 from rightsmanager.files import is_file, read_file
-from rightsmanager.operations.clients import device_id
+from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.formats.bcert import parse_chain
 
 

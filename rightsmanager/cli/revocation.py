@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from rightsmanager.admin.revocations import NewVersions, RevocationEditor
 from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.options import Parsed
 from rightsmanager.cli.printing import Form, date_text, json_option, print_json, print_list
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.files import is_file, read_file
 from rightsmanager.keyring import load_list_signer
-from rightsmanager.operations.revocation import Changed, RevocationEditor
 from rightsmanager.protocol.formats.bcert import CertificateType, parse_chain
 from rightsmanager.protocol.formats.revocation import DIGEST_LENGTH, LISTS, NAMES, REVOCATION_INFO
 from rightsmanager.protocol.wire import decode_base64, encode_base64
@@ -138,7 +138,7 @@ def _editor(operator: Operator) -> RevocationEditor:
     return RevocationEditor(operator.store, load_list_signer(operator.files), now)
 
 
-def _print(digest: bytes, change: str, changed: Changed) -> None:
+def _print(digest: bytes, change: str, changed: NewVersions) -> None:
     click.echo(f"{encode_base64(digest)} {change}")
     versions = {**changed.lists, REVOCATION_INFO: changed.information}
     click.echo(", ".join(f"{NAMES[each]} version {number}" for each, number in versions.items()))

@@ -8,10 +8,10 @@ failures are only logged.
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from rightsmanager.errors import InternalError, Refusal
-from rightsmanager.hooks.facts import Event, Facts, StreamHolder
+from rightsmanager.hooks.facts import Event, Facts, Progress, StreamHolder
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import Kid
@@ -113,19 +113,31 @@ class Hooks:
             self._report_failure("the operator's on_event", error)
 
 
-_Request = TypeVar("_Request")
+class HasProgress(Protocol):
+    """A request, as far as events need it."""
+
+    @property
+    def progress(self) -> Progress:
+        """The parts of the request that are known so far."""
 
 
-def notify_refusals(
+_Request = TypeVar("_Request", bound=HasProgress)
+
+
+def with_events(
     operation: str, answer: Callable[[_Request], bytes], hooks: Hooks
 ) -> Callable[[_Request], bytes]:
-    """Return an operation that passes each of its refusals to the hook `on_event`."""
+    """Return an operation that passes each of its replies and refusals to the hook `on_event`."""
 
     def answer_and_notify(request: _Request) -> bytes:
+        refusal: Refusal | None = None
         try:
             return answer(request)
-        except Refusal as refusal:
-            hooks.on_event(Event(operation, refusal=refusal))
+        except Refusal as error:
+            refusal = error
             raise
+        finally:
+            progress = request.progress
+            hooks.on_event(Event(operation, progress.device, progress.kids, refusal))
 
     return answer_and_notify if hooks.is_used else answer

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rightsmanager.errors import Refusal
+from rightsmanager.policy.rules import DecisionWarning
 from rightsmanager.protocol.wire import AccountId, Kid
 
 
@@ -43,6 +44,20 @@ class StreamHolder:
         return f"account:{self.account_id.text}"
 
 
+@dataclass(slots=True)
+class Progress:
+    """The parts of a request that are known so far, for the log, events and response headers.
+
+    An operation fills it, so that a refusal can be logged with its device and KIDs.
+    """
+
+    device: str = ""
+    """The device id, as in Facts, once the device is authenticated."""
+    kids: tuple[Kid, ...] = ()
+    """KIDs of the header; at the end those that were issued, packaged or reported."""
+    warnings: tuple[DecisionWarning, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """The outcome of a request."""
@@ -50,7 +65,7 @@ class Event:
     operation: str
     # A refusal may come before the device is known.
     device: str = ""
-    """The device id, as in Facts; empty for packagers and refusals."""
+    """The device id, as in Facts; empty for packagers and devices that are not authenticated."""
     kids: tuple[Kid, ...] = ()
     """KIDs that were issued, packaged, acknowledged, played, stopped or deleted."""
     refusal: Refusal | None = None

@@ -1,13 +1,12 @@
-"""Who may ask for content keys in the clear.
+"""Access to content keys in the clear.
 
-    off         nobody
-    loopback    who asks from this machine, except a browser's page: any page that someone here
-                looks at could ask, and a packager is no page
-    token       who sends `Authorization: Bearer` with the token
-    open        everybody
+    off         no request
+    loopback    requests from this machine, except those of a web page: any page that is open in a
+                browser here could send them, and a packager is not a web page
+    token       requests with the header `Authorization: Bearer` and the token
+    open        every request
 
-An address counts if it is known. Behind a proxy it is the proxy's word, if its headers are trusted;
-where they are not, a request that came through a proxy has no known address.
+Behind a proxy the client's address is known only if the proxy's headers are trusted.
 """
 
 import hmac
@@ -23,13 +22,13 @@ from rightsmanager.operations.request import Request
 
 _FORWARDED_FOR: Final = "x-forwarded-for"
 _PROXY_HEADERS: Final = ("forwarded", "x-real-ip", "via")
-"""What tells of a proxy, without saying in a way that is understood here for whom it asks."""
+"""Headers of a proxy that do not name the client in a form that is read here."""
 _PAGE_HEADERS: Final = ("origin", "sec-fetch-site")
 _BEARER: Final = re.compile(r"(?i:bearer) +([!-~]+)")
 
 
 class AccessMode(StrEnum):
-    """The settings of access."""
+    """The values of the setting `packaging.access`."""
 
     OFF = "off"
     LOOPBACK = "loopback"
@@ -39,29 +38,29 @@ class AccessMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What lets a request pass."""
+    """The rule that lets a request pass."""
 
-    kind: AccessMode
+    mode: AccessMode = AccessMode.LOOPBACK
     token: str = field(default="", repr=False)
     trust_forwarded: bool = False
-    """Whether X-Forwarded-For is a proxy's word; see rightsmanager.web.address."""
+    """True if X-Forwarded-For is believed; see rightsmanager.web.address."""
 
     def refuse_stranger(self, operation: str, request: Request) -> None:
-        """Return if the request may pass; raises ServiceSpecific, which says what was expected."""
-        reason = _REASONS[self.kind](self, request)
+        """Raise ServiceSpecific unless the request may pass."""
+        reason = _REASONS[self.mode](self, request)
         if reason:
-            raise ServiceSpecific(f"{operation} {reason} (packaging.access = {self.kind.value})")
+            raise ServiceSpecific(f"{operation} {reason} (packaging.access = {self.mode.value})")
 
 
-def _no_way(_access: Access, _request: Request) -> str:
+def _switched_off(_access: Access, _request: Request) -> str:
     return "is switched off here"
 
 
-def _no_reason(_access: Access, _request: Request) -> str:
+def _allowed(_access: Access, _request: Request) -> str:
     return ""
 
 
-def _not_from_here(access: Access, request: Request) -> str:
+def _not_local(access: Access, request: Request) -> str:
     if any(name in request.headers for name in _PAGE_HEADERS):
         return "comes from a browser's page, expected a packager on this machine"
     if not _is_known(access, request.headers, request.remote):
@@ -74,7 +73,7 @@ def _not_from_here(access: Access, request: Request) -> str:
     return ""
 
 
-def _not_with_token(access: Access, request: Request) -> str:
+def _without_token(access: Access, request: Request) -> str:
     match = _BEARER.fullmatch(request.headers.get("authorization", "").strip())
     if match is None:
         return "has no token, expected the header Authorization: Bearer with packaging.token"
@@ -84,17 +83,17 @@ def _not_with_token(access: Access, request: Request) -> str:
 
 
 _REASONS: Final = {
-    AccessMode.OFF: _no_way,
-    AccessMode.LOOPBACK: _not_from_here,
-    AccessMode.TOKEN: _not_with_token,
-    AccessMode.OPEN: _no_reason,
+    AccessMode.OFF: _switched_off,
+    AccessMode.LOOPBACK: _not_local,
+    AccessMode.TOKEN: _without_token,
+    AccessMode.OPEN: _allowed,
 }
 
 
 def _is_known(access: Access, headers: Mapping[str, str], remote: str) -> bool:
     forwarded = headers.get(_FORWARDED_FOR)
     if forwarded is not None:
-        # A last entry that is no address is not in `remote`, where the proxy's own then stands.
+        # `remote` is the proxy's own address if the last entry is not an address.
         return access.trust_forwarded and forwarded.rpartition(",")[2].strip() == remote
     return not any(name in headers for name in _PROXY_HEADERS)
 

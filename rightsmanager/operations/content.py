@@ -1,7 +1,8 @@
-"""Content keys: stored ones, encrypted at rest, else those made from the key seed.
+"""Content keys: stored ones, encrypted at rest, else those derived from the key seed.
 
-Without a seed a KID that has no stored key is refused. A KID's bytes have two orders, Microsoft's
-and that of its text; who mistakes one for the other is told so where the other KID is stored.
+Without a seed a KID without a stored key is refused. The bytes of a KID have two orders, that of
+the GUID structure and that of its text; the refusal names the KID in the other order if it is
+stored.
 """
 
 from collections.abc import Mapping
@@ -23,21 +24,21 @@ KEY_TYPES: Final = {"aesctr": KeyType.AES_CTR, "aescbc": KeyType.AES_CBC}
 
 
 KnownKeys = Mapping[Kid, StoredKey | None]
-"""Content keys as they lie in the store, None for a KID that has none there."""
+"""Stored content keys by KID, None for a KID without one."""
 NO_KNOWN_KEYS: Final[KnownKeys] = {}
 
+# Domain separation: the key of a root licence does not open as the content key of its KID.
 _ROOT: Final = b"root"
-"""What tells the key of a root licence from a content key of the same KID."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A content key in the clear, on its way into a licence."""
+    """A content key in the clear."""
 
     key: bytes = field(repr=False)
     """16 bytes."""
     key_type: KeyType | None
-    """What the operator stored it for; None for one that was made from the seed."""
+    """The cipher that it was stored for; None for a key from the seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +46,16 @@ class ContentKeys:
     """Finds the content key of a KID."""
 
     storage_key: bytes = field(repr=False)
-    """The keyring's key for what lies in the store, 32 bytes."""
+    """The keyring's key for secrets in the store, 32 bytes."""
     seed: bytes = field(repr=False)
-    """Empty where only stored keys are given out."""
+    """Empty to issue only stored keys."""
 
     def find(
         self, transaction: Transaction, kid: Kid, known: KnownKeys = NO_KNOWN_KEYS
     ) -> FoundKey:
         """Return the stored content key of a KID, else the one that the seed gives.
 
-        known: what was looked up before. Raises ServiceSpecific where there is neither.
+        known: keys that were looked up before. Raises ServiceSpecific without either.
         """
         stored = known[kid] if kid in known else transaction.content_keys.find(kid)
         if stored is None:
@@ -64,24 +65,24 @@ class ContentKeys:
         return FoundKey(self.open(stored), KEY_TYPES[stored.key_type])
 
     def seal(self, kid: Kid, key: bytes, key_type: str, now: int, rng: Rng) -> StoredKey:
-        """Return a content key of 16 bytes as the store keeps it, bound to its KID."""
+        """Encrypt a content key of 16 bytes for the store, bound to its KID."""
         return StoredKey(kid, aes.gcm_seal(self.storage_key, key, kid.raw, rng), key_type, now)
 
     def open(self, stored: StoredKey) -> bytes:
-        """Return the content key, 16 bytes; raises InternalError where it was altered."""
+        """Decrypt a stored content key, 16 bytes; raises InternalError if it was altered."""
         return self._open(stored.kid, stored.ciphertext, stored.kid.raw)
 
     def seal_root(self, kid: Kid, key: bytes, rng: Rng) -> bytes:
-        """Return the content key of a root licence, 16 bytes, as the store keeps it: 44 bytes."""
+        """Encrypt the key of a root licence, 16 bytes, for the store: 44 bytes."""
         return aes.gcm_seal(self.storage_key, key, _ROOT + kid.raw, rng)
 
-    def open_root(self, kid: Kid, sealed: bytes) -> bytes:
-        """Return the content key of a root licence, 16 bytes; raises InternalError as `open`."""
-        return self._open(kid, sealed, _ROOT + kid.raw)
+    def open_root(self, kid: Kid, ciphertext: bytes) -> bytes:
+        """Decrypt the key of a root licence, 16 bytes; raises InternalError if it was altered."""
+        return self._open(kid, ciphertext, _ROOT + kid.raw)
 
-    def _open(self, kid: Kid, sealed: bytes, associated: bytes) -> bytes:
+    def _open(self, kid: Kid, ciphertext: bytes, associated: bytes) -> bytes:
         try:
-            return aes.gcm_open(self.storage_key, sealed, associated)
+            return aes.gcm_open(self.storage_key, ciphertext, associated)
         except InvalidMessage as error:
             raise InternalError(
                 f"the stored content key of KID {kid.text} does not open: {error.text}"

@@ -1,11 +1,17 @@
-"""What makes domains: the operator's terms, and the certificate and key pair of each revision."""
+"""Creates domains: settings, certificate and key pair of each revision."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rightsmanager.crypto import aes, p256
 from rightsmanager.crypto.random import Rng
-from rightsmanager.errors import DomainFacts, InternalError, InvalidMessage, ServiceSpecific
+from rightsmanager.errors import (
+    DomainFacts,
+    InternalError,
+    InvalidMessage,
+    ServiceSpecific,
+    UnknownAccountId,
+)
 from rightsmanager.keyring import DomainIssuer, certify_domain
 from rightsmanager.protocol.formats.bcert.objects import Domain
 from rightsmanager.protocol.messages.domain import LAST_REVISION
@@ -13,67 +19,69 @@ from rightsmanager.protocol.wire import AccountId, ServiceId
 from rightsmanager.store.database import Transaction
 from rightsmanager.store.domains import Account, StoredRevision
 
+MAX_NAME: Final = 256
+"""Characters of a friendly name, of a domain or of a device."""
+# Domain separation: no other ciphertext under the storage key opens as a domain key.
 _PURPOSE: Final = b"domain"
-"""What tells a domain's key from anything else under the storage key."""
 
 
 @dataclass(frozen=True, slots=True)
 class DomainDefaults:
-    """What the operator's settings say of domains."""
+    """The settings of new domains, and how faults name a domain."""
 
     service_id: ServiceId
     first_use: bool
-    """Whether an account is made when a device first joins it."""
+    """True if an account is created when a device first joins it."""
     limit: int
-    """How many members a new account may have."""
+    """The maximum number of members of a new account."""
     friendly_name: str
-    """That of a new account."""
+    """Of a new account."""
     url: str
-    """Where domains are joined that have no URL of their own; empty: where the request came."""
+    """The URL to join domains without a URL of their own; empty for the URL of the request."""
     help_url: str
-    """What a device is told over the limit; empty: the page about JoinDomain."""
+    """CustomData of the fault above the limit; empty for the page about JoinDomain."""
     default_account: AccountId | None
-    """The account where a request names none; None where there is no such account."""
+    """The account of requests that name none, if any."""
 
     def new_account(self, account_id: AccountId, now: int) -> Account:
-        """Return an account as they are made; now: Unix seconds."""
+        """Return a new account; `now` in Unix seconds."""
         return Account(account_id, self.service_id, self.friendly_name, "", self.limit, now)
 
-    def fault_details(self, account: Account, asked_at: str) -> DomainFacts:
-        """Return how a fault spells an account's domain; asked_at: the request's URL."""
+    def fault_details(self, account: Account, request_url: str) -> DomainFacts:
+        """Return the details of an account's domain for a fault."""
         return DomainFacts(
             account.service_id.base64,
             account.account_id.base64,
             account.friendly_name,
-            self.url_of(account, asked_at),
+            self.url_of(account, request_url),
         )
 
-    def facts_of_unknown(self, account_id: AccountId, asked_at: str) -> DomainFacts:
-        """Return how a fault spells an account that is not there."""
-        url = (self.url or asked_at) if self.first_use else None
+    def unknown_details(self, account_id: AccountId, request_url: str) -> DomainFacts:
+        """Return the details of a missing account for a fault."""
+        url = (self.url or request_url) if self.first_use else None
         name = self.friendly_name if self.first_use else None
         return DomainFacts(self.service_id.base64, account_id.base64, name, url)
 
-    def url_of(self, account: Account, asked_at: str) -> str:
-        """Return where an account's domain is joined."""
-        return account.url or self.url or asked_at
+    def url_of(self, account: Account, request_url: str) -> str:
+        """Return the URL to join an account's domain."""
+        return account.url or self.url or request_url
 
 
 @dataclass(frozen=True, slots=True)
 class DomainAuthority:
-    """Makes the revisions of domains, and keeps their private keys encrypted."""
+    """Creates the revisions of domains, and encrypts their private keys at rest."""
 
     issuer: DomainIssuer | None
-    """None where its key was taken away."""
-    terms: DomainDefaults
+    """None if its key was removed from the keyring."""
+    defaults: DomainDefaults
     storage_key: bytes = field(repr=False)
-    """The keyring's key for what lies in the store, 32 bytes."""
+    """The keyring's key for secrets in the store, 32 bytes."""
     rng: Rng
 
     def open_account(self, transaction: Transaction, account: Account) -> bool:
-        """Record an account with its first revision; return whether it is new.
+        """Record an account with its first revision; return False if the account exists.
 
-        Raises ServiceSpecific where the domain issuer's key is not there.
+        Raises ServiceSpecific without the domain issuer's key.
         """
         self._issuer()
         if not transaction.domains.record(account):
@@ -82,25 +90,25 @@ class DomainAuthority:
         return True
 
     def renew(self, transaction: Transaction, account: Account, now: int) -> Account:
-        """Record the next revision of an account's domain; return the account as it now is.
+        """Record the next revision of an account's domain, and return the changed account.
 
-        Raises ServiceSpecific where the domain issuer's key is not there.
+        Raises ServiceSpecific without the domain issuer's key.
         """
         number = account.revision + 1
         if number > LAST_REVISION:
             raise ServiceSpecific(f"the domain has its last revision, {account.revision}")
-        # What a request claims to have come to is nothing to certify.
-        url = self.terms.url_of(account, "") or None
+        # No request URL here: a certificate must not state what a client claims.
+        url = self.defaults.url_of(account, "") or None
         domain = Domain(account.service_id, account.account_id, number, url)
         made = certify_domain(self._issuer(), domain, self.rng)
         associated = _associated(account.account_id, number)
-        sealed = aes.gcm_seal(self.storage_key, made.key.raw, associated, self.rng)
-        revision = StoredRevision(number, made.chain.raw, sealed, now)
+        ciphertext = aes.gcm_seal(self.storage_key, made.key.raw, associated, self.rng)
+        revision = StoredRevision(number, made.chain.raw, ciphertext, now)
         transaction.domains.record_revision(account.account_id, revision)
         return replace(account, revision=number)
 
     def open_key(self, account_id: AccountId, revision: StoredRevision) -> p256.PrivateKey:
-        """Return a revision's private key; raises InternalError where it was altered."""
+        """Return a revision's private key; raises InternalError if its ciphertext was altered."""
         associated = _associated(account_id, revision.revision)
         try:
             return p256.PrivateKey(aes.gcm_open(self.storage_key, revision.ciphertext, associated))
@@ -117,6 +125,26 @@ class DomainAuthority:
                 "is made or renewed"
             )
         return self.issuer
+
+
+def expect_account(
+    defaults: DomainDefaults, account: Account | None, account_id: AccountId, request_url: str
+) -> Account:
+    """Return the account; raises UnknownAccountId if it is missing."""
+    if account is None:
+        raise UnknownAccountId(
+            f"there is no account {account_id.text}",
+            domain=defaults.unknown_details(account_id, request_url),
+        )
+    return account
+
+
+def refuse_service(named: ServiceId, ours: ServiceId) -> None:
+    """Raise ServiceSpecific unless a challenge names this service."""
+    if named != ours:
+        raise ServiceSpecific(
+            f"DomainServiceID is {named.text}, expected that of this service, {ours.text}"
+        )
 
 
 def _associated(account_id: AccountId, revision: int) -> bytes:

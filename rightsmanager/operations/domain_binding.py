@@ -1,16 +1,16 @@
-"""Which domain a licence is bound to, and who may have it: the members with its newest revision.
+"""Binds licences to domains, for members that hold the newest revision.
 
-    no such account, or a closed one                   0x8004c60c
-    removed, or no member but with a domain's chain    0x8004c60a
-    no chain of the account's domain                   0x8004c605
-    a chain of an older revision                       0x8004c606
+    account missing or closed                            0x8004c60c
+    device removed, or not a member but with a chain     0x8004c60a
+    no chain of the account's domain                     0x8004c605
+    chain of an older revision                           0x8004c606
 
-Where accounts are made when a device first joins, one that is not there yet is as good as one that
-the device has not joined: 0x8004c605 has it join. A chain of another account's domain, or one that
-this server did not make, counts as none.
+Where accounts are created at first use, a missing account is answered with 0x8004c605, so that the
+device joins it. A chain of another account's domain, or one that this server did not issue, is
+ignored.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rightsmanager.crypto import p256
@@ -22,8 +22,9 @@ from rightsmanager.errors import (
     RenewDomain,
     UnknownAccountId,
 )
-from rightsmanager.operations.clients import encryption_key
+from rightsmanager.operations.context import Context
 from rightsmanager.operations.domain_authority import DomainDefaults
+from rightsmanager.policy.device import Device, encryption_key
 from rightsmanager.protocol.formats.bcert import Certificate, CertificateType, Chain
 from rightsmanager.protocol.formats.xmr.objects import Domain
 from rightsmanager.protocol.wire import AccountId
@@ -33,72 +34,59 @@ from rightsmanager.store.domains import Account, Member
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What binds a licence to a domain."""
+    """The binding of a licence to a domain."""
 
     domain: Domain
     """The object that the licence carries."""
     key: p256.PublicKey
-    """The domain's key, which the content key is encrypted to."""
+    """The domain's key, to which the content key is encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Presented:
-    """A domain's certificate that a challenge holds."""
+    """A domain's certificate in a challenge."""
 
     revision: int
     leaf: Certificate
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks for a licence, as far as domains are concerned."""
+def bind_to_domain(
+    context: Context, transaction: Transaction, account_id: AccountId, device: Device, url: str
+) -> Binding:
+    """Return the binding of a licence to an account's domain; `url` is the request's.
 
-    device: str
-    """Base64 of the SHA-256 of the device's signing key."""
-    chains: tuple[Chain, ...]
-    """All chains of the challenge, each of which was verified."""
-    url: str
-    """The request's URL."""
+    Raises UnknownAccountId, NotADomainMember, DomainRequired or RenewDomain. Until the transaction
+    ends nothing can remove the device from the domain.
+    """
+    defaults = context.domains.defaults
+    account = transaction.domains.lock_shared(account_id)
+    if account is None or account.closed_at is not None:
+        raise _not_open(defaults, account, account_id, url)
+    details = defaults.fault_details(account, url)
+    member = transaction.domains.find_member(account_id, device.id)
+    presented = _newest_of(device.chains, account)
+    _refuse_stranger(account, member, presented, details)
+    stored = transaction.domains.find_chain(account_id, account.revision)
+    ours = context.verifier.parse(stored).leaf
+    _refuse_certificate(account, presented, ours, details)
+    return Binding(Domain(account_id, account.revision), encryption_key(ours))
 
 
-@dataclass(frozen=True, slots=True)
-class DomainBinder:
-    """Binds licences to domains of which the device is a member."""
-
-    terms: DomainDefaults
-    parse_chain: Callable[[bytes], Chain]
-
-    def bind(self, transaction: Transaction, account_id: AccountId, asker: Asker) -> Binding:
-        """Return what binds a licence to an account's domain.
-
-        Raises UnknownAccountId, NotADomainMember, DomainRequired or RenewDomain; until the
-        transaction ends nobody can remove the device.
-        """
-        account = transaction.domains.lock_shared(account_id)
-        if account is None or account.closed_at is not None:
-            raise self._not_there(account, account_id, asker)
-        about = self.terms.fault_details(account, asker.url)
-        member = transaction.domains.find_member(account_id, asker.device)
-        presented = _newest_of(asker.chains, account)
-        _refuse_stranger(account, member, presented, about)
-        ours = self.parse_chain(transaction.domains.find_chain(account_id, account.revision)).leaf
-        _refuse_certificate(account, presented, ours, about)
-        return Binding(Domain(account_id, account.revision), encryption_key(ours))
-
-    def _not_there(self, account: Account | None, account_id: AccountId, asker: Asker) -> Refusal:
-        if account is not None:
-            return UnknownAccountId(
-                f"account {account_id.text} is closed",
-                domain=self.terms.fault_details(account, asker.url),
-            )
-        about = self.terms.facts_of_unknown(account_id, asker.url)
-        if self.terms.first_use:
-            return DomainRequired(
-                f"the licence is bound to account {account_id.text}, which no device has joined "
-                "yet: JoinDomain makes it",
-                domain=about,
-            )
-        return UnknownAccountId(f"there is no account {account_id.text}", domain=about)
+def _not_open(
+    defaults: DomainDefaults, account: Account | None, account_id: AccountId, url: str
+) -> Refusal:
+    if account is not None:
+        return UnknownAccountId(
+            f"account {account_id.text} is closed", domain=defaults.fault_details(account, url)
+        )
+    details = defaults.unknown_details(account_id, url)
+    if defaults.first_use:
+        return DomainRequired(
+            f"the licence is bound to account {account_id.text}, which no device has joined "
+            "yet: JoinDomain makes it",
+            domain=details,
+        )
+    return UnknownAccountId(f"there is no account {account_id.text}", domain=details)
 
 
 def _newest_of(chains: Sequence[Chain], account: Account) -> _Presented | None:
@@ -115,35 +103,35 @@ def _newest_of(chains: Sequence[Chain], account: Account) -> _Presented | None:
 
 
 def _refuse_stranger(
-    account: Account, member: Member | None, presented: _Presented | None, about: DomainFacts
+    account: Account, member: Member | None, presented: _Presented | None, details: DomainFacts
 ) -> None:
     if member is not None and member.is_member:
         return
     name = f"account {account.account_id.text}"
     if member is not None and member.removed_at is not None:
-        raise NotADomainMember(f"the operator removed the device from {name}", domain=about)
+        raise NotADomainMember(f"the operator removed the device from {name}", domain=details)
     if presented is not None:
         raise NotADomainMember(
-            f"the device has a certificate of the domain of {name} and is no member", domain=about
+            f"the device has a certificate of the domain of {name} and is no member", domain=details
         )
 
 
 def _refuse_certificate(
-    account: Account, presented: _Presented | None, ours: Certificate, about: DomainFacts
+    account: Account, presented: _Presented | None, ours: Certificate, details: DomainFacts
 ) -> None:
     name = f"the domain of account {account.account_id.text}"
     if presented is None:
         raise DomainRequired(
             f"the licence is bound to {name}, and the challenge has no certificate of it",
-            domain=about,
+            domain=details,
         )
     revision = presented.revision
     if revision < account.revision:
         raise RenewDomain(
             f"the certificate is of revision {revision} of {name}, expected {account.revision}",
-            domain=about,
+            domain=details,
         )
     if presented.leaf.raw != ours.raw:
         raise DomainRequired(
-            f"the certificate of revision {revision} of {name} was not made here", domain=about
+            f"the certificate of revision {revision} of {name} was not made here", domain=details
         )

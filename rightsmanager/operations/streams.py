@@ -1,13 +1,12 @@
-"""Streams: how many licences with secure stop an account, or a device, uses at once.
+"""Streams: limits on the licences with secure stop that an account or a device uses at once.
 
-A licence with secure stop opens a stream of the account that it is bound to, or, without one, of
-its device. The stream is open until the device reports a stop of that KID, until a newer licence
-for the same KID takes its place, until the licence ends, or until the operator ends it. A licence
-that never ends holds its stream for as long as the settings say.
+A licence with secure stop opens a stream of the account that it is bound to, or else of its device.
+The stream is open until the device reports a stop of that KID, a newer licence for the same KID
+replaces it, the licence expires, or the operator ends it. A licence without an end date stops
+counting as a stream after the seconds of the settings.
 
-A request that is sent again has the stream of the first time, open or not; one that is open stays
-so as long as the licence that is issued anew. A renewal is never
-refused, for it makes no more streams than there were.
+A request that is sent again has the stream of the first time, open or closed; an open one is
+extended to the end of the new licence. A renewal is never refused: it adds no stream.
 """
 
 import hashlib
@@ -25,31 +24,31 @@ from rightsmanager.store.licenses import IssuedLicense
 from rightsmanager.store.streams import Stream
 
 LATEST: Final = 2**63 - 1
-"""The latest time that the store keeps."""
+"""The latest time that the store holds, in Unix seconds."""
 _PURPOSE: Final = b"stream"
 
 
 FindLimit = Callable[[StreamHolder], int | None]
-"""Gives how many streams a holder may have, 0 for no limit, or None to leave it to the settings."""
+"""Returns the stream limit of a holder, 0 for no limit, or None for that of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOpener:
-    """What opens the streams of one reply."""
+    """Opens the streams of one reply."""
 
     limits: Mapping[StreamHolder, int]
-    """How many streams each holder may have, 0 for no limit."""
+    """The limit of each holder, 0 for no limit."""
     client_time: int
-    """The device's clock when it asked, in Unix seconds."""
-    lifetime: int
-    """How many seconds the stream of a licence without end lasts."""
+    """The device's clock at the request, in Unix seconds."""
+    lifetime_seconds: int
+    """Lifetime of the stream of a licence without an end date."""
 
     def open(self, transaction: Transaction, issued: Iterable[tuple[IssuedLicense, Grant]]) -> None:
         """Open a stream for each licence with secure stop.
 
-        Raises ServiceSpecific where a holder would have more than its limit.
+        Raises ServiceSpecific if a holder would exceed its limit.
         """
-        # Everybody locks in the same order, so that nobody waits for one who waits for him.
+        # In a fixed order, to avoid deadlock.
         for holder in sorted(self.limits, key=lambda holder: holder.name):
             transaction.streams.lock(holder.name)
         opening = [(row, grant) for row, grant in issued if grant.policy.secure_stop]
@@ -66,38 +65,37 @@ class StreamOpener:
             kid=row.kid,
             client_time=min(self.client_time, LATEST),
             opened_at=row.issued_at,
-            expires_at=row.issued_at + self.lifetime if end is None else end,
+            expires_at=row.issued_at + self.lifetime_seconds if end is None else end,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """How many streams there may be, and how long one lasts whose licence never ends."""
+    """Limits on streams, and the lifetime of one whose licence has no end date."""
 
-    per_account: int = 0
+    max_per_account: int = 0
     """0 for no limit."""
-    per_device: int = 0
+    max_per_device: int = 0
     """0 for no limit."""
-    lifetime: int = 12 * 60 * 60
-    """Seconds."""
+    lifetime_seconds: int = 12 * 60 * 60
 
-    def opening(
+    def opener(
         self, grants: Iterable[Grant], device: str, client_time: int, find_limit: FindLimit
     ) -> StreamOpener:
-        """Return what opens the streams of grants, the limit of each holder being known."""
+        """Return the opener of the streams of grants, with the limit of each holder."""
         holders = {holder_of(grant, device) for grant in grants if grant.policy.secure_stop}
         limits = {holder: self._limit(holder, find_limit(holder)) for holder in holders}
-        return StreamOpener(limits, client_time, self.lifetime)
+        return StreamOpener(limits, client_time, self.lifetime_seconds)
 
     def _limit(self, holder: StreamHolder, own: int | None) -> int:
         if own is not None:
             return own
-        return self.per_device if holder.account_id is None else self.per_account
+        return self.max_per_device if holder.account_id is None else self.max_per_account
 
 
 def _open(transaction: Transaction, stream: Stream, holder: StreamHolder, limit: int) -> None:
     if transaction.streams.find(stream.stream_id) is not None:
-        # The licence is issued anew, and may end later.
+        # The licence is issued again, and may expire later.
         transaction.streams.extend(stream)
         return
     transaction.streams.end_expired(stream)
@@ -110,13 +108,13 @@ def _open(transaction: Transaction, stream: Stream, holder: StreamHolder, limit:
 
 
 def stream_id_of(request: bytes, ordinal: int) -> Guid:
-    """Return the id of the stream of a licence, by its request's digest and its place there."""
+    """Return the stream id of a licence, by its request's digest and its ordinal."""
     digest = hashlib.sha256(_PURPOSE + request + ordinal.to_bytes(4, "big")).digest()
     return Guid(digest[:GUID_LENGTH])
 
 
 def holder_of(grant: Grant, device: str) -> StreamHolder:
-    """Return whose stream a licence for a device opens."""
+    """Return the holder of the stream that a licence for a device opens."""
     return StreamHolder(grant.account_id, device)
 
 

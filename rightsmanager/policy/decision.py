@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from rightsmanager.errors import DeviceCertificateRevoked, Refusal, ServiceSpecific
 from rightsmanager.policy.defaults import Clocks, DefaultDomain, LicenseDefaults
+from rightsmanager.policy.device import Device
 from rightsmanager.policy.granting import collect_fields, grant_licenses, refuse_rights
 from rightsmanager.policy.grants import Grant, apply_security_level, default_grants
 from rightsmanager.policy.query import ParsedRequest, parse_request
-from rightsmanager.policy.reflection import Client, client_info_refusal, requested_refusal
+from rightsmanager.policy.reflection import client_info_refusal, requested_refusal
 from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.policy.rules import DecisionWarning, Rules
 from rightsmanager.protocol.formats.bcert import Feature
@@ -41,7 +42,7 @@ class LicenseQuery:
     query: str = field(repr=False)
     """Percent-encoded, without the question mark; it may contain a content key."""
     custom_data: str | None = field(repr=False)
-    client: Client
+    device: Device
     url: str
     """The request's URL without its query."""
 
@@ -66,9 +67,9 @@ def decide(query: LicenseQuery, defaults: LicenseDefaults, now: int) -> Decision
     fault = _find_fault(request.licenses, query) if request.licenses else None
     if fault is not None:
         return Decision((), fault, warnings=request.warnings)
-    clocks = Clocks(now, query.client.time)
+    clocks = Clocks(now, query.device.client_time)
     _refuse_clock(clocks, defaults.rules)
-    leaf = query.client.chain.leaf
+    leaf = query.device.leaf
     if request.licenses and Feature.PLAYREADY_3 in leaf.features:
         refuse_rights(request.licenses)
     decision = decide_grants(request, query.header, defaults, clocks)
@@ -136,7 +137,7 @@ def _find_fault(
 
 def _requested_fault(reply: Mapping[str, Any], query: LicenseQuery) -> Refusal | None:
     if reply.get("client_info"):
-        return client_info_refusal(query.client)
+        return client_info_refusal(query.device)
     if "error_code" in reply:
         return requested_refusal(reply["error_code"], query.url)
     if reply.get("revoked"):

@@ -23,12 +23,12 @@ Source: the public test server's page on client information.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from rightsmanager.errors import REFUSALS, Refusal, ServiceSpecific, StatusCode
-from rightsmanager.protocol.formats.bcert import Certificate, CertificateType, Chain, Feature
+from rightsmanager.policy.device import Device
+from rightsmanager.protocol.formats.bcert import Certificate, CertificateType, Feature
 from rightsmanager.protocol.formats.bcert.objects import (
     Pc,
     SecurityVersion,
@@ -73,29 +73,19 @@ PLATFORMS: Final = {
 """Published names of platforms."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The client of a challenge."""
-
-    chain: Chain
-    version: str
-    time: int
-    """Unix seconds by the client's clock."""
-
-
-def client_info(client: Client) -> str:
+def client_info(device: Device) -> str:
     """Return the information on a client as plain text."""
-    device, *above = client.chain.certificates
+    leaf, *above = device.chain.certificates
     lines = [
         "Client Info:",
-        f"{INDENT}Client Version: {client.version}",
-        f"{INDENT}Client Time: {_time(client.time)}",
+        f"{INDENT}Client Version: {device.client_version}",
+        f"{INDENT}Client Time: {_time(device.client_time)}",
         "",
         "Supported Features:",
-        *(f"{INDENT}{_feature(feature)}" for feature in device.features),
+        *(f"{INDENT}{_feature(feature)}" for feature in leaf.features),
         "",
         "Device Certificate Info (Cert 0):",
-        *(f"{INDENT}{name}: {value}" for name, value in _facts(device)),
+        *(f"{INDENT}{name}: {value}" for name, value in _facts(leaf)),
         "",
         "Certificate Chain:",
     ]
@@ -105,10 +95,10 @@ def client_info(client: Client) -> str:
     return "\n".join(lines) + "\n"
 
 
-def client_info_refusal(client: Client) -> ServiceSpecific:
+def client_info_refusal(device: Device) -> ServiceSpecific:
     """Return the fault whose CustomData is the information on a client."""
     return ServiceSpecific(
-        "clientinfo was asked for: it is in CustomData", custom_data=client_info(client)
+        "clientinfo was asked for: it is in CustomData", custom_data=client_info(device)
     )
 
 

@@ -8,12 +8,12 @@ from typing import cast
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.operations.request import Request
+from rightsmanager.protocol.messages.operations import OPERATIONS, Operation, Role
 from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.envelope import SoapVersion
 from rightsmanager.soap.faults import RefusalFault
 from rightsmanager.soap.incidents import Incidents
 from rightsmanager.soap.incoming import Incoming
-from rightsmanager.soap.operations import OPERATIONS, Operation, Role
 from rightsmanager.soap.outgoing import Outgoing
 from rightsmanager.soap.spyne_import import (
     AnyXml,

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.operations.request import Request
+from rightsmanager.protocol.messages.operations import OPERATIONS
 from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_envelope
 from rightsmanager.soap.faults import NotUnderstood
-from rightsmanager.soap.operations import OPERATIONS
 from rightsmanager.soap.outgoing import Outgoing
 from rightsmanager.soap.spyne_import import InProtocolBase, SpyneContext
 

@@ -8,9 +8,9 @@ from textwrap import indent
 from typing import Final
 from urllib.parse import urlsplit
 
+from rightsmanager.protocol.messages.operations import OPERATIONS, Message, Operation
 from rightsmanager.protocol.wire import MESSAGES, PACKAGING, PROTOCOLS, XMLDSIG, XMLENC
 from rightsmanager.protocol.xml.envelope import SoapVersion
-from rightsmanager.soap.operations import OPERATIONS, Message, Operation
 
 _SIGNATURE: Final = f'<Signature xmlns="{XMLDSIG}">…</Signature>'
 _ENCRYPTED: Final = f'<EncryptedData xmlns="{XMLENC}">…</EncryptedData>'

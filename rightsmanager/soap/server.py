@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rightsmanager.errors import Refusal
+from rightsmanager.hooks.facts import Progress
 from rightsmanager.soap.application import RightsManagerApplication
 from rightsmanager.soap.faults import RefusalFault, build_fault
 from rightsmanager.soap.incoming import operation_named, soap_action, soap_version
@@ -79,7 +80,8 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         ctx.close()
         refusal = ctx.out_error and ctx.out_error.refusal
         mime_type, body = ctx.transport.mime_type, ctx.out_string[0]
-        warnings = _warnings(ctx)
+        progress = ctx.in_object[0].progress if ctx.in_object else Progress()
+        warnings = tuple(each.text for each in progress.warnings[:MAX_WARNINGS])
         facts = {"warnings": warnings} if warnings else {}
         self._log(req_env, begun, refusal, body, operation=ctx.method_name or "", **facts)
         ctx.release()
@@ -139,13 +141,6 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
             bytes_in=int(environ.get("CONTENT_LENGTH") or 0),
             bytes_out=len(body),
         )
-
-
-def _warnings(ctx: SpyneContext) -> tuple[str, ...]:
-    """Return the first few warnings of the operation."""
-    if not ctx.in_object:
-        return ()
-    return tuple(warning.text for warning in ctx.in_object[0].warnings[:MAX_WARNINGS])
 
 
 def _send(

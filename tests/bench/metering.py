@@ -20,12 +20,12 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
+from rightsmanager.admin.usage import By, UsageQuery, UsageReader
 from rightsmanager.app import Runtime, Server, build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
 from rightsmanager.keyring import CertifiedKeys
-from rightsmanager.operations.metering_reports import By, MeteringReports, UsageQuestion
 from rightsmanager.operations.request import Request
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
@@ -68,7 +68,7 @@ class Loaded:
 
     def cost(self, bodies: Sequence[bytes]) -> float:
         """Return the seconds of each of these reports."""
-        answer = self.server.services["ProcessMeteringData"]
+        answer = self.server.operations["ProcessMeteringData"]
         begun = time.perf_counter()
         for body in bodies:
             answer(Request(parse_envelope(body), "http://h/rightsmanager.asmx", "", {}, "h"))
@@ -158,9 +158,9 @@ def _ratio(seconds: dict[str, list[float]]) -> dict[str, float]:
 
 def _queries(largest: Loaded, reporter: Reporter) -> dict[str, float]:
     """Return the seconds of each of the operator's reports over all days."""
-    reports = MeteringReports(largest.server.store, keeps_reports=True)
+    reports = UsageReader(largest.server.store, keeps_reports=True)
     today = int(time.time()) // DAY_SECONDS
-    question = UsageQuestion(reporter.certificate.mid, Period(today - DAYS, today))
+    question = UsageQuery(reporter.certificate.mid, Period(today - DAYS, today))
     seconds = {}
     for by in By:
         begun = time.perf_counter()

@@ -36,7 +36,7 @@ def answer(server: Server, body: bytes) -> bytes:
     """Return the reply to one request."""
     envelope = parse_envelope(body)
     request = Request(envelope, "http://127.0.0.1/rightsmanager.asmx", "", {}, "127.0.0.1")
-    return server.services["AcquireLicense"](request)
+    return server.operations["AcquireLicense"](request)
 
 
 def _cost(server: Server, challenges: Iterator[bytes]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 
 from rightsmanager.cli.device import COMMANDS
 from rightsmanager.device import load_device
-from rightsmanager.operations.clients import device_id
+from rightsmanager.policy.device import device_id
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

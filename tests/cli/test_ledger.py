@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.device.identity import load_device
-from rightsmanager.operations.clients import device_id
+from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.wire import Kid, SessionId, TransactionId
 from rightsmanager.settings import load
 from rightsmanager.store.database import open_store

@@ -44,11 +44,11 @@ def store(tmp_path: Path, opening: LicenseOpener, issuer: Issuer) -> Iterator[De
         yield DeletionStore(journal, licenses, 2)
 
 
-def hearing(notify_refusals: list[Deletion], session_id: SessionId | None = None) -> Answer:
+def hearing(received: list[Deletion], session_id: SessionId | None = None) -> Answer:
     def answer(envelope: Envelope) -> bytes:
         keys = [private_key(world.SERVER)]
         challenge = open_delete_license(envelope, keys, PORTABLE, parse_chain)
-        notify_refusals.append(Deletion(challenge.session_id, challenge.kids))
+        received.append(Deletion(challenge.session_id, challenge.kids))
         return seal_delete_license_response(session_id or challenge.session_id)
 
     return answer
@@ -64,9 +64,9 @@ def test_all_licences_for_a_kid_go_and_the_server_is_told(
 ) -> None:
     store.delete(KIDS[:2], RNG)
     assert store.licenses.kids() == (KIDS[2],)
-    notify_refusals: list[Deletion] = []
-    assert report(store, opening, hearing(notify_refusals)) == notify_refusals
-    assert [deletion.kids for deletion in notify_refusals] == [tuple(KIDS[:2])]
+    received: list[Deletion] = []
+    assert report(store, opening, hearing(received)) == received
+    assert [deletion.kids for deletion in received] == [tuple(KIDS[:2])]
     assert store.find_all() == ()
     assert report(store, opening) == []
 
@@ -75,10 +75,10 @@ def test_many_kids_are_told_in_several_messages(
     store: DeletionStore, opening: LicenseOpener
 ) -> None:
     store.delete([*KIDS, KIDS[0]], RNG)
-    notify_refusals: list[Deletion] = []
-    report(store, opening, hearing(notify_refusals))
-    assert sorted(len(deletion.kids) for deletion in notify_refusals) == [1, 2]
-    assert len({deletion.session_id for deletion in notify_refusals}) == 2
+    received: list[Deletion] = []
+    report(store, opening, hearing(received))
+    assert sorted(len(deletion.kids) for deletion in received) == [1, 2]
+    assert len({deletion.session_id for deletion in received}) == 2
 
 
 def test_a_kid_without_a_licence_stops_it_before_anything_is_deleted(store: DeletionStore) -> None:

@@ -74,13 +74,13 @@ def giving(chain: Chain, mid: Mid = MID) -> Answer:
     return answer
 
 
-def hearing(notify_refusals: list[MeteringReport], **more: object) -> Answer:
+def hearing(received: list[MeteringReport], **more: object) -> Answer:
     """Answer a report with what it says, but for what is given."""
 
     def answer(envelope: Envelope) -> bytes:
         keys = metering_keys(lambda mid: [METERING_KEY] if mid == MID else [])
         challenge = open_metering_data(envelope, keys, PORTABLE, parse_chain)
-        notify_refusals.append(challenge.report)
+        received.append(challenge.report)
         report = challenge.report
         right = MeteringAnswer(report.mid, report.transaction_id, challenge.records)
         reply = replace(right, **more)  # type: ignore[arg-type] # fields of MeteringAnswer
@@ -119,17 +119,17 @@ def test_nothing_counted_is_nothing_sent(metered: Metered) -> None:
 
 def test_what_was_counted_is_reported_and_cleared(metered: Metered) -> None:
     metered.play(*KIDS, *KIDS[:2])
-    notify_refusals: list[MeteringReport] = []
+    received: list[MeteringReport] = []
     server = Server(
         {
             "GetMeteringCertificate": [giving(metering_chain())],
-            "ProcessMeteringData": [hearing(notify_refusals)],
+            "ProcessMeteringData": [hearing(received)],
         }
     )
-    assert metered.report(server) == notify_refusals
-    assert [report.partial for report in notify_refusals] == [True, True, False]
-    assert [each.value for report in notify_refusals for each in report.usage] == [2, 2, 1, 1, 1]
-    assert len({report.transaction_id for report in notify_refusals}) == 3
+    assert metered.report(server) == received
+    assert [report.partial for report in received] == [True, True, False]
+    assert [each.value for report in received for each in report.usage] == [2, 2, 1, 1, 1]
+    assert len({report.transaction_id for report in received}) == 3
     assert server.asked == ["GetMeteringCertificate", *["ProcessMeteringData"] * 3]
     assert metered.report(server) == []
 

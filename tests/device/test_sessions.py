@@ -102,13 +102,13 @@ def stopping(opening: LicenseOpener, tmp_path: Path) -> Iterator[Stopping]:
         yield Stopping(opening, SessionStore(journal), MeteringCertificates(tmp_path))
 
 
-def hearing(notify_refusals: list[SecureStopChallenge], **more: object) -> Answer:
+def hearing(received: list[SecureStopChallenge], **more: object) -> Answer:
     """Accept every session of a message and prove what it proves, but for what is given."""
 
     def answer(envelope: Envelope) -> bytes:
         keys = metering_keys(lambda _: [METERING_KEY])
         challenge = open_secure_stop(envelope, keys, PORTABLE, parse_chain)
-        notify_refusals.append(challenge)
+        received.append(challenge)
         session = challenge.proposed
         if session is not None and challenge.proof is not None:
             verify_proof(KEY, session, challenge.proof)
@@ -124,9 +124,9 @@ def hearing(notify_refusals: list[SecureStopChallenge], **more: object) -> Answe
 def test_all_sessions_are_reported_in_one_message(stopping: Stopping) -> None:
     sessions = [kept(1), kept(2, stopped=False), kept(3, KEY)]
     stopping.put(*sessions)
-    notify_refusals: list[SecureStopChallenge] = []
-    (answer,) = stopping.report(hearing(notify_refusals))
-    (challenge,) = notify_refusals
+    received: list[SecureStopChallenge] = []
+    (answer,) = stopping.report(hearing(received))
+    (challenge,) = received
     assert challenge.sessions == tuple(each.session for each in sessions)
     assert answer.verified == session_id(3)
     assert stopping.left() == []
@@ -135,10 +135,10 @@ def test_all_sessions_are_reported_in_one_message(stopping: Stopping) -> None:
 
 def test_each_session_with_a_key_is_proven(stopping: Stopping) -> None:
     stopping.put(kept(1, KEY), kept(2, KEY), kept(3))
-    notify_refusals: list[SecureStopChallenge] = []
-    answers = stopping.report(hearing(notify_refusals))
+    received: list[SecureStopChallenge] = []
+    answers = stopping.report(hearing(received))
     assert [answer.verified for answer in answers] == [session_id(1), session_id(2)]
-    assert [len(challenge.sessions) for challenge in notify_refusals] == [2, 1]
+    assert [len(challenge.sessions) for challenge in received] == [2, 1]
 
 
 def test_what_is_not_accepted_stays(stopping: Stopping) -> None:
@@ -178,9 +178,9 @@ def test_sessions_without_a_good_answer_stay(stopping: Stopping, answer: Answer)
     with pytest.raises((Lost, Refusal)):
         stopping.report(answer)
     assert stopping.left() == [session_id(1), session_id(2)]
-    notify_refusals: list[SecureStopChallenge] = []
-    stopping.report(hearing(notify_refusals))
-    assert len(notify_refusals[0].sessions) == 2
+    received: list[SecureStopChallenge] = []
+    stopping.report(hearing(received))
+    assert len(received[0].sessions) == 2
     assert stopping.left() == []
 
 

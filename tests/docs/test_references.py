@@ -12,8 +12,8 @@ from rightsmanager.app import Runtime, build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.environment import DATA_FILE, FILE_VARIABLE, PASSPHRASE_VARIABLE, REFERENCE
 from rightsmanager.keyring.identities import IDENTITIES
+from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.settings import ALL_ROLES, Settings, load
-from rightsmanager.soap.operations import OPERATIONS, Role
 from tests.docs.conftest import Workplace
 from tests.docs.documents import (
     DOCUMENTS,
@@ -113,7 +113,7 @@ def test_the_state_of_each_operation_is_right(tmp_path: Path) -> None:
     server.store.close()
     rows = table(README, "operation", "role", "state", "form of the messages")
     assert {name.strip("`") for name, _, state, _ in rows if state == "served"} == set(
-        server.services
+        server.operations
     )
     assert {state for _, _, state, _ in rows} <= {"served", "not built yet"}
 

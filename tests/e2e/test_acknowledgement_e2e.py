@@ -10,7 +10,7 @@ import pytest
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device import acknowledge, post
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
-from rightsmanager.operations.clients import device_id
+from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.wire import Kid, TransactionId
 from rightsmanager.store.database import open_store
 

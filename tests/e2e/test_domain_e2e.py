@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from rightsmanager.cli import rightsmanager
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import NotADomainMember
-from rightsmanager.operations.clients import device_id
+from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.messages.domain import (
     JoinResponse,
     open_join_response,

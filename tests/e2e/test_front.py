@@ -11,7 +11,7 @@ import zeep
 import zeep.exceptions
 from lxml import etree
 
-from rightsmanager.soap.operations import OPERATIONS
+from rightsmanager.protocol.messages.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Client, HeaderOf, Server

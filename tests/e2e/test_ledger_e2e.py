@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rightsmanager.crypto.random import system_random
-from rightsmanager.operations.clients import device_id
+from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.wire import Kid, SessionId
 from tests.e2e.devices import CommandedDevice, make_device
 from tests.e2e.reporting import Reporter, read_delete

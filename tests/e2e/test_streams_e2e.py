@@ -16,7 +16,7 @@ from lxml import etree
 
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import system_random
-from rightsmanager.operations.clients import device_id
+from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.formats.xmr.objects import SecureStop2Key
 from rightsmanager.protocol.messages.secure_stop import build_proof, unwrap_key
 from rightsmanager.protocol.wire import AccountId, Kid, SessionId

@@ -6,30 +6,24 @@ from hashlib import sha256
 import pytest
 
 from rightsmanager.crypto.digest import hkdf_sha256
-from rightsmanager.crypto.p256 import PrivateKey
-from rightsmanager.errors import InvalidMessage, Refusal
+from rightsmanager.errors import Refusal
 from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.hook_set import HookSet
-from rightsmanager.operations.delete_license import DeleteLicenseService
-from rightsmanager.operations.request import Request
-from rightsmanager.operations.revocation import RevocationCache
-from rightsmanager.operations.secure_stop import SecureStopService
-from rightsmanager.operations.secure_stop_keys import SecureStopKeys
-from rightsmanager.operations.signing import Signing
+from rightsmanager.keyring import MeteringIdentity
+from rightsmanager.operations.context import Context, Options
 from rightsmanager.operations.streams import StreamSettings
-from rightsmanager.protocol.formats.bcert import ChainVerifier
-from rightsmanager.protocol.xml.envelope import parse_envelope
+from rightsmanager.protocol.wire import Mid
 from rightsmanager.store.database import Store
 from rightsmanager.store.ledger import DeletedKid, LedgerEntry
 from rightsmanager.store.sessions import StoredSession
 from rightsmanager.store.streams import Stream
 from tests.operations.subject import (
-    PORTABLE,
+    METERING,
     SECURE_STOP_SECRET,
     ask,
-    make_service,
-    private_key,
-    public_key,
+    make_context,
+    metering_identity,
+    post,
 )
 from tests.second import certificates as cert
 from tests.second import challenge as second
@@ -37,7 +31,6 @@ from tests.second import curve, reports, world
 from tests.second.certificates import read_chain
 from tests.second.reply import Reply, read_reply
 
-METERING = 1010
 MID = bytes(range(16, 32))
 ROOT = curve.public(world.ROOT)
 KIDS = tuple(bytes([number]) * 16 for number in range(1, 6))
@@ -95,14 +88,7 @@ class Site:
         self, body: bytes, query: str = "cfg=(securestop:true)", key: int = world.DEVICE_ENCRYPTION
     ) -> Reply:
         """Return the reply, its licences opened with a device's private key."""
-        service = replace(
-            make_service(self.store),
-            streams=self.streams,
-            hooks=Hooks(self.callables, 5),
-            clock=lambda: self.now,
-            acknowledge_persistent=self.acknowledge,
-        )
-        return read_reply(ask(service, body, query), key, ROOT)
+        return read_reply(ask(self._context(), body, query), key, ROOT)
 
     def stop(
         self, said: reports.SecureStop, client: second.Client = world.CLIENT
@@ -112,35 +98,29 @@ class Site:
 
     def post_stop(self, body: bytes) -> tuple[bytes, tuple[bytes, ...], bytes]:
         """Post a report of sessions."""
-        service = SecureStopService(
-            keys=self._keys,
-            secure_stop_keys=SecureStopKeys(SECURE_STOP_SECRET),
-            signing=Signing(private_key(world.SIGNER), world.SIGNER_CHAIN, always=False),
-            verifier=ChainVerifier((public_key(world.ROOT),)),
-            store=self.store,
-            revocations=RevocationCache(self.store),
-            backend=PORTABLE,
-            clock=lambda: self.now,
-            max_sessions=20,
-            hooks=Hooks(self.callables, 5),
-        )
-        reply = service.process_secure_stop_data(_request(body))
+        context = self._context(always=False, metering=metering_identity(Mid(MID), METERING))
+        reply = post(context, "ProcessSecureStopData", body)
         return reports.read_secure_stop_reply(reply, ROOT)
 
     def delete(self, body: bytes) -> bytes:
         """Report deleted licences; return the session id in the reply."""
-        service = DeleteLicenseService(
-            server_keys=(private_key(world.SERVER),),
-            verifier=ChainVerifier((public_key(world.ROOT),)),
-            store=self.store,
-            revocations=RevocationCache(self.store),
-            backend=PORTABLE,
-            clock=lambda: self.now,
-            max_kids=20,
-            hooks=Hooks(self.callables, 5),
-        )
         return reports.read_delete_license_reply(
-            service.process_delete_license_data(_request(body))
+            post(self._context(), "ProcessDeleteLicenseData", body)
+        )
+
+    def _context(self, *, always: bool = True, metering: MeteringIdentity | None = None) -> Context:
+        return make_context(
+            self.store,
+            always=always,
+            metering=metering,
+            hooks=Hooks(self.callables, 5),
+            clock=lambda: self.now,
+            options=Options(
+                streams=self.streams,
+                acknowledge_persistent=self.acknowledge,
+                max_sessions=20,
+                max_deleted_kids=20,
+            ),
         )
 
     def refusal(self, said: reports.SecureStop, client: second.Client = world.CLIENT) -> Refusal:
@@ -150,12 +130,6 @@ class Site:
             self.stop(said, client)
         assert (self.sessions(), self.all_streams()) == before
         return refusal.value
-
-    @staticmethod
-    def _keys(name: str) -> tuple[PrivateKey, ...]:
-        if name != second.b64(MID):
-            raise InvalidMessage(f"KeyName is {name!r}, which is no metering id of this server")
-        return (private_key(METERING),)
 
     def sessions(self) -> list[StoredSession]:
         with self.store.reading() as found:
@@ -176,13 +150,3 @@ class Site:
     def deleted(self, client: second.Client = world.CLIENT) -> list[DeletedKid]:
         with self.store.reading() as found:
             return found.ledger.find_deleted_kids(id_of(client))
-
-
-def _request(body: bytes) -> Request:
-    return Request(
-        envelope=parse_envelope(body),
-        url="http://127.0.0.1/rightsmanager.asmx",
-        query="",
-        headers={},
-        remote="127.0.0.1",
-    )

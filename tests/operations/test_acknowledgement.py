@@ -19,20 +19,21 @@ from rightsmanager.errors import (
 from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.facts import Event
 from rightsmanager.hooks.hook_set import HookSet
-from rightsmanager.operations.acknowledge_license import AcknowledgementService
-from rightsmanager.operations.acquire_license import LicenseService
-from rightsmanager.operations.clients import device_id
-from rightsmanager.operations.request import Request
-from rightsmanager.operations.revocation import RevocationCache
-from rightsmanager.operations.signing import Signing
+from rightsmanager.operations.context import Context, Options
+from rightsmanager.policy.defaults import LicenseDefaults
+from rightsmanager.policy.device import device_id
 from rightsmanager.policy.grants import Policy
-from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
+from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.messages.response import open_license_response
 from rightsmanager.protocol.wire import Kid, TransactionId
 from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.store.database import Store
-from tests.operations.subject import PORTABLE, ask, make_service, private_key, public_key
+from tests.operations.subject import (
+    ask,
+    make_context,
+    post,
+)
 from tests.second import certificates as cert
 from tests.second import challenge as second
 from tests.second import curve, world
@@ -49,9 +50,11 @@ OTHER_CLIENT = second.Client(
 )
 
 
-def license_service(store: Store, *, persistent: bool = True) -> LicenseService:
-    service = make_service(store, policy=Policy(persistent=persistent))
-    return replace(service, acknowledge_persistent=True)
+def license_context(store: Store, *, persistent: bool = True) -> Context:
+    options = Options(
+        defaults=LicenseDefaults(Policy(persistent=persistent)), acknowledge_persistent=True
+    )
+    return make_context(store, options=options)
 
 
 def enveloped(child: bytes) -> bytes:
@@ -103,25 +106,8 @@ class Subject:
     callables: HookSet = field(default_factory=HookSet)
 
     def say(self, saying: Saying) -> bytes:
-        revocations = RevocationCache(self.store)
-        service = AcknowledgementService(
-            server_keys=(private_key(world.SERVER),),
-            signing=Signing(private_key(world.SIGNER), world.SIGNER_CHAIN, always=False),
-            verifier=ChainVerifier((public_key(world.ROOT),)),
-            store=self.store,
-            revocations=revocations,
-            backend=PORTABLE,
-            clock=lambda: world.NOW,
-            hooks=Hooks(self.callables, 0),
-        )
-        request = Request(
-            envelope=parse_envelope(saying.body()),
-            url="http://127.0.0.1/rightsmanager.asmx",
-            query="",
-            headers={},
-            remote="127.0.0.1",
-        )
-        return service.acknowledge_license(request)
+        context = make_context(self.store, always=False, hooks=Hooks(self.callables, 0))
+        return post(context, "AcknowledgeLicense", saying.body())
 
     def refusal(self, saying: Saying) -> Refusal:
         """Return why it is refused; what was recorded stays as it was."""
@@ -142,7 +128,7 @@ class Subject:
 
 @pytest.fixture
 def subject(store: Store) -> Subject:
-    reply = ask(license_service(store), second.challenge(world.CLIENT, WISH))
+    reply = ask(license_context(store), second.challenge(world.CLIENT, WISH))
     transaction = transaction_of(reply)
     assert transaction is not None
     return Subject(store, transaction)
@@ -178,18 +164,18 @@ def read(reply: bytes) -> str:
 
 def test_replies_do_not_ask_unless_told_to(store: Store) -> None:
     body = second.challenge(world.CLIENT, WISH)
-    assert transaction_of(ask(make_service(store, policy=Policy(persistent=True)), body)) is None
+    assert transaction_of(ask(make_context(store, policy=Policy(persistent=True)), body)) is None
 
 
 def test_replies_without_a_persistent_licence_do_not_ask(store: Store) -> None:
     body = second.challenge(world.CLIENT, WISH)
-    assert transaction_of(ask(license_service(store, persistent=False), body)) is None
+    assert transaction_of(ask(license_context(store, persistent=False), body)) is None
 
 
 def test_the_same_request_again_has_the_same_transaction_and_others_have_others(
     store: Store,
 ) -> None:
-    service = license_service(store)
+    service = license_context(store)
     bodies = [
         second.challenge(world.CLIENT, WISH),
         second.challenge(world.CLIENT, WISH),
@@ -309,8 +295,8 @@ def test_a_signer_of_licences_is_no_device(subject: Subject) -> None:
 
 
 def test_the_operator_hears_of_what_is_acknowledged(subject: Subject) -> None:
-    notify_refusals: Queue[Event] = Queue()
-    told = replace(subject, callables=HookSet(on_event=notify_refusals.put))
+    received: Queue[Event] = Queue()
+    told = replace(subject, callables=HookSet(on_event=received.put))
     told.say(told.saying)
     event = Event("AcknowledgeLicense", DEVICE, tuple(map(Kid, KIDS)))
-    assert notify_refusals.get(timeout=10) == event
+    assert received.get(timeout=10) == event

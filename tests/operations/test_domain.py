@@ -24,25 +24,21 @@ from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.facts import Event
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.keyring import DomainIssuer
-from rightsmanager.operations.clients import device_id
-from rightsmanager.operations.domain import DomainService
+from rightsmanager.operations.context import Context
 from rightsmanager.operations.domain_authority import DomainAuthority, DomainDefaults
-from rightsmanager.operations.request import Request
-from rightsmanager.operations.revocation import RevocationCache
-from rightsmanager.operations.signing import Signing
-from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
+from rightsmanager.policy.device import device_id
+from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import AccountId
-from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.store.database import Store
 from rightsmanager.store.domains import Account, Member
 from tests.operations.subject import (
-    PORTABLE,
     STORAGE_KEY,
     TERMS,
     URL,
+    make_context,
+    post,
     private_key,
-    public_key,
 )
 from tests.second import certificates as cert
 from tests.second import challenge as second
@@ -77,15 +73,11 @@ class Subject:
         return DomainAuthority(self.issuer, self.terms, STORAGE_KEY, self.rng)
 
     @property
-    def service(self) -> DomainService:
-        return DomainService(
-            server_keys=(private_key(world.SERVER),),
-            signing=Signing(private_key(world.SIGNER), world.SIGNER_CHAIN, always=False),
-            verifier=ChainVerifier((public_key(world.ROOT),)),
-            store=self.store,
-            revocations=RevocationCache(self.store),
-            authority=self.authority,
-            backend=PORTABLE,
+    def context(self) -> Context:
+        return make_context(
+            self.store,
+            always=False,
+            domains=self.authority,
             clock=lambda: self.now,
             rng=self.rng,
             hooks=Hooks(self.callables, 0),
@@ -95,20 +87,18 @@ class Subject:
     def administration(self) -> DomainAdministration:
         return DomainAdministration(self.store, self.authority, lambda: self.now)
 
-    def _ask(self, operation: Callable[[Request], bytes], body: bytes, query: str) -> bytes:
+    def _ask(self, operation: str, body: bytes, query: str) -> bytes:
         self.now += 1
-        return operation(Request(parse_envelope(body), URL, query, {}, "127.0.0.1"))
+        return post(self.context, operation, body, query)
 
     def join(self, client: second.Client = ONE, saying: Saying = SAYING, query: str = "") -> Joined:
-        reply = self._ask(self.service.join_domain, saying.join(client), query)
+        reply = self._ask("JoinDomain", saying.join(client), query)
         return read_join_reply(reply, client.encryption, ROOT)
 
     def leave(
         self, client: second.Client = ONE, saying: Saying = SAYING
     ) -> tuple[bytes, bytes, int]:
-        return read_leave_reply(
-            self._ask(self.service.leave_domain, saying.leave(client), ""), ROOT
-        )
+        return read_leave_reply(self._ask("LeaveDomain", saying.leave(client), ""), ROOT)
 
     def refusal(self, ask: Callable[[], object]) -> Refusal:
         """Return why it is refused; nothing changes by it."""
@@ -464,12 +454,12 @@ def test_what_is_wrong_with_a_join_is_told(
 def test_no_altered_byte_of_a_join_makes_another_member(subject: Subject) -> None:
     subject.join()
     body = SAYING.join(TWO)
-    service = subject.service
+    context = subject.context
     before = subject.recorded()
     for at in range(0, len(body), 5):
         altered = body[:at] + bytes([body[at] ^ 1 << at % 8]) + body[at + 1 :]
         try:
-            service.join_domain(Request(parse_envelope(altered), URL, "", {}, "127.0.0.1"))
+            post(context, "JoinDomain", altered)
         except Refusal:
             assert subject.recorded() == before
             continue
@@ -493,9 +483,9 @@ def test_no_key_lies_in_the_store_in_the_clear(subject: Subject) -> None:
 
 
 def test_the_operator_hears_of_joins_and_leaves(subject: Subject) -> None:
-    notify_refusals: Queue[Event] = Queue()
-    subject.callables = HookSet(on_event=notify_refusals.put)
+    received: Queue[Event] = Queue()
+    subject.callables = HookSet(on_event=received.put)
     subject.join()
-    assert notify_refusals.get(timeout=10) == Event("JoinDomain", device_of(ONE))
+    assert received.get(timeout=10) == Event("JoinDomain", device_of(ONE))
     subject.leave()
-    assert notify_refusals.get(timeout=10) == Event("LeaveDomain", device_of(ONE))
+    assert received.get(timeout=10) == Event("LeaveDomain", device_of(ONE))

@@ -19,16 +19,15 @@ from rightsmanager.errors import (
     UnknownAccountId,
 )
 from rightsmanager.keyring import certify_domain
-from rightsmanager.operations.acquire_license import LicenseService
-from rightsmanager.operations.domain_binding import DomainBinder
+from rightsmanager.operations.context import Context, Options
 from rightsmanager.policy.decision import SPECIAL_DOMAIN
-from rightsmanager.policy.defaults import DefaultDomain
+from rightsmanager.policy.defaults import DefaultDomain, LicenseDefaults
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.bcert.objects import Domain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import AccountId
 from rightsmanager.store.database import Store
-from tests.operations.subject import TERMS, URL, ask, issued, make_service
+from tests.operations.subject import TERMS, URL, ask, issued, make_context
 from tests.operations.test_domain import (
     ACCOUNT,
     ISSUER,
@@ -70,16 +69,11 @@ class Licenses:
     def store(self) -> Store:
         return self.domains.store
 
-    def service(self) -> LicenseService:
+    def context(self) -> Context:
         terms = self.domains.terms
-        service = make_service(self.store)
-        return replace(
-            service,
-            domains=DomainBinder(terms, service.verifier.parse),
-            defaults=replace(
-                service.defaults, domain=DefaultDomain(terms.service_id, terms.default_account)
-            ),
-        )
+        domain = DefaultDomain(terms.service_id, terms.default_account)
+        options = Options(defaults=LicenseDefaults(domain=domain))
+        return make_context(self.store, options=options, domains=self.domains.authority)
 
     def acquire(
         self,
@@ -89,7 +83,7 @@ class Licenses:
         wish: second.Wish = WISH,
     ) -> tuple[License, ...]:
         """Return the licences that a device gets with a domain's certificate, opened by its key."""
-        reply = ask(self.service(), with_chains(client, (revision.chain,), wish), query)
+        reply = ask(self.context(), with_chains(client, (revision.chain,), wish), query)
         return read_reply(reply, revision.private, curve.public(world.ROOT)).licenses
 
     def refusal(
@@ -103,7 +97,7 @@ class Licenses:
         before = len(issued(self.store))
         body = with_chains(client, chains, wish)
         with pytest.raises(Refusal) as caught:
-            ask(self.service(), body, query)
+            ask(self.context(), body, query)
         assert len(issued(self.store)) == before
         return caught.value
 
@@ -189,7 +183,7 @@ def test_a_leaf_of_a_domain_is_chained_to_its_root(licenses: Licenses) -> None:
         f"cfg=(kid:{ROOT_KID},isroot:true,persist:true,accountid:{ACCOUNT.text}),"
         f"(kid:header,rootid:{ROOT_KID},accountid:{ACCOUNT.text})"
     )
-    ask(licenses.service(), with_chains(ONE, (revision.chain,)), query)
+    ask(licenses.context(), with_chains(ONE, (revision.chain,)), query)
     policies = [json.loads(license_.policy) for license_ in issued(licenses.store)]
     assert [policy["account_id"] for policy in policies] == [ACCOUNT.text] * 2
     licenses.domains.administration.remove(ACCOUNT, device_of(ONE))
@@ -239,7 +233,7 @@ def test_an_older_revision_is_to_be_renewed_once(licenses: Licenses) -> None:
     assert license_.body(DOMAIN_OBJECT) == ACCOUNT.raw + struct.pack(">I", 2)
     # The newest one counts, wherever it stands.
     body = with_chains(ONE, (old.chain, new.chain), replace(WISH, nonce=bytes(16)))
-    ask(licenses.service(), body, BOUND)
+    ask(licenses.context(), body, BOUND)
 
 
 def test_who_was_removed_gets_nothing_whatever_it_shows(licenses: Licenses) -> None:
@@ -319,4 +313,4 @@ def test_a_domains_certificate_signs_for_nobody(licenses: Licenses) -> None:
     client = replace(ONE, chain=revision.chain, signing=revision.private)
     body = second.challenge(client, WISH)
     with pytest.raises(InvalidMessage, match="is not the signing key"):
-        ask(licenses.service(), body, BOUND)
+        ask(licenses.context(), body, BOUND)

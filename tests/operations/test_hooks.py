@@ -9,13 +9,13 @@ import pytest
 
 from rightsmanager.errors import InternalError, Refusal, ServiceSpecific
 from rightsmanager.hooks import key_server, token
-from rightsmanager.hooks.calls import Hooks, notify_refusals
+from rightsmanager.hooks.calls import Hooks, with_events
 from rightsmanager.hooks.facts import Event, Facts
 from rightsmanager.hooks.hook_set import HookSet, load_hooks
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import Kid, encode_base64
 from rightsmanager.store.database import Store
-from tests.operations.subject import ask, issued, make_service
+from tests.operations.subject import issued, make_context, post, request
 from tests.second import curve, world
 from tests.second.challenge import Wish, challenge, header_40
 from tests.second.reply import read_reply
@@ -24,8 +24,10 @@ KEY = bytes(range(16))
 
 
 def reply_with(store: Store, callables: HookSet, seconds: float = 5, query: str = "") -> bytes:
-    service = replace(make_service(store), hooks=Hooks(callables, seconds))
-    return ask(service, challenge(world.CLIENT, Wish(header_40(bytes(16)))), query)
+    context = make_context(store, hooks=Hooks(callables, seconds))
+    return post(
+        context, "AcquireLicense", challenge(world.CLIENT, Wish(header_40(bytes(16)))), query
+    )
 
 
 def content_keys(reply: bytes) -> list[bytes]:
@@ -113,9 +115,10 @@ def test_what_happens_is_heard_with_licences_and_refusals(store: Store) -> None:
 
     reply_with(store, HookSet(on_event=on_event))
     hooks = Hooks(HookSet(on_event=on_event), 5)
-    refuse = notify_refusals("AcquireLicense", refusing, hooks)
     with pytest.raises(Refusal):
-        refuse(None)
+        with_events("AcquireLicense", refusing, hooks)(
+            request(challenge(world.CLIENT, Wish(header_40(bytes(16)))))
+        )
     assert told.acquire(timeout=10)
     assert told.acquire(timeout=10)
     licences, refused = events

@@ -9,12 +9,12 @@ import pytest
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.crypto.random import seeded_random
-from rightsmanager.operations.acquire_license import LicenseService
+from rightsmanager.operations.context import Context
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.database import Store, open_store
 from tests.databases import NewDatabase
-from tests.operations.subject import ask, issued, make_service
+from tests.operations.subject import ask, issued, make_context
 from tests.second import certificates as cert
 from tests.second import challenge as second
 from tests.second import curve, world
@@ -28,13 +28,13 @@ DEVICE_ID = second.b64(sha256(curve.point_bytes(curve.public(world.DEVICE_SIGNIN
 
 
 def asked(
-    service: LicenseService,
+    context: Context,
     wish: second.Wish,
     query: str = "",
     client: second.Client = world.CLIENT,
 ) -> Reply:
     """Return the reply to a wish, read and verified by the second client."""
-    reply = ask(service, second.challenge(client, wish), query)
+    reply = ask(context, second.challenge(client, wish), query)
     return read_reply(reply, client.encryption, curve.public(world.ROOT))
 
 
@@ -47,7 +47,7 @@ def plus(count: int, nonce: bytes = second.NONCE) -> bytes:
 
 
 def test_a_licence_is_for_the_headers_key_and_for_this_device(store: Store) -> None:
-    (license_,) = asked(make_service(store), ONE).licenses
+    (license_,) = asked(make_context(store), ONE).licenses
     assert KIDS[0] == license_.kid
     assert content_key(TEST_KEY_SEED, KIDS[0]) == license_.content_key
     assert license_.rights_id == second.NONCE
@@ -55,13 +55,13 @@ def test_a_licence_is_for_the_headers_key_and_for_this_device(store: Store) -> N
 
 
 def test_a_licence_for_another_device_does_not_open_here(store: Store) -> None:
-    reply = ask(make_service(store), second.challenge(world.CLIENT, ONE))
+    reply = ask(make_context(store), second.challenge(world.CLIENT, ONE))
     with pytest.raises(AssertionError):
         read_reply(reply, world.OTHER, curve.public(world.ROOT))
 
 
 def test_several_licences_have_the_nonce_and_what_follows_it(store: Store) -> None:
-    licenses = asked(make_service(store), SEVERAL).licenses
+    licenses = asked(make_context(store), SEVERAL).licenses
     assert list(KIDS) == [each.kid for each in licenses]
     assert [plus(count) for count in range(5)] == [each.rights_id for each in licenses]
     assert [content_key(TEST_KEY_SEED, kid) for kid in KIDS] == [e.content_key for e in licenses]
@@ -69,13 +69,13 @@ def test_several_licences_have_the_nonce_and_what_follows_it(store: Store) -> No
 
 def test_rights_ids_wrap_where_the_nonce_is_the_last_number(store: Store) -> None:
     nonce = b"\xff" * 15 + b"\xfe"
-    licenses = asked(make_service(store), replace(SEVERAL, nonce=nonce)).licenses
+    licenses = asked(make_context(store), replace(SEVERAL, nonce=nonce)).licenses
     assert [plus(count, nonce) for count in range(5)] == [each.rights_id for each in licenses]
     assert licenses[2].rights_id == bytes(16)
 
 
 def test_persistent_licences_have_random_rights_ids_and_the_nonce_is_echoed(store: Store) -> None:
-    reply = asked(make_service(store, policy=PERSISTENT), SEVERAL)
+    reply = asked(make_context(store, policy=PERSISTENT), SEVERAL)
     rights_ids = {each.rights_id for each in reply.licenses}
     assert all(each.persistent for each in reply.licenses)
     assert len(rights_ids) == 5
@@ -84,13 +84,13 @@ def test_persistent_licences_have_random_rights_ids_and_the_nonce_is_echoed(stor
 
 
 def test_without_a_persistent_licence_no_nonce_is_echoed(store: Store) -> None:
-    assert asked(make_service(store), SEVERAL).nonce is None
+    assert asked(make_context(store), SEVERAL).nonce is None
 
 
 @pytest.mark.parametrize("always", [True, False])
 @pytest.mark.parametrize("persistent", [True, False])
 def test_a_reply_is_signed_when_it_must_be(store: Store, *, always: bool, persistent: bool) -> None:
-    reply = asked(make_service(store, policy=Policy(persistent=persistent), always=always), ONE)
+    reply = asked(make_context(store, policy=Policy(persistent=persistent), always=always), ONE)
     assert reply.signed == (always or persistent)
     assert ("SigningCertificateChain" in reply.names) == reply.signed
 
@@ -99,7 +99,7 @@ def test_a_header_that_asks_for_no_licence_gets_none(store: Store) -> None:
     header = second.header_43(KIDS[0]).replace(
         "<PROTECTINFO>", '<PROTECTINFO LICENSEREQUESTED="false">'
     )
-    reply = asked(make_service(store), second.Wish(header, "5"))
+    reply = asked(make_context(store), second.Wish(header, "5"))
     assert reply.licenses == ()
     assert issued(store) == []
 
@@ -107,7 +107,7 @@ def test_a_header_that_asks_for_no_licence_gets_none(store: Store) -> None:
 @pytest.mark.parametrize(("algid", "key_type"), [("AESCTR", 1), ("AESCBC", 5), (None, 1)], ids=str)
 def test_the_key_type_is_the_headers(store: Store, algid: str | None, key_type: int) -> None:
     wish = second.Wish(second.header_43(KIDS[0], algid=algid), "5")
-    (license_,) = asked(make_service(store), wish).licenses
+    (license_,) = asked(make_context(store), wish).licenses
     assert key_type == license_.key_type
 
 
@@ -123,12 +123,12 @@ def test_the_key_type_is_the_headers(store: Store, algid: str | None, key_type: 
 def test_a_stored_key_is_licensed_with_its_type_where_the_header_has_none(
     store: Store, stored: str, algid: str | None, key_type: int
 ) -> None:
-    service, key = make_service(store), bytes(range(100, 116))
-    sealed = service.content_keys.seal(Kid(KIDS[0]), key, stored, 0, seeded_random(b"seal"))
+    context, key = make_context(store), bytes(range(100, 116))
+    sealed = context.content_keys.seal(Kid(KIDS[0]), key, stored, 0, seeded_random(b"seal"))
     with store.transaction() as transaction:
         assert transaction.content_keys.record(sealed)
     wish = second.Wish(second.header_43(*KIDS, algid=algid), "5")
-    first, second_, *_ = asked(service, wish).licenses
+    first, second_, *_ = asked(context, wish).licenses
     assert (key, key_type) == (first.content_key, first.key_type)
     assert content_key(TEST_KEY_SEED, KIDS[1]) == second_.content_key
     assert second_.key_type == {None: 1, "AESCTR": 1, "AESCBC": 5}[algid]
@@ -139,7 +139,7 @@ def u16s(body: bytes) -> list[int]:
 
 
 def only_license(store: Store, policy: Policy) -> License:
-    (license_,) = asked(make_service(store, policy=policy), ONE).licenses
+    (license_,) = asked(make_context(store, policy=policy), ONE).licenses
     return license_
 
 
@@ -162,7 +162,7 @@ def test_a_policy_without_the_right_to_play_gives_no_playback_policy(store: Stor
 
 
 def test_the_record_says_who_got_what(store: Store) -> None:
-    asked(make_service(store), SEVERAL)
+    asked(make_context(store), SEVERAL)
     rows = issued(store)
     assert list(KIDS) == [row.kid.raw for row in rows]
     assert [row.ordinal for row in rows] == [0, 1, 2, 3, 4]
@@ -175,8 +175,8 @@ def test_the_record_says_who_got_what(store: Store) -> None:
 
 @pytest.mark.parametrize("policy", [Policy(), PERSISTENT], ids=["transient", "persistent"])
 def test_a_repeat_is_recorded_once_and_answered_alike(store: Store, policy: Policy) -> None:
-    service = make_service(store, policy=policy)
-    replies = [asked(service, SEVERAL) for _ in range(3)]
+    context = make_context(store, policy=policy)
+    replies = [asked(context, SEVERAL) for _ in range(3)]
     assert len(issued(store)) == 5
     assert essence(replies[0]) == essence(replies[1]) == essence(replies[2])
     assert len({reply.response_id for reply in replies}) == 3
@@ -184,17 +184,17 @@ def test_a_repeat_is_recorded_once_and_answered_alike(store: Store, policy: Poli
 
 def test_a_repeat_is_known_to_another_process(store: Store) -> None:
     first, again = (
-        make_service(store, policy=PERSISTENT, rng=seeded_random(seed)) for seed in (b"1", b"2")
+        make_context(store, policy=PERSISTENT, rng=seeded_random(seed)) for seed in (b"1", b"2")
     )
     assert essence(asked(first, SEVERAL)) == essence(asked(again, SEVERAL))
     assert len(issued(store)) == 5
 
 
 def test_the_same_request_at_the_same_time_is_recorded_once(store: Store) -> None:
-    service = make_service(store, policy=PERSISTENT)
+    context = make_context(store, policy=PERSISTENT)
     body = second.challenge(world.CLIENT, SEVERAL)
     with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda _: ask(service, body), range(24)))
+        replies = list(pool.map(lambda _: ask(context, body), range(24)))
     root = curve.public(world.ROOT)
     found = [essence(read_reply(reply, world.DEVICE_ENCRYPTION, root)) for reply in replies]
     assert [found[0]] * 24 == found
@@ -206,13 +206,13 @@ def test_what_differs_in_anything_is_another_request(store: Store) -> None:
     other = second.Client(
         world.device_chain(other_leaf), world.OTHER, world.OTHER, world.CLIENT.server
     )
-    service = make_service(store, policy=PERSISTENT)
+    context = make_context(store, policy=PERSISTENT)
     replies = [
-        asked(service, ONE),
-        asked(service, replace(ONE, nonce=bytes(16))),
-        asked(service, replace(ONE, time="1790000001")),
-        asked(service, ONE, query="cfg=(persist:true)"),
-        asked(service, ONE, client=other),
+        asked(context, ONE),
+        asked(context, replace(ONE, nonce=bytes(16))),
+        asked(context, replace(ONE, time="1790000001")),
+        asked(context, ONE, query="cfg=(persist:true)"),
+        asked(context, ONE, client=other),
     ]
     assert len(issued(store)) == 5
     assert len({reply.licenses[0].rights_id for reply in replies}) == 5
@@ -225,9 +225,9 @@ def test_a_seed_and_a_fixed_clock_give_the_same_bytes_on_every_back_end(
     replies = set()
     for backend in (*available_backends(), *available_backends()):
         store = open_store(new_database())
-        service = make_service(store, policy=policy, backend=backend)
+        context = make_context(store, policy=policy, backend=backend)
         for wish in (ONE, SEVERAL, ONE):
-            replies.add((wish.version, ask(service, second.challenge(world.CLIENT, wish))))
+            replies.add((wish.version, ask(context, second.challenge(world.CLIENT, wish))))
         store.close()
     # The repeat is answered with the same licences under new integrity keys and a new id.
     assert len(replies) == 3
@@ -246,6 +246,6 @@ def test_every_spelling_of_a_wish_is_answered_with_the_same_bytes(
         body.replace(la.encode(), la.replace('"', "'").encode()),
     ):
         store = open_store(new_database())
-        replies.add(ask(make_service(store), spelling))
+        replies.add(ask(make_context(store), spelling))
         store.close()
     assert len(replies) == 1

@@ -12,7 +12,7 @@ from rightsmanager.crypto.random import seeded_random
 from rightsmanager.device import Device, LicenseOpener, OpenedLicense
 from rightsmanager.device.opening import open_reply
 from rightsmanager.errors import DeviceCertificateRevoked, InvalidMessage, Refusal, ServiceSpecific
-from rightsmanager.operations.acquire_license import LicenseService
+from rightsmanager.operations.context import Context
 from rightsmanager.policy.decision import SPECIAL_CHAINED, SPECIAL_ROOT
 from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
@@ -25,7 +25,7 @@ from tests.operations.subject import (
     PORTABLE,
     ask,
     issued,
-    make_service,
+    make_context,
     private_key,
     public_key,
 )
@@ -51,19 +51,19 @@ def custom(text: str) -> second.Wish:
     return second.Wish(ONE.header, custom_data=f"<CustomData>{escape(text)}</CustomData>")
 
 
-def asked(service: LicenseService, query: str, wish: second.Wish = ONE) -> Reply:
-    reply = ask(service, second.challenge(world.CLIENT, wish), query)
+def asked(context: Context, query: str, wish: second.Wish = ONE) -> Reply:
+    reply = ask(context, second.challenge(world.CLIENT, wish), query)
     return read_reply(reply, world.DEVICE_ENCRYPTION, curve.public(world.ROOT))
 
 
 def opened(
-    service: LicenseService,
+    context: Context,
     query: str,
     wish: second.Wish = ONE,
     roots: Mapping[Kid, bytes] = MappingProxyType({}),
 ) -> tuple[LicenseResponse, tuple[OpenedLicense, ...]]:
     """Return the reply as the project's own device opens it, which knows leaf licences."""
-    reply = ask(service, second.challenge(world.CLIENT, wish), query)
+    reply = ask(context, second.challenge(world.CLIENT, wish), query)
     device = Device(
         parse_chain(world.DEVICE_CHAIN),
         private_key(world.DEVICE_SIGNING),
@@ -81,7 +81,7 @@ def opened(
 
 def refused(store: Store, query: str, wish: second.Wish = ONE) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        asked(make_service(store), query, wish)
+        asked(make_context(store), query, wish)
     assert issued(store) == []
     return caught.value
 
@@ -103,7 +103,7 @@ def refused(store: Store, query: str, wish: second.Wish = ONE) -> Refusal:
 def test_the_content_key_is_the_one_in_the_url(
     store: Store, query: str, level: int, *, persistent: bool
 ) -> None:
-    reply = asked(make_service(store), query)
+    reply = asked(make_context(store), query)
     (license_,) = reply.licenses
     assert (license_.kid, license_.content_key) == (KIDS[0], KEY)
     assert int.from_bytes(license_.body(0x34), "big") == level
@@ -115,33 +115,33 @@ def test_the_content_key_is_the_one_in_the_url(
 
 
 def test_a_key_seed_in_the_url_gives_the_content_key(store: Store) -> None:
-    (license_,) = asked(make_service(store), f"cfg=(keyseed:{SEED})").licenses
+    (license_,) = asked(make_context(store), f"cfg=(keyseed:{SEED})").licenses
     assert license_.content_key == content_key(b64decode(SEED), KIDS[0])
 
 
 def test_what_the_url_gives_wins_over_a_stored_key(store: Store) -> None:
-    service, stored = make_service(store), bytes(range(16))
-    sealed = service.content_keys.seal(Kid(KIDS[0]), stored, "aescbc", 0, seeded_random(b"seal"))
+    context, stored = make_context(store), bytes(range(16))
+    sealed = context.content_keys.seal(Kid(KIDS[0]), stored, "aescbc", 0, seeded_random(b"seal"))
     with store.transaction() as transaction:
         assert transaction.content_keys.record(sealed)
-    assert asked(service, "cfg=(sl:150)").licenses[0].content_key == stored
+    assert asked(context, "cfg=(sl:150)").licenses[0].content_key == stored
     query = (
         "cfg=(contentkey:EjQSNBI0EjQSNBI0EjQSNw==,keyseed:XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I)"
     )
-    assert asked(service, query).licenses[0].content_key == KEY
+    assert asked(context, query).licenses[0].content_key == KEY
 
 
 def test_custom_data_asks_where_the_url_does_not(store: Store) -> None:
     wish = custom("json=[{'kid':'header','sl':'2000','ckt':'aescbc'}]")
-    service = make_service(store)
-    (license_,) = asked(service, "", wish).licenses
+    context = make_context(store)
+    (license_,) = asked(context, "", wish).licenses
     assert (int.from_bytes(license_.body(0x34), "big"), license_.key_type) == (2000, 5)
-    (license_,) = asked(service, "cfg=(persist:true)", wish).licenses
+    (license_,) = asked(context, "cfg=(persist:true)", wish).licenses
     assert (int.from_bytes(license_.body(0x34), "big"), license_.key_type) == (150, 1)
 
 
 def test_custom_data_that_asks_for_nothing_is_no_hindrance(store: Store) -> None:
-    (license_,) = asked(make_service(store), "", custom("<token> & more")).licenses
+    (license_,) = asked(make_context(store), "", custom("<token> & more")).licenses
     assert license_.content_key == content_key(TEST_KEY_SEED, KIDS[0])
 
 
@@ -153,7 +153,7 @@ def test_transient_and_persistent_licences_of_one_reply_keep_the_rule_of_the_non
         f"(kid:{Kid(KIDS[1])},persist:true)",
         f"(kid:{Kid(KIDS[2])})",
     ]
-    reply = asked(make_service(store), f"cfg={','.join(groups)}", SEVERAL)
+    reply = asked(make_context(store), f"cfg={','.join(groups)}", SEVERAL)
     first, second_, third = (int.from_bytes(each.rights_id, "big") for each in reply.licenses)
     nonce = int.from_bytes(second.NONCE, "big")
     assert (first, third) == (nonce, nonce + 1)
@@ -162,7 +162,7 @@ def test_transient_and_persistent_licences_of_one_reply_keep_the_rule_of_the_non
 
 
 def test_a_transaction_id_stands_in_the_reply(store: Store) -> None:
-    reply = asked(make_service(store), f"cfg=(tid:{TID})")
+    reply = asked(make_context(store), f"cfg=(tid:{TID})")
     assert f"<Acknowledgement><TransactionID>{TID}</TransactionID></Acknowledgement>" in reply.text
 
 
@@ -171,7 +171,7 @@ def test_a_transaction_id_stands_in_the_reply(store: Store) -> None:
 
 def test_root_and_leaf_are_opened_one_through_the_other(store: Store) -> None:
     query = f"cfg=(rootid:{ROOT},kid:header),(isroot:true,kid:{ROOT},contentkey:{second.b64(KEY)})"
-    _, (root, leaf) = opened(make_service(store), query)
+    _, (root, leaf) = opened(make_context(store), query)
     assert (root.kid, root.content_key, root.root_kid) == (ROOT, KEY, None)
     assert (leaf.kid.raw, leaf.root_kid) == (KIDS[0], ROOT)
     assert leaf.content_key == content_key(TEST_KEY_SEED, KIDS[0])
@@ -182,25 +182,25 @@ def test_root_and_leaf_are_opened_one_through_the_other(store: Store) -> None:
 
 
 def test_a_root_may_be_asked_for_alone(store: Store) -> None:
-    _, (root,) = opened(make_service(store), f"cfg=(isroot:true,kid:{ROOT})")
+    _, (root,) = opened(make_context(store), f"cfg=(isroot:true,kid:{ROOT})")
     assert (root.kid, root.content_key) == (ROOT, content_key(TEST_KEY_SEED, ROOT.raw))
 
 
 def test_a_leaf_may_be_asked_for_once_the_device_has_its_root(store: Store) -> None:
-    service = make_service(store)
-    _, (root,) = opened(service, f"cfg=(isroot:true,kid:{ROOT},contentkey:{second.b64(KEY)})")
+    context = make_context(store)
+    _, (root,) = opened(context, f"cfg=(isroot:true,kid:{ROOT},contentkey:{second.b64(KEY)})")
     query = f"cfg=(rootid:{ROOT},kid:header)"
-    _, (leaf,) = opened(service, query, roots={ROOT: root.content_key})
+    _, (leaf,) = opened(context, query, roots={ROOT: root.content_key})
     assert (leaf.root_kid, leaf.content_key) == (ROOT, content_key(TEST_KEY_SEED, KIDS[0]))
     with pytest.raises(InvalidMessage, match="needs the root licence"):
-        opened(service, query)
+        opened(context, query)
 
 
 def test_a_leaf_is_chained_to_the_root_that_the_device_got_last(store: Store) -> None:
-    service = make_service(store)
+    context = make_context(store)
     for key in (KEY, bytes(16)):
-        opened(service, f"cfg=(isroot:true,kid:{ROOT},contentkey:{second.b64(key)})")
-    _, (leaf,) = opened(service, f"cfg=(rootid:{ROOT})", roots={ROOT: bytes(16)})
+        opened(context, f"cfg=(isroot:true,kid:{ROOT},contentkey:{second.b64(key)})")
+    _, (leaf,) = opened(context, f"cfg=(rootid:{ROOT})", roots={ROOT: bytes(16)})
     assert leaf.content_key == content_key(TEST_KEY_SEED, KIDS[0])
 
 
@@ -213,7 +213,7 @@ def test_a_leaf_without_a_root_is_refused_by_name(store: Store) -> None:
 
 def test_a_key_of_old_test_content_gets_root_and_leaf_without_parameters(store: Store) -> None:
     wish = second.Wish(second.header_40(SPECIAL_CHAINED.raw))
-    _, (root, leaf) = opened(make_service(store), "", wish)
+    _, (root, leaf) = opened(make_context(store), "", wish)
     assert (root.kid, leaf.kid, leaf.root_kid) == (SPECIAL_ROOT, SPECIAL_CHAINED, SPECIAL_ROOT)
 
 
@@ -251,9 +251,9 @@ def test_client_info_tells_the_clients_facts(store: Store) -> None:
 
 
 def test_a_repeat_of_a_request_with_parameters_is_answered_alike(store: Store) -> None:
-    service = make_service(store, policy=Policy(valid_for=60))
+    context = make_context(store, policy=Policy(valid_for=60))
     query = f"cfg=(persist:true,contentkey:{second.b64(KEY)})"
-    first, again = asked(service, query), asked(service, query)
+    first, again = asked(context, query), asked(context, query)
     assert len(issued(store)) == 1
     assert [(each.rights_id, each.content_key) for each in first.licenses] == [
         (each.rights_id, each.content_key) for each in again.licenses

@@ -16,7 +16,7 @@ from rightsmanager.protocol.messages.challenge import ChallengeReader
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.database import Store
 from tests.databases import execute
-from tests.operations.subject import ask, issued, make_service
+from tests.operations.subject import ask, issued, make_context
 from tests.second import certificates as cert
 from tests.second import challenge as second
 from tests.second import world
@@ -54,10 +54,10 @@ NO_CLIENTS = {
 
 def refusal_of(store: Store, body: bytes, policy: Policy | None = None) -> Refusal:
     """Return why a request is refused; it is refused again, and nothing is stored."""
-    service = make_service(store, policy=policy)
+    context = make_context(store, policy=policy)
     for _ in range(2):
         with pytest.raises(Refusal) as refusal:
-            ask(service, body)
+            ask(context, body)
     assert issued(store) == []
     return refusal.value
 
@@ -67,8 +67,8 @@ def test_every_vector_is_served_or_stores_nothing(
 ) -> None:
     file = vectors("acquire_license")
     verifier = ChainVerifier((PublicKey(b64decode(file["trust_anchor"])),))
-    service = replace(
-        make_service(store),
+    context = replace(
+        make_context(store),
         server_keys=(PrivateKey(b64decode(file["server_private_key"])),),
         verifier=verifier,
         reader=ChallengeReader(verifier.parse),
@@ -76,11 +76,11 @@ def test_every_vector_is_served_or_stores_nothing(
     count = 0
     for test in file["tests"]:
         if test["result"] == "valid":
-            ask(service, test["challenge"].encode())
+            ask(context, test["challenge"].encode())
             count += len(test["expect"]["kids"])
         else:
             with pytest.raises(InvalidMessage):
-                ask(service, test["challenge"].encode())
+                ask(context, test["challenge"].encode())
         assert len(issued(store)) == count
 
 
@@ -93,7 +93,7 @@ def test_whoever_is_no_client_gets_no_licence(store: Store, kind: int) -> None:
 
 @pytest.mark.parametrize("kind", [1, 2, 7, 8], ids=["PC", "device", "Silverlight", "application"])
 def test_every_kind_of_client_gets_a_licence(store: Store, kind: int) -> None:
-    ask(make_service(store), with_leaf(replace(DEVICE, type=kind), issuer_of_all()))
+    ask(make_context(store), with_leaf(replace(DEVICE, type=kind), issuer_of_all()))
     assert len(issued(store)) == 1
 
 
@@ -140,8 +140,8 @@ def test_a_licence_above_the_devices_security_level_is_refused_with_both(
 
 @pytest.mark.parametrize("level", [150, 2000, 3000])
 def test_a_licence_of_the_devices_own_security_level_is_issued(store: Store, level: int) -> None:
-    service = make_service(store, policy=Policy(security_level=level))
-    ask(service, with_leaf(replace(DEVICE, level=level)))
+    context = make_context(store, policy=Policy(security_level=level))
+    ask(context, with_leaf(replace(DEVICE, level=level)))
     assert len(issued(store)) == 1
 
 
@@ -172,11 +172,11 @@ def test_cocktail_is_refused_even_beside_what_could_be_issued(
 def test_a_stored_key_that_was_moved_to_another_kid_is_refused(
     store: Store, database_url: str
 ) -> None:
-    service = make_service(store)
+    context = make_context(store)
     with store.transaction() as transaction:
         for number, kid in enumerate(KIDS):
             key = bytes([number]) * 16
-            sealed = service.content_keys.seal(Kid(kid), key, "aesctr", 0, seeded_random(kid))
+            sealed = context.content_keys.seal(Kid(kid), key, "aesctr", 0, seeded_random(kid))
             transaction.content_keys.record(sealed)
     rows = execute(database_url, "SELECT ciphertext FROM content_keys")
     for kid, moved in zip(KIDS, reversed(rows), strict=True):
@@ -187,10 +187,10 @@ def test_a_stored_key_that_was_moved_to_another_kid_is_refused(
 
 
 def test_a_store_that_fails_is_the_servers_fault(store: Store, database_url: str) -> None:
-    service = make_service(store)
+    context = make_context(store)
     execute(database_url, "ALTER TABLE licenses RENAME TO away")
     with pytest.raises(InternalError, match="the store failed"):
-        ask(service, second.challenge(world.CLIENT, WISH))
+        ask(context, second.challenge(world.CLIENT, WISH))
     execute(database_url, "ALTER TABLE away RENAME TO licenses")
-    ask(service, second.challenge(world.CLIENT, WISH))
+    ask(context, second.challenge(world.CLIENT, WISH))
     assert len(issued(store)) == 1

@@ -19,20 +19,21 @@ from rightsmanager.errors import (
 from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.facts import Event
 from rightsmanager.hooks.hook_set import HookSet
-from rightsmanager.operations.clients import device_id
-from rightsmanager.operations.metering import MeteringService
-from rightsmanager.operations.request import Request
-from rightsmanager.operations.revocation import RevocationCache
-from rightsmanager.operations.signing import Signing
-from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
+from rightsmanager.operations.context import Context, Options
+from rightsmanager.operations.process_metering_data import process_metering_data
+from rightsmanager.policy.device import device_id
+from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import Kid, Mid
-from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.settings import MeteringSettings
 from rightsmanager.store.database import Store
 from rightsmanager.store.metering import DAY_SECONDS, Period
 from rightsmanager.store.tables import BATCH_ROWS
-from tests.operations.subject import PORTABLE, private_key, public_key
+from tests.operations.subject import (
+    make_context,
+    post,
+    request,
+)
 from tests.operations.test_metering_keys import OWN, OWN_KEY, OWN_MID, create, metering_ids
 from tests.operations.test_metering_keys import metering_keys as keys_of
 from tests.second import certificates as cert
@@ -74,30 +75,25 @@ class Subject:
     callables: HookSet = field(default_factory=HookSet)
 
     @property
-    def service(self) -> MeteringService:
-        return MeteringService(
-            server_keys=(private_key(world.SERVER),),
-            metering_keys=keys_of(self.store),
-            signing=Signing(private_key(world.SIGNER), world.SIGNER_CHAIN, always=False),
-            verifier=ChainVerifier((public_key(world.ROOT),)),
-            store=self.store,
-            revocations=RevocationCache(self.store),
-            backend=PORTABLE,
+    def context(self) -> Context:
+        return make_context(
+            self.store,
+            always=False,
+            metering=OWN,
             clock=lambda: self.now,
-            max_records=self.max_records,
-            keep_reports=self.keep,
             hooks=Hooks(self.callables, 0),
+            options=Options(max_records=self.max_records, keep_reports=self.keep),
         )
 
     def report(self, report: Report = REPORT, client: second.Client = CLIENT) -> Said:
         """Return what the reply says, which the second client has verified."""
-        return said(self.service.process_metering_data(request(report.body(client))))
+        return said(post(self.context, "ProcessMeteringData", report.body(client)))
 
     def refusal(self, body: bytes) -> Refusal:
         """Return why it is refused; what was counted stays as it was."""
         before = self.totals(), self.devices()
         with pytest.raises(Refusal) as refusal:
-            self.service.process_metering_data(request(body))
+            post(self.context, "ProcessMeteringData", body)
         assert (self.totals(), self.devices()) == before
         return refusal.value
 
@@ -122,16 +118,6 @@ class Subject:
 @pytest.fixture
 def subject(store: Store) -> Subject:
     return Subject(store)
-
-
-def request(body: bytes) -> Request:
-    return Request(
-        envelope=parse_envelope(body),
-        url="http://127.0.0.1/rightsmanager.asmx",
-        query="",
-        headers={},
-        remote="127.0.0.1",
-    )
 
 
 def test_a_report_is_counted_and_answered_by_its_transaction(subject: Subject) -> None:
@@ -216,10 +202,10 @@ def test_without_reports_kept_there_are_totals_and_repeats_are_known(store: Stor
 
 def test_the_same_report_from_eight_connections_at_once_counts_once(subject: Subject) -> None:
     body = REPORT.body(CLIENT)
-    service = subject.service
+    context = subject.context
 
     def send(_number: int) -> bytes:
-        return service.process_metering_data(request(body))
+        return process_metering_data(context, request(body))
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(send, range(8)))
@@ -229,12 +215,12 @@ def test_the_same_report_from_eight_connections_at_once_counts_once(subject: Sub
 
 def test_reports_at_once_that_overlap_in_opposite_orders_all_count(subject: Subject) -> None:
     kids = [bytes([number]) * 16 for number in range(40)]
-    service = subject.service
+    context = subject.context
 
     def send(number: int) -> None:
         order = kids[::-1] if number % 2 else kids
         report = Report(OWN_MID.raw, bytes([number]) * 16, tuple((kid, "Play", 1) for kid in order))
-        service.process_metering_data(request(report.body(CLIENT)))
+        process_metering_data(context, request(report.body(CLIENT)))
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(send, range(24)))
@@ -326,7 +312,7 @@ def test_a_revoked_device_is_refused(subject: Subject) -> None:
 
 def ask_certificate(subject: Subject, mid: Mid) -> tuple[str, str]:
     body = CertificateQuestion(mid.raw).body(world.CLIENT)
-    reply = subject.service.get_metering_certificate(request(body))
+    reply = post(subject.context, "GetMeteringCertificate", body)
     root = curve.public(world.ROOT)
     told = read_reply(reply, "GetMeteringCertificate", "MeteringCertificateResponse", root)
     return told["MeteringID"], told["MeteringCertificate"]
@@ -386,11 +372,11 @@ def test_what_is_removed_at_once_is_bounded(subject: Subject) -> None:
 
 
 def test_the_operator_hears_of_certificates_and_reports(subject: Subject) -> None:
-    notify_refusals: Queue[Event] = Queue()
-    told = replace(subject, callables=HookSet(on_event=notify_refusals.put))
+    received: Queue[Event] = Queue()
+    told = replace(subject, callables=HookSet(on_event=received.put))
     device = device_id(parse_chain(CLIENT.chain).leaf)
     ask_certificate(told, OWN_MID)
-    assert notify_refusals.get(timeout=10) == Event("GetMeteringCertificate", device)
+    assert received.get(timeout=10) == Event("GetMeteringCertificate", device)
     told.report()
     kids = tuple(map(Kid, KIDS))
-    assert notify_refusals.get(timeout=10) == Event("ProcessMeteringData", device, kids)
+    assert received.get(timeout=10) == Event("ProcessMeteringData", device, kids)

@@ -4,11 +4,12 @@ from itertools import count
 
 import pytest
 
+from rightsmanager.admin.metering_ids import MeteringIds
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
 from rightsmanager.keyring import MeteringIdentity
-from rightsmanager.operations.metering_keys import MeteringIds, MeteringKeys
+from rightsmanager.operations.metering_keys import MeteringKeys
 from rightsmanager.protocol.formats.bcert import (
     CertificateType,
     Key,

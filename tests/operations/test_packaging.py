@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from threading import Barrier
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,44 +16,45 @@ from rightsmanager.hooks.facts import Event
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.access import Access, AccessMode
 from rightsmanager.operations.content import ContentKeys
-from rightsmanager.operations.packaging import PackagingService, Packing
+from rightsmanager.operations.context import Context, Options
+from rightsmanager.operations.packaging_keys import PackagingOptions
 from rightsmanager.operations.request import Request
+from rightsmanager.operations.table import bind_operations
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xml.envelope import SoapVersion, parse_envelope
 from rightsmanager.soap.outgoing import build_envelope
 from rightsmanager.store.sources import PACKAGER, Source
-from tests.operations.subject import STORAGE_KEY
-from tests.second import packager, world
+from tests.operations.subject import STORAGE_KEY, make_context
+from tests.second import packager
 
 if TYPE_CHECKING:
     from rightsmanager.store.database import Store
 
-URL = "http://127.0.0.1/service/rightsmanager.asmx"
+URL = "http://127.0.0.1/context/rightsmanager.asmx"
 
 
-def make(store: Store, **changes: object) -> PackagingService:
-    packing = {name: changes.pop(name) for name in list(changes) if name in Packing.__slots__}
-    service = PackagingService(
-        access=Access(AccessMode.LOOPBACK),
-        content_keys=ContentKeys(STORAGE_KEY, b""),
-        packing=Packing(**packing),  # type: ignore[arg-type] # by name
-        store=store,
-        clock=lambda: world.NOW,
-        rng=seeded_random(b"packaging service"),
+def make(store: Store, access: Access | None = None, **changes: Any) -> Context:  # noqa: ANN401
+    names = PackagingOptions.__slots__
+    packaging = {name: changes.pop(name) for name in list(changes) if name in names}
+    options = Options(
+        packaging=PackagingOptions(**packaging),
+        packaging_access=access or Access(AccessMode.LOOPBACK),
     )
-    return replace(service, **changes)  # type: ignore[arg-type] # by name
+    rng = changes.pop("rng", seeded_random(b"packaging context"))
+    changes.setdefault("content_keys", ContentKeys(STORAGE_KEY, b""))
+    return make_context(store, rng=rng, options=options, **changes)
 
 
-def ask(service: PackagingService, body: bytes, url: str = URL, remote: str = "::1") -> bytes:
-    child = service.acquire_packaging_data(
-        Request(envelope=parse_envelope(body), url=url, query="", headers={}, remote=remote)
+def ask(context: Context, body: bytes, url: str = URL, remote: str = "::1") -> bytes:
+    child = bind_operations(context)["AcquirePackagingData"](
+        Request(envelope=parse_envelope(body), url=url, query="", headers={}, remote=remote),
     )
     return b"".join(build_envelope(SoapVersion.SOAP11, child))
 
 
-def kids(service: PackagingService, *streams: str) -> list[str]:
-    return [row["KeyId"] for row in packager.rows(ask(service, packager.ask(*streams)))]
+def kids(context: Context, *streams: str) -> list[str]:
+    return [row["KeyId"] for row in packager.rows(ask(context, packager.ask(*streams)))]
 
 
 def stored(store: Store) -> dict[Kid, Source]:
@@ -65,16 +65,16 @@ def stored(store: Store) -> dict[Kid, Source]:
 
 
 def test_a_program_has_one_key_that_is_kept(store: Store) -> None:
-    service = make(store)
-    first = ask(service, packager.ask(packager.stream("movie")))
+    context = make(store)
+    first = ask(context, packager.ask(packager.stream("movie")))
     taken = packager.take(first)
-    assert ask(service, packager.ask(packager.stream("movie"))) == first
+    assert ask(context, packager.ask(packager.stream("movie"))) == first
     kid = Kid(taken.kid.bytes_le)
     assert stored(store) == {kid: Source(PACKAGER, "movie", 0)}
     with store.transaction() as transaction:
-        assert service.content_keys.find(transaction, kid).key == taken.key
+        assert context.content_keys.find(transaction, kid).key == taken.key
     assert taken.kid.version == 4
-    (other,) = kids(service, packager.stream("Movie"))
+    (other,) = kids(context, packager.stream("Movie"))
     assert other != str(taken.kid)
 
 
@@ -90,7 +90,7 @@ def test_a_program_has_one_key_that_is_kept(store: Store) -> None:
     ],
 )
 def test_the_object_says_what_is_set(
-    store: Store, packing: dict[str, object], version: str, algid: str, *, has_checksum: bool
+    store: Store, packing: dict[str, Any], version: str, algid: str, *, has_checksum: bool
 ) -> None:
     answer = ask(make(store, **packing), packager.ask(packager.stream("movie")))
     taken = packager.take(answer)
@@ -125,30 +125,30 @@ def test_programs_of_any_characters_come_back_as_they_were(store: Store) -> None
         "\u202eabc",
         "a\tb",
     ]
-    service = make(store)
+    context = make(store)
     escaped = [packager.stream(each) for each in programs]
-    assert len(set(kids(service, *escaped))) == len(programs)
-    rows = packager.rows(ask(service, packager.ask(*escaped)))
+    assert len(set(kids(context, *escaped))) == len(programs)
+    rows = packager.rows(ask(context, packager.ask(*escaped)))
     assert [row["ProgramIdentifier"] for row in rows] == programs
     assert {source.program for source in stored(store).values()} == set(programs)
 
 
 def test_each_period_has_its_own_key(store: Store) -> None:
-    service = make(store, key_period=10)
+    context = make(store, key_period_seconds=10)
     offsets = ["P0S", "PT9.999S", "PT10S", "PT19S", "PT20S", "PT1H"]
-    found = kids(service, *(packager.stream("live", offset) for offset in offsets))
+    found = kids(context, *(packager.stream("live", offset) for offset in offsets))
     assert found[0] == found[1]
     assert found[2] == found[3]
     assert len(set(found)) == 4
     assert {source.period for source in stored(store).values()} == {0, 1, 2, 360}
-    (alone,) = kids(service, packager.stream("live", "P12S"))
+    (alone,) = kids(context, packager.stream("live", "P12S"))
     assert alone == found[2]
 
 
 def test_without_periods_a_program_has_one_key(store: Store) -> None:
-    service = make(store)
+    context = make(store)
     wide = packager.stream("live", "PT5H", "<RequestInterval>P1D</RequestInterval>")
-    found = kids(service, packager.stream("live"), wide)
+    found = kids(context, packager.stream("live"), wide)
     assert len(found) == 2
     assert len(set(found)) == 1
 
@@ -158,15 +158,15 @@ def interval(text: str) -> str:
 
 
 def test_an_interval_gets_the_key_of_each_period_that_it_reaches(store: Store) -> None:
-    service = make(store, key_period=10)
+    context = make(store, key_period_seconds=10)
     body = packager.ask(packager.stream("live", "P5S", interval("PT20.5S")))
-    rows = packager.rows(ask(service, body))
+    rows = packager.rows(ask(context, body))
     assert [(row["OffsetFromProgramStart"], row["RequestInterval"]) for row in rows] == [
         ("P5S", "PT5S"),
         ("PT10S", "PT10S"),
         ("PT20S", "PT5.5S"),
     ]
-    alone = kids(service, *(packager.stream("live", f"PT{n}S") for n in (0, 15, 29)))
+    alone = kids(context, *(packager.stream("live", f"PT{n}S") for n in (0, 15, 29)))
     assert [row["KeyId"] for row in rows] == alone
 
 
@@ -178,23 +178,23 @@ def test_an_interval_ends_before_its_end(
     store: Store, offset: str, length: str, count: int
 ) -> None:
     body = packager.ask(packager.stream("live", offset, interval(length)))
-    rows = packager.rows(ask(make(store, key_period=10), body))
+    rows = packager.rows(ask(make(store, key_period_seconds=10), body))
     assert len(rows) == count
     assert rows[0]["OffsetFromProgramStart"] == offset
     assert count > 1 or rows[0]["RequestInterval"] == length
 
 
 def test_too_many_keys_are_refused_and_none_is_made(store: Store) -> None:
-    service = make(store, key_period=1)
+    context = make(store, key_period_seconds=1)
     fits = packager.stream("live", "P0S", interval("PT1000S"))
     for streams in (
         [fits, packager.stream("a")],
         [packager.stream("a", "P0S", interval("P9999D"))],
     ):
         with pytest.raises(InvalidMessage, match="more than 1000 keys"):
-            ask(service, packager.ask(*streams))
+            ask(context, packager.ask(*streams))
     assert stored(store) == {}
-    assert len(kids(service, fits)) == 1000
+    assert len(kids(context, fits)) == 1000
 
 
 def test_playready_is_the_first_system_and_the_others_have_nothing(store: Store) -> None:
@@ -254,10 +254,10 @@ def test_of_requests_at_the_same_moment_all_get_one_key(store: Store) -> None:
     barrier = Barrier(8)
 
     def one(number: int) -> list[str]:
-        service = make(store, rng=system_random, key_period=1)
+        context = make(store, rng=system_random, key_period_seconds=1)
         streams = [packager.stream("live", f"PT{n}S") for n in range(5)]
         barrier.wait()
-        return kids(service, *(streams if number % 2 else reversed(streams)))[:: number % 2 or -1]
+        return kids(context, *(streams if number % 2 else reversed(streams)))[:: number % 2 or -1]
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(one, range(8)))
@@ -266,10 +266,10 @@ def test_of_requests_at_the_same_moment_all_get_one_key(store: Store) -> None:
 
 
 def test_the_operator_hears_of_the_keys(store: Store) -> None:
-    notify_refusals: list[Event] = []
-    hooks = Hooks(HookSet(on_event=notify_refusals.append), 1)
+    received: list[Event] = []
+    hooks = Hooks(HookSet(on_event=received.append), 1)
     answer = ask(make(store, hooks=hooks), packager.ask(packager.stream("movie")))
     hooks._threads.shutdown()
-    assert notify_refusals == [
+    assert received == [
         Event("AcquirePackagingData", kids=(Kid(packager.take(answer).kid.bytes_le),))
     ]

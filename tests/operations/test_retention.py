@@ -22,7 +22,7 @@ LIFETIME = 1000
 
 @pytest.fixture
 def site(store: Store) -> Site:
-    return Site(store, StreamSettings(lifetime=LIFETIME))
+    return Site(store, StreamSettings(lifetime_seconds=LIFETIME))
 
 
 def purge(site: Site, before: int) -> dict[str, int]:

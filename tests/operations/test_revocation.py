@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rightsmanager.admin.revocations import NewVersions, RevocationEditor
 from rightsmanager.crypto.p256 import PublicKey
 from rightsmanager.errors import DeviceCertificateRevoked, ServiceSpecific
 from rightsmanager.keyring import ListSigner
-from rightsmanager.operations.revocation import Changed, RevocationCache, RevocationEditor
+from rightsmanager.operations.revocation import RevocationCache
 from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO, SignedList, parse_list
@@ -17,7 +18,7 @@ from rightsmanager.protocol.messages.response import RevocationList, open_licens
 from rightsmanager.protocol.wire import Guid
 from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.store.database import Store
-from tests.operations.subject import ask, issued, make_service, private_key
+from tests.operations.subject import ask, issued, make_context, private_key
 from tests.second import certificates as cert
 from tests.second import challenge as second
 from tests.second import curve, world
@@ -79,7 +80,7 @@ def office(store: Store) -> Office:
 
 def is_refused(store: Store, body: bytes = BODY) -> bool:
     try:
-        ask(make_service(store), body)
+        ask(make_context(store), body)
     except DeviceCertificateRevoked:
         return True
     return False
@@ -89,7 +90,7 @@ def is_refused(store: Store, body: bytes = BODY) -> bool:
 def test_a_certificate_of_the_chain_that_is_revoked_is_refused(
     office: Office, digest: bytes
 ) -> None:
-    service = make_service(office.store)
+    service = make_context(office.store)
     ask(service, BODY)
     (before,) = issued(office.store)
     office.editor.revoke(DEVICE_LIST, digest)
@@ -177,7 +178,7 @@ def test_a_change_that_changes_nothing_is_refused_and_makes_no_version(office: O
     editor = office.editor
     editor.revoke(DEVICE_LIST, LEAF)
     editor.allow(LEAF)
-    changes: list[Callable[[], Changed]] = [
+    changes: list[Callable[[], NewVersions]] = [
         lambda: editor.revoke(DEVICE_LIST, LEAF),
         lambda: editor.allow(LEAF),
         lambda: editor.unrevoke(ISSUER),
@@ -245,7 +246,7 @@ def revocation_info(store: Store, *held: tuple[Guid, int]) -> tuple[RevocationLi
         for list_id, version in held
     )
     wish = replace(WISH, revocation=f"<RevocationLists>{infos}</RevocationLists>")
-    reply = ask(make_service(store), second.challenge(world.CLIENT, wish))
+    reply = ask(make_context(store), second.challenge(world.CLIENT, wish))
     envelope = b'<e:Envelope xmlns:e="%s"><e:Body>%s</e:Body></e:Envelope>' % (
         second.SOAP11.encode(),
         reply,
@@ -266,7 +267,7 @@ def test_a_revoked_device_that_also_asks_for_too_much_is_told_that_it_is_revoked
 ) -> None:
     office.editor.revoke(DEVICE_LIST, LEAF)
     with pytest.raises(DeviceCertificateRevoked):
-        ask(make_service(office.store, policy=Policy(security_level=3000)), BODY)
+        ask(make_context(office.store, policy=Policy(security_level=3000)), BODY)
 
 
 def test_an_empty_store_knows_of_nothing(office: Office) -> None:

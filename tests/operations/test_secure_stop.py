@@ -18,7 +18,8 @@ from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import Kid, Mid, SessionId
 from rightsmanager.store.database import Store
-from tests.operations.reporting import KIDS, METERING, MID, Site, device, id_of, secure_stop_key
+from tests.operations.reporting import KIDS, MID, Site, device, id_of, secure_stop_key
+from tests.operations.subject import METERING
 from tests.second import certificates as cert
 from tests.second import challenge as second
 from tests.second import curve, reports, world
@@ -243,10 +244,8 @@ def test_the_key_comes_before_the_metering_service_and_need_not_be_understood(si
 
 
 def test_the_operator_hears_of_stops(site: Site) -> None:
-    notify_refusals: Queue[Event] = Queue()
-    site.callables = HookSet(on_event=notify_refusals.put)
+    received: Queue[Event] = Queue()
+    site.callables = HookSet(on_event=received.put)
     site.stop(saying(SESSION, OTHER))
     kids = (Kid(SESSION.kid), Kid(OTHER.kid))
-    assert notify_refusals.get(timeout=10) == Event(
-        "ProcessSecureStopData", id_of(world.CLIENT), kids
-    )
+    assert received.get(timeout=10) == Event("ProcessSecureStopData", id_of(world.CLIENT), kids)

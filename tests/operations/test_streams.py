@@ -26,7 +26,7 @@ END = 1893456000
 
 @pytest.fixture
 def site(store: Store) -> Site:
-    return Site(store, StreamSettings(per_device=2, lifetime=LIFETIME))
+    return Site(store, StreamSettings(max_per_device=2, lifetime_seconds=LIFETIME))
 
 
 def session(kid: bytes, number: int, start: int, update: int, stopped: int = 1) -> reports.Session:
@@ -141,7 +141,7 @@ def test_a_renewal_takes_the_place_of_its_stream(site: Site) -> None:
 
 def test_a_renewal_passes_where_the_limit_was_lowered(site: Site) -> None:
     play(site, *KIDS[:2])
-    site.streams = StreamSettings(per_device=1)
+    site.streams = StreamSettings(max_per_device=1)
     play(site, KIDS[0])
     assert isinstance(refused(site, KIDS[2]), ServiceSpecific)
 

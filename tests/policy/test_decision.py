@@ -19,10 +19,11 @@ from rightsmanager.policy.decision import (
     decide,
 )
 from rightsmanager.policy.defaults import NO_DOMAIN, DefaultDomain, LicenseDefaults
+from rightsmanager.policy.device import Device
 from rightsmanager.policy.grants import Policy, default_grants
 from rightsmanager.policy.parameters import BY_NAME
 from rightsmanager.policy.query import Spelling, parse_query, write
-from rightsmanager.policy.reflection import Client, client_info
+from rightsmanager.policy.reflection import client_info
 from rightsmanager.policy.rules import AboveLevel, RemovalDateConflicts, Rules, WarningCode
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.wire import AccountId, ServiceId, TransactionId
@@ -30,7 +31,9 @@ from tests.policy.sample import KIDS, header
 from tests.second import certificates as cert
 from tests.second import world
 
-CLIENT = Client(parse_chain(world.DEVICE_CHAIN), "10.0.16384.10011", 1506866400)
+CLIENT = Device(
+    "", parse_chain(world.DEVICE_CHAIN), client_version="10.0.16384.10011", client_time=1506866400
+)
 ASKED = LicenseQuery(header(*KIDS), "", None, CLIENT, "http://drm.example/rightsmanager.asmx")
 SERVICE, ACCOUNT = ServiceId(b"our service id 1"), AccountId(b"account id 00001")
 OTHER = AccountId(b"account id 00002")
@@ -77,7 +80,7 @@ def test_only_clients_without_playready_3_features_get_old_rights(
 ) -> None:
     leaf = cert.Subject(cert.DEVICE, world.DEVICE_KEYS, features=features)
     client = replace(CLIENT, chain=parse_chain(world.device_chain(leaf)))
-    asked = replace(ASKED, client=client)
+    asked = replace(ASKED, device=client)
     if features:
         with pytest.raises(ServiceSpecific, match=f"{name} is 'true', expected false"):
             decided(f"cfg=({name}:true)", of=asked)
@@ -333,8 +336,8 @@ def test_relative_dates_out_of_range_are_refused(text: str) -> None:
 @pytest.mark.parametrize("query", ["cfg=(begindate:client)", "BeginDate=Client"])
 def test_a_licence_may_begin_at_the_time_of_the_clients_clock(query: str) -> None:
     (grant, *_) = decided(query).grants
-    assert grant.policy.begin == CLIENT.time
-    lost = replace(ASKED, client=replace(CLIENT, time=-1))
+    assert grant.policy.begin == CLIENT.client_time
+    lost = replace(ASKED, device=replace(CLIENT, client_time=-1))
     with pytest.raises(ServiceSpecific, match="begindate is 'client', expected a date from 1970"):
         decided(query, of=lost)
 
@@ -345,9 +348,9 @@ def test_by_rule_a_clients_clock_may_differ_by_some_seconds(difference: int) -> 
 
 
 def clock_decided(difference: int, allowed: int) -> Decision:
-    client = replace(CLIENT, time=NOW + difference)
+    device = replace(CLIENT, client_time=NOW + difference)
     rules = Rules(max_clock_difference_seconds=allowed)
-    return decide(replace(ASKED, client=client), LicenseDefaults(rules=rules), NOW)
+    return decide(replace(ASKED, device=device), LicenseDefaults(rules=rules), NOW)
 
 
 @pytest.mark.parametrize("difference", [61, -61, 86400, -NOW])

@@ -9,8 +9,8 @@ import pytest
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.decision import Decision, LicenseQuery, decide
 from rightsmanager.policy.defaults import DefaultDomain, LicenseDefaults
+from rightsmanager.policy.device import Device
 from rightsmanager.policy.query import parse_query
-from rightsmanager.policy.reflection import Client
 from rightsmanager.policy.rules import WarningCode
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.wrmheader import Header
@@ -37,10 +37,10 @@ def named_header(query: str) -> Header:
 
 def decided(url: dict[str, Any]) -> Decision:
     leaf = cert.Subject(cert.DEVICE, world.DEVICE_KEYS, level=url.get("security_level", 2000))
-    client = Client(parse_chain(world.device_chain(leaf)), "10.0.16384.10011", NOW)
+    device = Device("", parse_chain(world.device_chain(leaf)), client_time=NOW)
     query = url["query"]
     return decide(
-        LicenseQuery(named_header(query), query, None, client, f"https://h{url['path']}"),
+        LicenseQuery(named_header(query), query, None, device, f"https://h{url['path']}"),
         DEFAULTS,
         NOW,
     )

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rightsmanager.policy.reflection import Client, client_info
+from rightsmanager.policy.device import Device
+from rightsmanager.policy.reflection import client_info
 from rightsmanager.protocol.formats.bcert import Chain, parse_chain
 from tests.second import certificates as cert
 from tests.second import world
@@ -14,7 +15,7 @@ def chain_with(*features: int) -> Chain:
 
 
 def b64_facts(chain: Chain, number: int) -> tuple[str, str]:
-    lines = client_info(Client(chain, "1", 0)).splitlines()
+    lines = client_info(Device("", chain, client_version="1", client_time=0)).splitlines()
     digests = [line.split(": ")[1] for line in lines if "DigestValue" in line]
     keys = [line.split(": ")[1] for line in lines if "IssuerKey" in line]
     return digests[number], keys[number]
@@ -23,7 +24,9 @@ def b64_facts(chain: Chain, number: int) -> tuple[str, str]:
 def test_it_is_one_field_a_line_deeper_for_each_certificate() -> None:
     chain = chain_with(2, 3, 4, 5, 9, 13)
     (digest, key), (issuer_digest, issuer_key) = b64_facts(chain, 0), b64_facts(chain, 1)
-    assert client_info(Client(chain, "10.0.16384.10011", 1506866400)) == (
+    assert client_info(
+        Device("", chain, client_version="10.0.16384.10011", client_time=1506866400)
+    ) == (
         "Client Info:\n"
         "    Client Version: 10.0.16384.10011\n"
         "    Client Time: 10/01/2017 2:00:00 PM\n"
@@ -69,13 +72,13 @@ def test_it_is_one_field_a_line_deeper_for_each_certificate() -> None:
     ],
 )
 def test_the_clients_time_is_shown(seconds: int, text: str) -> None:
-    told = client_info(Client(chain_with(), "1", seconds))
+    told = client_info(Device("", chain_with(), client_version="1", client_time=seconds))
     assert f"    Client Time: {text}\n" in told
 
 
 def test_unknown_features_are_shown_as_numbers() -> None:
     assert "Supported Features:\n    Transmitter\n    77\n" in client_info(
-        Client(chain_with(1, 77), "1", 0)
+        Device("", chain_with(1, 77), client_version="1", client_time=0)
     )
 
 
@@ -88,6 +91,6 @@ def test_each_further_certificate_is_indented_more() -> None:
             world.issuer(world.OTHER, cert.ISSUE_DEVICE),
         )
     )
-    told = client_info(Client(chain, "1", 0))
+    told = client_info(Device("", chain, client_version="1", client_time=0))
     assert "\n↳ Cert 1:\n    Type: Issuer\n" in told
     assert "\n    ↳ Cert 2:\n        Type: Issuer\n" in told

@@ -24,7 +24,7 @@ from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.store.database import Store, open_store
 from tests.operations.subject import (
     ask,
-    make_service,
+    make_context,
     private_key,
     public_key,
 )
@@ -75,9 +75,9 @@ def in_envelope(reply: bytes) -> bytes:
 def test_a_client_receives_the_keys_of_its_header(
     store: Store, backend: Backend, wish: second.Wish, *, persistent: bool
 ) -> None:
-    service = make_service(store, backend=backend, policy=Policy(persistent=persistent))
+    context = make_context(store, backend=backend, policy=Policy(persistent=persistent))
     read = read_reply(
-        ask(service, second.challenge(world.CLIENT, wish)), world.DEVICE_ENCRYPTION, ROOT
+        ask(context, second.challenge(world.CLIENT, wish)), world.DEVICE_ENCRYPTION, ROOT
     )
     kids = KIDS if wish.version in {"4", "5"} else KIDS[:1]
     assert read.signed
@@ -102,8 +102,8 @@ def names_in_order(reply: Reply) -> bool:
 def test_clients_find_their_tags_in_every_reply(
     store: Store, *, persistent: bool, always: bool
 ) -> None:
-    service = make_service(store, policy=Policy(persistent=persistent), always=always)
-    text = ask(service, second.challenge(world.CLIENT, WISHES["4.2"]))
+    context = make_context(store, policy=Policy(persistent=persistent), always=always)
+    text = ask(context, second.challenge(world.CLIENT, WISHES["4.2"]))
     read = read_reply(text, world.DEVICE_ENCRYPTION, ROOT)
     assert re.findall(rb"</?\w+:|xmlns:|/>|>\s+<", text) == []
     assert names_in_order(read)
@@ -116,15 +116,15 @@ def test_clients_find_their_tags_in_every_reply(
 
 
 def test_the_projects_own_device_reads_the_same_reply(store: Store) -> None:
-    service = make_service(store, policy=Policy(persistent=True))
+    context = make_context(store, policy=Policy(persistent=True))
     wish = WISHES["4.2"]
-    text = ask(service, second.challenge(world.CLIENT, wish))
+    text = ask(context, second.challenge(world.CLIENT, wish))
     device = Device(
         parse_chain(world.DEVICE_CHAIN),
         private_key(world.DEVICE_SIGNING),
         private_key(world.DEVICE_ENCRYPTION),
     )
-    opening = LicenseOpener(device, ChainVerifier((public_key(world.ROOT),)), service.backend)
+    opening = LicenseOpener(device, ChainVerifier((public_key(world.ROOT),)), context.backend)
     _, licenses = open_reply(
         parse_envelope(in_envelope(text)),
         opening,

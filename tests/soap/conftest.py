@@ -9,8 +9,8 @@ import pytest
 from lxml import etree
 
 from rightsmanager.operations.request import Request
+from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.soap.application import build
-from rightsmanager.soap.operations import OPERATIONS, Role
 from rightsmanager.soap.server import SoapServer
 
 Services = Mapping[str, Callable[[Request], bytes]]

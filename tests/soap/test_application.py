@@ -4,8 +4,8 @@ import logging
 import subprocess
 import sys
 
+from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.soap.application import build
-from rightsmanager.soap.operations import OPERATIONS, Role
 
 
 def test_spyne_has_the_nine_operations_of_the_table() -> None:

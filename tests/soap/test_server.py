@@ -7,7 +7,7 @@ from lxml import etree
 
 from rightsmanager import errors
 from rightsmanager.errors import InvalidMessage, ProtocolRedirect, Refusal, ServiceSpecific
-from rightsmanager.soap.operations import OPERATIONS, Role
+from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 
 if TYPE_CHECKING:
     from rightsmanager.operations.request import Request

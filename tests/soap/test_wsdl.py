@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from rightsmanager.soap.operations import OPERATIONS
+from rightsmanager.protocol.messages.operations import OPERATIONS
 from rightsmanager.soap.samples import exchanges
 from rightsmanager.soap.wsdl import build_wsdl
 

@@ -11,8 +11,8 @@ from lxml import etree
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.operations.request import Request
+from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.soap.application import build, why_not
-from rightsmanager.soap.operations import OPERATIONS, Role
 from rightsmanager.soap.samples import exchanges
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.soap.wsdl import build_wsdl

@@ -10,8 +10,8 @@ from lxml import html
 
 from rightsmanager.inspection.explain import Defaults, explain_form, parameter_rows
 from rightsmanager.policy.parameters import PARAMETERS
+from rightsmanager.protocol.messages.operations import OPERATIONS
 from rightsmanager.soap.application import build
-from rightsmanager.soap.operations import OPERATIONS
 from rightsmanager.soap.samples import exchanges
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.soap.wsdl import build_wsdl

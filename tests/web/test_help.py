@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lxml import etree, html
 
-from rightsmanager.soap.operations import OPERATIONS
+from rightsmanager.protocol.messages.operations import OPERATIONS
 from rightsmanager.web.address import Addressing
 from rightsmanager.web.router import RouterSettings
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from rightsmanager.protocol.messages.operations import Role
 from rightsmanager.soap.application import build
-from rightsmanager.soap.operations import Role
 from rightsmanager.soap.server import SoapServer
 
 if TYPE_CHECKING:

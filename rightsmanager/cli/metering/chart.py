@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from rightsmanager.admin.usage import By, UsageQuery
 from rightsmanager.charts import Bars, draw
 from rightsmanager.cli.metering.options import MeteringAdmin, day_of, question_options
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.options import Parsed
 from rightsmanager.files import write_output
-from rightsmanager.operations.metering_reports import By, UsageQuestion
 from rightsmanager.protocol.wire import Kid, Mid
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def chart(  # noqa: PLR0913 -- one parameter for each option
     click.echo(f"The chart is in {out}.")
 
 
-def bars_of(question: UsageQuestion, by: By, totals: "Sequence[Total]") -> Bars:
+def bars_of(question: UsageQuery, by: By, totals: "Sequence[Total]") -> Bars:
     """Return the chart of totals: days in their order, all other groups by use."""
     groups = list(_days(question.period)) if by is By.DAY else _most_used(by, totals)
     counted: dict[str, dict[object, int]] = {}
@@ -116,6 +116,6 @@ def _label(group: object) -> str:
     return day_of(group).isoformat() if isinstance(group, int) else str(group)
 
 
-def _subtitle(question: UsageQuestion) -> str:
+def _subtitle(question: UsageQuery) -> str:
     first, last = day_of(question.period.first), day_of(question.period.last)
     return f"metering id {question.mid.text}, {first} to {last} (UTC)"

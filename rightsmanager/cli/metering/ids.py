@@ -23,7 +23,7 @@ from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.wire import Mid, encode_base64
 
 if TYPE_CHECKING:
-    from rightsmanager.operations.metering_keys import KnownMeteringId
+    from rightsmanager.admin.metering_ids import KnownMeteringId
 
 _MAX_NAME: Final = 64
 _COLUMNS: Final = {

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from rightsmanager.admin.metering_ids import MeteringIds
+from rightsmanager.admin.usage import UsageQuery, UsageReader
 from rightsmanager.cli.operator import Operator, now
 from rightsmanager.cli.options import MID, Parsed, add_options
 from rightsmanager.crypto.random import system_random
-from rightsmanager.operations.metering_keys import MeteringIds
-from rightsmanager.operations.metering_reports import MeteringReports, UsageQuestion
 from rightsmanager.store.metering import Period
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ class MeteringAdmin:
         )
 
     @property
-    def reports(self) -> MeteringReports:
+    def reports(self) -> UsageReader:
         """The usage that devices reported."""
         keeps_reports = self.operator.settings.metering.keep_reports_days > 0
-        return MeteringReports(self.operator.store, keeps_reports=keeps_reports)
+        return UsageReader(self.operator.store, keeps_reports=keeps_reports)
 
-    def question(self, mid: "Mid | None", first: date | None, last: date | None) -> UsageQuestion:
+    def question(self, mid: "Mid | None", first: date | None, last: date | None) -> UsageQuery:
         """Return the usage query of the options, by default of the last 30 days.
 
         Raises ServiceSpecific for an unknown metering id.
@@ -52,7 +52,7 @@ class MeteringAdmin:
         if since > until:
             raise click.UsageError(f"--from is {since}, expected a day no later than --to, {until}")
         found = self.operator.keyring.metering.mid if mid is None else self.ids.find(mid).mid
-        return UsageQuestion(found, Period(_number(since), _number(until)))
+        return UsageQuery(found, Period(_number(since), _number(until)))
 
 
 def _parse_day(text: str) -> date:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rightsmanager.admin.usage import By
 from rightsmanager.cli.metering.options import MeteringAdmin, day_of, question_options
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.printing import Form, form_options, print_json, print_list
-from rightsmanager.operations.metering_reports import By
 from rightsmanager.protocol.wire import Kid, Mid
 
 if TYPE_CHECKING:

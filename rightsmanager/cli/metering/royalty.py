@@ -15,7 +15,7 @@ from rightsmanager.cli.printing import Form, form_options, print_csv, print_json
 if TYPE_CHECKING:
     from datetime import date
 
-    from rightsmanager.operations.metering_reports import UsageQuestion
+    from rightsmanager.admin.usage import UsageQuery
     from rightsmanager.protocol.wire import Mid
 
 
@@ -98,7 +98,7 @@ def _print(royalty: Royalty) -> None:
     print_table(("", "price", f"due ({prices.currency})"), rows)
 
 
-def _facts(question: "UsageQuestion", action: str, royalty: Royalty) -> dict[str, object]:
+def _facts(question: "UsageQuery", action: str, royalty: Royalty) -> dict[str, object]:
     prices = royalty.prices
     return {
         "mid": question.mid.text,

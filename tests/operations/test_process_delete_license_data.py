@@ -190,8 +190,8 @@ def test_a_bad_message_is_refused_and_changes_nothing(site: Site, body: bytes) -
 
 
 def test_the_operator_hears_of_deletions(site: Site) -> None:
-    notify_refusals: Queue[Event] = Queue()
-    site.callables = HookSet(on_event=notify_refusals.put)
+    received: Queue[Event] = Queue()
+    site.callables = HookSet(on_event=received.put)
     delete(site, KIDS[0])
     event = Event("ProcessDeleteLicenseData", id_of(world.CLIENT), (Kid(KIDS[0]),))
-    assert notify_refusals.get(timeout=10) == event
+    assert received.get(timeout=10) == event

@@ -1,4 +1,4 @@
-"""The nine operations as one table: wire name, role, what it does, and what its messages hold.
+"""The nine operations as one table: wire name, role, summary, and the content of its messages.
 
     challenge   Operation[P]/challenge/Challenge[M]/element[P Id="SignedData"] + Signature[D]
     reply       OperationResponse[P]/OperationResult/Response[M]/element[P] + Signature[D]
@@ -10,9 +10,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from rightsmanager.protocol.messages import (
+    acknowledgement,
+    delete_license,
+    domain,
+    metering,
+    packaging,
+    secure_stop,
+)
+
 
 class Role(Enum):
-    """What a server may be set up to be; each operation belongs to one."""
+    """The roles of a server; each operation belongs to one."""
 
     LICENSE = "license"
     DOMAIN = "domain"
@@ -24,7 +33,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one direction carries: the element that is signed, and its children as a reader sees."""
+    """The message of one direction: its signed element and a sample of that element's children."""
 
     element: str
     children: tuple[str, ...]
@@ -41,6 +50,8 @@ class Operation:
     summary: str
     challenge: Message
     reply: Message
+    profile: str = ""
+    """The part of the messages that is this project's own; empty if they follow publications."""
 
 
 _DOMAIN: Final = (
@@ -77,19 +88,20 @@ _TABLE: Final = (
         ),
     ),
     Operation(
-        "AcknowledgeLicense",
+        acknowledgement.FORM.operation,
         Role.LICENSE,
         "Takes note of which licences of a transaction the client could store.",
-        Message("LicenseAcknowledgement", (_TRANSACTION,)),
-        Message("LicenseAcknowledgementResponse", (_TRANSACTION,)),
+        Message(acknowledgement.FORM.challenge, (_TRANSACTION,)),
+        Message(acknowledgement.FORM.reply, (_TRANSACTION,)),
+        profile="profile; what is reported is public",
     ),
     Operation(
-        "JoinDomain",
+        domain.JOIN.operation,
         Role.DOMAIN,
         "Makes a device a member of an account's domain and hands it the domain's keys.",
-        Message("DomainJoin", (*_DOMAIN, "<FriendlyName>a device's name</FriendlyName>")),
+        Message(domain.JOIN.challenge, (*_DOMAIN, "<FriendlyName>a device's name</FriendlyName>")),
         Message(
-            "DomainJoinResponse",
+            domain.JOIN.reply,
             (
                 *_DOMAIN,
                 "<Revision>1</Revision>",
@@ -102,54 +114,62 @@ _TABLE: Final = (
                 '<DomainKeys><DomainKey Revision="1">168 bytes, base64</DomainKey></DomainKeys>',
             ),
         ),
+        profile="profile; the certificate's format is public",
     ),
     Operation(
-        "LeaveDomain",
+        domain.LEAVE.operation,
         Role.DOMAIN,
         "Ends a device's membership in a domain.",
-        Message("DomainLeave", _DOMAIN),
-        Message("DomainLeaveResponse", (*_DOMAIN, "<Revision>1</Revision>")),
+        Message(domain.LEAVE.challenge, _DOMAIN),
+        Message(domain.LEAVE.reply, (*_DOMAIN, "<Revision>1</Revision>")),
+        profile="profile",
     ),
     Operation(
-        "GetMeteringCertificate",
+        metering.CERTIFICATE_FORM.operation,
         Role.METERING,
         "Hands out the certificate for which a client encrypts its play counts.",
-        Message("MeteringCertificateRequest", (_MID,)),
+        Message(metering.CERTIFICATE_FORM.challenge, (_MID,)),
         Message(
-            "MeteringCertificateResponse",
+            metering.CERTIFICATE_FORM.reply,
             (_MID, "<MeteringCertificate>chain, base64</MeteringCertificate>"),
         ),
+        profile="profile; the certificate's format is public",
     ),
     Operation(
-        "ProcessMeteringData",
+        metering.DATA_FORM.operation,
         Role.METERING,
         "Counts what a client reports to have played, once for each transaction.",
-        Message("MeteringData", (_MID, _TRANSACTION, "<Partial>0</Partial>")),
-        Message("MeteringResponse", (_MID, _TRANSACTION, "<RecordsAccepted>1</RecordsAccepted>")),
+        Message(metering.DATA_FORM.challenge, (_MID, _TRANSACTION, "<Partial>0</Partial>")),
+        Message(
+            metering.DATA_FORM.reply, (_MID, _TRANSACTION, "<RecordsAccepted>1</RecordsAccepted>")
+        ),
+        profile="profile; the key that encrypts it is public",
     ),
     Operation(
-        "ProcessSecureStopData",
+        secure_stop.FORM.operation,
         Role.SECURE_STOP,
         "Records that playback sessions have ended.",
-        Message("SecureStopData", (_MID,)),
+        Message(secure_stop.FORM.challenge, (_MID,)),
         Message(
-            "SecureStopResponse",
+            secure_stop.FORM.reply,
             (
                 _MID,
                 "<SessionID>GUID, base64</SessionID>",
                 "<SecureStop2VerifiedSession>GUID, base64</SecureStop2VerifiedSession>",
             ),
         ),
+        profile="profile; the key that encrypts it is public",
     ),
     Operation(
-        "ProcessDeleteLicenseData",
+        delete_license.FORM.operation,
         Role.SECURE_DELETE,
         "Records that a client has deleted persistent licences.",
-        Message("DeleteLicenseData", ()),
-        Message("DeleteLicenseResponse", ("<SessionID>GUID, base64</SessionID>",), sealed=False),
+        Message(delete_license.FORM.challenge, ()),
+        Message(delete_license.FORM.reply, ("<SessionID>GUID, base64</SessionID>",), sealed=False),
+        profile="profile; that the reply is plain is public",
     ),
     Operation(
-        "AcquirePackagingData",
+        packaging.OPERATION,
         Role.PACKAGING,
         "Gives a packager content keys and the data to put into the content.",
         Message(
@@ -183,6 +203,7 @@ _TABLE: Final = (
                 ),
             ),
         ),
+        profile="request public, reply profile",
     ),
 )
 

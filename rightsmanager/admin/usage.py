@@ -1,7 +1,7 @@
-"""Reports for people: what was played, as totals by KID, action, day or device.
+"""Usage: totals of what devices reported, by KID, action, day or device.
 
-They come from totals, whose number does not grow with that of the reports. Those by device are kept
-as long as the reports, all others for good.
+Totals do not grow with the number of reports. Those by device are kept as long as the reports, all
+others for good.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from rightsmanager.store.metering import Period, Total
 
 
 class By(Enum):
-    """What totals are told apart by, beside the action."""
+    """The grouping of totals, in addition to the action."""
 
     KID = "kid"
     ACTION = "action"
@@ -25,8 +25,8 @@ class By(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class UsageQuestion:
-    """Whose totals of which days."""
+class UsageQuery:
+    """A usage query: metering id and date range."""
 
     mid: Mid
     period: Period
@@ -39,33 +39,32 @@ _FIND: Final[Mapping[By, _Find]] = {
     By.DAY: lambda found, mid, period: found.metering.find_totals_by_day(mid, period),
     By.DEVICE: lambda found, mid, period: found.metering.find_totals_by_device(mid, period),
 }
-"""What finds the totals of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
-class MeteringReports:
-    """What devices reported, added up."""
+class UsageReader:
+    """Finds the totals of what devices reported."""
 
     store: Store
     keeps_reports: bool
-    """Whether what reports say is stored beside the totals."""
+    """True if the content of reports is stored in addition to the totals."""
 
-    def find(self, question: UsageQuestion, by: By) -> Sequence[Total]:
-        """Return the totals of a metering id, days in their order, all else the most used first.
+    def find(self, query: UsageQuery, by: By) -> Sequence[Total]:
+        """Return the totals of a metering id: days in order, all others most used first.
 
-        Raises ServiceSpecific for devices where no report is kept.
+        Raises ServiceSpecific for totals by device if no reports are kept.
         """
         if by is By.DEVICE and not self.keeps_reports:
             raise ServiceSpecific(
                 "metering.keep_reports_days is 0: only totals are kept, and nothing of devices"
             )
         with self.store.reading() as found:
-            return _FIND[by](found, question.mid, question.period)
+            return _FIND[by](found, query.mid, query.period)
 
-    def find_plays(self, question: UsageQuestion, action: str) -> Mapping[Kid, int]:
-        """Return how often an action was done with each content key, the most used first."""
+    def find_plays(self, query: UsageQuery, action: str) -> Mapping[Kid, int]:
+        """Return the number of times that each KID had an action, most used first."""
         return {
             total.group: total.value
-            for total in self.find(question, By.KID)
+            for total in self.find(query, By.KID)
             if total.action == action and isinstance(total.group, Kid)
         }

@@ -1,0 +1,178 @@
+"""AcquirePackagingData: a packager gets content keys, and PlayReady Objects that name them.
+
+Each program has one key in each key period: that in which the offset from the program's start lies.
+The same request later gets the same keys. An interval over several periods gets the key of each.
+The keys are stored: AcquireLicense issues licences for them.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+from typing import Final, NamedTuple
+
+from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.operations.context import Context
+from rightsmanager.operations.packaging_keys import (
+    ALGIDS,
+    PackagingKey,
+    PackagingOptions,
+    build_playready_object,
+    refuse_systems,
+)
+from rightsmanager.operations.request import Request
+from rightsmanager.protocol.formats.durations import Duration
+from rightsmanager.protocol.formats.pssh import SYSTEM_ID
+from rightsmanager.protocol.messages.packaging import (
+    OPERATION,
+    PackagingRequest,
+    ProtectionSystem,
+    StreamInformation,
+    StreamProtection,
+    build_packaging_response,
+    parse_packaging_request,
+)
+from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, Kid
+from rightsmanager.store.database import Transaction
+from rightsmanager.store.sources import PACKAGER, Source
+
+MAX_KEYS: Final = 1000
+"""Keys in one reply."""
+
+
+class Slot(NamedTuple):
+    """The key period of a program, which has one key."""
+
+    program: str
+    period: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a program that lies in one key period."""
+
+    slot: Slot
+    offset: Duration
+    interval: Duration | None
+
+
+def acquire_packaging_data(context: Context, request: Request) -> bytes:
+    """Return the reply to an AcquirePackagingData request, its keys stored."""
+    context.options.packaging_access.refuse_stranger(OPERATION, request)
+    asked = parse_packaging_request(request.envelope)
+    options = context.options.packaging
+    _refuse(asked, options, request.url)
+    parts = _decide(asked.streams, options.key_period_seconds)
+    keys = _record(context, [part.slot for part in parts])
+    request.progress.kids = tuple(key.kid for key in keys.values())
+    return _seal(parts, keys, asked, options, request.url)
+
+
+def _refuse(asked: PackagingRequest, options: PackagingOptions, url: str) -> None:
+    refuse_systems(asked.systems)
+    # A reply that cannot be sealed must not be recorded: the URL may be too long.
+    unknown = bytes(CONTENT_KEY_LENGTH)
+    for key_type in ALGIDS:
+        build_playready_object(PackagingKey(Kid(unknown), unknown, key_type), options, url)
+
+
+def _decide(streams: Sequence[StreamInformation], key_period: int) -> tuple[Part, ...]:
+    """Return the parts whose keys are requested; `key_period` in seconds."""
+    parts: list[Part] = []
+    for stream in streams:
+        periods = _periods(stream, key_period)
+        if len(parts) + len(periods) > MAX_KEYS:
+            raise InvalidMessage(
+                f"the request is for more than {MAX_KEYS} keys: each key period of a stream "
+                f"has one, and a period is {key_period} seconds"
+            )
+        parts += _parts(stream, periods, key_period)
+    return tuple(parts)
+
+
+def _record(context: Context, slots: Sequence[Slot]) -> Mapping[Slot, PackagingKey]:
+    """Return the key of each slot, creating those that are missing."""
+    now = context.clock()
+    with context.store.transaction() as transaction:
+        # In a fixed order, to avoid deadlock.
+        return {slot: _find_key(context, transaction, slot, now) for slot in sorted(set(slots))}
+
+
+def _find_key(context: Context, transaction: Transaction, slot: Slot, now: int) -> PackagingKey:
+    kid = transaction.sources.find_kid(*slot) or _create_key(context, transaction, slot, now)
+    stored = transaction.content_keys.find(kid)
+    if stored is None:
+        raise InternalError(f"KID {kid.text} of a program has no stored content key")
+    return PackagingKey(kid, context.content_keys.open(stored), stored.key_type)
+
+
+def _create_key(context: Context, transaction: Transaction, slot: Slot, now: int) -> Kid:
+    """Return the KID of a new key, or of the one that another request has just created."""
+    kid = Kid(uuid.UUID(bytes=context.rng(CONTENT_KEY_LENGTH), version=4).bytes_le)
+    if not transaction.sources.record(kid, Source(PACKAGER, *slot)):
+        created = transaction.sources.find_kid(*slot)
+        if created is None:
+            raise InternalError(f"KID {kid.text} has been drawn before")
+        return created
+    key = context.rng(CONTENT_KEY_LENGTH)
+    key_type = context.options.packaging.key_type
+    transaction.content_keys.record(context.content_keys.seal(kid, key, key_type, now, context.rng))
+    return kid
+
+
+def _seal(
+    parts: Sequence[Part],
+    keys: Mapping[Slot, PackagingKey],
+    asked: PackagingRequest,
+    options: PackagingOptions,
+    url: str,
+) -> bytes:
+    systems = {
+        key: _systems(asked.systems, build_playready_object(key, options, url))
+        for key in keys.values()
+    }
+    return build_packaging_response(
+        tuple(
+            StreamProtection(
+                program=part.slot.program,
+                offset=part.offset,
+                interval=part.interval,
+                kid=keys[part.slot].kid,
+                key=keys[part.slot].key,
+                systems=systems[keys[part.slot]],
+            )
+            for part in parts
+        )
+    )
+
+
+def _systems(asked: Sequence[uuid.UUID], data: bytes) -> tuple[ProtectionSystem, ...]:
+    """Return the data of each system, PlayReady's first: packagers use the first."""
+    others = (system for system in asked if system != SYSTEM_ID)
+    return (
+        ProtectionSystem(SYSTEM_ID, data),
+        *(ProtectionSystem(system, b"") for system in others),
+    )
+
+
+def _periods(stream: StreamInformation, key_period: int) -> range:
+    if key_period == 0:
+        return range(1)
+    start = stream.offset.seconds
+    end = start + (stream.interval.seconds if stream.interval else 0)
+    first = floor(start / key_period)
+    return range(first, max(first + 1, ceil(end / key_period)))
+
+
+def _parts(stream: StreamInformation, periods: range, key_period: int) -> Iterator[Part]:
+    """Yield the part of each period; a single one as it was requested."""
+    if stream.interval is None or len(periods) == 1:
+        yield Part(Slot(stream.program, periods[0]), stream.offset, stream.interval)
+        return
+    end = stream.offset.seconds + stream.interval.seconds
+    for period in periods:
+        start = max(stream.offset.seconds, Fraction(period * key_period))
+        length = min(end, Fraction((period + 1) * key_period)) - start
+        offset = stream.offset if period == periods[0] else Duration.of(start)
+        yield Part(Slot(stream.program, period), offset, Duration.of(length))

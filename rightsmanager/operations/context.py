@@ -1,0 +1,161 @@
+"""The context of every operation, and the request and the device that it deals with.
+
+One frozen Context serves all requests of a process. An operation is a function of the context and
+one request; it returns the Body's child in UTF-8 or raises a Refusal, before which it stores
+nothing. Its steps are the same five everywhere:
+
+    open      verify and decrypt the challenge into a frozen value
+    refuse    raise unless the device is authenticated and may ask
+    decide    what to grant or to record
+    record    one transaction, committed before the reply
+    seal      build and sign the reply
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, Protocol, TypeVar
+
+from rightsmanager.crypto import p256
+from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.hooks.calls import Hooks
+from rightsmanager.operations.access import Access
+from rightsmanager.operations.content import ContentKeys
+from rightsmanager.operations.domain_authority import DomainAuthority
+from rightsmanager.operations.metering_keys import MeteringKeys
+from rightsmanager.operations.packaging_keys import PackagingOptions
+from rightsmanager.operations.request import Request
+from rightsmanager.operations.revocation import RevocationCache, Revoked
+from rightsmanager.operations.secure_stop_keys import SecureStopKeys
+from rightsmanager.operations.streams import StreamSettings
+from rightsmanager.policy.defaults import LicenseDefaults
+from rightsmanager.policy.device import Device, device_id
+from rightsmanager.protocol.formats.bcert import CertificateType, Chain, ChainVerifier
+from rightsmanager.protocol.messages.challenge import ChallengeReader
+from rightsmanager.protocol.messages.delete_license import MAX_KIDS
+from rightsmanager.protocol.messages.metering import MAX_RECORDS
+from rightsmanager.protocol.messages.secure_stop import MAX_SESSIONS
+from rightsmanager.store.database import Store
+
+CLIENT_TYPES: Final = frozenset(
+    {
+        CertificateType.PC,
+        CertificateType.DEVICE,
+        CertificateType.SILVERLIGHT,
+        CertificateType.APPLICATION,
+    }
+)
+"""The certificate types of clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """The key and the chain that replies are signed with."""
+
+    key: p256.PrivateKey = field(repr=False)
+    chain: bytes = field(repr=False)
+    """BCert chain whose leaf has the usages to sign licences and responses."""
+    always: bool
+    """True if replies without a persistent licence are signed too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The settings that operations depend on."""
+
+    defaults: LicenseDefaults = field(default_factory=LicenseDefaults)
+    """The policy and the domain of a request that names none, and the rules for requests."""
+    acknowledge_persistent: bool = False
+    """True if replies with a persistent licence ask for an acknowledgement."""
+    streams: StreamSettings = field(default_factory=StreamSettings)
+    max_records: int = MAX_RECORDS
+    """Of a metering report."""
+    keep_reports: bool = True
+    """True if the content of metering reports is stored in addition to the totals."""
+    max_sessions: int = MAX_SESSIONS
+    """Of a secure stop report."""
+    max_deleted_kids: int = MAX_KIDS
+    """Of a secure delete report."""
+    packaging: PackagingOptions = field(default_factory=PackagingOptions)
+    packaging_access: Access = field(default_factory=Access)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything that operations need beside the request."""
+
+    server_keys: Sequence[p256.PrivateKey] = field(repr=False)
+    """The key that challenges are encrypted to, and its predecessors."""
+    signing: Signing
+    verifier: ChainVerifier
+    reader: ChallengeReader
+    store: Store
+    revocations: RevocationCache
+    content_keys: ContentKeys
+    metering_keys: MeteringKeys
+    secure_stop_keys: SecureStopKeys
+    domains: DomainAuthority
+    hooks: Hooks
+    backend: p256.Backend
+    clock: Callable[[], int]
+    """Returns the time in Unix seconds."""
+    rng: Rng
+    options: Options = field(default_factory=Options)
+
+
+Operation = Callable[[Context, Request], bytes]
+"""An operation: returns the Body's child in UTF-8, or raises a Refusal."""
+
+
+class SignedChallenge(Protocol):
+    """A challenge whose signature verified, whose chains are still to be verified."""
+
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        """All chains of the challenge."""
+
+    @property
+    def signer(self) -> Chain:
+        """The chain whose leaf signed it."""
+
+
+Challenge = TypeVar("Challenge")
+
+
+@dataclass(frozen=True, slots=True)
+class Verified(Generic[Challenge]):
+    """A request whose challenge verified and whose device is authenticated."""
+
+    request: Request
+    challenge: Challenge
+    device: Device
+    now: int
+    """The time of the request, in Unix seconds."""
+
+
+def authenticate(
+    context: Context, request: Request, challenge: SignedChallenge, now: int
+) -> Device:
+    """Return the device that signed a challenge; `now` in Unix seconds.
+
+    Raises InvalidMessage unless every chain verifies and the signer is a client, and
+    DeviceCertificateRevoked for a revoked certificate.
+    """
+    revoked = context.revocations.find_revoked()
+    verify_chains(context, challenge.chains, challenge.signer, revoked, now)
+    device = Device(device_id(challenge.signer.leaf), challenge.signer, challenge.chains)
+    request.progress.device = device.id
+    return device
+
+
+def verify_chains(
+    context: Context, chains: Sequence[Chain], signer: Chain, revoked: Revoked, now: int
+) -> None:
+    """Raise unless every chain verifies at `now` and the signer is a client; see authenticate."""
+    for chain in chains:
+        context.verifier.verify(chain, now, revoked.digests)
+    if signer.leaf.type not in CLIENT_TYPES:
+        raise InvalidMessage(
+            f"the challenge is signed by a certificate of type {signer.leaf.type.name}, "
+            "expected that of a client"
+        )

@@ -1,0 +1,20 @@
+"""GetMeteringCertificate: a device gets the certificate that it encrypts its reports to."""
+
+from rightsmanager.operations.context import Context, authenticate
+from rightsmanager.operations.request import Request
+from rightsmanager.protocol.messages.metering import (
+    open_certificate_request,
+    seal_certificate_response,
+)
+
+
+def get_metering_certificate(context: Context, request: Request) -> bytes:
+    """Return the reply to a GetMeteringCertificate challenge; nothing is recorded."""
+    challenge = open_certificate_request(
+        request.envelope, context.server_keys, context.backend, context.verifier.parse
+    )
+    authenticate(context, request, challenge, context.clock())
+    certificate = context.metering_keys.find_certificate(challenge.mid)
+    return seal_certificate_response(
+        challenge.mid, certificate, context.signing.chain, context.signing.key
+    )

@@ -1,0 +1,299 @@
+"""Records the licences of one reply, and what depends on them, in one transaction.
+
+A request that is sent again finds its rows: it gets licences with the ids of the first time, and
+changes nothing. In addition to licences a reply may have root keys, which later leaves are chained
+to, a transaction id to acknowledge, entries of the ledger, and streams.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from rightsmanager.crypto.keyseed import content_key
+from rightsmanager.crypto.random import Rng
+from rightsmanager.errors import ServiceSpecific
+from rightsmanager.hooks.facts import Facts, StreamHolder
+from rightsmanager.operations.acknowledge_license import transaction_id_of
+from rightsmanager.operations.content import FoundKey, KnownKeys
+from rightsmanager.operations.context import Context, Verified
+from rightsmanager.operations.domain_binding import Binding, bind_to_domain
+from rightsmanager.operations.license_keys import ClearKey
+from rightsmanager.operations.streams import StreamOpener
+from rightsmanager.policy.decision import Decision
+from rightsmanager.policy.device import Device
+from rightsmanager.policy.grants import Grant, describe
+from rightsmanager.protocol.formats import xmr
+from rightsmanager.protocol.formats.xmr.license import RIGHTS_ID_LENGTH
+from rightsmanager.protocol.formats.xmr.objects import KeyType
+from rightsmanager.protocol.messages.challenge import LicenseChallenge
+from rightsmanager.protocol.wire import AccountId, Kid, TransactionId
+from rightsmanager.store.database import Transaction
+from rightsmanager.store.ledger import LedgerEntry
+from rightsmanager.store.licenses import IssuedLicense
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLicense:
+    """A licence that is decided and not yet sealed."""
+
+    grant: Grant
+    key: FoundKey
+    license_id: bytes
+    """16 bytes; XMR calls it the rights id."""
+    binding: Binding | None = None
+    """Its domain; None for a licence that is bound to the device."""
+
+    @property
+    def key_type(self) -> KeyType:
+        """The cipher that the content key is for."""
+        return self.grant.key_type or self.key.key_type or KeyType.AES_CTR
+
+    @property
+    def clear(self) -> ClearKey:
+        """The content key before it is sealed."""
+        return ClearKey(self.grant.kid, self.key_type, self.key.key)
+
+    @property
+    def description(self) -> str:
+        """The grant as JSON, for the record."""
+        grant = self.grant
+        return describe(
+            grant.policy,
+            self.key_type,
+            is_root=grant.is_root,
+            root_kid=grant.root_kid,
+            account_id=grant.account_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedBatch:
+    """The recorded licences of one reply."""
+
+    licenses: tuple[PendingLicense, ...]
+    roots: Mapping[Kid, ClearKey] = field(default_factory=dict)
+    """The root keys that leaves are chained to, of this reply or of earlier ones."""
+    transaction_id: TransactionId | None = None
+    """The transaction id to acknowledge, if any."""
+
+
+def record_licenses(
+    context: Context,
+    asked: Verified[LicenseChallenge],
+    decision: Decision,
+    keys: KnownKeys,
+) -> IssuedBatch:
+    """Record the licences of a decision; `keys` are stored content keys that are known already.
+
+    Raises ServiceSpecific, or a domain's Refusal, with nothing recorded.
+    """
+    grants, device = decision.grants, asked.device
+    if not grants:
+        return IssuedBatch(())
+    streams = _stream_opener(context, asked, decision)
+    is_single = _is_single(decision)
+    with context.store.transaction(single=is_single) as transaction:
+        bindings = _bind(context, transaction, device, grants, asked.request.url)
+        ids = _license_ids(asked.challenge.nonce, grants, context.rng)
+        licenses = [
+            PendingLicense(
+                grant,
+                _find_key(context, transaction, grant, keys),
+                next(ids),
+                bindings.get(grant.account_id),
+            )
+            for grant in grants
+        ]
+        rows = _rows(asked, licenses)
+        recorded = transaction.licenses.record(rows)
+        if is_single:
+            return IssuedBatch(_with_ids(licenses, recorded))
+        roots = _find_roots(context, transaction, device, licenses)
+        transaction_id = _record_transaction(context, transaction, rows, decision)
+        _record_persistent(transaction, rows, decision, transaction_id)
+        if streams is not None:
+            streams.open(transaction, list(zip(rows, grants, strict=True)))
+    return IssuedBatch(_with_ids(licenses, recorded), roots, transaction_id)
+
+
+def _is_single(decision: Decision) -> bool:
+    """Return True if the row of one licence is all that there is to record."""
+    if len(decision.grants) != 1:
+        return False
+    (grant,) = decision.grants
+    return not (
+        grant.is_root
+        or grant.root_kid is not None
+        or grant.account_id is not None
+        or decision.transaction_id is not None
+        or grant.policy.persistent
+        or grant.policy.secure_stop
+    )
+
+
+def _with_ids(
+    licenses: Sequence[PendingLicense], recorded: Sequence[bytes]
+) -> tuple[PendingLicense, ...]:
+    """Return the licences with the ids of the first time, if the request is a repeat."""
+    return tuple(
+        license_ if license_.license_id == license_id else replace(license_, license_id=license_id)
+        for license_, license_id in zip(licenses, recorded, strict=True)
+    )
+
+
+def _stream_opener(
+    context: Context, asked: Verified[LicenseChallenge], decision: Decision
+) -> StreamOpener | None:
+    """Return the opener of the streams of licences with secure stop, None without any."""
+    if not any(grant.policy.secure_stop for grant in decision.grants):
+        return None
+    facts = license_facts(asked)
+
+    def find_limit(holder: StreamHolder) -> int | None:
+        return context.hooks.find_stream_limit(facts, holder)
+
+    # Before the transaction: a hook must not make others wait for its locks.
+    return context.options.streams.opener(
+        decision.grants, facts.device, asked.challenge.client_time, find_limit
+    )
+
+
+def _bind(
+    context: Context,
+    transaction: Transaction,
+    device: Device,
+    grants: Sequence[Grant],
+    url: str,
+) -> Mapping[AccountId | None, Binding]:
+    """Return the binding to the domain of each account that grants name."""
+    accounts = {grant.account_id for grant in grants if grant.account_id is not None}
+    return {
+        account_id: bind_to_domain(context, transaction, account_id, device, url)
+        # In a fixed order, to avoid deadlock.
+        for account_id in sorted(accounts, key=lambda each: each.raw)
+    }
+
+
+def _find_key(
+    context: Context, transaction: Transaction, grant: Grant, keys: KnownKeys
+) -> FoundKey:
+    if grant.content_key is not None:
+        return FoundKey(grant.content_key, None)
+    if grant.key_seed is not None:
+        return FoundKey(content_key(grant.key_seed, grant.kid.raw), None)
+    return context.content_keys.find(transaction, grant.kid, keys)
+
+
+def _license_ids(nonce: bytes, grants: Sequence[Grant], rng: Rng) -> Iterator[bytes]:
+    count = 0
+    for grant in grants:
+        if grant.policy.persistent:
+            yield rng(RIGHTS_ID_LENGTH)
+        else:
+            yield xmr.rights_id_after(nonce, count)
+            count += 1
+
+
+def _rows(
+    asked: Verified[LicenseChallenge], licenses: Sequence[PendingLicense]
+) -> list[IssuedLicense]:
+    device, query = asked.device.id, asked.request.query
+    digest = hashlib.sha256(
+        b"".join((device.encode(), asked.challenge.digest, query.encode()))
+    ).digest()
+    return [
+        IssuedLicense(
+            device=device,
+            request=digest,
+            ordinal=ordinal,
+            kid=license_.grant.kid,
+            license_id=license_.license_id,
+            policy=license_.description,
+            issued_at=asked.now,
+        )
+        for ordinal, license_ in enumerate(licenses)
+    ]
+
+
+def _find_roots(
+    context: Context,
+    transaction: Transaction,
+    device: Device,
+    licenses: Sequence[PendingLicense],
+) -> Mapping[Kid, ClearKey]:
+    """Return the root keys that the leaves need, those of this reply recorded for later leaves."""
+    roots = {each.grant.kid: each.clear for each in licenses if each.grant.is_root}
+    for root in roots.values():
+        ciphertext = context.content_keys.seal_root(root.kid, root.key, context.rng)
+        transaction.roots.record(device.id, root.kid, ciphertext)
+    for each in licenses:
+        kid = each.grant.root_kid
+        if kid is not None and kid not in roots:
+            roots[kid] = _earlier_root(context, transaction, device, kid)
+    return roots
+
+
+def _earlier_root(context: Context, transaction: Transaction, device: Device, kid: Kid) -> ClearKey:
+    ciphertext = transaction.roots.find(device.id, kid)
+    if ciphertext is None:
+        raise ServiceSpecific(
+            f"rootid is {kid.text}, expected the kid of a group with isroot:true in the same "
+            "request or of a root licence that the device got before"
+        )
+    return ClearKey(kid, KeyType.AES_CTR, context.content_keys.open_root(kid, ciphertext))
+
+
+def _record_transaction(
+    context: Context,
+    transaction: Transaction,
+    rows: Sequence[IssuedLicense],
+    decision: Decision,
+) -> TransactionId | None:
+    """Record the transaction id that the licences are acknowledged with, and return it, if any."""
+    transaction_id = decision.transaction_id
+    if transaction_id is None:
+        persistent = any(grant.policy.persistent for grant in decision.grants)
+        if not (persistent and context.options.acknowledge_persistent):
+            return None
+        transaction_id = transaction_id_of(rows[0].request)
+    transaction.acknowledgements.record_transaction(transaction_id, rows[0].device, rows[0].request)
+    return transaction_id
+
+
+def _record_persistent(
+    transaction: Transaction,
+    rows: Sequence[IssuedLicense],
+    decision: Decision,
+    transaction_id: TransactionId | None,
+) -> None:
+    """Enter the persistent licences into the ledger."""
+    for row, grant in zip(rows, decision.grants, strict=True):
+        if grant.policy.persistent:
+            transaction.ledger.record(
+                LedgerEntry(
+                    request=row.request,
+                    ordinal=row.ordinal,
+                    device=row.device,
+                    kid=row.kid,
+                    license_id=row.license_id,
+                    transaction_id=transaction_id,
+                    issued_at=row.issued_at,
+                    expires_at=grant.policy.end(row.issued_at),
+                )
+            )
+
+
+def license_facts(asked: Verified[LicenseChallenge]) -> Facts:
+    """Return the facts of a verified request that hooks receive."""
+    request, challenge, device = asked.request, asked.challenge, asked.device
+    return Facts(
+        device=device.id,
+        security_level=device.leaf.security_level,
+        client_version=device.client_version,
+        kids=tuple(entry.kid for entry in challenge.header.kids),
+        custom_data=challenge.custom_data,
+        url=request.url,
+        query=request.query,
+        headers=request.headers,
+        remote=request.remote,
+    )
