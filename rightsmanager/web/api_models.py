@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rightsmanager.admin.domains import MAX_LIMIT, MAX_NAME, MAX_URL
+from rightsmanager.admin.domains import MAX_LIMIT, MAX_URL
+from rightsmanager.operations.domain_authority import MAX_NAME
 
 FriendlyName = Annotated[str, Field(max_length=MAX_NAME, examples=["The family"])]
 Url = Annotated[
