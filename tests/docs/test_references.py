@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from rightsmanager.app import Runtime, build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.environment import DATA_FILE, FILE_VARIABLE, PASSPHRASE_VARIABLE, REFERENCE
+from rightsmanager.errors import StatusCode
 from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.settings import ALL_ROLES, Settings, load
@@ -30,6 +31,7 @@ from tests.docs.documents import (
 README = ROOT / "README.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 STATUS = ROOT / "docs" / "protocol-status.md"
+TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 KEYRING = ROOT / "docs" / "keyring.md"
 
 SECTIONS: dict[str, set[str]] = {
@@ -169,6 +171,20 @@ def test_the_proxys_limits_are_wider_than_the_servers() -> None:
         "X-Forwarded-Proto",
         "X-Forwarded-Host",
     }
+
+
+def test_each_text_of_a_refusal_is_one_of_the_sources() -> None:
+    sources = [file.read_text() for file in (ROOT / "rightsmanager").rglob("*.py")]
+    # A text that is too long for a line is several literals there.
+    known = [re.sub(r'"\s*f?"', "", source) for source in sources]
+    rows = table(TROUBLESHOOTING, "text", "cause", "what to do")
+    texts = [text for cell, *_ in rows for text in re.findall(r"`([^`]+)`", cell)]
+    assert [text for text in texts if not any(text in source for source in known)] == []
+
+
+def test_each_status_code_is_explained() -> None:
+    rows = table(TROUBLESHOOTING, "code", "meaning", "who has to act")
+    assert [code for code, *_ in rows] == [code.hex for code in sorted(StatusCode)]
 
 
 def _name(requirement: str) -> str:
