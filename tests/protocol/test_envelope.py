@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.xml.envelope import SoapVersion, parse_envelope, parse_xml
+from rightsmanager.protocol.xml.envelope import SoapVersion, parse_envelope
+from rightsmanager.protocol.xml.parsing import parse_xml
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"

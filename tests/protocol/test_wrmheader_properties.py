@@ -20,7 +20,7 @@ from rightsmanager.protocol.formats.wrmheader import (
 )
 from rightsmanager.protocol.wire import HEADER, Kid, ServiceId
 from rightsmanager.protocol.xml.elements import local_name, split_tag
-from rightsmanager.protocol.xml.envelope import parse_xml
+from rightsmanager.protocol.xml.parsing import parse_xml
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 TESTS = json.loads((VECTORS / "wrmheader.json").read_text("utf-8"))["tests"]

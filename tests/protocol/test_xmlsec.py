@@ -21,7 +21,7 @@ from rightsmanager.protocol.xml.elements import (
     raw_slice,
     text_of,
 )
-from rightsmanager.protocol.xml.envelope import parse_xml
+from rightsmanager.protocol.xml.parsing import parse_xml
 from rightsmanager.protocol.xml.xmlsec import (
     Encrypted,
     Signature,

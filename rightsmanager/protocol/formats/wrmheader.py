@@ -38,7 +38,7 @@ from rightsmanager.protocol.wire import (
     encode_base64,
 )
 from rightsmanager.protocol.xml.elements import canonical, local_name
-from rightsmanager.protocol.xml.envelope import parse_xml
+from rightsmanager.protocol.xml.parsing import parse_xml
 
 
 class Algid(StrEnum):

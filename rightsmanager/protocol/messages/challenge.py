@@ -52,11 +52,14 @@ from rightsmanager.protocol.xml.elements import (
     plain_text,
     text_of,
 )
-from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_xml
+from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion
 from rightsmanager.protocol.xml.fastpath import REVOCATION_LIST, CanonicalChallenge
+from rightsmanager.protocol.xml.parsing import RECORDS, parse_xml
 
 SERVER_KEY_NAME: Final = "WMRMServer"
 NONCE_LENGTH: Final = 16
+MAX_CHAINS: Final = 256
+"""The device's chain and those of its domains."""
 CACHE_SIZE: Final = 1024
 """Clients and headers in the cache of a reader, each."""
 MAX_CACHED_LENGTH: Final = 16384
@@ -296,7 +299,7 @@ def _parse_header_element(text: bytes) -> wrmheader.Header:
 
 
 def _parse_client_data(plaintext: bytes, parse_chain: Callable[[bytes], Chain]) -> ClientData:
-    data = parse_xml(plaintext, "the plaintext of EncryptedData")
+    data = parse_xml(plaintext, "the plaintext of EncryptedData", RECORDS)
     chains = parse_chains(data, parse_chain)
     features = optional_child(data, "", "Features")
     if features is None:
@@ -309,8 +312,10 @@ def parse_chains(data: etree._Element, parse_chain: Callable[[bytes], Chain]) ->
     if data.tag != "Data":
         raise InvalidMessage(f"EncryptedData holds an element {data.tag!r}, expected 'Data'")
     elements = child(data, "", "CertificateChains").findall("CertificateChain")
-    if not elements:
-        raise InvalidMessage("CertificateChains is empty, expected a CertificateChain")
+    if not 1 <= len(elements) <= MAX_CHAINS:
+        raise InvalidMessage(
+            f"CertificateChains has {len(elements)} CertificateChain, expected 1 to {MAX_CHAINS}"
+        )
     return tuple(
         parse_chain(decode_base64(plain_text(element), "CertificateChain")) for element in elements
     )

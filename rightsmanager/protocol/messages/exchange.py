@@ -39,7 +39,8 @@ from rightsmanager.protocol.messages.response import response_wrapper, sign_resp
 from rightsmanager.protocol.wire import PROTOCOLS, XMLDSIG, decode_base64, encode_base64
 from rightsmanager.protocol.xml import xmlsec
 from rightsmanager.protocol.xml.elements import Fields, child
-from rightsmanager.protocol.xml.envelope import Envelope, parse_xml
+from rightsmanager.protocol.xml.envelope import Envelope
+from rightsmanager.protocol.xml.parsing import RECORDS, parse_xml
 
 VERSION: Final = 1
 _SERVED: Final = frozenset({VERSION})
@@ -113,7 +114,7 @@ def open_challenge(
     decrypted = decrypt_challenge(envelope, form.challenge, keys, backend)
     fields = Fields(decrypted.element, PROTOCOLS)
     served_version(fields.number("Version"), form.challenge, _SERVED)
-    data = parse_xml(decrypted.plaintext, "the plaintext of EncryptedData")
+    data = parse_xml(decrypted.plaintext, "the plaintext of EncryptedData", RECORDS)
     chains = parse_chains(data, parse_chain)
     return OpenedChallenge(
         fields=fields,

@@ -11,7 +11,6 @@ declaration is ignored. A document type declaration is refused, and with it ever
 """
 
 import codecs
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -25,6 +24,7 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.elements import split_tag
 from rightsmanager.protocol.xml.fastpath import CanonicalChallenge, find_challenge
+from rightsmanager.protocol.xml.parsing import parse_xml
 
 
 class SoapVersion(Enum):
@@ -63,16 +63,6 @@ _OWN_ROLES: Final = {
     SoapVersion.SOAP12.value + "/role/ultimateReceiver",
 }
 """Roles of this server; header blocks for other roles are ignored."""
-_PARSER: Final = etree.XMLParser(
-    encoding="utf-8",
-    resolve_entities=False,
-    no_network=True,
-    load_dtd=False,
-    remove_pis=False,
-    remove_comments=False,
-    huge_tree=False,
-    collect_ids=False,
-)
 _BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _BODY_TAG: Final = b"<soap:Body>"
 _DECLARATIONS: Final = (
@@ -88,8 +78,6 @@ _HEADS: Final = {
 }
 """The usual first bytes of a request, up to and with the Body's start tag."""
 _MAX_HEAD: Final = max(map(len, _HEADS))
-_PROLOG_WITH_DTD: Final = re.compile(rb"(?>\s+|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
-"""A document type declaration is well-formed in the prolog only."""
 
 
 # No slots: `cached_property` stores its value in the instance's dictionary.
@@ -111,16 +99,6 @@ class Envelope:
     def element(self) -> etree._Element:
         """The operation's element; only `rightsmanager.protocol` reads it."""
         return _operation(parse_xml(self.text, "the request"), _BODY[self.version])
-
-
-def parse_xml(text: bytes, name: str) -> etree._Element:
-    """Return the root element of a UTF-8 document; raises InvalidMessage that names `name`."""
-    if b"!" in text and _PROLOG_WITH_DTD.match(text):
-        raise InvalidMessage(f"{name} has a document type declaration, expected none")
-    try:
-        return etree.fromstring(text, _PARSER)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise InvalidMessage(f"{name} is not well-formed XML: {error}") from None
 
 
 def parse_envelope(body: bytes) -> Envelope:

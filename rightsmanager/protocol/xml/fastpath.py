@@ -7,7 +7,8 @@ Measured with CPython 3.11, lxml 6.1 (libxml2 2.14) and OpenSSL 3; measure again
 
 The pattern must match well-formed XML only, and only where the parser would find the same values:
 each start tag has its end tag, and no value holds markup or characters that a parser replaces or
-refuses. Any doubt is answered by None, and the parser reads the message.
+refuses. Any doubt is answered by None, and the parser reads the message. All quantifiers are
+possessive: each text is scanned once, whatever it is.
 tests/protocol/test_fastpath.py compares both readers on generated and on altered challenges.
 """
 
@@ -23,11 +24,11 @@ from rightsmanager.protocol.xml.templates import (
     SIGNED_INFO,
 )
 
-_VALUE: Final = "([^<]*)"
-_NUMBER: Final = "([0-9]{1,19})"
+_VALUE: Final = "([^<]*+)"
+_NUMBER: Final = "([0-9]{1,19}+)"
 """Below 2^64 and without white space around it."""
-_TEXT: Final = "[^<]*"
-_QUOTED: Final = '[^"<]*'
+_TEXT: Final = "[^<]*+"
+_QUOTED: Final = '[^"<]*+'
 
 
 class CanonicalChallenge(NamedTuple):
@@ -63,23 +64,23 @@ def _elements(*names: str) -> str:
 
 
 _HEADER_KID: Final = (
-    f'<KID(?: ALGID="{_QUOTED}")?(?: CHECKSUM="{_QUOTED}")?(?: VALUE="{_QUOTED}")?(?:/>|></KID>)'
+    f'<KID(?: ALGID="{_QUOTED}")?+(?: CHECKSUM="{_QUOTED}")?+(?: VALUE="{_QUOTED}")?+(?:/>|></KID>)'
 )
 _PROTECT_INFO: Final = (
-    f'<PROTECTINFO(?: LICENSEREQUESTED="{_QUOTED}")?>'
-    f"(?:{_elements('KEYLEN', 'ALGID')}|{_HEADER_KID}|<KIDS>(?:{_HEADER_KID})*</KIDS>)*"
+    f'<PROTECTINFO(?: LICENSEREQUESTED="{_QUOTED}")?+>'
+    f"(?:{_elements('KEYLEN', 'ALGID')}|{_HEADER_KID}|<KIDS>(?:{_HEADER_KID})*+</KIDS>)*+"
     "</PROTECTINFO>"
 )
 _DATA: Final = _elements("KID", "CHECKSUM", "LA_URL", "LUI_URL", "DS_ID", "DECRYPTORSETUP")
 _WRMHEADER: Final = _pattern(
     f'<WRMHEADER xmlns="{HEADER}" version="%s"><DATA>%s</DATA></WRMHEADER>',
     _QUOTED,
-    f"(?:{_PROTECT_INFO}|{_DATA})*",
+    f"(?:{_PROTECT_INFO}|{_DATA})*+",
 )
 _LIST: Final = "<RevListInfo><ListID>%s</ListID><Version>%s</Version></RevListInfo>"
 REVOCATION_LIST: Final = re.compile(_pattern(_LIST, _VALUE, _NUMBER).encode())
 """ListID and Version of one entry."""
-_LISTS: Final = f"((?:{_pattern(_LIST, _TEXT, '[0-9]{1,19}')})*)"
+_LISTS: Final = f"((?:{_pattern(_LIST, _TEXT, '[0-9]{1,19}+')})*+)"
 
 _LA: Final = _pattern(
     f'<LA xmlns="{PROTOCOLS}" Id="{SIGNED_ID}" xml:space="preserve"><Version>%s</Version>'
@@ -88,8 +89,8 @@ _LA: Final = _pattern(
     _NUMBER,
     f"({_WRMHEADER})",
     _VALUE,
-    f"(?:<RevocationLists>{_LISTS}</RevocationLists>)?",
-    f"(?:<CustomData>{_VALUE}</CustomData>)?",
+    f"(?:<RevocationLists>{_LISTS}</RevocationLists>)?+",
+    f"(?:<CustomData>{_VALUE}</CustomData>)?+",
     _VALUE,
     _NUMBER,
     _pattern(ENCRYPTED_DATA, _VALUE, _VALUE, _VALUE),
@@ -98,7 +99,7 @@ _SIGNATURE: Final = _pattern(
     SIGNATURE,
     _pattern(SIGNED_INFO, _VALUE),
     _VALUE,
-    f"(?:{_pattern(KEY_INFO, _VALUE)})?",
+    f"(?:{_pattern(KEY_INFO, _VALUE)})?+",
 )
 _CHALLENGE: Final = re.compile(
     _pattern(

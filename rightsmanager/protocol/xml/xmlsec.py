@@ -44,7 +44,7 @@ from rightsmanager.protocol.xml.elements import (
     raw_slice,
     text_at,
 )
-from rightsmanager.protocol.xml.envelope import parse_xml
+from rightsmanager.protocol.xml.parsing import parse_xml
 
 SIGNED_ID: Final = templates.SIGNED_ID
 

@@ -13,7 +13,8 @@ from lxml import etree
 from rightsmanager.protocol.wire import XMLDSIG
 from rightsmanager.protocol.xml import xmlsec
 from rightsmanager.protocol.xml.elements import canonical, local_name, split_tag
-from rightsmanager.protocol.xml.envelope import Envelope, parse_xml
+from rightsmanager.protocol.xml.envelope import Envelope
+from rightsmanager.protocol.xml.parsing import parse_xml
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,7 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
 from rightsmanager.protocol.formats.keylists.entry import SCHEMES, KeyEntry
 from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, Kid, decode_base64, encode_base64
-from rightsmanager.protocol.xml.envelope import parse_xml
+from rightsmanager.protocol.xml.parsing import FILE, parse_xml
 
 _ROOT: Final = "{urn:dashif:org:cpix}CPIX"
 _SCHEME: Final = "commonEncryptionScheme"
@@ -40,7 +40,7 @@ def parse_document(data: bytes) -> tuple[KeyEntry, ...]:
 
     Refuses encrypted keys and KIDs without a key.
     """
-    root = parse_xml(data, "the CPIX document")
+    root = parse_xml(data, "the CPIX document", FILE)
     if root.tag != _ROOT:
         raise InvalidMessage(f"the root element is {str(root.tag)[:64]}, expected {_ROOT}")
     if next(root.iter("{*}EncryptedValue"), None) is not None:
