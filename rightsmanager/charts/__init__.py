@@ -1,7 +1,7 @@
-"""Bar charts of totals as pictures, PNG or SVG, with neither a display nor anything outside.
+"""Bar charts of totals as PNG or SVG; needs no display.
 
-The library takes half a second to import and some 60 MB: import this where a chart is drawn, in a
-process that serves nothing else.
+matplotlib takes half a second to import and some 60 MB. Import this module only to draw a chart, in
+a process that serves nothing else.
 """
 
 import io
@@ -23,46 +23,46 @@ WIDTH: Final = 10.0
 HEIGHT: Final = 4.8
 """Inches, at 100 dots in a PNG."""
 _MARGIN: Final = 0.12
-"""Inches around all."""
+"""Inches around the chart."""
 _FRAME_HEIGHT: Final = 1.5
-"""Inches of what is above and below lying bars."""
+"""Inches above and below horizontal bars together."""
 _BAR_HEIGHT: Final = 0.34
-"""Inches of a lying bar, with the space to the next."""
+"""Inches of a horizontal bar, including the space to the next one."""
 _MAX_LABELS: Final = 16
-"""How many days are named below their bars."""
+"""The maximum number of labels below bars."""
 _COLOURS: Final = ("#2a6f97", "#e07a5f", "#81b29a", "#f2cc8f", "#6d597a", "#8d99ae")
 _STEPS: Final = (1, 2, 5, 10)
-"""Between the numbers of an axis, times a power of ten."""
+"""Steps between the numbers of an axis, times a power of ten."""
 _GREY: Final = "#4a4a4a"
 _STYLE: Final[dict[Any, Any]] = {
     "font.size": 10,
     "font.family": "DejaVu Sans",
     "text.parse_math": False,
-    # The same chart is the same bytes.
+    # The same chart gives the same bytes.
     "svg.hashsalt": "rightsmanager",
-    # Text that can be searched, in whatever sans-serif is there.
+    # Keep text searchable, in any sans-serif font that the viewer has.
     "svg.fonttype": "none",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A chart: for each label a bar, made up of one piece for each of the series."""
+    """A chart: a bar for each label, stacked of a piece for each of the series."""
 
     title: str
     subtitle: str
     labels: Sequence[str]
     series: Mapping[str, Sequence[int]]
-    """Numbers of 0 or more by the name of the series, one for each label."""
-    lying: bool = False
-    """Whether bars lie, the first label's on top, with the label and the sum beside each."""
+    """A number of 0 or more for each label, by the name of the series."""
+    is_horizontal: bool = False
+    """True for horizontal bars, the first label on top, each with its label and sum."""
 
 
 def draw(bars: Bars, form: Form) -> bytes:
-    """Return the picture of a chart; one without labels says that there is nothing to show."""
+    """Return the picture of a chart; without labels it says that there is nothing to show."""
     with rc_context(_STYLE):
-        lying_height = _FRAME_HEIGHT + _BAR_HEIGHT * len(bars.labels)
-        height = lying_height if bars.lying and bars.labels else HEIGHT
+        horizontal_height = _FRAME_HEIGHT + _BAR_HEIGHT * len(bars.labels)
+        height = horizontal_height if bars.is_horizontal and bars.labels else HEIGHT
         layout = ConstrainedLayoutEngine(w_pad=_MARGIN, h_pad=_MARGIN)
         figure = Figure(figsize=(WIDTH, height), dpi=100, layout=layout, facecolor="white")
         axes = figure.add_subplot()
@@ -75,18 +75,18 @@ def draw(bars: Bars, form: Form) -> bytes:
             textcoords="offset points",
             color=_GREY,
         )
-        (_draw_lying if bars.lying else _draw_standing)(axes, bars)
+        (_draw_horizontal if bars.is_horizontal else _draw_vertical)(axes, bars)
         _finish(figure, axes, bars)
         picture = io.BytesIO()
         metadata = {"Date": None} if form == "svg" else {"Software": None}
         with warnings.catch_warnings():
-            # A character that no font has is drawn as a box; nobody need be told on the terminal.
+            # A character that no font has is drawn as a box, which needs no warning on the terminal.
             warnings.simplefilter("ignore", UserWarning)
             figure.savefig(picture, format=form, metadata=metadata)
     return picture.getvalue()
 
 
-def _draw_standing(axes: Axes, bars: Bars) -> None:
+def _draw_vertical(axes: Axes, bars: Bars) -> None:
     places, bottom = range(len(bars.labels)), [0] * len(bars.labels)
     for (name, values), colour in zip(bars.series.items(), cycle(_COLOURS), strict=False):
         axes.bar(places, values, 0.8, bottom, color=colour, label=name)
@@ -100,7 +100,7 @@ def _draw_standing(axes: Axes, bars: Bars) -> None:
     axes.grid(axis="y", color="#dddddd")
 
 
-def _draw_lying(axes: Axes, bars: Bars) -> None:
+def _draw_horizontal(axes: Axes, bars: Bars) -> None:
     places, left = range(len(bars.labels)), [0] * len(bars.labels)
     for (name, values), colour in zip(bars.series.items(), cycle(_COLOURS), strict=False):
         axes.barh(places, values, 0.7, left, color=colour, label=name)

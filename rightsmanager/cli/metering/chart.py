@@ -86,7 +86,7 @@ def bars_of(question: UsageQuery, by: By, totals: "Sequence[Total]") -> Bars:
             action: [values.get(group, 0) for group in groups]
             for action, values in sorted(counted.items(), key=_by_use)
         },
-        lying=by is not By.DAY,
+        is_horizontal=by is not By.DAY,
     )
 
 
