@@ -33,21 +33,15 @@ from rightsmanager.operations.table import bind_operations
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.messages.challenge import ChallengeReader
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
-from rightsmanager.protocol.wire import Mid
 from rightsmanager.settings import Settings
 from rightsmanager.soap import application, samples, wsdl
 from rightsmanager.soap.application import ServiceOperation
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.database import Store
 from rightsmanager.web.address import Addressing
-from rightsmanager.web.bearer_auth import AdminSettings, BearerAuth
+from rightsmanager.web.admin_access import AdminAccess
 from rightsmanager.web.cors import CrossOrigin
-from rightsmanager.web.explain_pages import ExplainPages
-from rightsmanager.web.help import HelpPages, Service
 from rightsmanager.web.router import Router, RouterSettings
-
-HOME = "/rightsmanager.asmx"
-"""The path that pages link to; the service is at any path that ends like it."""
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -81,14 +75,15 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     keyring = open_keyring(settings, runtime.passphrase)
     context = build_context(settings, runtime, keyring)
     operations = bind_operations(context)
-    administration = DomainAdministration(context.store, context.domains, runtime.clock)
-    router = _router(
-        settings,
-        operations,
-        runtime.clock,
-        keyring.metering.mid,
-        _admin(settings, administration),
-    )
+    roles = frozenset(Role(role) for role in settings.server.roles)
+    admin = _admin_access(settings)
+
+    def make_pages() -> Wsgi:
+        explain = _make_explain(context, keyring)
+        return _make_pages(context, explain, _find_unserved(operations, roles), admin)
+
+    soap = SoapServer(application.build(operations, roles))
+    router = Router(soap, make_pages, _router_settings(settings, admin))
     return Server(router, context, keyring, operations)
 
 
@@ -140,60 +135,67 @@ def _options(settings: Settings) -> Options:
     )
 
 
-def _router(
-    settings: Settings,
-    services: Mapping[str, ServiceOperation],
-    clock: Callable[[], int],
-    own_mid: Mid,
-    admin: Wsgi | None,
-) -> Router:
+def _router_settings(settings: Settings, admin: AdminAccess | None) -> RouterSettings:
     server = settings.server
-    roles = frozenset(Role(role) for role in server.roles)
-    pages = HelpPages(
-        Service(
-            operations=OPERATIONS.values(),
-            why_not={
-                name: application.why_not(operation, services, roles)
-                for name, operation in OPERATIONS.items()
-            },
-            samples=samples.exchanges,
-            wsdl=wsdl.build_wsdl,
-            home=HOME,
-            guides=_explain_pages(settings, clock, own_mid).guides(),
-        )
-    )
-    options = RouterSettings(
+    return RouterSettings(
         addressing=Addressing(server.public_url, server.trust_forwarded),
         cross_origin=CrossOrigin(
             server.cors_origins, server.cors_max_age_seconds, server.cors_credentials
         ),
-        body_limit=server.max_body,
-        body_limits=_body_limits(settings),
-        body_patience=float(server.timeout_seconds),
+        max_body=server.max_body,
+        max_bodies={"ProcessMeteringData": max(server.max_body, settings.metering.max_body)},
+        body_seconds=float(server.timeout_seconds),
+        admin_path=None if admin is None else admin.path,
     )
-    return Router(SoapServer(application.build(services, roles)), pages, options, admin)
 
 
-def _body_limits(settings: Settings) -> dict[str, int]:
-    longest = max(settings.server.max_body, settings.metering.max_body)
-    return {"ProcessMeteringData": longest}
-
-
-def _admin(settings: Settings, administration: DomainAdministration) -> Wsgi | None:
-    """Return the admin API, None where it is switched off; raises InternalError without a token."""
+def _admin_access(settings: Settings) -> AdminAccess | None:
+    """Return the admin API's path and token, None if it is off; raises InternalError."""
     if not settings.admin.is_on:
         return None
-    # Only here: what it needs is as large as all the rest.
+    seconds = float(settings.server.timeout_seconds)
+    return AdminAccess(settings.admin.path, admin_token(settings), seconds)
+
+
+def _find_unserved(
+    operations: Mapping[str, ServiceOperation], roles: frozenset[Role]
+) -> Mapping[str, str]:
+    """Return the reason for each operation that is not served, empty for the others."""
+    return {
+        name: application.why_not(operation, operations, roles)
+        for name, operation in OPERATIONS.items()
+    }
+
+
+def _make_pages(
+    context: Context,
+    explain: Callable[..., Explanation],
+    why_not: Mapping[str, str],
+    admin: AdminAccess | None,
+) -> Wsgi:
+    # Imported here: Flask takes 0.2 s and 15 MB, which licences do not need.
+    from rightsmanager.web.application import build_application  # noqa: PLC0415
+    from rightsmanager.web.pages import Site  # noqa: PLC0415
+
+    site = Site(
+        operations=OPERATIONS,
+        why_not=why_not,
+        samples=samples.exchanges,
+        wsdl=wsdl.build_wsdl,
+        explain=explain,
+        parameters=parameter_rows(),
+    )
+    if admin is None:
+        return build_application(site)
     from rightsmanager.web.api import build_api  # noqa: PLC0415
 
-    path = settings.admin.path
-    door = AdminSettings(path, admin_token(settings), float(settings.server.timeout_seconds))
-    return BearerAuth(build_api(administration, path, log_failure), door)
+    administration = DomainAdministration(context.store, context.domains, context.clock)
+    return build_application(site, admin, build_api(administration, admin.path, log_failure))
 
 
-def _explain_pages(settings: Settings, clock: Callable[[], int], own_mid: Mid) -> ExplainPages:
-    given = license_defaults(settings)
-    defaults = Defaults(given.policy, own_mid, given.domain, given.rules)
+def _make_explain(context: Context, keyring: Keyring) -> Callable[..., Explanation]:
+    given = context.options.defaults
+    defaults = Defaults(given.policy, keyring.metering.mid, given.domain, given.rules)
 
     def explain(*, asked: str, custom_data: str, kids: str, level: str) -> Explanation:
         return explain_form(
@@ -202,7 +204,7 @@ def _explain_pages(settings: Settings, clock: Callable[[], int], own_mid: Mid) -
             kids=kids,
             level=level,
             defaults=defaults,
-            now=clock(),
+            now=context.clock(),
         )
 
-    return ExplainPages(explain, parameter_rows(), HOME)
+    return explain

@@ -100,7 +100,7 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
             return (ctx,)
         return contexts
 
-    def named(self, req_env: Environ) -> str:
+    def find_operation(self, req_env: Environ) -> str:
         """Return the operation that the HTTP headers name, empty if they name none."""
         return operation_named(soap_action(req_env))
 

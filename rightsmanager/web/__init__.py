@@ -1,1 +1,1 @@
-"""What is in front of the service: paths, limits, cross-origin headers and the help pages."""
+"""Everything in front of the service: paths, limits, cross-origin headers, pages, admin API."""

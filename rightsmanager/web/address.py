@@ -1,10 +1,10 @@
-"""The address of a request as its client knows it: from the configuration, a proxy or the request.
+"""The address of a request as its client knows it: from the settings, a proxy or the request.
 
     public URL ends in .asmx   the whole address
-    any other public URL       scheme, host and what is in front of the path
+    any other public URL       scheme, host and the path before the service's
     none                       scheme, Host header and path of the request
 
-A Host header is the client's word and goes into pages and messages, so any but a plain
+The Host header is chosen by the client and appears in pages and messages, so anything but a plain
 `name[:port]` is replaced by the server's own name.
 """
 
@@ -21,14 +21,14 @@ _PATH_SAFE: Final = "/:@!$&'()*+,;=~"
 
 @dataclass(frozen=True, slots=True)
 class Addressing:
-    """How addresses are told."""
+    """The settings from which addresses follow."""
 
     public_url: str = ""
     trust_forwarded: bool = False
-    """Whether X-Forwarded-For, -Proto and -Host are a proxy's word; the last entry counts."""
+    """Whether to use X-Forwarded-For, -Proto and -Host, the last entry of each."""
 
     def url(self, environ: Mapping[str, Any]) -> str:
-        """Return the URL that the client asked for, without its query."""
+        """Return the URL of the request without its query."""
         if self.public_url.lower().endswith(".asmx"):
             return self.public_url
         path = quote(

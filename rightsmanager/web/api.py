@@ -1,19 +1,19 @@
 """The admin API: accounts and their domains as JSON, described by OpenAPI.
 
-Each operation is a call of the same service that the commands call. It is imported only where the
-API is switched on: the library behind it takes some 15 MB.
+Each operation calls what the command of the same name calls. The module is imported only if the
+API is switched on: its library takes some 15 MB.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
-from flask import Response, json
+from flask import Response
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.server import Server
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
-from werkzeug.exceptions import HTTPException
 
 from rightsmanager import __version__
 from rightsmanager.admin.domains import (
@@ -33,9 +33,9 @@ from rightsmanager.web.api_models import (
     AccountPath,
     DevicePath,
     NewAccount,
-    Problem,
+    ProblemModel,
 )
-from rightsmanager.web.bearer_auth import Wsgi, problem
+from rightsmanager.web.problems import Problem
 
 _DOMAINS: Final = Tag(name="domains", description="Accounts, each of which has one domain.")
 _STATUSES: Final[tuple[tuple[type[Refusal], int], ...]] = (
@@ -45,44 +45,52 @@ _STATUSES: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (InternalError, 500),
     (Refusal, 422),
 )
-"""The HTTP status of a refusal; the first class that it is of counts."""
+"""The HTTP status of a refusal: that of the first class that it is an instance of."""
 _UNPROCESSABLE: Final = 422
 _SCHEME: Final = "bearer"
 
 Reply = tuple[dict[str, Any], int] | dict[str, Any]
-Note = Callable[[str, BaseException], None]
-"""Is told what failed, and how."""
+NoteFailure = Callable[[str, BaseException], None]
+"""Logs a failure: where it happened, and the exception."""
 
 
-def build_api(administration: DomainAdministration, path: str, note: Note) -> Wsgi:
-    """Return the API as an application whose paths are below `path`."""
-    api = OpenAPI(
+def build_api(administration: DomainAdministration, path: str, note: NoteFailure) -> OpenAPI:
+    """Return an application with the API's routes, which begin with `path`."""
+    app = OpenAPI(
         __name__,
         info=Info(title="RightsManager's admin API", version=__version__),
         servers=[Server(url=path)],
         security_schemes={_SCHEME: {"type": "http", "scheme": "bearer"}},
-        responses={401: Problem, 422: Problem, 500: Problem},
+        responses=dict.fromkeys((401, _UNPROCESSABLE, 500), ProblemModel),
         validation_error_status=_UNPROCESSABLE,
-        validation_error_model=Problem,
+        validation_error_model=ProblemModel,
         validation_error_callback=_refuse_values,
         doc_ui=False,
         static_folder=None,
     )
-    api.json.sort_keys = False  # type: ignore[attr-defined] # of the provider that Flask has
-    api.add_url_rule("/openapi.json", view_func=lambda: api.api_doc, endpoint="openapi")
-    _add_accounts(api, administration)
-    _add_account(api, administration)
-    _add_devices(api, administration)
-    _add_refusals(api, note)
-    return api.wsgi_app
+    app.json.sort_keys = False  # type: ignore[attr-defined] # of Flask's own provider
+    describe = partial(_describe, app, path)
+    app.add_url_rule(f"{path}/openapi.json", view_func=describe, endpoint="openapi")
+    _add_accounts(app, f"{path}/domains", administration)
+    _add_account(app, f"{path}/domains/<account_id>", administration)
+    _add_devices(app, f"{path}/domains/<account_id>/members/<device>", administration)
+    _add_refusals(app, note)
+    return app
 
 
-def _add_accounts(api: OpenAPI, administration: DomainAdministration) -> None:
-    @api.get("/domains", **_told("List all accounts", {200: AccountList}))
+def _describe(app: OpenAPI, path: str) -> dict[str, Any]:
+    """Return the description, whose paths are relative to the server's URL."""
+    description = app.api_doc
+    paths = {name.removeprefix(path): each for name, each in description["paths"].items()}
+    return {**description, "paths": paths}
+
+
+def _add_accounts(app: OpenAPI, path: str, administration: DomainAdministration) -> None:
+    @app.get(path, **_document("List all accounts", {200: AccountList}))
     def list_domains() -> Reply:
         return {"accounts": [account_facts(each) for each in administration.find_accounts()]}
 
-    @api.post("/domains", **_told("Make an account", {201: Account, 409: Problem}))
+    @app.post(path, **_document("Make an account", {201: Account, 409: ProblemModel}))
     def create_domain(body: NewAccount) -> Reply:
         account = administration.create(
             None if body.account_id is None else AccountId.parse(body.account_id),
@@ -93,16 +101,16 @@ def _add_accounts(api: OpenAPI, administration: DomainAdministration) -> None:
         return account_facts(account), 201
 
 
-def _add_account(api: OpenAPI, administration: DomainAdministration) -> None:
-    found = {404: Problem}
+def _add_account(app: OpenAPI, path: str, administration: DomainAdministration) -> None:
+    found = {404: ProblemModel}
 
-    @api.get("/domains/<account_id>", **_told("Show an account", {200: AccountDetails, **found}))
+    @app.get(path, **_document("Show an account", {200: AccountDetails, **found}))
     def show_domain(path: AccountPath) -> Reply:
         return details_facts(administration.find_account(_account_id(path)))
 
-    @api.patch(
-        "/domains/<account_id>",
-        **_told("Change, close or open an account", {200: Account, 409: Problem, **found}),
+    @app.patch(
+        path,
+        **_document("Change, close or open an account", {200: Account, 409: ProblemModel, **found}),
     )
     def change_domain(path: AccountPath, body: AccountChange) -> Reply:
         account = administration.change(
@@ -114,45 +122,45 @@ def _add_account(api: OpenAPI, administration: DomainAdministration) -> None:
         )
         return account_facts(account)
 
-    @api.delete(
-        "/domains/<account_id>",
-        **_told(
-            "Close an account: it is as good as none until it is open again",
-            {200: Account, 409: Problem, **found},
+    @app.delete(
+        path,
+        **_document(
+            "Close an account: joins and licences are refused until it is opened again",
+            {200: Account, 409: ProblemModel, **found},
         ),
     )
     def close_domain(path: AccountPath) -> Reply:
         return account_facts(administration.close(_account_id(path)))
 
-    @api.post(
-        "/domains/<account_id>/renew",
-        **_told("Make the next revision of an account's domain", {200: Account, **found}),
+    @app.post(
+        f"{path}/renew",
+        **_document("Make the next revision of an account's domain", {200: Account, **found}),
     )
     def renew_domain(path: AccountPath) -> Reply:
         return account_facts(administration.renew(_account_id(path)))
 
 
-def _add_devices(api: OpenAPI, administration: DomainAdministration) -> None:
-    @api.delete(
-        "/domains/<account_id>/members/<device>",
-        **_told("Remove a member, and renew the domain", {200: Account, 404: Problem}),
+def _add_devices(app: OpenAPI, path: str, administration: DomainAdministration) -> None:
+    @app.delete(
+        path,
+        **_document("Remove a member, and renew the domain", {200: Account, 404: ProblemModel}),
     )
     def remove_member(path: DevicePath) -> Reply:
         return account_facts(administration.remove(_account_id(path), parse_device(path.device)))
 
-    @api.post(
-        "/domains/<account_id>/members/<device>/allow",
-        **_told(
+    @app.post(
+        f"{path}/allow",
+        **_document(
             "Let a device that was removed join again",
-            {200: Account, 404: Problem, 409: Problem},
+            {200: Account, 404: ProblemModel, 409: ProblemModel},
         ),
     )
     def allow_device(path: DevicePath) -> Reply:
         return account_facts(administration.allow(_account_id(path), parse_device(path.device)))
 
 
-def _told(summary: str, responses: Mapping[int, Any]) -> dict[str, Any]:
-    """Return what the description says of an operation beside what it takes."""
+def _document(summary: str, responses: Mapping[int, Any]) -> dict[str, Any]:
+    """Return the keyword arguments that describe an operation, its parameters apart."""
     return {
         "summary": summary,
         "tags": [_DOMAINS],
@@ -168,28 +176,19 @@ def _account_id(path: AccountPath) -> AccountId:
 # --- refusals -------------------------------------------------------------------------------------
 
 
-def _add_refusals(api: OpenAPI, note: Note) -> None:
-    @api.errorhandler(Refusal)
+def _add_refusals(app: OpenAPI, note: NoteFailure) -> None:
+    @app.errorhandler(Refusal)
     def refuse(refusal: Refusal) -> Response:
         if refusal.__cause__ is not None:
             note("the admin API", refusal.__cause__)
-        status = next(status for kind, status in _STATUSES if isinstance(refusal, kind))
-        return _answer(problem(refusal.text, refusal.status), status)
+        http_status = next(status for kind, status in _STATUSES if isinstance(refusal, kind))
+        return Problem(http_status, refusal.text, refusal.status).response()
 
-    @api.errorhandler(HTTPException)
-    def refuse_request(error: HTTPException) -> Response:
-        text = (error.description or error.name).split("\n")[0]
-        answer = _answer(problem(text), error.code or 500)
-        allowed = getattr(error, "valid_methods", None)
-        if allowed:
-            answer.headers["Allow"] = ", ".join(sorted(allowed))
-        return answer
-
-    @api.errorhandler(Exception)
+    @app.errorhandler(Exception)
     def refuse_failure(error: Exception) -> Response:
         note("the admin API", error)
         failure = InternalError("the server failed; its log has the reason")
-        return _answer(problem(failure.text, failure.status), 500)
+        return Problem(500, failure.text, failure.status).response()
 
 
 def _refuse_values(error: ValidationError) -> Response:
@@ -197,8 +196,4 @@ def _refuse_values(error: ValidationError) -> Response:
         f"{'.'.join(map(str, each['loc'])) or 'the body'}: {each['msg']}"
         for each in error.errors(include_url=False, include_context=False, include_input=False)
     )
-    return _answer(problem("; ".join(texts)), _UNPROCESSABLE)
-
-
-def _answer(facts: Mapping[str, Any], status: int) -> Response:
-    return Response(json.dumps(facts), status, mimetype="application/json")
+    return Problem(_UNPROCESSABLE, "; ".join(texts)).response()

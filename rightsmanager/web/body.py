@@ -1,7 +1,7 @@
-"""A request's body, read whole and within a limit, whatever the HTTP headers say of it.
+"""A request's whole body, within a limit.
 
-Content-Length          as many bytes as it says; over the limit none is read
-chunked, or no length   up to the end that the server marks; over the limit the rest is not read
+Content-Length          that many bytes; none is read if they are over the limit
+chunked, or no length   all bytes up to the end of the body; reading stops at the limit
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ class BodyTooLarge(InvalidMessage):
     """The body is longer than the limit."""
 
 
-def read_body(environ: Environ, limit: int, patience: float) -> bytes:
+def read_body(environ: Environ, limit: int, seconds: float) -> bytes:
     """Return the body, at most `limit` bytes.
 
-    Where the server shows its socket, no read waits longer than `patience` seconds. Raises
-    BodyTooLarge, and InvalidMessage for a length that is no number or a body that ends early.
+    No read waits longer than `seconds` if the server gives its socket. Raises BodyTooLarge, and
+    InvalidMessage for an invalid length or a body that ends early.
     """
     length = _declared_length(environ)
     if length is not None and length > limit:
@@ -30,10 +30,10 @@ def read_body(environ: Environ, limit: int, patience: float) -> bytes:
     if length is None and not _ends_by_itself(environ):
         return b""
     if (socket := environ.get(_SOCKET)) is not None:
-        socket.settimeout(patience)
+        socket.settimeout(seconds)
     try:
         body = _read(environ["wsgi.input"].read, limit + 1 if length is None else length)
-    except Exception as error:  # noqa: BLE001 -- each server has its own for a broken chunk
+    except Exception as error:  # noqa: BLE001 -- each server has another class for a broken chunk
         raise InvalidMessage(f"the body could not be read: {type(error).__name__}") from None
     if length is None and len(body) > limit:
         raise _too_large(f"more than {limit} bytes", limit)

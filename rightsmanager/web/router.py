@@ -1,17 +1,16 @@
-"""The front door: one WSGI callable that tells paths and methods apart.
+"""The switch between the SOAP service and the pages.
 
-    …/rightsmanager.asmx   POST     the service
-                           GET      the help page, ?op=Name, ?wsdl or ?singleWsdl; HEAD the same
-                           OPTIONS  a browser's preflight
-    /                      GET      where to go
-    anything else                   another application, if there is one, or 404
+    …/rightsmanager.asmx   POST      the service
+    any path               OPTIONS   a browser's preflight
+                           GET       the application of the pages and the admin API
 
-Every answer of its own has the cross-origin headers, since a player in a browser can read none
-without. The other application's answers have none: what an operator sees is not for every page.
+Replies of the service and of the pages have the cross-origin headers: a player in a browser cannot
+read them otherwise. The replies of the admin API have none.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from typing import Any, Final, Protocol
 
@@ -21,28 +20,32 @@ from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.web.address import Addressing
 from rightsmanager.web.body import BodyTooLarge, read_body
 from rightsmanager.web.cors import METHODS, CrossOrigin
-from rightsmanager.web.help import HelpPages, Page
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-_ASMX: Final = "rightsmanager.asmx"
+ASMX_PATH: Final = "/rightsmanager.asmx"
+"""The path to the service in pages; it is at every path that ends like this, in any letter case."""
+SERVICE_URL: Final = "rightsmanager.url"
+"""The key of the service's URL, as the client knows it, in the environment of a page."""
+
+_ASMX: Final = ASMX_PATH[1:]
 _BAD_BODY: Final = "500 Internal Server Error"
-_DIGITS: Final = 20
-"""More of a number need not be read to know that it is over any limit."""
+_MAX_DIGITS: Final = 20
+"""A longer number is over every limit."""
 _TOO_LARGE: Final = "413 Content Too Large"
 
 
-class SoapDoor(Protocol):
-    """The service behind the front."""
+class SoapService(Protocol):
+    """The service that POST requests go to."""
 
     def __call__(
         self, environ: Environ, start_response: StartResponse, url: str, /
     ) -> Iterable[bytes]:
         """Answer the envelope in `wsgi.input`."""
 
-    def named(self, environ: Environ, /) -> str:
+    def find_operation(self, environ: Environ, /) -> str:
         """Return the operation that the HTTP headers name, empty if they name none."""
 
     def refuse(
@@ -54,21 +57,23 @@ class SoapDoor(Protocol):
         status: str,
         /,
     ) -> Iterable[bytes]:
-        """Answer with a fault, the body unread."""
+        """Answer with a fault without reading the body."""
 
 
 @dataclass(frozen=True, slots=True)
 class RouterSettings:
-    """What may be configured of the front."""
+    """The settings of the switch."""
 
     addressing: Addressing = field(default_factory=Addressing)
     cross_origin: CrossOrigin = field(default_factory=CrossOrigin)
-    body_limit: int = 1 << 20
+    max_body: int = 1 << 20
     """Longest body, in bytes."""
-    body_limits: Mapping[str, int] = field(default_factory=dict)
-    """The same by operation, of those that have one of their own."""
-    body_patience: float = 20.0
-    """Longest wait for the next bytes of a body, in seconds."""
+    max_bodies: Mapping[str, int] = field(default_factory=dict)
+    """The same by operation, for operations with another limit."""
+    body_seconds: float = 20.0
+    """Longest wait for the next bytes of a body."""
+    admin_path: str | None = None
+    """The path of the admin API, None if it is switched off."""
 
 
 class Router:
@@ -76,38 +81,43 @@ class Router:
 
     def __init__(
         self,
-        soap: SoapDoor,
-        pages: HelpPages,
+        soap: SoapService,
+        make_pages: Callable[[], Wsgi],
         settings: RouterSettings,
-        admin_app: Wsgi | None = None,
         log: Any = None,  # noqa: ANN401 -- any structlog logger
     ) -> None:
         self._soap = soap
-        self._pages = pages
+        # Made at its first request: Flask takes 0.2 s and 15 MB that licences do not need.
+        self._pages = cache(make_pages)
         self._settings = settings
-        self._elsewhere = admin_app
         self._log = log or structlog.get_logger("rightsmanager").bind()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
+        environ["REMOTE_ADDR"] = self._settings.addressing.remote(environ)
+        path = environ.get("PATH_INFO", "")
+        if self._is_admin(path):
+            return self._pages()(environ, start_response)
         cors = self._settings.cross_origin.headers(environ)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ANN401
             return start_response(status, headers + cors, exc_info)
 
-        environ["REMOTE_ADDR"] = self._settings.addressing.remote(environ)
-        is_asmx = environ.get("PATH_INFO", "").lower().endswith(_ASMX)
+        is_asmx = path.lower().endswith(_ASMX)
         if is_asmx and environ["REQUEST_METHOD"] == "POST":
             return self._post(environ, start)
-        is_ours = is_asmx or self._pages.find(environ.get("PATH_INFO", "")) is not None
-        if self._elsewhere is not None and not is_ours:
-            return self._elsewhere(environ, start_response)
-        return self._show(environ, start, self._page(environ, is_asmx=is_asmx))
+        if environ["REQUEST_METHOD"] == "OPTIONS":
+            return self._answer_preflight(environ, start)
+        return self._show(environ, start, is_asmx=is_asmx)
+
+    def _is_admin(self, path: str) -> bool:
+        admin = self._settings.admin_path
+        return admin is not None and (path == admin or path.startswith(f"{admin}/"))
 
     def _post(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         url = self._settings.addressing.url(environ)
         try:
-            body = read_body(environ, self._body_limit(environ), self._settings.body_patience)
+            body = read_body(environ, self._max_body(environ), self._settings.body_seconds)
         except BodyTooLarge as refusal:
             return self._soap.refuse(environ, start, url, refusal, _TOO_LARGE)
         except InvalidMessage as refusal:
@@ -116,39 +126,31 @@ class Router:
         environ["CONTENT_LENGTH"] = str(len(body))
         return self._soap(environ, start, url)
 
-    def _body_limit(self, environ: Environ) -> int:
-        """Return the limit of the operation that the headers name.
-
-        A body that is of another operation than its headers say is refused later.
-        """
-        usual, limits = self._settings.body_limit, self._settings.body_limits
+    def _max_body(self, environ: Environ) -> int:
+        """Return the limit of the operation that the headers name."""
+        # A body of another operation than the headers name is refused later.
+        usual, limits = self._settings.max_body, self._settings.max_bodies
         length: str = environ.get("CONTENT_LENGTH", "")
-        if length.isdecimal() and int(length[:_DIGITS]) <= usual:
+        if length.isdecimal() and int(length[:_MAX_DIGITS]) <= usual:
             return usual
-        return limits.get(self._soap.named(environ), usual)
+        return limits.get(self._soap.find_operation(environ), usual)
 
-    def _page(self, environ: Environ, *, is_asmx: bool) -> Page:
-        method = environ["REQUEST_METHOD"]
-        if method == "OPTIONS":
-            return Page("204 No Content", "", b"", (("Allow", METHODS),))
-        page = None if is_asmx else self._pages.find(environ.get("PATH_INFO", ""))
-        if page is None and not is_asmx:
-            return self._pages.not_found()
-        if method not in {"GET", "HEAD"}:
-            return self._pages.not_allowed(METHODS if is_asmx else "GET, HEAD, OPTIONS")
-        query = environ.get("QUERY_STRING", "")
-        if page is not None:
-            return page(query)
-        return self._pages.asmx(query, self._settings.addressing.url(environ))
-
-    def _show(self, environ: Environ, start: StartResponse, page: Page) -> Iterable[bytes]:
-        start(page.status, page.headers())
+    def _answer_preflight(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
+        start("204 No Content", [("Allow", METHODS)])
         self._log.info(
             "page",
-            method=environ["REQUEST_METHOD"],
+            method="OPTIONS",
             path=environ.get("PATH_INFO", "")[:200],
-            status=page.status[:3],
+            status="204",
             remote=environ["REMOTE_ADDR"],
-            bytes_out=len(page.body),
+            bytes_out=0,
         )
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [page.body]
+        return []
+
+    def _show(self, environ: Environ, start: StartResponse, *, is_asmx: bool) -> Iterable[bytes]:
+        environ[SERVICE_URL] = self._settings.addressing.url(environ)
+        # Flask answers an odd Host with 400; the pages have the URL, and need no other host.
+        environ.pop("HTTP_HOST", None)
+        if is_asmx:
+            environ["PATH_INFO"] = ASMX_PATH
+        return self._pages()(environ, start)

@@ -10,14 +10,17 @@ import pytest
 from lxml import etree
 
 from rightsmanager.errors import ServiceSpecific
+from rightsmanager.inspection.explain import Defaults, explain_form, parameter_rows
 from rightsmanager.operations.request import Request
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.soap.application import build, why_not
 from rightsmanager.soap.samples import exchanges
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.soap.wsdl import build_wsdl
-from rightsmanager.web.help import HelpPages, Service
-from rightsmanager.web.router import Router, RouterSettings, Wsgi
+from rightsmanager.web.admin_access import AdminAccess
+from rightsmanager.web.application import build_application
+from rightsmanager.web.pages import Site
+from rightsmanager.web.router import Router, RouterSettings
 
 Written = Callable[..., bytes]
 """Builds a request's body."""
@@ -53,18 +56,28 @@ def refuse(_request: Request) -> bytes:
 
 def make_front(
     settings: RouterSettings | None = None,
-    elsewhere: Wsgi | None = None,
     more: Mapping[str, Callable[[Request], bytes]] | None = None,
+    admin: AdminAccess | None = None,
 ) -> Router:
     services = {"AcquireLicense": echo, "LeaveDomain": refuse, **(more or {})}
     roles = frozenset(Role) - {Role.PACKAGING}
     reasons = {name: why_not(operation, services, roles) for name, operation in OPERATIONS.items()}
-    pages = HelpPages(
-        Service(OPERATIONS.values(), reasons, exchanges, build_wsdl, "/rightsmanager.asmx")
-    )
-    soap = SoapServer(build(services, roles))
+    site = Site(OPERATIONS, reasons, exchanges, build_wsdl, explain, parameter_rows())
     return Router(
-        soap, pages, settings or RouterSettings(body_limit=4096, body_patience=0.5), elsewhere
+        SoapServer(build(services, roles)),
+        lambda: build_application(site, admin),
+        settings or RouterSettings(max_body=4096, body_seconds=0.5),
+    )
+
+
+def explain(*, asked: str, custom_data: str, kids: str, level: str) -> object:
+    return explain_form(
+        asked=asked,
+        custom_data=custom_data,
+        kids=kids,
+        level=level,
+        defaults=Defaults(),
+        now=1790000000,
     )
 
 

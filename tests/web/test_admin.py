@@ -1,20 +1,23 @@
-"""The operator's door opens to the token alone, and only where there is one."""
+"""The admin API is open to the token alone, and only if there is one."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rightsmanager.assembly import admin_token
 from rightsmanager.errors import InternalError
 from rightsmanager.settings import Settings, load
-from rightsmanager.web.bearer_auth import AdminSettings, BearerAuth
+from rightsmanager.web.admin_access import AdminAccess
+from rightsmanager.web.router import RouterSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.web.conftest import Calling
 
 TOKEN = "a token of some length"[:16].replace(" ", "-")
-
-
-def nobody(_environ: dict[str, Any], _start: object) -> list[bytes]:
-    raise AssertionError("the application was asked")
 
 
 def with_file(tmp_path: Path, content: bytes) -> Settings:
@@ -23,9 +26,9 @@ def with_file(tmp_path: Path, content: bytes) -> Settings:
     return load(None, admin={"token_file": str(file)})
 
 
-def test_there_is_no_door_without_a_token() -> None:
+def test_an_empty_token_is_refused() -> None:
     with pytest.raises(ValueError, match="is empty"):
-        BearerAuth(nobody, AdminSettings("/admin", ""))
+        AdminAccess("/admin", "")
     assert not load(None).admin.is_on
 
 
@@ -54,12 +57,15 @@ def test_the_path_is_one(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/admin/domains", "401"), ("/administrator/x", "404"), ("/admin", "404"), ("/x", "404")],
+    [("/admin/domains", 401), ("/admin/x", 401), ("/admin", 404), ("/x", 404)],
 )
-def test_nothing_is_asked_without_the_token(path: str, status: str) -> None:
-    told: list[str] = []
-    door = BearerAuth(nobody, AdminSettings("/admin", TOKEN))
-    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": path, "wsgi.input": None}
-    list(door(environ, lambda code, *_: told.append(code[:3])))
-    assert told == [status]
-    assert TOKEN not in repr(AdminSettings("/admin", TOKEN))
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "PUT"])
+def test_without_the_token_nothing_is_read(
+    calling: Calling, method: str, path: str, status: int
+) -> None:
+    access = AdminAccess("/admin", TOKEN)
+    call = calling(RouterSettings(admin_path="/admin"), admin=access)
+    if method == "OPTIONS" and path == "/x":
+        status = 204
+    assert call(method, path, b"", **{"wsgi.input": None}).status == status
+    assert TOKEN not in repr(access)

@@ -8,16 +8,7 @@ from urllib.parse import urlencode
 import pytest
 from lxml import html
 
-from rightsmanager.inspection.explain import Defaults, explain_form, parameter_rows
 from rightsmanager.policy.parameters import PARAMETERS
-from rightsmanager.protocol.messages.operations import OPERATIONS
-from rightsmanager.soap.application import build
-from rightsmanager.soap.samples import exchanges
-from rightsmanager.soap.server import SoapServer
-from rightsmanager.soap.wsdl import build_wsdl
-from rightsmanager.web.explain_pages import ExplainPages
-from rightsmanager.web.help import HelpPages, Service
-from rightsmanager.web.router import Router, RouterSettings
 
 if TYPE_CHECKING:
     from tests.web.conftest import Answer, ServerClient
@@ -26,24 +17,9 @@ HOME = "/rightsmanager.asmx"
 KEY = "EjQSNBI0EjQSNBI0EjQSNw=="
 
 
-def explained(*, asked: str, custom_data: str, kids: str, level: str) -> object:
-    return explain_form(
-        asked=asked,
-        custom_data=custom_data,
-        kids=kids,
-        level=level,
-        defaults=Defaults(),
-        now=1790000000,
-    )
-
-
 @pytest.fixture(name="get")
 def get_fixture(call: ServerClient) -> ServerClient:
-    """Call a front that has the two pages, and something else behind it."""
-    guides = ExplainPages(explained, parameter_rows(), HOME).guides()
-    service = Service(OPERATIONS.values(), {}, exchanges, build_wsdl, HOME, guides)
-    soap = SoapServer(build({}, frozenset()))
-    return type(call)(Router(soap, HelpPages(service), RouterSettings(), call.front))
+    return call
 
 
 def ask(get: ServerClient, **fields: str) -> Answer:
@@ -166,8 +142,3 @@ def test_only_reading_is_allowed(get: ServerClient, path: str) -> None:
     answer = get("POST", path, b"asked=x")
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
     assert get("HEAD", path).body == b""
-
-
-def test_other_paths_are_still_elsewhere(get: ServerClient, call: ServerClient) -> None:
-    assert get("GET", "/explain/more").body == call("GET", "/explain/more").body
-    assert call("GET", "/explain").status == 404

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from lxml import etree
 from structlog.testing import capture_logs
 
 from rightsmanager.protocol.wire import PROTOCOLS as P
+from rightsmanager.web.admin_access import AdminAccess
 from rightsmanager.web.router import RouterSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.web.conftest import Calling, ServerClient, Written
 
 
@@ -111,17 +110,16 @@ def test_head_is_get_without_the_body(call: ServerClient) -> None:
     assert head.body == b""
 
 
-def test_other_paths_go_to_the_other_application_without_cross_origin_headers(
+def test_replies_of_the_admin_api_have_no_cross_origin_headers(
     calling: Calling, envelope: Written
 ) -> None:
-    def console(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
-        start_response("200 OK", [])
-        return [environ["PATH_INFO"].encode()]
-
-    call = calling(elsewhere=console)
-    answer = call("GET", "/console/accounts")
-    assert answer.body == b"/console/accounts"
-    assert answer.headers == {}
+    settings = RouterSettings(admin_path="/admin")
+    call = calling(settings, admin=AdminAccess("/admin", "x" * 16))
+    for path, status in (("/admin/accounts", 401), ("/admin", 404)):
+        answer = call("GET", path, HTTP_ORIGIN="https://evil.test")
+        assert answer.status == status
+        assert not any(name.startswith("Access-Control") for name in answer.headers)
+    assert call("GET", "/administrator").headers["Access-Control-Allow-Origin"] == "*"
     assert call("POST", "/rightsmanager.asmx", envelope()).status == 200
     assert b"RightsManager" in call("GET", "/").body
 
@@ -183,15 +181,15 @@ def test_the_next_call_is_served_after_any_refusal(call: ServerClient, envelope:
 
 def test_the_limit_counts_the_last_byte(calling: Calling, envelope: Written) -> None:
     body = envelope()
-    assert calling(RouterSettings(body_limit=len(body))).post(body).status == 200
-    answer = calling(RouterSettings(body_limit=len(body) - 1)).post(body)
+    assert calling(RouterSettings(max_body=len(body))).post(body).status == 200
+    answer = calling(RouterSettings(max_body=len(body) - 1)).post(body)
     assert (answer.status, answer.code) == (413, "0x8004c601")
     assert str(len(body) - 1).encode() in answer.body
 
 
 def test_an_operation_may_have_a_limit_of_its_own(calling: Calling, envelope: Written) -> None:
     body = envelope()
-    settings = RouterSettings(body_limit=len(body) - 1, body_limits={"AcquireLicense": len(body)})
+    settings = RouterSettings(max_body=len(body) - 1, max_bodies={"AcquireLicense": len(body)})
     call = calling(settings)
     assert call.post(body, HTTP_SOAPACTION=f'"{P}/AcquireLicense"').status == 200
     assert call.post(body).status == 413

@@ -24,7 +24,7 @@ def test_the_help_page_lists_the_nine_operations_and_says_which_are_not_served(
     assert "AcquirePackagingData is not served here: the role packaging is off" in text
     assert "JoinDomain is not built yet" in text
     assert "AcquireLicense is not" not in text
-    assert "It is no service of Microsoft" in text
+    assert "It is not a service of Microsoft" in text
     assert page.xpath("//a/@href")[0] == "?wsdl"
 
 

@@ -1,0 +1,178 @@
+"""The pages: operations, sample messages, the WSDL, and help with licence URLs.
+
+    …/rightsmanager.asmx      the operations that are served
+        ?op=Name              sample messages of one operation
+        ?wsdl, ?singleWsdl    the WSDL, in any letter case
+    /explain                  a form: the licences that a request would get
+    /parameters               all parameters of licence URLs
+    /                         a link to the service
+
+The form is sent by GET, so that an answer has an address. It may contain a content key: the answer
+is not stored, and links from it carry no referrer.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import parse_qs
+
+from flask import Flask, Response, render_template, request
+from jinja2 import StrictUndefined
+
+from rightsmanager.web.router import ASMX_PATH, SERVICE_URL
+
+EXPLAIN_PATH: Final = "/explain"
+PARAMETERS_PATH: Final = "/parameters"
+
+_FIELDS: Final = ("asked", "customdata", "kids", "level")
+_GUIDES: Final = ((EXPLAIN_PATH, "Explain a licence URL"), (PARAMETERS_PATH, "List of parameters"))
+_MAX_FIELDS: Final = 20
+"""The form has fewer fields."""
+_PRIVATE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_WITH_PARAMETERS: Final = "AcquireLicense"
+"""The operation whose URLs have parameters."""
+_WSDL_QUERIES: Final = frozenset({"wsdl", "singlewsdl"})
+
+
+class Described(Protocol):
+    """An operation as the pages describe it."""
+
+    @property
+    def name(self) -> str:
+        """The wire name."""
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+
+
+class Explain(Protocol):
+    """Explains a request."""
+
+    def __call__(self, *, asked: str, custom_data: str, kids: str, level: str) -> object:
+        """Return an explanation for the template; no text raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The contents of the pages."""
+
+    operations: Mapping[str, Described]
+    why_not: Mapping[str, str]
+    """The reason that an operation is not served, by its name; empty or absent if it is served."""
+    samples: Callable[[str, str], Iterable[tuple[str, str, str]]]
+    """Title, request and reply by an operation's name and the URL, for each SOAP version."""
+    wsdl: Callable[[str], bytes]
+    """The WSDL for the URL of the service."""
+    explain: Explain
+    parameters: Iterable[object]
+    """The rows of the table of parameters."""
+
+
+def add_pages(app: Flask, site: Site) -> None:
+    """Add the pages to an application."""
+    environment = app.jinja_env
+    environment.undefined = StrictUndefined
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.filters["spelled"] = _spelled
+    environment.globals.update(
+        home=ASMX_PATH, explain_path=EXPLAIN_PATH, parameters_path=PARAMETERS_PATH
+    )
+    _add_service(app, site)
+    _add_guides(app, site)
+
+    # route, not get: the admin API describes what is added by get.
+    @app.route("/")
+    def root() -> Response:
+        return notice(200, "RightsManager", "A PlayReady test server. The service is here:")
+
+
+def notice(status: int, title: str, text: str) -> Response:
+    """Return a page of one sentence with a link to the service."""
+    return _html(render_template("notice.html", title=title, text=text), status)
+
+
+def _add_service(app: Flask, site: Site) -> None:
+    by_name = {name.lower(): operation for name, operation in site.operations.items()}
+
+    # POST never comes here; it is named for the header Allow of a refused method.
+    @app.route(ASMX_PATH, methods=["GET", "POST"])
+    def asmx() -> Response:
+        query, url = request.query_string.decode("latin-1"), request.environ[SERVICE_URL]
+        if re.split("[=&]", query.lower())[0] in _WSDL_QUERIES:
+            return Response(site.wsdl(url), mimetype="text/xml")
+        name = parse_qs(query).get("op", [""])[0]
+        if not name:
+            return _operations(site, url)
+        operation = by_name.get(name.lower())
+        if operation is None:
+            return notice(404, "No such operation", "The nine are listed here:")
+        return _operation(site, operation, url)
+
+
+def _operations(site: Site, url: str) -> Response:
+    return _html(
+        render_template(
+            "list.html",
+            operations=site.operations.values(),
+            why_not=site.why_not,
+            url=url,
+            guides=_GUIDES,
+        )
+    )
+
+
+def _operation(site: Site, operation: Described, url: str) -> Response:
+    return _html(
+        render_template(
+            "operation.html",
+            operation=operation,
+            why_not=site.why_not.get(operation.name, ""),
+            exchanges=site.samples(operation.name, url),
+            guides=_GUIDES if operation.name == _WITH_PARAMETERS else (),
+        )
+    )
+
+
+def _add_guides(app: Flask, site: Site) -> None:
+    rows = tuple(site.parameters)
+
+    @app.route(EXPLAIN_PATH)
+    def explain() -> Response:
+        fields = _read_fields(request.query_string.decode("latin-1"))
+        answer = None
+        if any(fields.values()):
+            answer = site.explain(
+                asked=fields["asked"],
+                custom_data=fields["customdata"],
+                kids=fields["kids"],
+                level=fields["level"],
+            )
+        response = _html(render_template("explain.html", fields=fields, answer=answer))
+        response.headers.update(_PRIVATE)
+        return response
+
+    @app.route(PARAMETERS_PATH)
+    def parameters() -> Response:
+        return _html(render_template("parameters.html", parameters=rows))
+
+
+def _read_fields(query: str) -> dict[str, str]:
+    try:
+        found = parse_qs(query, max_num_fields=_MAX_FIELDS, errors="replace")
+    except ValueError:
+        found = {}
+    return {name: found.get(name, [""])[0].strip() for name in _FIELDS}
+
+
+def _html(text: str, status: int = 200) -> Response:
+    # A query may contain half of a surrogate pair, which UTF-8 cannot encode.
+    return Response(text.encode(errors="replace"), status, mimetype="text/html")
+
+
+def _spelled(value: object) -> str:
+    """Return a fact's value as a page shows it."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
