@@ -1,12 +1,14 @@
-"""What is removed when it has become old, a batch at a time, so that nobody waits long.
+"""Removes old records, a batch in each transaction, so that no other writer waits long.
 
-Nothing here touches totals, nor what keeps a repeat from counting twice: a report whose content is
-gone is still known by its transaction. A session that is gone and is reported once more is recorded
-anew; it ends no stream that was opened since.
+Totals stay, and so does whatever keeps a repeat from counting twice: a report without its contents
+is still known by its transaction id. Exceptions: a removed session that is reported again is
+recorded again, and ends no stream that was opened since; a removed licence that is requested again
+by the same challenge gets another license id.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from rightsmanager.store.database import Store, Transaction
@@ -14,36 +16,67 @@ from rightsmanager.store.database import Store, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """One kind of record that is removed when it is old."""
+    """One kind of old record."""
 
     name: str
-    """As it is told to the operator, in the plural."""
-    remove: Callable[[Transaction, int], int]
-    """Removes a batch from before a time in Unix seconds, and returns how many rows; 0 if none."""
+    """The operator's name for it, in the plural."""
+    batches: Callable[[Store, int], Iterator[int]]
+    """Removes what is older than a time in Unix seconds; yields the rows of each batch."""
+
+
+def purge(store: Store, before: int) -> Iterator[tuple[str, int]]:
+    """Remove what is older than a time in Unix seconds; yield each kind's name and count."""
+    for each in PURGES:
+        yield each.name, sum(each.batches(store, before))
+
+
+def _until_empty(
+    remove: Callable[[Transaction, int], int], store: Store, before: int
+) -> Iterator[int]:
+    """Remove batches until one is empty; yield their counts."""
+    while True:
+        with store.transaction() as transaction:
+            removed = remove(transaction, before)
+        if not removed:
+            return
+        yield removed
+
+
+def _until_end(
+    remove: Callable[[Transaction, int, bytes], tuple[int, bytes | None]],
+    store: Store,
+    before: int,
+) -> Iterator[int]:
+    """Remove batches until the end of the table; yield their counts."""
+    after: bytes | None = b""
+    while after is not None:
+        with store.transaction() as transaction:
+            removed, after = remove(transaction, before, after)
+        yield removed
 
 
 PURGES: Final = (
     Purge(
         "rows of metering reports",
-        lambda done, before: done.metering.remove_usage(before),
+        partial(_until_empty, lambda done, before: done.metering.remove_usage(before)),
     ),
-    Purge("days of devices", lambda done, before: done.metering.remove_devices(before)),
-    Purge("playback sessions", lambda done, before: done.sessions.remove_old(before)),
-    Purge("streams", lambda done, before: done.streams.remove_old(before)),
+    Purge(
+        "days of devices",
+        partial(_until_empty, lambda done, before: done.metering.remove_devices(before)),
+    ),
+    Purge(
+        "playback sessions",
+        partial(_until_empty, lambda done, before: done.sessions.remove_old(before)),
+    ),
+    Purge("streams", partial(_until_empty, lambda done, before: done.streams.remove_old(before))),
+    Purge(
+        "licences",
+        partial(_until_end, lambda done, before, after: done.licenses.remove_old(before, after)),
+    ),
+    # After the licences: a transaction is removed with the last of its own.
+    Purge(
+        "transactions",
+        partial(_until_end, lambda done, _, after: done.acknowledgements.remove_orphans(after)),
+    ),
 )
 """Everything that is removed, in this order."""
-
-
-def purge(store: Store, before: int) -> Iterator[tuple[str, int]]:
-    """Remove what is older than a time in Unix seconds; give each kind's name and count."""
-    for each in PURGES:
-        yield each.name, sum(_batches(store, each, before))
-
-
-def _batches(store: Store, each: Purge, before: int) -> Iterator[int]:
-    while True:
-        with store.transaction() as transaction:
-            removed = each.remove(transaction, before)
-        if not removed:
-            return
-        yield removed

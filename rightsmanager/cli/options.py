@@ -1,5 +1,6 @@
 """Parameters that several commands share."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,30 @@ KID: Final = Parsed(Kid.name, Kid.parse)
 MID: Final = Parsed(Mid.name, Mid.parse)
 ACCOUNT: Final = Parsed(AccountId.name, AccountId.parse)
 SERVICE: Final = Parsed(ServiceId.name, ServiceId.parse)
+
+_SECONDS: Final = {"h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def _parse_age(text: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,6})([hdw])", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an age, expected one such as 36h, 90d or 12w")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+AGE: Final = Parsed("age", _parse_age)
+"""An age, in seconds."""
+
+
+def limit_option(command: Command) -> Command:
+    """Add `--limit`; the command gets `limit`."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        default=100,
+        show_default=True,
+        help="At most so many.",
+    )(command)
 
 
 def add_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

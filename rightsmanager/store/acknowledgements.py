@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import LargeBinary, bindparam, delete, exists, select
 
-from rightsmanager.protocol.wire import Kid, TransactionId
+from rightsmanager.protocol.wire import GUID_LENGTH, Kid, TransactionId
 from rightsmanager.store.component import Component, insert_once
-from rightsmanager.store.tables import ACKNOWLEDGEMENTS, LICENSES, TRANSACTIONS
+from rightsmanager.store.tables import ACKNOWLEDGEMENTS, BATCH_ROWS, LICENSES, TRANSACTIONS
 
 _REPLY: Final = TRANSACTIONS.c
 _RESULT: Final = ACKNOWLEDGEMENTS.c
@@ -27,6 +27,21 @@ _FIND_RESULT: Final = select(_RESULT.result).where(
 _FIND_ALL: Final = select(ACKNOWLEDGEMENTS).order_by(
     _RESULT.acknowledged_at, _RESULT.transaction_id, _RESULT.device, _RESULT.kid
 )
+
+# Batches are ranges of the primary key. `after` and `last` are bytes: the first is empty.
+_FIND_END_OF_BATCH: Final = (
+    select(_REPLY.transaction_id)
+    .where(_REPLY.transaction_id > bindparam("after", type_=LargeBinary))
+    .order_by(_REPLY.transaction_id, _REPLY.device, _REPLY.request)
+    .limit(1)
+    .offset(BATCH_ROWS - 1)
+)
+_REMOVE_ORPHANS: Final = delete(TRANSACTIONS).where(
+    _REPLY.transaction_id > bindparam("after", type_=LargeBinary),
+    _REPLY.transaction_id <= bindparam("last", type_=LargeBinary),
+    ~exists().where(LICENSES.c.request == _REPLY.request),
+)
+_MAX_ID: Final = b"\xff" * GUID_LENGTH
 
 
 class Acknowledgements(Component):
@@ -59,6 +74,15 @@ class Acknowledgements(Component):
             return result
         recorded: int = self._execute(_FIND_RESULT, key).scalar_one()
         return recorded
+
+    def remove_orphans(self, after: bytes = b"") -> tuple[int, bytes | None]:
+        """Remove transactions without licences among the BATCH_ROWS that follow a transaction id.
+
+        Returns their count, and the id to go on after, None at the end.
+        """
+        found: TransactionId | None = self._execute(_FIND_END_OF_BATCH, {"after": after}).scalar()
+        end = None if found is None else found.raw
+        return self._count(_REMOVE_ORPHANS, {"after": after, "last": end or _MAX_ID}), end
 
     def find_all(self) -> list[tuple[TransactionId, str, Kid, int]]:
         """Return transaction id, device, KID and result of each, oldest first."""

@@ -1,18 +1,36 @@
 """Issued licences in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, bindparam, delete, select
 
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store import hot
 from rightsmanager.store.component import Component, record_of
-from rightsmanager.store.tables import LICENSES
+from rightsmanager.store.tables import BATCH_ROWS, LICENSES
 
 _LICENSE: Final = LICENSES.c
 _FIND_ALL: Final = select(LICENSES).order_by(_LICENSE.issued_at, _LICENSE.request, _LICENSE.ordinal)
+_FIND_NEWEST: Final = select(LICENSES).order_by(
+    _LICENSE.issued_at.desc(), _LICENSE.request, _LICENSE.ordinal
+)
+# Batches are ranges of the primary key: the table has no index of times, as each index would make
+# every licence slower.
+_FIND_END_OF_BATCH: Final = (
+    select(_LICENSE.request)
+    .where(_LICENSE.request > bindparam("after"))
+    .order_by(_LICENSE.request, _LICENSE.ordinal)
+    .limit(1)
+    .offset(BATCH_ROWS - 1)
+)
+_REMOVE_OLD: Final = delete(LICENSES).where(
+    _LICENSE.request > bindparam("after"),
+    _LICENSE.request <= bindparam("last"),
+    _LICENSE.issued_at < bindparam("before"),
+)
+_MAX_REQUEST: Final = b"\xff" * 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +52,30 @@ class IssuedLicense:
     """Unix seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class LicenseFilter:
+    """Conditions on licences; None for no condition."""
+
+    device: str | None = None
+    """The device id."""
+    kid: Kid | None = None
+    since: int | None = None
+    """Issued at this time or later, Unix seconds."""
+    before: int | None = None
+    """Issued before this time, Unix seconds."""
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yield the conditions of a statement."""
+        if self.device is not None:
+            yield _LICENSE.device == self.device
+        if self.kid is not None:
+            yield _LICENSE.kid == self.kid
+        if self.since is not None:
+            yield _LICENSE.issued_at >= self.since
+        if self.before is not None:
+            yield _LICENSE.issued_at < self.before
+
+
 class Licenses(Component):
     """Issued licences by request and position in the reply."""
 
@@ -52,6 +94,20 @@ class Licenses(Component):
     def find_all(self) -> list[IssuedLicense]:
         """Return every issued licence, oldest first."""
         return [record_of(IssuedLicense, row) for row in self._execute(_FIND_ALL)]
+
+    def find_newest(self, chosen: LicenseFilter, limit: int) -> list[IssuedLicense]:
+        """Return at most `limit` licences that meet a filter, newest first."""
+        statement = _FIND_NEWEST.where(*chosen.conditions()).limit(limit)
+        return [record_of(IssuedLicense, row) for row in self._execute(statement)]
+
+    def remove_old(self, before: int, after: bytes = b"") -> tuple[int, bytes | None]:
+        """Remove the licences issued before a time among the BATCH_ROWS that follow a request.
+
+        Returns their count, and the request to go on after, None at the end.
+        """
+        end: bytes | None = self._execute(_FIND_END_OF_BATCH, {"after": after}).scalar()
+        values = {"after": after, "last": end or _MAX_REQUEST, "before": before}
+        return self._count(_REMOVE_OLD, values), end
 
     def _record_new(self, licenses: Sequence[IssuedLicense]) -> int:
         """Record the licences that are not there yet; return their count."""

@@ -41,6 +41,10 @@ _FIND_ALL: Final = select(SESSIONS).order_by(
     _SESSION.changed_at, _SESSION.device, _SESSION.session_id
 )
 
+_FIND_NEWEST: Final = select(SESSIONS).order_by(
+    _SESSION.changed_at.desc(), _SESSION.device, _SESSION.session_id
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
@@ -90,6 +94,16 @@ class Sessions(Component):
     def remove_old(self, before: int) -> int:
         """Remove a batch of sessions without news since a time; return their count."""
         return self._count(_REMOVE_OLD, {"before": before})
+
+    def find_newest(self, device: str | None, kid: Kid | None, limit: int) -> list[StoredSession]:
+        """Return at most `limit` sessions, of a device and KID where given, newest first."""
+        conditions = [
+            column == value
+            for column, value in ((_SESSION.device, device), (_SESSION.kid, kid))
+            if value is not None
+        ]
+        statement = _FIND_NEWEST.where(*conditions).limit(limit)
+        return [record_of(StoredSession, row) for row in self._execute(statement)]
 
     def find_all(self) -> list[StoredSession]:
         """Return every session, the one that changed last at the end."""
