@@ -80,7 +80,7 @@ def draw(bars: Bars, form: Form) -> bytes:
         picture = io.BytesIO()
         metadata = {"Date": None} if form == "svg" else {"Software": None}
         with warnings.catch_warnings():
-            # A character that no font has is drawn as a box, which needs no warning on the terminal.
+            # A character that no font has is drawn as a box, which needs no warning.
             warnings.simplefilter("ignore", UserWarning)
             figure.savefig(picture, format=form, metadata=metadata)
     return picture.getvalue()
