@@ -9,6 +9,7 @@ else the stored one, else the one derived from the server's key seed.
 
 from dataclasses import replace
 
+from rightsmanager.crypto import p256
 from rightsmanager.hooks.facts import Facts
 from rightsmanager.operations.content import KnownKeys
 from rightsmanager.operations.context import Context, Verified, verify_chains
@@ -34,20 +35,24 @@ def acquire_license(context: Context, request: Request) -> bytes:
     challenge = open_license_challenge(
         request.envelope, context.server_keys, context.backend, context.reader
     )
+    request.progress.kids = tuple([entry.kid for entry in challenge.header.kids])
     revoked, keys = _look_up(context, challenge)
     device = _authenticate(context, challenge, revoked, now)
     request.progress.device = device.id
-    request.progress.kids = tuple(entry.kid for entry in challenge.header.kids)
+    # A licence that cannot be sealed must not be recorded.
+    device_key = encryption_key(device.chain.leaf)
     asked = Verified(request, challenge, device, now)
     decision = _decide(context, asked)
     newer_lists = context.revocations.find_newer_lists(revoked, challenge.revocation_lists)
     issued = record_licenses(context, asked, decision, keys)
-    request.progress.kids = tuple(license_.grant.kid for license_ in issued.licenses)
-    return _seal(context, asked, issued, newer_lists)
+    request.progress.kids = tuple([license_.grant.kid for license_ in issued.licenses])
+    return _seal(context, asked, issued, device_key, newer_lists)
 
 
 def _look_up(context: Context, challenge: LicenseChallenge) -> tuple[Revoked, KnownKeys]:
     """Return the revoked certificates, and the stored key of the header's first KID."""
+    if not challenge.header.kids:
+        return context.revocations.find_revoked(), {}
     kid = challenge.header.kids[0].kid
     revoked, key = context.revocations.find_revoked_and_key(kid)
     return revoked, {kid: key}
@@ -58,8 +63,6 @@ def _authenticate(
 ) -> Device:
     chains, signer = challenge.client.chains, challenge.signer
     verify_chains(context, chains, signer, revoked, now)
-    # A licence that cannot be sealed must not be recorded.
-    encryption_key(signer.leaf)
     return Device(
         device_id(signer.leaf), signer, chains, challenge.client_version, challenge.client_time
     )
@@ -102,16 +105,18 @@ def _seal(
     context: Context,
     asked: Verified[LicenseChallenge],
     issued: IssuedBatch,
+    device_key: p256.PublicKey,
     newer_lists: tuple[RevocationList, ...],
 ) -> bytes:
-    persistent = any(license_.grant.policy.persistent for license_ in issued.licenses)
+    persistent = issued.is_persistent
     signing = context.signing
     is_signed = persistent or signing.always
-    device_key = encryption_key(asked.device.leaf)
     response = LicenseResponse(
         licenses=tuple(
-            build_license(context, license_, issued.roots, device_key, asked.now)
-            for license_ in issued.licenses
+            [
+                build_license(context, license_, issued.roots, device_key, asked.now)
+                for license_ in issued.licenses
+            ]
         ),
         response_id=context.rng(RESPONSE_ID_LENGTH),
         revocation_lists=newer_lists,

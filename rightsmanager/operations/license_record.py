@@ -17,11 +17,11 @@ from rightsmanager.operations.acknowledge_license import transaction_id_of
 from rightsmanager.operations.content import FoundKey, KnownKeys
 from rightsmanager.operations.context import Context, Verified
 from rightsmanager.operations.domain_binding import Binding, bind_to_domain
-from rightsmanager.operations.license_keys import ClearKey
+from rightsmanager.operations.license_seal import ClearKey, PendingLicense
 from rightsmanager.operations.streams import StreamOpener
 from rightsmanager.policy.decision import Decision
 from rightsmanager.policy.device import Device
-from rightsmanager.policy.grants import Grant, describe
+from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.formats import xmr
 from rightsmanager.protocol.formats.xmr.license import RIGHTS_ID_LENGTH
 from rightsmanager.protocol.formats.xmr.objects import KeyType
@@ -33,40 +33,6 @@ from rightsmanager.store.licenses import IssuedLicense
 
 
 @dataclass(frozen=True, slots=True)
-class PendingLicense:
-    """A licence that is decided and not yet sealed."""
-
-    grant: Grant
-    key: FoundKey
-    license_id: bytes
-    """16 bytes; XMR calls it the rights id."""
-    binding: Binding | None = None
-    """Its domain; None for a licence that is bound to the device."""
-
-    @property
-    def key_type(self) -> KeyType:
-        """The cipher that the content key is for."""
-        return self.grant.key_type or self.key.key_type or KeyType.AES_CTR
-
-    @property
-    def clear(self) -> ClearKey:
-        """The content key before it is sealed."""
-        return ClearKey(self.grant.kid, self.key_type, self.key.key)
-
-    @property
-    def description(self) -> str:
-        """The grant as JSON, for the record."""
-        grant = self.grant
-        return describe(
-            grant.policy,
-            self.key_type,
-            is_root=grant.is_root,
-            root_kid=grant.root_kid,
-            account_id=grant.account_id,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class IssuedBatch:
     """The recorded licences of one reply."""
 
@@ -75,6 +41,8 @@ class IssuedBatch:
     """The root keys that leaves are chained to, of this reply or of earlier ones."""
     transaction_id: TransactionId | None = None
     """The transaction id to acknowledge, if any."""
+    is_persistent: bool = False
+    """True if at least one licence is persistent."""
 
 
 def record_licenses(
@@ -87,33 +55,53 @@ def record_licenses(
 
     Raises ServiceSpecific, or a domain's Refusal, with nothing recorded.
     """
-    grants, device = decision.grants, asked.device
-    if not grants:
+    if not decision.grants:
         return IssuedBatch(())
+    if _is_single(decision):
+        return _record_single(context, asked, decision.grants[0], keys)
+    return _record_several(context, asked, decision, keys)
+
+
+def _record_single(
+    context: Context, asked: Verified[LicenseChallenge], grant: Grant, keys: KnownKeys
+) -> IssuedBatch:
+    """Record a licence that needs nothing but its own row."""
+    with context.store.transaction(single=True) as transaction:
+        key = _find_key(context, transaction, grant, keys)
+        license_ = PendingLicense(grant, key, asked.challenge.nonce)
+        recorded = transaction.licenses.record(_rows(asked, [license_]))
+    return IssuedBatch(_with_ids([license_], recorded))
+
+
+def _record_several(
+    context: Context,
+    asked: Verified[LicenseChallenge],
+    decision: Decision,
+    keys: KnownKeys,
+) -> IssuedBatch:
+    grants = decision.grants
     streams = _stream_opener(context, asked, decision)
-    is_single = _is_single(decision)
-    with context.store.transaction(single=is_single) as transaction:
-        bindings = _bind(context, transaction, device, grants, asked.request.url)
+    with context.store.transaction() as transaction:
+        bindings = _bind(context, transaction, asked, grants)
         ids = _license_ids(asked.challenge.nonce, grants, context.rng)
         licenses = [
             PendingLicense(
                 grant,
                 _find_key(context, transaction, grant, keys),
-                next(ids),
+                license_id,
                 bindings.get(grant.account_id),
             )
-            for grant in grants
+            for grant, license_id in zip(grants, ids, strict=True)
         ]
         rows = _rows(asked, licenses)
         recorded = transaction.licenses.record(rows)
-        if is_single:
-            return IssuedBatch(_with_ids(licenses, recorded))
-        roots = _find_roots(context, transaction, device, licenses)
+        roots = _find_roots(context, transaction, asked.device, licenses)
         transaction_id = _record_transaction(context, transaction, rows, decision)
         _record_persistent(transaction, rows, decision, transaction_id)
         if streams is not None:
             streams.open(transaction, list(zip(rows, grants, strict=True)))
-    return IssuedBatch(_with_ids(licenses, recorded), roots, transaction_id)
+    persistent = any(grant.policy.persistent for grant in grants)
+    return IssuedBatch(_with_ids(licenses, recorded), roots, transaction_id, persistent)
 
 
 def _is_single(decision: Decision) -> bool:
@@ -161,12 +149,12 @@ def _stream_opener(
 def _bind(
     context: Context,
     transaction: Transaction,
-    device: Device,
+    asked: Verified[LicenseChallenge],
     grants: Sequence[Grant],
-    url: str,
 ) -> Mapping[AccountId | None, Binding]:
     """Return the binding to the domain of each account that grants name."""
     accounts = {grant.account_id for grant in grants if grant.account_id is not None}
+    device, url = asked.device, asked.request.url
     return {
         account_id: bind_to_domain(context, transaction, account_id, device, url)
         # In a fixed order, to avoid deadlock.

@@ -24,16 +24,13 @@ class MeteringKeys:
     """Finds the private key and the certificate of a metering id; thread-safe."""
 
     def __init__(self, own: MeteringIdentity, storage_key: bytes, store: Store) -> None:
+        self.own_mid: Final = own.mid
+        """The keyring's own metering id."""
         self._own = own
         self._storage_key = storage_key
         self._store = store
         # A metering id's key never changes, and none is ever removed.
         self._known = {own.mid: own.key}
-
-    @property
-    def own_mid(self) -> Mid:
-        """The keyring's own metering id."""
-        return self._own.mid
 
     @property
     def by_name(self) -> KeysByName:
@@ -49,7 +46,7 @@ class MeteringKeys:
 
     def find_certificate(self, mid: Mid) -> bytes:
         """Return the BCert chain of a metering id; raises ServiceSpecific if unknown or retired."""
-        if mid == self._own.mid:
+        if mid == self.own_mid:
             return self._own.certificate.chain.raw
         with self._store.reading() as found:
             stored = found.metering_ids.find(mid)

@@ -68,8 +68,9 @@ def decide(query: LicenseQuery, defaults: LicenseDefaults, now: int) -> Decision
     if fault is not None:
         return Decision((), fault, warnings=request.warnings)
     clocks = Clocks(now, query.device.client_time)
-    _refuse_clock(clocks, defaults.rules)
-    leaf = query.device.leaf
+    if defaults.rules.max_clock_difference_seconds:
+        _refuse_clock(clocks, defaults.rules)
+    leaf = query.device.chain.leaf
     if request.licenses and Feature.PLAYREADY_3 in leaf.features:
         refuse_rights(request.licenses)
     decision = decide_grants(request, query.header, defaults, clocks)
@@ -83,9 +84,12 @@ def decide_grants(
 
     Raises ServiceSpecific.
     """
-    account_id = defaults.domain.find_account(header)
+    # Only headers with a DS_ID belong to a domain.
+    account_id = None if header.ds_id is None else defaults.domain.find_account(header)
     if not request.licenses:
-        grants = _bind(_default_grants(header, defaults), account_id)
+        grants = _default_grants(header, defaults)
+        if account_id is not None:
+            grants = _bind(grants, account_id)
         return Decision(grants, warnings=request.warnings)
     granted = grant_licenses(request.licenses, header, defaults, clocks)
     return Decision(
@@ -110,7 +114,7 @@ def _refuse_clock(clocks: Clocks, rules: Rules) -> None:
     """Raise ServiceSpecific for a client whose clock differs too much from the server's."""
     difference = clocks.client - clocks.server
     allowed = rules.max_clock_difference_seconds
-    if allowed and abs(difference) > allowed:
+    if abs(difference) > allowed:
         raise ServiceSpecific(
             f"the client's clock differs by {difference:+d} s from the server's, expected at most "
             f"{allowed} s"

@@ -139,7 +139,7 @@ def default_grants(header: Header, policy: Policy) -> tuple[Grant, ...]:
         return ()
     if not header.kids:
         raise ServiceSpecific("the header has no KID, expected one in the request: cfg=(kid:GUID)")
-    return tuple(Grant(entry.kid, key_type_of(entry), policy) for entry in header.kids)
+    return tuple([Grant(entry.kid, key_type_of(entry), policy) for entry in header.kids])
 
 
 def key_type_of(entry: HeaderKid) -> KeyType | None:

@@ -9,7 +9,7 @@ import pytest
 
 from rightsmanager.crypto.random import Rng, seeded_random
 from rightsmanager.device import Device, LicenseOpener
-from rightsmanager.operations.license_keys import ClearKey, SealedKey, bind, chain
+from rightsmanager.operations.license_seal import ClearKey, SealedKey, bind, chain
 from rightsmanager.protocol.formats import xmr
 from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
 from rightsmanager.protocol.formats.xmr.objects import (

@@ -12,7 +12,7 @@ from rightsmanager.crypto.random import seeded_random
 from rightsmanager.device import Device, LicenseOpener, open_license
 from rightsmanager.device.opening import open_licenses
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.operations.license_keys import ClearKey, SealedKey, bind, chain
+from rightsmanager.operations.license_seal import ClearKey, SealedKey, bind, chain
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.protocol.formats import xmr

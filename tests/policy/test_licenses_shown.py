@@ -7,7 +7,7 @@ import pytest
 
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.inspection import Context, Description, describe
-from rightsmanager.operations.license_keys import ClearKey, bind
+from rightsmanager.operations.license_seal import ClearKey, bind
 from rightsmanager.policy.defaults import Clocks, LicenseDefaults
 from rightsmanager.policy.granting import grant_licenses
 from rightsmanager.policy.licenses import policy_objects

@@ -11,7 +11,7 @@ from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.inspection import Check, Context, Description, describe
-from rightsmanager.operations.license_keys import ClearKey, bind
+from rightsmanager.operations.license_seal import ClearKey, bind
 from rightsmanager.protocol.formats.xmr import build_signed
 from rightsmanager.protocol.formats.xmr import objects as xmr
 from rightsmanager.protocol.wire import NEVER, AccountId, Guid, Kid
