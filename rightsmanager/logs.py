@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from rightsmanager.errors import Refusal
 from rightsmanager.settings import LogSettings
 
 _LEVELS: Final = {
@@ -40,6 +41,15 @@ def log_failure(what: str, error: BaseException) -> None:
     """Log a failure that no request waits for."""
     log = structlog.get_logger("rightsmanager")
     log.error("failure", what=what, error=type(error).__name__)
+
+
+def log_reload(refusal: Refusal | None = None) -> None:
+    """Log that the settings and keys were read again, or why they were not."""
+    log = structlog.get_logger("rightsmanager")
+    if refusal is None:
+        log.info("reloaded")
+    else:
+        log.error("reload_failed", text=refusal.text)
 
 
 def log_deprecations(warnings: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ with two underscores after the section's name, such as `RIGHTSMANAGER_SERVER__WO
 the file, else from its default.
 """
 
+import base64
 import difflib
 import json
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -35,7 +37,8 @@ from rightsmanager.environment import (
     read_variables,
     rename,
 )
-from rightsmanager.errors import InternalError
+from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.protocol.wire import Guid
 
 Role = Literal["license", "domain", "metering", "secure_stop", "secure_delete", "packaging"]
 ALL_ROLES: Final[tuple[Role, ...]] = (
@@ -67,6 +70,9 @@ RENAMED: Final = {
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _MAX_PORT: Final = 0xFFFF
+_SECURITY_LEVELS: Final = {150, 2000, 3000}
+_MIN_SEED: Final = 30
+"""Bytes of a key seed."""
 _ADMIN_TOKEN: Final = re.compile(r"[!-~]{16,256}")
 _TOKEN: Final = re.compile(r"[!-~]{1,256}")
 
@@ -87,6 +93,41 @@ def _refuse_origin(origin: str) -> str:
             "without a path"
         )
     return origin
+
+
+def _refuse_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and not (parts.scheme in {"http", "https"} and parts.hostname and url.isprintable()):
+        raise ValueError("expected a URL such as https://example.com/x.asmx, or nothing")
+    return url
+
+
+def _refuse_level(level: int) -> int:
+    if level not in _SECURITY_LEVELS:
+        raise ValueError("expected 150, 2000 or 3000")
+    return level
+
+
+def _refuse_seed(seed: str) -> str:
+    try:
+        length = len(base64.b64decode(seed, validate=True))
+    except ValueError:
+        length = -1
+    if seed and length < _MIN_SEED:
+        raise ValueError(f"expected base64 of at least {_MIN_SEED} bytes, or nothing")
+    return seed
+
+
+def _refuse_guid(guid: str) -> str:
+    try:
+        Guid.parse(guid)
+    except InvalidMessage:
+        raise ValueError("expected a GUID, or its 16 bytes in base64") from None
+    return guid
+
+
+def _refuse_account(account: str) -> str:
+    return account and _refuse_guid(account)
 
 
 def _split_list(value: object) -> object:
@@ -114,6 +155,11 @@ def _parse_object(value: object) -> object:
 Address = Annotated[str, AfterValidator(_refuse_address)]
 Price = Annotated[Decimal, Field(ge=0)]
 Origin = Annotated[str, AfterValidator(_refuse_origin)]
+Url = Annotated[str, AfterValidator(_refuse_url)]
+SecurityLevel = Annotated[int, AfterValidator(_refuse_level)]
+Seed = Annotated[str, AfterValidator(_refuse_seed)]
+GuidText = Annotated[str, AfterValidator(_refuse_guid)]
+AccountText = Annotated[str, AfterValidator(_refuse_account)]
 Level = Annotated[int, Field(ge=0, le=0xFFFF)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 Texts = Annotated[dict[str, str], BeforeValidator(_parse_object)]
@@ -134,7 +180,7 @@ class ServerSettings(_Section):
     timeout_seconds: Annotated[int, Field(ge=1)] = 30
     keepalive_seconds: Annotated[int, Field(ge=0)] = 15
     roles: Annotated[tuple[Role, ...], BeforeValidator(_split_list)] = ALL_ROLES
-    public_url: str = ""
+    public_url: Url = ""
     trust_forwarded: bool = False
     https: Literal["off", "self-signed"] = "off"
     https_names: Names = ()
@@ -166,7 +212,7 @@ class KeyringSettings(_Section):
 class LicenseSettings(_Section):
     """Issuing licences and signing replies."""
 
-    key_seed: str = "XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I"
+    key_seed: Seed = "XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I"
     sign: Literal["always", "persistent"] = "always"
     acknowledge: Literal["never", "persistent"] = "never"
     unknown_parameters: Literal["warn", "refuse"] = "warn"
@@ -178,7 +224,7 @@ class LicenseSettings(_Section):
 class PolicySettings(_Section):
     """The policy of a licence whose request names no parameter."""
 
-    security_level: Level = 150
+    security_level: SecurityLevel = 150
     persistent: bool = False
     play: bool = True
     valid_for_seconds: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] = 0
@@ -212,7 +258,7 @@ class PackagingSettings(_Section):
 class MeteringSettings(_Section):
     """Metering reports, their retention and prices."""
 
-    url: str = ""
+    url: Url = ""
     max_records: Annotated[int, Field(ge=1)] = 10_000
     max_body: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     keep_reports_days: Annotated[int, Field(ge=0)] = 90
@@ -226,11 +272,11 @@ class DomainSettings(_Section):
 
     accounts: Literal["first-use", "operator"] = "first-use"
     max_members: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 5
-    service_id: str = "0345be98-f987-40e5-a4dd-0aa21a7f6897"
-    default_account: str = "84b94dcb-9b16-468e-8ca4-a189ad253f6a"
+    service_id: GuidText = "0345be98-f987-40e5-a4dd-0aa21a7f6897"
+    default_account: AccountText = "84b94dcb-9b16-468e-8ca4-a189ad253f6a"
     friendly_name: str = "Test domain"
-    url: str = ""
-    help_url: str = ""
+    url: Url = ""
+    help_url: Url = ""
 
 
 class SecureStopSettings(_Section):

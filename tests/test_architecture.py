@@ -24,9 +24,9 @@ MAY_IMPORT = {
     "soap": "errors crypto protocol keyring policy store hooks operations",
     "web": "errors files crypto protocol keyring policy store operations admin settings",
     "assembly": "errors files crypto protocol keyring policy store operations settings",
-    "serving": "settings environment web",
+    "serving": "errors logs settings environment web",
     "charts": "",
-    "settings": "errors environment",
+    "settings": "errors environment protocol",
     "environment": "errors files",
     "logs": "errors settings",
 }

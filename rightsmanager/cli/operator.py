@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rightsmanager.keyring import Keyring
     from rightsmanager.keyring.files import KeyFiles
     from rightsmanager.operations.content import ContentKeys
-    from rightsmanager.settings import Settings
+    from rightsmanager.settings import Loaded, Settings
     from rightsmanager.store.database import Store
 
 Parameters = ParamSpec("Parameters")
@@ -85,9 +85,13 @@ class Operator:
 
     def settings_with(self, **overrides: Any) -> "Settings":  # noqa: ANN401 -- fields of Settings
         """Return the settings, with those that options override."""
-        from rightsmanager.settings import load  # noqa: PLC0415
+        return self.load(**overrides).settings
 
-        return load(find_file(self.data), data=self.data, **overrides)
+    def load(self, **overrides: Any) -> "Loaded":  # noqa: ANN401 -- as above
+        """Read the settings anew, with the origins of their values and with warnings."""
+        from rightsmanager.settings import load_with_origins  # noqa: PLC0415
+
+        return load_with_origins(find_file(self.data), data=self.data, **overrides)
 
     def refuse_missing_data(self) -> None:
         """Raise InternalError unless the data folder exists."""

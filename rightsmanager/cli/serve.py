@@ -4,10 +4,12 @@ import json
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
+from rightsmanager.app import Runtime, build
 from rightsmanager.assembly import refuse_lost_keyring
 from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.printing import Form, json_option
@@ -18,9 +20,10 @@ from rightsmanager.files import read_file
 from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import ROOT
-from rightsmanager.logs import configure_logs
+from rightsmanager.logs import configure_logs, log_deprecations
 from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.serving.options import Gunicorn
+from rightsmanager.settings import Settings
 from rightsmanager.store.schema import upgrade
 from rightsmanager.web.tls import (
     TlsFiles,
@@ -30,11 +33,6 @@ from rightsmanager.web.tls import (
     server_context,
 )
 from rightsmanager.wsgi import create_from
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rightsmanager.settings import Settings
 
 TEST_KID: Final = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 """The KID of published test content, whose key the Test Key Seed gives."""
@@ -66,21 +64,22 @@ def serve(  # noqa: PLR0913 -- one parameter for each option
     Example: rightsmanager serve --bind 0.0.0.0:8080 --workers 2
     """
     given = {"bind": bind, "workers": workers, **_https_settings(certfile, keyfile, https=https)}
-    settings = operator.settings_with(
-        server={name: value for name, value in given.items() if value is not None}
-    )
-    configure_logs(settings.log)
-    refuse_taken(settings.server.bind)
-    prepare(settings)
-    files = find_tls_files(settings)
-    if files is not None:
-        # Workers read the certificate only after they have started.
-        server_context(files, passphrase())
+    options = {name: value for name, value in given.items() if value is not None}
+    refuse_taken(operator.settings_with(server=options).server.bind)
+
+    def read() -> Settings:
+        loaded = operator.load(server=options)
+        configure_logs(loaded.settings.log)
+        log_deprecations(loaded.warnings)
+        prepare(loaded.settings)
+        refuse_unusable(loaded.settings)
+        return loaded.settings
 
     def ready(address: str) -> None:
-        announce(settings, address, as_json=form == "json")
+        announce(gunicorn.settings, address, as_json=form == "json")
 
-    Gunicorn(settings, lambda: create_from(settings), ready).run()
+    gunicorn = Gunicorn(read, create_from, ready)
+    gunicorn.run()
 
 
 def _https_settings(certfile: str | None, keyfile: str | None, *, https: bool) -> dict[str, Any]:
@@ -105,7 +104,7 @@ def refuse_taken(bind: str) -> None:
         raise InternalError(f"the server cannot listen on {bind}: {error.strerror}") from None
 
 
-def prepare(settings: "Settings") -> None:
+def prepare(settings: Settings) -> None:
     """Make the missing keys, certificates and tables."""
     files = KeyFiles(settings.data, passphrase())
     refuse_lost_keyring(settings, files)
@@ -114,7 +113,27 @@ def prepare(settings: "Settings") -> None:
     upgrade(settings.effective_database_url)
 
 
-def announce(settings: "Settings", address: str, *, as_json: bool) -> None:
+def refuse_unusable(settings: Settings) -> None:
+    """Raise InternalError, which names the setting, unless a server can be built."""
+    # Workers build theirs after the server has said that it serves, and would end it.
+    files = find_tls_files(settings)
+    if files is not None:
+        for name in ("certfile", "keyfile"):
+            file = getattr(settings.server, name)
+            if file:
+                _refuse_missing(f"server.{name}", Path(file))
+        server_context(files, passphrase())
+    build(settings, Runtime(passphrase=passphrase())).store.close()
+
+
+def _refuse_missing(setting: str, file: Path) -> None:
+    try:
+        read_file(file)
+    except InternalError as error:
+        raise InternalError(f"{setting}: {error.text}") from None
+
+
+def announce(settings: Settings, address: str, *, as_json: bool) -> None:
     """Print the server's URL, the fingerprint of its root, and a command to try."""
     files = find_tls_files(settings)
     url = f"{'https' if files else 'http'}://{address}/rightsmanager.asmx"
@@ -147,7 +166,7 @@ def _print_https(facts: dict[str, str]) -> None:
     click.echo(f"SHA-256 of its key       {facts['spki_sha256']}")
 
 
-def _try_line(data: "Path", url: str, https: TlsFiles | None) -> str:
+def _try_line(data: Path, url: str, https: TlsFiles | None) -> str:
     program, device = sys.argv[0], data / "device"
     trust = f" --cafile {https.trusted_by}" if https else ""
     acquire = f"{program} device acquire --device {device} --url {url}{trust} --kid {TEST_KID}"

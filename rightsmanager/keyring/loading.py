@@ -1,6 +1,7 @@
 """Reads a keyring, and the files that settings add to it, into one frozen value."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -103,14 +104,18 @@ def load(files: KeyFiles, sources: KeyringSources) -> Keyring:
     signing_key, signing_chain = _signer(files, sources)
     storage = _own_key(files, STORAGE.name)
     root = read_public_key(files.public_file(ROOT.name))
+    with _from_setting("server_keys"):
+        server_keys = [read_key(file, files.passphrase) for file in sources.server_keys]
+    with _from_setting("trust_anchors"):
+        trust_anchors = [read_public_key(file) for file in sources.trust_anchors]
     return Keyring(
         server_keys=(
             _own_key(files, WMRMSERVER.name),
-            *(read_key(file, files.passphrase) for file in sources.server_keys),
+            *server_keys,
         ),
         signing_key=signing_key,
         signing_chain=signing_chain,
-        trust_anchors=(root, *(read_public_key(file) for file in sources.trust_anchors)),
+        trust_anchors=(root, *trust_anchors),
         storage_key=hkdf_sha256(storage.raw, b"content keys", STORAGE_KEY_LENGTH),
         metering=_metering(files),
         secure_stop_secret=hkdf_sha256(storage.raw, b"secure stop 2", STORAGE_KEY_LENGTH),
@@ -167,19 +172,32 @@ def _domain_issuer(files: KeyFiles) -> DomainIssuer | None:
 
 def _signer(files: KeyFiles, sources: KeyringSources) -> tuple[p256.PrivateKey, Chain]:
     if (sources.signing_key is None) != (sources.signing_chain is None):
-        raise InternalError("of signing_key and signing_chain only one is set, expected both")
+        raise InternalError(
+            "of keyring.signing_key and keyring.signing_chain only one is set, expected both"
+        )
     if sources.signing_key is None or sources.signing_chain is None:
         key = _own_key(files, LICENSE_SIGNER.name)
         chain = _own_chain(files, LICENSE_SIGNER.name)
     else:
-        key = read_key(sources.signing_key, files.passphrase)
-        chain = parse_chain_file(sources.signing_chain, read_file(sources.signing_chain))
+        with _from_setting("signing_key"):
+            key = read_key(sources.signing_key, files.passphrase)
+        with _from_setting("signing_chain"):
+            chain = parse_chain_file(sources.signing_chain, read_file(sources.signing_chain))
     for usage in _SIGNER_USAGES:
         if chain.leaf.key_with_usage(usage) != key.public:
             raise InternalError(
                 f"the signing chain's leaf does not give the signing key the usage {usage.name}"
             )
     return key, chain
+
+
+@contextmanager
+def _from_setting(name: str) -> Iterator[None]:
+    """Add the name of the setting to errors of the files that it names."""
+    try:
+        yield
+    except InternalError as error:
+        raise InternalError(f"keyring.{name}: {error.text}") from None
 
 
 def _own_key(files: KeyFiles, name: str) -> p256.PrivateKey:

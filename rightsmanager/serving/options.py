@@ -7,6 +7,8 @@ from typing import Any, Final
 from gunicorn.app.base import BaseApplication
 
 from rightsmanager.environment import passphrase
+from rightsmanager.errors import Refusal
+from rightsmanager.logs import log_reload
 from rightsmanager.serving.worker import Worker, clear_count, pin_to_cpu
 from rightsmanager.settings import Settings
 from rightsmanager.web.tls import find_tls_files, server_context
@@ -68,21 +70,36 @@ def _https_options(settings: Settings) -> dict[str, Any]:
 class Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
     """Gunicorn without a command line of its own."""
 
-    def __init__(self, settings: Settings, load: Callable[[], Wsgi], on_ready: OnReady) -> None:
-        self._settings = settings
+    def __init__(
+        self, read: Callable[[], Settings], load: Callable[[Settings], Wsgi], on_ready: OnReady
+    ) -> None:
+        """Read the settings, which raises InternalError unless a server can be built of them."""
+        self._read = read
+        self.settings = read()
         self._load = load
         self._on_ready = on_ready
         super().__init__()
 
     def load_config(self) -> None:
         """Set gunicorn's options from our settings alone."""
-        for name, value in gunicorn_options(self._settings).items():
+        for name, value in gunicorn_options(self.settings).items():
             self.cfg.set(name, value)
         self.cfg.set("when_ready", self._when_ready)
 
+    def reload(self) -> None:
+        """Read the settings again (SIGHUP); the old ones stay if the new ones are invalid."""
+        try:
+            self.settings = self._read()
+        except Refusal as refusal:
+            # Gunicorn would end the server.
+            log_reload(refusal)
+        else:
+            log_reload()
+        super().reload()
+
     def load(self) -> Wsgi:
         """Return the application; each worker makes its own after the fork."""
-        return self._load()
+        return self._load(self.settings)
 
     def _when_ready(self, arbiter: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
         host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]
