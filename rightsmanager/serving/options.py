@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.errors import AppImportError
 
 from rightsmanager.environment import passphrase
 from rightsmanager.errors import Refusal
@@ -99,7 +100,11 @@ class Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
 
     def load(self) -> Wsgi:
         """Return the application; each worker makes its own after the fork."""
-        return self._load(self.settings)
+        try:
+            return self._load(self.settings)
+        except Refusal as refusal:
+            # Gunicorn prints this one in a line, and any other with its traceback.
+            raise AppImportError(refusal.text) from None
 
     def _when_ready(self, arbiter: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
         host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]

@@ -72,6 +72,8 @@ def test_a_server_key_that_is_replaced_is_used_after_a_reload(
     settings = data / "rightsmanager.toml"
     settings.write_text("")
     server = start(data)
+    # The worker has read its keys once it answers.
+    assert wsdl(server)
     files = KeyFiles(data, None)
     clients = [enrol(data)]
     shutil.move(files.key_file("wmrmserver"), old)
