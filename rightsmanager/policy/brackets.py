@@ -62,6 +62,12 @@ class _Parser:
             )
 
     def groups(self) -> tuple[Group, ...]:
+        if self._next() not in ("(", ""):
+            # Some pages show base64 or names without brackets here.
+            raise ServiceSpecific(
+                f"cfg has {quote(self._next())} at character 1, expected '(': each licence is in "
+                "brackets, and base64 is written cfg64="
+            )
         groups = [_group(self._bracket(1))]
         while self._at < len(self._text):
             self._expect(",")

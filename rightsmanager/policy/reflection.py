@@ -13,18 +13,21 @@
         DigestValue, IssuerKey
 
     Certificate Chain:
+
     ↳ Cert 1:
-        Type, SecurityLevel, …
+        ManufacturerName, ModelName, ModelNumber, DigestValue, Platform
+
         ↳ Cert 2:
             …
 
 One field a line, indented by four spaces more for each certificate; missing fields are left out.
+The published Binding Key Type is left out too: its values are not published.
 Source: the public test server's page on client information.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from rightsmanager.errors import REFUSALS, Refusal, ServiceSpecific, StatusCode
 from rightsmanager.policy.device import Device
@@ -57,7 +60,7 @@ TYPES: Final = {
 }
 """Names of certificate types that differ from their name in the table."""
 PLATFORMS: Final = {
-    0: "Windows",
+    0: "WindowsOnX86",
     1: "OSX",
     2: "WindowsOnARM",
     5: "WindowsMobile7",
@@ -85,13 +88,14 @@ def client_info(device: Device) -> str:
         *(f"{INDENT}{_feature(feature)}" for feature in leaf.features),
         "",
         "Device Certificate Info (Cert 0):",
-        *(f"{INDENT}{name}: {value}" for name, value in _facts(leaf)),
+        *(f"{INDENT}{name}: {value}" for name, value in _device_facts(leaf)),
         "",
         "Certificate Chain:",
     ]
     for depth, certificate in enumerate(above):
-        lines.append(f"{INDENT * depth}↳ Cert {depth + 1}:")
-        lines += (f"{INDENT * (depth + 1)}{name}: {value}" for name, value in _facts(certificate))
+        inner = INDENT * (depth + 1)
+        lines += ("", f"{INDENT * depth}↳ Cert {depth + 1}:")
+        lines += (f"{inner}{name}: {value}" for name, value in _issuer_facts(certificate))
     return "\n".join(lines) + "\n"
 
 
@@ -139,21 +143,39 @@ def _type(kind: CertificateType) -> str:
     return TYPES.get(kind) or kind.name.title().replace("_", "")
 
 
-def _facts(certificate: Certificate) -> Iterator[tuple[str, object]]:
+_Facts: TypeAlias = Iterator[tuple[str, object]]
+
+
+def _device_facts(certificate: Certificate) -> _Facts:
+    yield from _platform(certificate)
+    yield "Type", _type(certificate.type)
+    yield "SecurityLevel", certificate.security_level
+    security = next(_security(certificate), None)
+    if security is not None:
+        yield "RobustnessVersion", security[0]
+    yield from _maker(certificate)
+    yield "DigestValue", encode_base64(certificate.digest)
+    yield "IssuerKey", encode_base64(certificate.issuer_key.raw)
+
+
+def _issuer_facts(certificate: Certificate) -> _Facts:
+    yield from _maker(certificate)
+    yield "DigestValue", encode_base64(certificate.digest)
+    yield from _platform(certificate)
+
+
+def _platform(certificate: Certificate) -> _Facts:
     security = next(_security(certificate), None)
     if security is not None and security[1] is not None:
         yield "Platform", PLATFORMS.get(security[1], security[1])
-    yield "Type", _type(certificate.type)
-    yield "SecurityLevel", certificate.security_level
-    if security is not None:
-        yield "RobustnessVersion", security[0]
+
+
+def _maker(certificate: Certificate) -> _Facts:
     maker = certificate.manufacturer
     if maker is not None:
         yield "ManufacturerName", maker.name or ""
         yield "ModelName", maker.model_name or ""
         yield "ModelNumber", maker.model_number or ""
-    yield "DigestValue", encode_base64(certificate.digest)
-    yield "IssuerKey", encode_base64(certificate.issuer_key.raw)
 
 
 def _security(certificate: Certificate) -> Iterator[tuple[int, int | None]]:

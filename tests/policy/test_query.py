@@ -212,6 +212,13 @@ def test_malformed_brackets_are_refused(query: str) -> None:
     assert refusal(query).startswith("cfg has ")
 
 
+def test_base64_in_cfg_is_refused_with_the_name_for_it() -> None:
+    assert refusal("cfg=W3tdXQ==&data=1") == (
+        "cfg has 'W' at character 1, expected '(': each licence is in brackets, and base64 is "
+        "written cfg64="
+    )
+
+
 @pytest.mark.parametrize("bad", ["%", "%2", "%zz", "%ff%fe", "a%u0041"])
 def test_bad_percent_encoding_is_refused(bad: str) -> None:
     assert "percent-encoded" in (text := refusal(f"cfg=(kid:{bad})")) or "hexadecimal" in text
