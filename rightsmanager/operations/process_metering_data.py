@@ -36,7 +36,7 @@ def process_metering_data(context: Context, request: Request) -> bytes:
     )
     device, report = authenticate(context, request, challenge, now), challenge.report
     _record(context, _to_row(report, device, now))
-    request.progress.kids = tuple(dict.fromkeys(each.kid for each in report.usage))
+    request.progress.kids = tuple(dict.fromkeys([each.kid for each in report.usage]))
     answer = MeteringAnswer(report.mid, report.transaction_id, challenge.records)
     return seal_metering_response(answer, context.signing.chain, context.signing.key)
 
@@ -55,7 +55,7 @@ def content_digest(report: MeteringReport) -> bytes:
     """Return the SHA-256 of a report's records in any order, 32 bytes."""
     digest = hashlib.sha256(_PURPOSE)
     for kid, action, value in sorted(
-        (each.kid.raw, each.action.encode(), each.value) for each in report.usage
+        [(each.kid.raw, each.action.encode(), each.value) for each in report.usage]
     ):
         digest.update(kid + len(action).to_bytes(2) + action + value.to_bytes(4))
     return digest.digest()
@@ -68,5 +68,5 @@ def _to_row(report: MeteringReport, device: Device, now: int) -> ReceivedReport:
         transaction_id=report.transaction_id,
         digest=content_digest(report),
         received_at=now,
-        usage=tuple((each.kid, each.action, each.value) for each in report.usage),
+        usage=tuple([(each.kid, each.action, each.value) for each in report.usage]),
     )

@@ -9,6 +9,7 @@ them by position. Neither values nor rows pass SQLAlchemy's types: identifiers a
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import ARRAY, ClauseElement, Dialect, Table, bindparam, func, literal_column, select
@@ -30,12 +31,8 @@ class _Compiled:
     """SQL of a driver, and the order in which it takes the values."""
 
     sql: str
-    names: tuple[str, ...] | None
-    """None where the driver takes values by name."""
-
-    def arguments(self, values: Mapping[str, object]) -> Any:  # noqa: ANN401 -- what the driver takes
-        """Return the values as the driver takes them."""
-        return values if self.names is None else [values[name] for name in self.names]
+    order: Callable[[Mapping[str, object]], Any] | None
+    """Returns the values in the order of their positions; None if the driver takes names."""
 
 
 class HotStatement:
@@ -48,14 +45,15 @@ class HotStatement:
     def execute(self, link: Link, values: Mapping[str, object]) -> Any:  # noqa: ANN401 -- DBAPI
         """Run the statement; return the driver's cursor."""
         compiled = self._compiled.get(link.dialect) or self._compile(link)
-        link.cursor.execute(compiled.sql, compiled.arguments(values))
+        arguments = values if compiled.order is None else compiled.order(values)
+        link.cursor.execute(compiled.sql, arguments)
         return link.cursor
 
     def execute_rows(self, link: Link, rows: Sequence[Mapping[str, object]]) -> None:
         """Run a statement of `_insert_rows` for rows, at least one."""
         compiled = self._compiled.get(link.dialect) or self._compile(link)
-        if compiled.names is not None:
-            link.cursor.executemany(compiled.sql, list(map(compiled.arguments, rows)))
+        if compiled.order is not None:
+            link.cursor.executemany(compiled.sql, list(map(compiled.order, rows)))
         else:
             columns = {column: [row[column] for row in rows] for column in rows[0]}
             link.cursor.execute(compiled.sql, columns)
@@ -64,10 +62,22 @@ class HotStatement:
         dialect = link.connection.dialect
         compiled = self._make(dialect).compile(dialect=dialect)
         names: Any = getattr(compiled, "positiontup", None)
-        made = _Compiled(str(compiled), None if names is None else tuple(names))
+        made = _Compiled(str(compiled), None if names is None else _order(names))
         # Two threads may both compile it, to the same result.
         self._compiled[link.dialect] = made
         return made
+
+
+def _order(names: Sequence[str]) -> Callable[[Mapping[str, object]], Any]:
+    """Return a function from values by name to a tuple of them in this order."""
+    # In C: it runs once for each row of a report. Of one name it would give no tuple.
+    return itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
+
+
+def _find_version(_dialect: Dialect) -> ClauseElement:
+    return select(REVOCATION_LISTS.c.version).where(
+        REVOCATION_LISTS.c.list_id == bindparam("list_id")
+    )
 
 
 def _find_version_and_key(_dialect: Dialect) -> ClauseElement:
@@ -150,6 +160,8 @@ def _insert_rows(table: Table, dialect: Dialect) -> Any:  # noqa: ANN401 -- each
     )
 
 
+FIND_VERSION: Final = HotStatement(_find_version)
+"""`list_id`: the list's version; no row for a list that was never changed."""
 FIND_VERSION_AND_KEY: Final = HotStatement(_find_version_and_key)
 """`list_id`, `kid`: one row of the list's version and the key's columns, null without a key."""
 FIND_KEY: Final = HotStatement(_find_key)

@@ -5,7 +5,7 @@ table, and its totals are next to the others of the day.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -87,6 +87,11 @@ _REMOVE_DEVICES: Final = delete(METERING_DEVICES).where(
 )
 
 
+_Usage = tuple[bytes, str, int]
+"""KID, action and count."""
+_Row = Mapping[str, object]
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedReport:
     """A report as it arrived."""
@@ -145,12 +150,11 @@ class Metering(Component):
         if recorded is None:
             return self._find_digest(report)
         # Totals are locked in a fixed order to avoid deadlock.
-        usage = sorted((kid.raw, action, value) for kid, action, value in report.usage)
+        usage = sorted([(kid.raw, action, value) for kid, action, value in report.usage])
         if keep:
-            rows = [_usage_row(recorded[0], *each) for each in usage]
-            hot.RECORD_USAGE.execute_rows(self._link, rows)
-            hot.ADD_TO_DEVICES.execute_rows(self._link, list(_device_rows(report)))
-        hot.ADD_TO_TOTALS.execute_rows(self._link, [_total_row(report, *each) for each in usage])
+            hot.RECORD_USAGE.execute_rows(self._link, _usage_rows(recorded[0], usage))
+            hot.ADD_TO_DEVICES.execute_rows(self._link, _device_rows(report))
+        hot.ADD_TO_TOTALS.execute_rows(self._link, _total_rows(report, usage))
         return report.digest
 
     def find_totals_by_kid(self, mid: Mid, period: Period) -> list[Total]:
@@ -212,29 +216,27 @@ def _total(row: Row[Any], group: Kid | int | str | None) -> Total:
     return Total(group, row.action, int(row.total))
 
 
-def _usage_row(report: int, kid: bytes, action: str, value: int) -> Mapping[str, object]:
-    return {"report": report, "kid": kid, "action": action, "value": value}
+def _usage_rows(report: int, usage: Sequence[_Usage]) -> list[_Row]:
+    return [
+        {"report": report, "kid": kid, "action": action, "value": value}
+        for kid, action, value in usage
+    ]
 
 
-def _total_row(report: ReceivedReport, kid: bytes, action: str, value: int) -> Mapping[str, object]:
-    return {
-        "mid": report.mid.raw,
-        "day": report.day,
-        "kid": kid,
-        "action": action,
-        "value": value,
-    }
+def _total_rows(report: ReceivedReport, usage: Sequence[_Usage]) -> list[_Row]:
+    mid, day = report.mid.raw, report.day
+    return [
+        {"mid": mid, "day": day, "kid": kid, "action": action, "value": value}
+        for kid, action, value in usage
+    ]
 
 
-def _device_rows(report: ReceivedReport) -> Iterator[Mapping[str, object]]:
+def _device_rows(report: ReceivedReport) -> list[_Row]:
     values: Counter[str] = Counter()
     for _, action, value in report.usage:
         values[action] += value
-    for action in sorted(values):
-        yield {
-            "mid": report.mid.raw,
-            "day": report.day,
-            "device": report.device,
-            "action": action,
-            "value": values[action],
-        }
+    mid, day, device = report.mid.raw, report.day, report.device
+    return [
+        {"mid": mid, "day": day, "device": device, "action": action, "value": values[action]}
+        for action in sorted(values)
+    ]

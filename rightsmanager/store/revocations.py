@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import bindparam, delete, exists, select, update
 
 from rightsmanager.protocol.wire import Guid
+from rightsmanager.store import hot
 from rightsmanager.store.component import Component, insert_once, record_of
 from rightsmanager.store.tables import ALLOWED_CERTIFICATES, REVOCATION_LISTS, REVOCATIONS
 
@@ -14,7 +15,6 @@ _ENTRY: Final = REVOCATIONS.c
 _ALLOWED: Final = ALLOWED_CERTIFICATES.c
 _IS_ALLOWED: Final = exists().where(_ALLOWED.digest == _ENTRY.digest)
 
-_FIND_VERSION: Final = select(_LIST.version).where(_LIST.list_id == bindparam("list_id"))
 _FIND_REVOKED: Final = select(_ENTRY.digest).where(~_IS_ALLOWED)
 _FIND_ALL: Final = select(REVOCATIONS, _IS_ALLOWED.label("allowed")).order_by(
     _ENTRY.since, _ENTRY.list_id, _ENTRY.version, _ENTRY.digest
@@ -73,8 +73,8 @@ class Revocations(Component):
 
     def find_version(self, list_id: Guid) -> int:
         """Return the version of a list, 0 for one that was never changed."""
-        version: int = self._execute(_FIND_VERSION, {"list_id": list_id}).scalar() or 0
-        return version
+        found = hot.FIND_VERSION.execute(self._link, {"list_id": list_id.raw}).fetchone()
+        return 0 if found is None else int(found[0])
 
     def find_revoked(self) -> frozenset[bytes]:
         """Return the digests that are on a list and not allowed."""

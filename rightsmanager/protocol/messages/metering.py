@@ -42,7 +42,7 @@ from rightsmanager.protocol.messages.exchange import (
     seal_reply,
 )
 from rightsmanager.protocol.wire import Kid, Mid, TransactionId, decode_base64, encode_base64
-from rightsmanager.protocol.xml.elements import Fields, child, text_in, text_of
+from rightsmanager.protocol.xml.elements import WHITE_SPACE, Fields, child, text_in
 from rightsmanager.protocol.xml.envelope import Envelope
 
 CERTIFICATE_FORM: Final = MessageNames(
@@ -300,18 +300,18 @@ def _usage(records: Sequence[etree._Element], max_records: int) -> tuple[Usage, 
 
 
 def _usage_of(record: etree._Element) -> list[Usage]:
-    kid = Kid.from_base64(text_of(record, "", "KID"))
+    kid = Kid.from_base64(text_in(child(record, "", "KID")))
     usage = []
     for action in record.iterchildren("Action"):
         fields = Fields(action, "")
-        usage.append(Usage(kid, _name(fields), _value(fields.text("Value"))))
+        name, value = text_in(fields.element("Name")), text_in(fields.element("Value"))
+        usage.append(Usage(kid, _expect_name(name), _parse_value(value.strip(WHITE_SPACE))))
     if not usage:
         raise InvalidMessage(f"the Record of KID {kid.text} has no Action, expected one or more")
     return usage
 
 
-def _name(fields: Fields) -> str:
-    name = text_in(fields.element("Name"))
+def _expect_name(name: str) -> str:
     if not 1 <= len(name) <= MAX_NAME:
         raise InvalidMessage(f"Name has {len(name)} characters, expected 1 to {MAX_NAME}")
     if not name.isprintable() and any(unicodedata.category(each) == "Cc" for each in name):
@@ -319,7 +319,7 @@ def _name(fields: Fields) -> str:
     return name
 
 
-def _value(text: str) -> int:
+def _parse_value(text: str) -> int:
     value = int(text) if _VALUE.fullmatch(text) else 0
     if not 1 <= value <= MAX_VALUE:
         raise InvalidMessage(

@@ -20,7 +20,11 @@ WHITE_SPACE: Final = " \t\r\n"
 
 def child(parent: etree._Element, namespace: str, name: str) -> etree._Element:
     """Return the only child of that name; raises InvalidMessage if it is missing or repeated."""
-    return descend(parent, f"{{{namespace}}}{name}" if namespace else name)
+    tag = f"{{{namespace}}}{name}" if namespace else name
+    found = list(parent.iterchildren(tag))
+    if len(found) != 1:
+        raise _not_one(parent, tag, len(found))
+    return found[0]
 
 
 def descend(parent: etree._Element, *tags: str) -> etree._Element:
