@@ -37,29 +37,32 @@ class RevocationCache:
     def find_revoked(self) -> Revoked:
         """Return the certificates that are revoked now."""
         with self._store.reading() as found:
-            return self._at(found, found.revocations.find_version(REVOCATION_INFO))
+            version = found.revocations.find_version(REVOCATION_INFO)
+            known = self._known
+            return known if version == known.version else self._reload(found, version)
 
     def find_revoked_and_key(self, kid: Kid) -> tuple[Revoked, StoredKey | None]:
         """Return the certificates that are revoked now and the stored content key of a KID."""
         with self._store.reading() as found:
             version, key = found.content_keys.find_with_version(REVOCATION_INFO, kid)
-            return self._at(found, version), key
+            known = self._known
+            return (known if version == known.version else self._reload(found, version)), key
 
-    def _at(self, found: Transaction, version: int) -> Revoked:
-        known = self._known
-        if version != known.version:
-            # If a change comes in between, the older number has it read again next time.
-            known = self._known = Revoked(
-                version,
-                found.revocations.find_revoked(),
-                {e.list_id: e.version for e in found.revocations.find_lists()},
-            )
-        return known
+    def _reload(self, found: Transaction, version: int) -> Revoked:
+        # If a change comes in between, the older number has it read again next time.
+        self._known = Revoked(
+            version,
+            found.revocations.find_revoked(),
+            {each.list_id: each.version for each in found.revocations.find_lists()},
+        )
+        return self._known
 
     def find_newer_lists(
         self, revoked: Revoked, held: Sequence[RevocationListInfo]
     ) -> tuple[RevocationList, ...]:
         """Return the lists of which the client holds an older version."""
+        if not held:
+            return ()
         older = [info.list_id for info in held if info.version < revoked.lists.get(info.list_id, 0)]
         if not older:
             return ()

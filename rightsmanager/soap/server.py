@@ -62,15 +62,9 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         self, req_env: Environ, start_response: StartResponse, wsgi_url: str | None = None
     ) -> list[bytes]:
         """Answer the envelope in `wsgi.input`, CONTENT_LENGTH bytes; `wsgi_url` has no query."""
-        return self.handle_rpc(req_env, start_response, wsgi_url or "")
-
-    def handle_rpc(
-        self, req_env: Environ, start_response: StartResponse, url: str = ""
-    ) -> list[bytes]:
-        """Run one call through spyne and send what it came to."""
         begun = self._clock()
         ctx = Context(self, req_env, "")
-        ctx.udc = url
+        ctx.udc = wsgi_url or ""
         ctx.in_string = [req_env["wsgi.input"].read(int(req_env.get("CONTENT_LENGTH") or 0))]
         try:
             self._run(ctx)
@@ -81,7 +75,7 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         refusal = ctx.out_error and ctx.out_error.refusal
         mime_type, body = ctx.transport.mime_type, ctx.out_string[0]
         progress = ctx.in_object[0].progress if ctx.in_object else Progress()
-        warnings = tuple(each.text for each in progress.warnings[:MAX_WARNINGS])
+        warnings = tuple([each.text for each in progress.warnings[:MAX_WARNINGS]])
         facts = {"warnings": warnings} if warnings else {}
         self._log(req_env, begun, refusal, body, operation=ctx.method_name or "", **facts)
         ctx.release()
@@ -156,7 +150,7 @@ def _send(
             ("Content-Type", content_type),
             ("Content-Length", str(len(body))),
             ("Cache-Control", "private"),
-            *((WARNING_HEADER, text) for text in warnings),
+            *[(WARNING_HEADER, text) for text in warnings],
         ],
     )
     return [body]
