@@ -22,7 +22,13 @@ from rightsmanager.operations.packaging_keys import PackagingOptions
 from rightsmanager.operations.streams import StreamSettings
 from rightsmanager.policy.defaults import DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import OutputLevels, Policy
-from rightsmanager.policy.rules import AboveLevel, RemovalDateConflicts, Rules, UnknownParameters
+from rightsmanager.policy.rules import (
+    AboveLevel,
+    AesCbc,
+    RemovalDateConflicts,
+    Rules,
+    UnknownParameters,
+)
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import AccountId, ServiceId
 from rightsmanager.settings import DATABASE_FILE, KeyringSettings, Settings, refuse_admin_token
@@ -162,6 +168,7 @@ def license_defaults(settings: Settings) -> LicenseDefaults:
             unknown_parameters=UnknownParameters(given.unknown_parameters),
             above_level=AboveLevel(given.above_level),
             removal_date_conflicts=RemovalDateConflicts(given.removal_date_conflicts),
+            aes_cbc=AesCbc(given.aes_cbc),
             max_clock_difference_seconds=given.max_clock_difference_seconds,
         ),
     )

@@ -218,6 +218,7 @@ class LicenseSettings(_Section):
     unknown_parameters: Literal["warn", "refuse"] = "warn"
     above_level: Literal["drop", "refuse", "issue"] = "drop"
     removal_date_conflicts: Literal["refuse", "warn"] = "refuse"
+    aes_cbc: Literal["declared", "any"] = "declared"
     max_clock_difference_seconds: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
 
 

@@ -64,7 +64,12 @@ def _authenticate(
     chains, signer = challenge.client.chains, challenge.signer
     verify_chains(context, chains, signer, revoked, now)
     return Device(
-        device_id(signer.leaf), signer, chains, challenge.client_version, challenge.client_time
+        device_id(signer.leaf),
+        signer,
+        chains,
+        features=challenge.client.features,
+        client_version=challenge.client_version,
+        client_time=challenge.client_time,
     )
 
 

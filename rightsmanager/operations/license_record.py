@@ -19,6 +19,7 @@ from rightsmanager.operations.context import Context, Verified
 from rightsmanager.operations.domain_binding import Binding, bind_to_domain
 from rightsmanager.operations.license_seal import ClearKey, PendingLicense
 from rightsmanager.operations.streams import StreamOpener
+from rightsmanager.policy.capabilities import refuse_undeclared_cbc
 from rightsmanager.policy.decision import Decision
 from rightsmanager.policy.device import Device
 from rightsmanager.policy.grants import Grant
@@ -93,6 +94,10 @@ def _record_several(
             )
             for grant, license_id in zip(grants, ids, strict=True)
         ]
+        for license_ in licenses:
+            refuse_undeclared_cbc(
+                license_.grant.kid, license_.key_type, device, context.options.defaults.rules
+            )
         rows = _rows(asked, licenses)
         recorded = transaction.licenses.record(rows)
         roots = _find_roots(context, transaction, asked.device, licenses)

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rightsmanager.errors import DeviceCertificateRevoked, Refusal, ServiceSpecific
+from rightsmanager.policy.capabilities import find_capability_warnings, refuse_rights
 from rightsmanager.policy.defaults import Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.device import Device
-from rightsmanager.policy.granting import collect_fields, grant_licenses, refuse_rights
+from rightsmanager.policy.granting import collect_fields, grant_licenses
 from rightsmanager.policy.grants import Grant, apply_security_level, default_grants
 from rightsmanager.policy.query import ParsedRequest, parse_request
 from rightsmanager.policy.reflection import client_info_refusal, requested_refusal
 from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.policy.rules import DecisionWarning, Rules
-from rightsmanager.protocol.formats.bcert import Feature
 from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.wire import AccountId, Kid, TransactionId
 
@@ -70,11 +70,12 @@ def decide(query: LicenseQuery, defaults: LicenseDefaults, now: int) -> Decision
     clocks = Clocks(now, query.device.client_time)
     if defaults.rules.max_clock_difference_seconds:
         _refuse_clock(clocks, defaults.rules)
-    leaf = query.device.chain.leaf
-    if request.licenses and Feature.PLAYREADY_3 in leaf.features:
-        refuse_rights(request.licenses)
     decision = decide_grants(request, query.header, defaults, clocks)
-    return apply_level(decision, leaf.security_level, defaults.rules)
+    if request.licenses:
+        refuse_rights(request.licenses, query.device)
+        found = find_capability_warnings(request.licenses, decision.grants, query.device)
+        decision = replace(decision, warnings=decision.warnings + found)
+    return apply_level(decision, query.device.chain.leaf.security_level, defaults.rules)
 
 
 def decide_grants(

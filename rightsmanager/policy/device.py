@@ -24,6 +24,8 @@ class Device:
     """Of an AcquireLicense challenge, empty otherwise."""
     client_time: int = 0
     """The device's clock in Unix seconds, as an AcquireLicense challenge states it."""
+    features: tuple[str, ...] = ()
+    """Names of the features in an AcquireLicense challenge, empty otherwise."""
 
     @property
     def leaf(self) -> Certificate:

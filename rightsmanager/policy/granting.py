@@ -28,7 +28,6 @@ from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import AccountId, Kid
 
-_REFUSED_TO_PLAYREADY_3: Final = ("copyright", "executeright", "readright")
 _MAX_KIDS_SHOWN: Final = 8
 
 
@@ -99,17 +98,6 @@ def grant_licenses(
         tuple(sorted(grants, key=lambda grant: not grant.is_root)),
         tuple(chain.from_iterable(each.warnings for each in found)),
     )
-
-
-def refuse_rights(requested_licenses: Sequence[RequestedLicense]) -> None:
-    """Raise ServiceSpecific for rights that clients with PlayReady 3 features must not get."""
-    for requested in requested_licenses:
-        for parameter, value in requested:
-            if parameter.name in _REFUSED_TO_PLAYREADY_3 and value:
-                raise ServiceSpecific(
-                    f"{parameter.name} is {parameter.spell(value)}, expected false for a client "
-                    "with PlayReady 3 features"
-                )
 
 
 def _with_dates(requested: RequestedLicense, clocks: Clocks) -> RequestedLicense:

@@ -27,6 +27,14 @@ class RemovalDateConflicts(StrEnum):
     WARN = "warn"
 
 
+class AesCbc(StrEnum):
+    """The clients that get keys for AES-CBC."""
+
+    DECLARED = "declared"
+    """Those whose challenge has the feature AESCBC, as the published server does."""
+    ANY = "any"
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The rules by which requests are judged."""
@@ -34,6 +42,7 @@ class Rules:
     unknown_parameters: UnknownParameters = UnknownParameters.WARN
     above_level: AboveLevel = AboveLevel.DROP
     removal_date_conflicts: RemovalDateConflicts = RemovalDateConflicts.REFUSE
+    aes_cbc: AesCbc = AesCbc.DECLARED
     max_clock_difference_seconds: int = 0
     """The largest difference between the client's clock and the server's; 0 for any."""
 
@@ -46,6 +55,7 @@ class WarningCode(StrEnum):
     KID_NOT_IN_HEADER = "kid-not-in-header"
     ABOVE_LEVEL = "above-level"
     REMOVAL_DATE = "removal-date"
+    CLIENT = "client"
 
 
 @dataclass(frozen=True, slots=True)

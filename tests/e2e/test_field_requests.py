@@ -147,3 +147,22 @@ def test_root_and_leaf_of_published_samples_open(
         client.acquire(f"{server.url}?{leaf.replace(root, VIDEO)}", header_of(KID))
     both = f"cfg=(isroot:true,kid:{root}),(rootid:{root},kid:header,cvopl:300)"
     assert len(client.acquire(f"{server.url}?{both}", header_of(KID)).licenses) == 2
+
+
+@pytest.mark.parametrize("features", [(), ("AESCTR",)])
+def test_only_devices_that_declare_cbc_get_keys_for_it(
+    server: Server, client: Client, header_of: HeaderOf, features: tuple[str, ...]
+) -> None:
+    by_header = header_of(KID, version="4.3.0.0", algid="AESCBC")
+    before = server.issued()
+    for header, target in (
+        (header_of(KID), "/rightsmanager.asmx?cfg=(ckt:aescbc)"),
+        (by_header, "/rightsmanager.asmx"),
+    ):
+        answer = server.post(client.challenge(header, features=features), target)
+        assert (answer.status, answer.code) == (500, "0x8004c604")
+        assert "does not have the feature AESCBC" in answer.body.decode()
+    assert server.issued() == before
+    for header in (header_of(KID), by_header):
+        declared = client.challenge(header, features=(*features, "AESCBC"))
+        assert server.post(declared, "/rightsmanager.asmx?cfg=(ckt:aescbc)").status == 200

@@ -6,7 +6,7 @@ import pytest
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.defaults import Clocks, LicenseDefaults
-from rightsmanager.policy.granting import Granted, grant_licenses, refuse_rights
+from rightsmanager.policy.granting import Granted, grant_licenses
 from rightsmanager.policy.grants import (
     ExtendedRestriction,
     Grant,
@@ -245,13 +245,6 @@ def test_parameters_without_effect_or_with_contradictions_are_refused(
     asked: str, default: Policy, text: str
 ) -> None:
     assert text in refusal(f"cfg=({asked})", default=default)
-
-
-@pytest.mark.parametrize("name", ["readright", "executeright", "copyright"])
-def test_some_rights_are_not_for_clients_with_playready_3_features(name: str) -> None:
-    refuse_rights(parse_query(f"cfg=({name}:false,sl:150)"))
-    with pytest.raises(ServiceSpecific, match=f"{name} is 'true', expected false for a client"):
-        refuse_rights(parse_query(f"cfg=(sl:150),({name}:true)"))
 
 
 # --- what is recorded -----------------------------------------------------------------------------
