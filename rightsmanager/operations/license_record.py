@@ -70,8 +70,18 @@ def _record_single(
     with context.store.transaction(single=True) as transaction:
         key = _find_key(context, transaction, grant, keys)
         license_ = PendingLicense(grant, key, asked.challenge.nonce)
+        # Most keys are for AES-CTR: no call for them.
+        if KeyType.AES_CBC in (grant.key_type, key.key_type):
+            _refuse_cbc(context, asked, license_)
         recorded = transaction.licenses.record(_rows(asked, [license_]))
     return IssuedBatch(_with_ids([license_], recorded))
+
+
+def _refuse_cbc(
+    context: Context, asked: Verified[LicenseChallenge], license_: PendingLicense
+) -> None:
+    rules = context.options.defaults.rules
+    refuse_undeclared_cbc(license_.grant.kid, license_.key_type, asked.device, rules)
 
 
 def _record_several(
@@ -95,9 +105,7 @@ def _record_several(
             for grant, license_id in zip(grants, ids, strict=True)
         ]
         for license_ in licenses:
-            refuse_undeclared_cbc(
-                license_.grant.kid, license_.key_type, device, context.options.defaults.rules
-            )
+            _refuse_cbc(context, asked, license_)
         rows = _rows(asked, licenses)
         recorded = transaction.licenses.record(rows)
         roots = _find_roots(context, transaction, asked.device, licenses)
