@@ -11,7 +11,6 @@ from typing import Final
 from rightsmanager.crypto import aes, p256
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
 from rightsmanager.keyring import MeteringIdentity
-from rightsmanager.protocol.messages.challenge import KeysByName
 from rightsmanager.protocol.messages.metering import metering_keys
 from rightsmanager.protocol.wire import Mid
 from rightsmanager.store.database import Store
@@ -26,16 +25,13 @@ class MeteringKeys:
     def __init__(self, own: MeteringIdentity, storage_key: bytes, store: Store) -> None:
         self.own_mid: Final = own.mid
         """The keyring's own metering id."""
+        self.by_name: Final = metering_keys(self.find_keys)
+        """Returns the private keys of a KeyName; raises InvalidMessage for an unknown one."""
         self._own = own
         self._storage_key = storage_key
         self._store = store
         # A metering id's key never changes, and none is ever removed.
         self._known = {own.mid: own.key}
-
-    @property
-    def by_name(self) -> KeysByName:
-        """A function from KeyName to private keys; raises InvalidMessage for an unknown name."""
-        return metering_keys(self.find_keys)
 
     def find_keys(self, mid: Mid) -> Sequence[p256.PrivateKey]:
         """Return the private keys of a metering id; raises InvalidMessage for an unknown one."""

@@ -317,7 +317,10 @@ def parse_chains(data: etree._Element, parse_chain: Callable[[bytes], Chain]) ->
             f"CertificateChains has {len(elements)} CertificateChain, expected 1 to {MAX_CHAINS}"
         )
     return tuple(
-        parse_chain(decode_base64(plain_text(element), "CertificateChain")) for element in elements
+        [
+            parse_chain(decode_base64(plain_text(element), "CertificateChain"))
+            for element in elements
+        ]
     )
 
 

@@ -90,7 +90,9 @@ class Fields:
         found = self._found.get(name)
         if found is None:
             raise self._missing(name)
-        return text_in(found).strip(WHITE_SPACE)
+        if len(found):
+            raise _has_children(found)
+        return (found.text or "").strip(WHITE_SPACE)
 
     def optional_text(self, name: str) -> str | None:
         """Return the text of the child of that name, unchanged, or None."""
@@ -112,7 +114,10 @@ def text_of(parent: etree._Element, namespace: str, name: str) -> str:
 
 def text_at(parent: etree._Element, *tags: str) -> str:
     """Return the text of the element that `descend` finds, without surrounding white space."""
-    return text_in(descend(parent, *tags)).strip(WHITE_SPACE)
+    element = descend(parent, *tags)
+    if len(element):
+        raise _has_children(element)
+    return (element.text or "").strip(WHITE_SPACE)
 
 
 def optional_text(parent: etree._Element, namespace: str, name: str) -> str | None:
@@ -141,8 +146,12 @@ def plain_text(element: etree._Element) -> str:
 def text_in(element: etree._Element) -> str:
     """Return the text of an element; raises InvalidMessage if it has child nodes."""
     if len(element):
-        raise InvalidMessage(f"{local_name(element)} has child nodes, expected text only")
+        raise _has_children(element)
     return element.text or ""
+
+
+def _has_children(element: etree._Element) -> InvalidMessage:
+    return InvalidMessage(f"{local_name(element)} has child nodes, expected text only")
 
 
 def canonical(element: etree._Element) -> bytes:
