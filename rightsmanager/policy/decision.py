@@ -17,7 +17,7 @@ from rightsmanager.policy.grants import Grant, apply_security_level, default_gra
 from rightsmanager.policy.query import ParsedRequest, parse_request
 from rightsmanager.policy.reflection import client_info_refusal, requested_refusal
 from rightsmanager.policy.requested_licenses import RequestedLicense
-from rightsmanager.policy.rules import DecisionWarning, Rules
+from rightsmanager.policy.rules import DecisionWarning, Rules, WarningCode
 from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.wire import AccountId, Kid, TransactionId
 
@@ -85,18 +85,22 @@ def decide_grants(
 
     Raises ServiceSpecific.
     """
+    warnings = request.warnings
+    if header.warnings:
+        found = [DecisionWarning.of(WarningCode.CHECKSUM, text) for text in header.warnings]
+        warnings = (*warnings, *found)
     # Only headers with a DS_ID belong to a domain.
     account_id = None if header.ds_id is None else defaults.domain.find_account(header)
     if not request.licenses:
         grants = _default_grants(header, defaults)
         if account_id is not None:
             grants = _bind(grants, account_id)
-        return Decision(grants, warnings=request.warnings)
+        return Decision(grants, warnings=warnings)
     granted = grant_licenses(request.licenses, header, defaults, clocks)
     return Decision(
         _with_published_lifetime(_bind(granted.grants, account_id)),
         transaction_id=_transaction_id(request.licenses),
-        warnings=request.warnings + granted.warnings,
+        warnings=warnings + granted.warnings,
     )
 
 

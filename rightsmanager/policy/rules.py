@@ -56,6 +56,7 @@ class WarningCode(StrEnum):
     ABOVE_LEVEL = "above-level"
     REMOVAL_DATE = "removal-date"
     CLIENT = "client"
+    CHECKSUM = "checksum"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ import pytest
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.crypto.random import seeded_random
+from rightsmanager.errors import InvalidMessage, ServiceSpecific
+from rightsmanager.operations.acquire_license import acquire_license
 from rightsmanager.operations.context import Context
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.database import Store, open_store
 from tests.databases import NewDatabase
-from tests.operations.subject import ask, issued, make_context
+from tests.operations.subject import ask, issued, make_context, request
 from tests.second import certificates as cert
 from tests.second import challenge as second
 from tests.second import curve, world
@@ -249,3 +251,46 @@ def test_every_spelling_of_a_wish_is_answered_with_the_same_bytes(
         replies.add(ask(make_context(store), spelling))
         store.close()
     assert len(replies) == 1
+
+
+WITHOUT_KIDS = {
+    "4.1": (f'<WRMHEADER xmlns="{second.H}" version="4.1.0.0"><DATA></DATA></WRMHEADER>', "1"),
+    "4.2": (
+        f'<WRMHEADER xmlns="{second.H}" version="4.2.0.0"><DATA><x></x></DATA></WRMHEADER>',
+        "4",
+    ),
+    "4.3": (f'<WRMHEADER xmlns="{second.H}" version="4.3.0.0"></WRMHEADER>', "5"),
+}
+
+
+@pytest.mark.parametrize("version", WITHOUT_KIDS)
+def test_a_header_without_kids_leaves_them_to_the_request(store: Store, version: str) -> None:
+    wish = second.Wish(*WITHOUT_KIDS[version])
+    kid = Kid(KIDS[0])
+    reply = asked(make_context(store), wish, f"cfg=(kid:{kid.text})")
+    assert [each.kid for each in reply.licenses] == [kid.raw]
+    with pytest.raises(ServiceSpecific, match="the header has no KID"):
+        asked(make_context(store), wish)
+
+
+def test_a_request_for_the_time_alone_gets_no_licence(store: Store) -> None:
+    header = (
+        f'<WRMHEADER xmlns="{second.H}" version="4.3.0.0"><DATA><PROTECTINFO '
+        'LICENSEREQUESTED="false"></PROTECTINFO></DATA></WRMHEADER>'
+    )
+    assert asked(make_context(store), second.Wish(header, "5")).licenses == ()
+
+
+def test_mixed_algids_are_refused(store: Store) -> None:
+    header = second.header_43(*KIDS[:2], algid="AESCTR").replace("AESCTR", "AESCBC", 1)
+    with pytest.raises(InvalidMessage, match="has the ALGIDs AESCBC and AESCTR, expected the same"):
+        asked(make_context(store), second.Wish(header, "5"))
+
+
+def test_a_checksum_of_another_length_is_warned_of(store: Store) -> None:
+    header = second.header_40(KIDS[0]).replace("</KID>", "</KID><CHECKSUM>P7ORpD2IpA==</CHECKSUM>")
+    asking = request(second.challenge(world.CLIENT, second.Wish(header)))
+    acquire_license(make_context(store), asking)
+    (warning,) = asking.progress.warnings
+    assert warning.code == "checksum"
+    assert "has 7 bytes, expected 8 for ALGID AESCTR" in warning.text

@@ -184,7 +184,8 @@ def test_unknown_elements_are_kept_in_the_canonical_text() -> None:
 @pytest.mark.parametrize(
     ("version", "kids"),
     [
-        (Version.V4_3, ()),
+        (Version.V4_0, ()),
+        (Version.V4_3, (HeaderKid(KID, Algid.AESCTR), HeaderKid(OTHER_KID, Algid.AESCBC))),
         (Version.V4_3, (HeaderKid(KID), HeaderKid(KID))),
         (Version.V4_1, (HeaderKid(KID), HeaderKid(OTHER_KID))),
         (Version.V4_0, (HeaderKid(KID, Algid.AESCBC),)),
@@ -225,3 +226,16 @@ def test_custom_attributes_are_any_xml() -> None:
     for wrong in ("<a>", "\ud800"):
         with pytest.raises(InvalidMessage, match="CUSTOMATTRIBUTES"):
             parse_custom_attributes(wrong)
+
+
+@pytest.mark.parametrize("test", VALID, ids=comment)
+def test_a_checksum_of_another_length_is_warned_of(test: dict[str, Any]) -> None:
+    warnings = parse_header(test["header"]).warnings
+    assert bool(warnings) is test.get("warns", False)
+    assert all("CHECKSUM of KID" in each and "expected" in each for each in warnings)
+
+
+def test_a_checksum_of_another_length_does_not_verify() -> None:
+    with pytest.raises(InvalidMessage, match="has 7 bytes, expected 8 for ALGID AESCTR"):
+        verify_checksum(HeaderKid(KID, None, bytes(7)), bytes(16))
+    verify_checksum(HeaderKid(KID, Algid.AESCBC, bytes(8)), bytes(16))

@@ -47,17 +47,16 @@ INSERTED = (
     '<CUSTOMATTRIBUTES xmlns="" xmlns:z="urn:z" z:b="&amp;&#13;"><y/>&gt;</CUSTOMATTRIBUTES>',
     f'<q:CUSTOMATTRIBUTES xmlns:q="{HEADER}"><y xmlns=""/></q:CUSTOMATTRIBUTES>',
 )
-CHECKSUM_LENGTHS = {Algid.AESCTR: 8, None: 8, Algid.COCKTAIL: 7}
+
+
+def algids(version: Version) -> st.SearchStrategy[Algid | None]:
+    old: tuple[Algid | None, ...] = (Algid.AESCTR, Algid.COCKTAIL)
+    return st.sampled_from((*Algid, None) if version is Version.V4_3 else old)
 
 
 @st.composite
-def keys(draw: st.DrawFn, version: Version) -> HeaderKid:
-    algids: tuple[Algid | None, ...] = (Algid.AESCTR, Algid.COCKTAIL)
-    if version is Version.V4_3:
-        algids = (*Algid, None)
-    algid = draw(st.sampled_from(algids))
-    length = CHECKSUM_LENGTHS.get(algid)
-    checksum = draw(st.none() | st.binary(min_size=length, max_size=length)) if length else None
+def keys(draw: st.DrawFn, algid: Algid | None) -> HeaderKid:
+    checksum = draw(st.none() | st.binary(min_size=1, max_size=9))
     return HeaderKid(Kid(draw(SIXTEEN)), algid, checksum)
 
 
@@ -65,7 +64,9 @@ def keys(draw: st.DrawFn, version: Version) -> HeaderKid:
 def headers(draw: st.DrawFn) -> Header:
     version = draw(st.sampled_from(Version))
     most = 1 if version < Version.V4_2 else 4
-    kids = st.lists(keys(version), min_size=1, max_size=most, unique_by=lambda key: key.kid)
+    least = 1 if version is Version.V4_0 else 0
+    algid = draw(algids(version))
+    kids = st.lists(keys(algid), min_size=least, max_size=most, unique_by=lambda key: key.kid)
     text = draw(st.sampled_from(("", "a", "&amp;", "<a></a>", '<a xmlns="urn:a"></a>')))
     start = draw(st.sampled_from(("", ' a="b"', f' xmlns="{HEADER}"', ' xmlns="urn:b"')))
     return Header(

@@ -6,6 +6,8 @@
       4.2.0.0   PROTECTINFO/KIDS/KID, several
       4.3.0.0   PROTECTINFO[@LICENSEREQUESTED]/KIDS/KID, where ALGID may be AESCBC or absent
       all       LA_URL, LUI_URL, DS_ID, CUSTOMATTRIBUTES, DECRYPTORSETUP, each optional
+      from 4.1  DATA, PROTECTINFO, KIDS and KID are optional too: content with DECRYPTORSETUP
+                ONDEMAND names its keys later
 
 KIDs and DS_ID are base64 of 16 bytes in Microsoft's mixed order. Headers are written canonical:
 namespace declarations first, attributes in alphabetical order, explicit end tags, no white space
@@ -66,25 +68,28 @@ _COCKTAIL_ROUNDS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class HeaderKid:
-    """One key of a header; its checksum has 8 bytes for AESCTR and 7 for COCKTAIL."""
+    """One key of a header."""
 
     kid: Kid
     algid: Algid | None = Algid.AESCTR
     checksum: bytes | None = None
+    """8 bytes for AESCTR and 7 for COCKTAIL; other lengths are kept with a warning."""
 
-    def __post_init__(self) -> None:
-        """Refuse a checksum of another length."""
+    @property
+    def warning(self) -> str | None:
+        """The warning of a checksum of another length, which servers need not look at."""
         length = _CHECKSUM_LENGTHS[self.algid]
-        if self.checksum is not None and len(self.checksum) != length:
-            raise InvalidMessage(
-                f"WRMHEADER CHECKSUM of KID {self.kid} has {len(self.checksum)} bytes, expected "
-                f"{length or 'none'} for ALGID {self.algid}"
-            )
+        if self.checksum is None or len(self.checksum) == length:
+            return None
+        return (
+            f"WRMHEADER CHECKSUM of KID {self.kid} has {len(self.checksum)} bytes, expected "
+            f"{length or 'none'} for ALGID {self.algid or Algid.AESCTR}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A header with one or more different keys."""
+    """A header with different keys, also none from version 4.1 on."""
 
     version: Version
     kids: tuple[HeaderKid, ...]
@@ -99,14 +104,25 @@ class Header:
     """The unknown elements of DATA, each as a canonical document."""
     source: str | None = field(default=None, init=False, repr=False, compare=False)
     """The parsed text; `dataclasses.replace` drops it."""
+    warnings: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The warnings of its keys."""
 
     def __post_init__(self) -> None:
         """Refuse keys that the version does not allow."""
+        # Stored because each licence request reads it, and most headers come from a cache.
+        warnings = tuple(key.warning for key in self.kids if key.warning is not None)
+        object.__setattr__(self, "warnings", warnings)
         layout = _LAYOUTS[self.version]
-        if not 0 < len(self.kids) <= layout.max_kids:
+        if not layout.min_kids <= len(self.kids) <= layout.max_kids:
             raise InvalidMessage(
                 f"WRMHEADER {self.version} has {len(self.kids)} KIDs, expected "
-                f"{'one' if layout.max_kids == 1 else 'at least one'}"
+                f"{'one' if layout.min_kids else 'at most one'}"
+            )
+        algids = sorted({key.algid for key in self.kids if key.algid})
+        if len(algids) > 1:
+            raise InvalidMessage(
+                f"WRMHEADER {self.version} has the ALGIDs {' and '.join(algids)}, "
+                "expected the same for all KIDs"
             )
         if len({key.kid for key in self.kids}) < len(self.kids):
             raise InvalidMessage("WRMHEADER KIDS has a KID twice")
@@ -139,11 +155,8 @@ def parse_header_element(element: etree._Element) -> Header:
     if element.tag != f"{{{HEADER}}}WRMHEADER":
         raise InvalidMessage(f"{element.tag!s} found, expected WRMHEADER in namespace {HEADER}")
     version = _version(element)
-    data = _only(element, "DATA")
-    known, others = _known_and_others(data)
+    known, others = _known_and_others(_find(element, "DATA"))
     protect_info = known.get("PROTECTINFO")
-    if protect_info is None:
-        raise InvalidMessage("WRMHEADER DATA has no PROTECTINFO")
     return Header(
         version=version,
         kids=_LAYOUTS[version].read(known, protect_info),
@@ -205,8 +218,10 @@ def checksum(algid: Algid | None, content_key: bytes, kid: Kid) -> bytes | None:
 
 def verify_checksum(key: HeaderKid, content_key: bytes) -> None:
     """Verify the key's checksum, if any, against the content key; raises InvalidMessage."""
-    if key.checksum is None:
+    if key.checksum is None or not _CHECKSUM_LENGTHS[key.algid]:
         return
+    if key.warning is not None:
+        raise InvalidMessage(key.warning)
     if key.checksum != checksum(key.algid or Algid.AESCTR, content_key, key.kid):
         raise InvalidMessage(
             f"WRMHEADER CHECKSUM of KID {key.kid} is {encode_base64(key.checksum)}, "
@@ -248,11 +263,11 @@ _KNOWN: Final = {
 
 
 def _known_and_others(
-    data: etree._Element,
+    data: etree._Element | None,
 ) -> tuple[dict[str, etree._Element], list[etree._Element]]:
     known: dict[str, etree._Element] = {}
-    others = []
-    for child in data.iterchildren(tag=etree.Element):
+    others: list[etree._Element] = []
+    for child in () if data is None else data.iterchildren(tag=etree.Element):
         name = _KNOWN.get(str(child.tag))
         if name is None:
             others.append(child)
@@ -263,18 +278,13 @@ def _known_and_others(
     return known, others
 
 
-def _find(parent: etree._Element, name: str) -> etree._Element | None:
+def _find(parent: etree._Element | None, name: str) -> etree._Element | None:
+    if parent is None:
+        return None
     found = list(parent.iterchildren(tag=f"{{{HEADER}}}{name}"))
     if len(found) > 1:
         raise InvalidMessage(f"WRMHEADER has {len(found)} {name}, expected one")
     return found[0] if found else None
-
-
-def _only(parent: etree._Element, name: str) -> etree._Element:
-    found = _find(parent, name)
-    if found is None:
-        raise InvalidMessage(f"WRMHEADER has no {name}")
-    return found
 
 
 def _text(element: etree._Element | None) -> str | None:
@@ -291,8 +301,8 @@ def _ds_id(text: str | None) -> ServiceId | None:
     return None if text is None else ServiceId(decode_base64(text, "WRMHEADER DS_ID", GUID_LENGTH))
 
 
-def _license_requested(version: Version, protect_info: etree._Element) -> bool:
-    if version < Version.V4_3:
+def _license_requested(version: Version, protect_info: etree._Element | None) -> bool:
+    if version < Version.V4_3 or protect_info is None:
         return True
     value = protect_info.get("LICENSEREQUESTED", "true")
     if value not in _BOOLEANS:
@@ -324,7 +334,7 @@ _KEY_LENGTHS_READ: Final = {Algid.AESCTR: ("16",), Algid.COCKTAIL: ("7", "8")}
 
 
 def _read_kid_element(
-    known: dict[str, etree._Element], protect_info: etree._Element
+    known: dict[str, etree._Element], protect_info: etree._Element | None
 ) -> tuple[HeaderKid, ...]:
     key = _header_kid(
         _text(known.get("KID")),
@@ -351,25 +361,30 @@ def _write_kid_element(header: Header) -> str:
 
 
 def _read_kid_attributes(
-    _: dict[str, etree._Element], protect_info: etree._Element
+    _: dict[str, etree._Element], protect_info: etree._Element | None
 ) -> tuple[HeaderKid, ...]:
     return _read_kids_in(protect_info)
 
 
 def _write_kid_attributes(header: Header) -> str:
-    return f"<PROTECTINFO>{_kids_in(header)}</PROTECTINFO>"
+    return f"<PROTECTINFO>{_kids_in(header)}</PROTECTINFO>" if header.kids else ""
 
 
-def _read_kids(_: dict[str, etree._Element], protect_info: etree._Element) -> tuple[HeaderKid, ...]:
-    return _read_kids_in(_only(protect_info, "KIDS"))
+def _read_kids(
+    _: dict[str, etree._Element], protect_info: etree._Element | None
+) -> tuple[HeaderKid, ...]:
+    return _read_kids_in(_find(protect_info, "KIDS"))
 
 
 def _write_kids(header: Header) -> str:
     requested = "" if header.license_requested else ' LICENSEREQUESTED="false"'
-    return f"<PROTECTINFO{requested}><KIDS>{_kids_in(header)}</KIDS></PROTECTINFO>"
+    kids = f"<KIDS>{_kids_in(header)}</KIDS>" if header.kids else ""
+    return f"<PROTECTINFO{requested}>{kids}</PROTECTINFO>" if requested or kids else ""
 
 
-def _read_kids_in(parent: etree._Element) -> tuple[HeaderKid, ...]:
+def _read_kids_in(parent: etree._Element | None) -> tuple[HeaderKid, ...]:
+    if parent is None:
+        return ()
     return tuple(
         _header_kid(kid.get("VALUE"), kid.get("ALGID"), kid.get("CHECKSUM"))
         for kid in parent.iterchildren(tag=f"{{{HEADER}}}KID")
@@ -410,8 +425,9 @@ def _inside_header(xml: str) -> str:
 class _Layout:
     """The keys that a version allows, and their coding."""
 
-    read: Callable[[dict[str, etree._Element], etree._Element], tuple[HeaderKid, ...]]
+    read: Callable[[dict[str, etree._Element], etree._Element | None], tuple[HeaderKid, ...]]
     write: Callable[[Header], str]
+    min_kids: int
     max_kids: float
     algids: frozenset[Algid | None]
 
@@ -420,8 +436,8 @@ _OLD: Final = frozenset((Algid.AESCTR, Algid.COCKTAIL))
 _ANY: Final = frozenset((*Algid, None))
 _MANY: Final = float("inf")
 _LAYOUTS: Final = {
-    Version.V4_0: _Layout(_read_kid_element, _write_kid_element, 1, _OLD),
-    Version.V4_1: _Layout(_read_kid_attributes, _write_kid_attributes, 1, _OLD),
-    Version.V4_2: _Layout(_read_kids, _write_kids, _MANY, _OLD),
-    Version.V4_3: _Layout(_read_kids, _write_kids, _MANY, _ANY),
+    Version.V4_0: _Layout(_read_kid_element, _write_kid_element, 1, 1, _OLD),
+    Version.V4_1: _Layout(_read_kid_attributes, _write_kid_attributes, 0, 1, _OLD),
+    Version.V4_2: _Layout(_read_kids, _write_kids, 0, _MANY, _OLD),
+    Version.V4_3: _Layout(_read_kids, _write_kids, 0, _MANY, _ANY),
 }
