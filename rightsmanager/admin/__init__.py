@@ -1,1 +1,1 @@
-"""What an operator does, as opposed to what devices ask for."""
+"""Actions of operators, as opposed to requests of devices."""

@@ -1,8 +1,8 @@
-"""The registry of content keys: what is stored of each, and what lists of keys bring and take.
+"""The registry of content keys, with import and export of lists.
 
-An import is one transaction. What is stored already stays as it is, and is told apart from what is
-new; what a list knows beside it, such as its program, is added where nothing is known. Anything
-that contradicts what is stored is refused, and with it the whole list.
+An import is one transaction. Stored keys stay as they are and do not count as new. Missing facts of
+a stored key, such as its program, are added from the list. A list that contradicts a stored key is
+refused as a whole.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ from rightsmanager.store.sources import Source
 
 @dataclass(frozen=True, slots=True)
 class StoredKeyEntry:
-    """A stored content key and where it came from."""
+    """A stored content key and its origin."""
 
     key: StoredKey
     source: Source
@@ -28,7 +28,7 @@ class StoredKeyEntry:
 
 @dataclass(frozen=True, slots=True)
 class ImportContext:
-    """What registering keys needs beside a transaction."""
+    """The dependencies of a registration, in addition to the transaction."""
 
     content_keys: ContentKeys
     origin: str
@@ -40,7 +40,7 @@ class ImportContext:
 def find_registered(
     transaction: Transaction, wanted: Callable[[Kid, Source], bool] = lambda _kid, _source: True
 ) -> list[StoredKeyEntry]:
-    """Return the stored keys that are wanted, oldest first."""
+    """Return the selected stored keys, oldest first."""
     sources = transaction.sources.find_all()
     registered = (
         StoredKeyEntry(key, sources.get(key.kid, Source()))
@@ -52,7 +52,7 @@ def find_registered(
 def register_keys(
     transaction: Transaction, entries: Iterable[KeyEntry], registration: ImportContext
 ) -> int:
-    """Store the keys of a list; return how many of them are new.
+    """Store the keys of a list; return the number of new ones.
 
     Raises ServiceSpecific, which names the KID, for a key that contradicts what is stored; the
     transaction must then not be committed.
@@ -61,13 +61,13 @@ def register_keys(
 
 
 def remove_key(transaction: Transaction, kid: Kid) -> bool:
-    """Remove a stored content key and its source; return whether it was there."""
+    """Remove a stored content key and its source; return True if it existed."""
     transaction.sources.remove(kid)
     return transaction.content_keys.remove(kid)
 
 
 def key_entries(registered: Sequence[StoredKeyEntry], content_keys: ContentKeys) -> list[KeyEntry]:
-    """Return stored keys in the clear, as lists have them; raises InternalError as `open` does."""
+    """Return stored keys in the clear as entries of a list; raises InternalError."""
     return [
         KeyEntry(
             kid=each.key.kid,
@@ -83,7 +83,7 @@ def key_entries(registered: Sequence[StoredKeyEntry], content_keys: ContentKeys)
 
 
 def _register(transaction: Transaction, entry: KeyEntry, registration: ImportContext) -> bool:
-    """Store one key; return whether it is new."""
+    """Store one key; return True if it is new."""
     keys = registration.content_keys
     sealed = keys.seal(entry.kid, entry.key, entry.key_type, registration.now, registration.rng)
     is_new = transaction.content_keys.record(sealed)
@@ -101,7 +101,7 @@ def _register(transaction: Transaction, entry: KeyEntry, registration: ImportCon
 
 
 def _complete(transaction: Transaction, kid: Kid, given: Source) -> None:
-    """Add what is given of a key to what is known of it; refuse what contradicts that."""
+    """Add given facts of a key to the stored ones; refuse contradictions."""
     known = transaction.sources.find(kid)
     for name in ("program", "period", "scheme", "iv"):
         had, has = getattr(known, name), getattr(given, name)

@@ -1,4 +1,4 @@
-"""What the operator does with accounts, from whatever side it is asked: one transaction each."""
+"""Management of accounts by command or admin API; each action is one transaction."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,44 +23,44 @@ from rightsmanager.store.domains import Account, Member, StoredRevision
 DEVICE_LENGTH: Final = 32
 MAX_LIMIT: Final = 2**31 - 1
 MAX_URL: Final = 2048
-"""Characters of a URL."""
+"""Maximum length of a URL, in characters."""
 
 
 Facts = dict[str, Any]
-"""What may be told of something, ready for JSON."""
+"""Public facts by name, ready for JSON."""
 
 
 class Conflict(ServiceSpecific):
-    """An account is not as it has to be for what is asked."""
+    """The account's state does not allow the action."""
 
 
 @dataclass(frozen=True, slots=True)
 class RevisionFacts:
-    """What may be told of a revision."""
+    """The public facts of a revision."""
 
     revision: int
     key_fingerprint: str
-    """Of the domain's public key."""
+    """The fingerprint of the domain's public key."""
     certificate_digest: bytes
-    """How the certificate can be revoked, 32 bytes."""
+    """The digest to revoke the certificate by, 32 bytes."""
     made_at: int
     """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountDetails:
-    """An account with all that belongs to it, and no private key."""
+    """An account with its revisions and members, without private keys."""
 
     account: Account
     revisions: tuple[RevisionFacts, ...]
     """Newest first."""
     members: tuple[Member, ...]
-    """Those that were members too, the first to join first."""
+    """Current and former members, in the order of joining."""
 
 
 @dataclass(frozen=True, slots=True)
 class DomainAdministration:
-    """Lists and changes accounts; raises UnknownAccountId for one that is not there."""
+    """Lists and changes accounts; raises UnknownAccountId for a missing one."""
 
     store: Store
     authority: DomainAuthority
@@ -87,9 +87,9 @@ class DomainAdministration:
         url: str = "",
         limit: int | None = None,
     ) -> Account:
-        """Return a new account, with a random id where none is given.
+        """Create an account, with a random id by default.
 
-        Raises Conflict if it is there, and ServiceSpecific for a value that is none.
+        Raises Conflict if it exists, and ServiceSpecific for an invalid value.
         """
         terms = self.authority.defaults
         account_id = account_id or _new_account_id(self.authority.rng)
@@ -114,10 +114,10 @@ class DomainAdministration:
         limit: int | None = None,
         closed: bool | None = None,
     ) -> Account:
-        """Change what is given of an account; members over a new limit stay.
+        """Change the given facts of an account.
 
-        Certificates of revisions that there are keep their URL. Raises ServiceSpecific for a value
-        that is none, and Conflict where it is closed or open already.
+        Members above a new limit stay. Certificates of existing revisions keep their URL. Raises
+        ServiceSpecific for an invalid value, and Conflict if it is already closed or open.
         """
         with self.store.transaction() as transaction:
             account = _take(transaction, account_id)
@@ -132,36 +132,41 @@ class DomainAdministration:
             return changed if closed is None else self._close(transaction, changed, closed=closed)
 
     def close(self, account_id: AccountId) -> Account:
-        """Close an account: no joins and no licences until it is open again; Conflict if it is."""
+        """Close an account.
+
+        Refuse joins and licences until it is reopened; raises Conflict if closed.
+        """
         return self.change(account_id, closed=True)
 
     def reopen(self, account_id: AccountId) -> Account:
-        """Open a closed account again with the members that it had; Conflict if it is open."""
+        """Reopen a closed account with its members; raises Conflict if it is open."""
         return self.change(account_id, closed=False)
 
     def renew(self, account_id: AccountId) -> Account:
-        """Make the next revision of an account's domain: new licences need it."""
+        """Create the next revision of an account's domain, which new licences need."""
         with self.store.transaction() as transaction:
             account = _take(transaction, account_id)
             return self.authority.renew(transaction, account, self.clock())
 
     def remove(self, account_id: AccountId, device: str) -> Account:
-        """Make a member none, until it is allowed again, and renew the domain.
+        """Remove a member until it is allowed again, and renew the domain.
 
-        Raises NotADomainMember for a device that is no member.
+        Raises NotADomainMember for other devices.
         """
         with self.store.transaction() as transaction:
             account = _take(transaction, account_id)
             member = transaction.domains.find_member(account_id, device)
             if member is None or not member.is_member:
-                raise NotADomainMember(f"device {device} is no member of account {account_id.text}")
+                raise NotADomainMember(
+                    f"device {device} is not a member of account {account_id.text}"
+                )
             transaction.domains.record_member(account_id, replace(member, removed_at=self.clock()))
             transaction.domains.release_seat(account_id)
             renewed = self.authority.renew(transaction, account, self.clock())
             return replace(renewed, members=account.members - 1)
 
     def allow(self, account_id: AccountId, device: str) -> Account:
-        """Let a device that was removed join again; Conflict for one that was not."""
+        """Let a removed device join again; raises Conflict for one that was not removed."""
         with self.store.transaction() as transaction:
             account = _take(transaction, account_id)
             member = transaction.domains.find_member(account_id, device)
@@ -181,7 +186,7 @@ class DomainAdministration:
 
 
 def account_facts(account: Account) -> Facts:
-    """Return what may be told of an account; dates are ISO 8601 in UTC."""
+    """Return the public facts of an account; dates are ISO 8601 in UTC."""
     return {
         "account_id": account.account_id.text,
         "service_id": account.service_id.text,
@@ -196,7 +201,7 @@ def account_facts(account: Account) -> Facts:
 
 
 def details_facts(details: AccountDetails) -> Facts:
-    """Return what may be told of an account and all that belongs to it."""
+    """Return the public facts of an account, its revisions and members."""
     return {
         **account_facts(details.account),
         "revisions": [
@@ -230,7 +235,7 @@ def _date(seconds: int | None) -> str | None:
 
 
 def parse_device(text: str) -> str:
-    """Return a device by its SHA-256 in hexadecimal, base64, or base64 for URLs, in base64.
+    """Return a device id in base64, given in hexadecimal, base64 or base64 for URLs.
 
     Raises InvalidMessage.
     """
@@ -249,7 +254,7 @@ def parse_device(text: str) -> str:
 
 
 def refuse_values(friendly_name: str, url: str, limit: int) -> None:
-    """Refuse what certificates and messages cannot say of an account; raises ServiceSpecific."""
+    """Raise ServiceSpecific for values that certificates and messages cannot hold."""
     if len(friendly_name) > MAX_NAME or not friendly_name.isprintable():
         raise ServiceSpecific(
             f"friendly_name has {len(friendly_name)} characters, expected at most {MAX_NAME}, "

@@ -1,12 +1,12 @@
-"""The ledger: each persistent licence of a device, and what has become of it.
+"""The ledger: the persistent licences of each device, and their states.
 
-    issued          the device has not said whether it is stored: it may be, until it says so
-    acknowledged    the device has said that it is stored
-    failed          the device has said that it could not store it
-    deleted         the device has said that it deleted it
-    expired         its end has come, whatever else became of it but being deleted
+    issued          the device has not yet reported whether it stored the licence
+    acknowledged    the device reported that it stored the licence
+    failed          the device reported that it could not store it
+    deleted         the device reported that it deleted it
+    expired         its end date has passed, and it was not reported as deleted
 
-A device must ask again for a KID of which it has no licence that is issued or acknowledged.
+A device needs a new licence for a KID unless it has one that is issued or acknowledged.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,23 +19,23 @@ from rightsmanager.store.database import Store
 from rightsmanager.store.ledger import DeletedKid, LedgerEntry, LicenseState
 
 USABLE: Final = frozenset({LicenseState.ISSUED, LicenseState.ACKNOWLEDGED})
-"""The states of a licence that a device still has, as far as the server knows."""
+"""The states of a licence that the device presumably still has."""
 
 
 def must_ask_again(entries: Iterable[LedgerEntry], now: int) -> bool:
-    """Return whether a device whose licences of a KID these are has to ask for another one."""
+    """Return True if a device with these licences for a KID needs a new one."""
     return all(entry.state(now) not in USABLE for entry in entries)
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerReader:
-    """Answers what a device has."""
+    """Finds the persistent licences of a device."""
 
     store: Store
     clock: Callable[[], int]
 
     def find(self, device: str) -> dict[str, Any]:
-        """Return what is known of a device's persistent licences, ready for JSON."""
+        """Return the facts of a device's persistent licences, ready for JSON."""
         now = self.clock()
         with self.store.reading() as found:
             entries, deleted = found.ledger.find_all(device), found.ledger.find_deleted_kids(device)
@@ -46,7 +46,7 @@ class LedgerReader:
         }
 
     def ask(self, device: str, kid: Kid) -> dict[str, Any]:
-        """Return whether a device must ask again for a KID, and its licences, ready for JSON."""
+        """Return the answer whether a device needs a new licence for a KID, ready for JSON."""
         now = self.clock()
         with self.store.reading() as found:
             entries = [entry for entry in found.ledger.find_all(device) if entry.kid == kid]

@@ -1,9 +1,9 @@
 """Removes old records, a batch in each transaction, so that no other writer waits long.
 
-Totals stay, and so does whatever keeps a repeat from counting twice: a report without its contents
-is still known by its transaction id. Exceptions: a removed session that is reported again is
-recorded again, and ends no stream that was opened since; a removed licence that is requested again
-by the same challenge gets another license id.
+Totals stay, and so do the records that keep a repeat from counting twice: a report without its
+contents is still known by its transaction id. Exceptions: a removed session that is reported again
+is recorded again, and ends no stream that was opened since; a removed licence that is requested
+again by the same challenge gets another license id.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What an operator sees of streams, and how he ends them."""
+"""Lists and ends streams on behalf of operators."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ class StreamControl:
     clock: Callable[[], int]
 
     def find(self, holder: StreamHolder | None, *, ended: bool) -> list[dict[str, Any]]:
-        """Return what is known of each stream that is open, or with `ended` of all, oldest first.
+        """Return the facts of the open streams, or of all with `ended`, oldest first.
 
-        `holder` is whose streams they are, None for everybody's.
+        `holder` selects those of one holder, None those of all.
         """
         now = self.clock()
         with self.store.reading() as found:
@@ -34,9 +34,9 @@ class StreamControl:
         ]
 
     def end(self, stream_ids: Iterable[Guid]) -> int:
-        """End these streams; return how many.
+        """End these streams.
 
-        Raises ServiceSpecific where one of them is not open, before which none is ended.
+        Return their number. Raises ServiceSpecific, and ends none, if one of them is not open.
         """
         now, count = self.clock(), 0
         with self.store.transaction() as transaction:
@@ -47,13 +47,13 @@ class StreamControl:
         return count
 
     def end_all(self, holder: StreamHolder) -> int:
-        """End all open streams of an account or a device; return how many there were."""
+        """End all open streams of an account or a device; return their number."""
         with self.store.transaction() as transaction:
             return transaction.streams.end_all(holder.name, self.clock())
 
 
 def stream_facts(stream: Stream, now: int) -> dict[str, Any]:
-    """Return what is known of a stream, with `state` "open" or what ended it, ready for JSON."""
+    """Return the facts of a stream, with `state` "open" or the reason of its end, for JSON."""
     kind, _, name = stream.holder.partition(":")
     state, ended_at = _state(stream, now)
     return {

@@ -43,7 +43,7 @@ _FIND: Final[Mapping[By, _Find]] = {
 
 @dataclass(frozen=True, slots=True)
 class UsageReader:
-    """Finds the totals of what devices reported."""
+    """Finds the totals of reports."""
 
     store: Store
     keeps_reports: bool

@@ -1,1 +1,1 @@
-"""What each operation does, in five verbs: open, refuse, decide, record, seal."""
+"""The nine operations, each in five steps: open, refuse, decide, record, seal."""

@@ -65,7 +65,7 @@ def _not_local(access: Access, request: Request) -> str:
         return "comes from a browser's page, expected a packager on this machine"
     if not _is_known(access, request.headers, request.remote):
         return (
-            "comes through a proxy that is not trusted to tell for whom, "
+            "comes through a proxy that is not trusted to name the client, "
             "expected a packager on this machine, or server.trust_forwarded"
         )
     if not _is_loopback(request.remote):

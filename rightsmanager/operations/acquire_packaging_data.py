@@ -50,7 +50,7 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a program that lies in one key period."""
+    """A part of a program within one key period."""
 
     slot: Slot
     offset: Duration

@@ -82,7 +82,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Everything that operations need beside the request."""
+    """Everything that operations need in addition to the request."""
 
     server_keys: Sequence[p256.PrivateKey] = field(repr=False)
     """The key that challenges are encrypted to, and its predecessors."""

@@ -112,7 +112,8 @@ def _refuse_stranger(
         raise NotADomainMember(f"the operator removed the device from {name}", domain=details)
     if presented is not None:
         raise NotADomainMember(
-            f"the device has a certificate of the domain of {name} and is no member", domain=details
+            f"the device has a certificate of the domain of {name} and is not a member",
+            domain=details,
         )
 
 

@@ -44,7 +44,7 @@ def _record(context: Context, transaction: Transaction, asked: Verified[LeaveCha
     member = transaction.domains.find_member(account.account_id, device.id)
     if member is None or not member.is_member:
         raise NotADomainMember(
-            f"the device is no member of account {account.account_id.text}",
+            f"the device is not a member of account {account.account_id.text}",
             domain=defaults.fault_details(account, url),
         )
     transaction.domains.record_member(account.account_id, replace(member, left_at=asked.now))

@@ -48,7 +48,7 @@ def refuse_systems(systems: Sequence[uuid.UUID]) -> None:
             known = (f"{each} ({name})" for each, name in WITHOUT_DATA.items())
             raise InvalidMessage(
                 f"ProtectionSystemId {system} is not known, expected {SYSTEM_ID} (PlayReady) "
-                f"and beside it {' or '.join(known)}"
+                f"and optionally {' or '.join(known)}"
             )
     if SYSTEM_ID not in systems:
         raise InvalidMessage(

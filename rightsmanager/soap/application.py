@@ -25,7 +25,7 @@ from rightsmanager.soap.spyne_import import (
 )
 
 ServiceOperation = Callable[[Request], bytes]
-"""What stands behind an operation: returns the Body's child in UTF-8, or raises a Refusal."""
+"""The implementation of an operation: returns the Body's child in UTF-8 or raises a Refusal."""
 
 
 def build(
@@ -49,7 +49,7 @@ def build(
 def why_not(
     operation: Operation, services: Mapping[str, ServiceOperation], roles: frozenset[Role]
 ) -> str:
-    """Return why an operation is not served, empty if it is."""
+    """Return the reason that an operation is not served, empty if it is."""
     if operation.role not in roles:
         return f"{operation.name} is not served here: the role {operation.role.value} is off"
     if operation.name not in services:
@@ -67,7 +67,7 @@ def refusing(reason: str) -> ServiceOperation:
 
 
 Method = Callable[[SpyneContext, Request], bytes]
-"""One of the nine methods: spyne's context and what came."""
+"""One of the nine methods; takes spyne's context and the request."""
 
 
 def wire() -> Callable[[Method], Method]:
@@ -123,12 +123,12 @@ def _answer(ctx: SpyneContext, operation: str, challenge: Request) -> bytes:
 
 
 def _no_documents(interface: object) -> object:
-    """Return no WSDL: spyne's is not what clients expect, so there is one written by hand."""
+    """Return no WSDL: clients expect another one than spyne's, which is written by hand."""
     return InterfaceDocumentsBase(interface, wsdl11=None)
 
 
 class RightsManagerApplication(Application):  # type: ignore[misc] # spyne ships no types
-    """Carries the service; every refusal and every surprise leaves it as a fault."""
+    """The application; every exception leaves it as a fault."""
 
     def __init__(self, answers: Mapping[str, ServiceOperation], incidents: Incidents) -> None:
         replies = {version: Outgoing(version) for version in SoapVersion}
@@ -146,8 +146,8 @@ class RightsManagerApplication(Application):  # type: ignore[misc] # spyne ships
         self.incidents = incidents
 
     def call_wrapper(self, ctx: SpyneContext) -> bytes:
-        """Return what the operation answers; raises RefusalFault in place of anything else."""
+        """Return the operation's result; raises RefusalFault in place of any other exception."""
         try:
             return cast("bytes", super().call_wrapper(ctx))
-        except Exception as error:  # noqa: BLE001 -- the last place before spyne's own texts
+        except Exception as error:  # noqa: BLE001 -- otherwise spyne would write the fault's text
             raise RefusalFault(self.incidents.refusal(error)) from None

@@ -16,17 +16,17 @@ from rightsmanager.protocol.xml.envelope import SoapVersion
 from rightsmanager.soap.spyne_import import Fault
 
 TEXT_LIMIT: Final = 2048
-"""Longest faultstring, in characters; what a client sent may be quoted in it."""
+"""Maximum length of a faultstring in characters, since it may quote the client's input."""
 DATA_LIMIT: Final = 65536
-"""Longest CustomData, in characters."""
+"""Maximum length of CustomData in characters."""
 
 _EXCEPTION_TYPE: Final = "System.Web.Services.Protocols.SoapException: "
-"""What clients find in front of every text, since the original is written in .NET."""
+"""The prefix of every text, since the original is written in .NET."""
 _DETAILS: Final = (
     ("CustomData", "custom_data"),
     ("RedirectUrl", "redirect_url"),
 )
-"""Elements beside StatusCode, in their order, by the attribute of a refusal that may fill each."""
+"""Elements after StatusCode, in their order, by the attribute of a refusal that fills each."""
 _DOMAIN_DETAILS: Final = (
     ("DomainServiceID", "service_id"),
     ("AccountID", "account_id"),

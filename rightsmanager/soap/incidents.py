@@ -1,7 +1,7 @@
-"""What becomes of an exception that nobody foresaw: a line in the log, and a fault that names it.
+"""Unexpected exceptions become a line in the log and a fault that names the line.
 
-The line has the type, the first line of the message and the frames, and none of their variables:
-those are where keys are.
+The line has the exception's type, the first line of its message and its frames, but no variables,
+since those may contain keys.
 """
 
 import os
@@ -30,9 +30,9 @@ class Incidents:
     new_id: Callable[[], str] = _new_id
 
     def refusal(self, error: Exception) -> Refusal:
-        """Return a refusal itself, and for anything else an InternalError with a logged id.
+        """Return a refusal itself, and for any other error an InternalError with a logged id.
 
-        What made a part of the server refuse, such as the store's failure, is logged too.
+        The cause of a refusal, such as a failure of the store, is logged too.
         """
         if isinstance(error, Refusal):
             if error.__cause__ is not None:
@@ -53,7 +53,7 @@ class Incidents:
 
 
 def _frames(error: BaseException) -> list[str]:
-    """Return file, line and function of each frame, of the error and of what it came from."""
+    """Return file, line and function of each frame of the error and its causes."""
     frames = [
         f"{frame.filename}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)

@@ -46,7 +46,7 @@ class Headers(Mapping[str, str]):
 
 
 def soap_version(content_type: str) -> SoapVersion:
-    """Return the version to answer in while, or because, the envelope cannot tell."""
+    """Return the version to answer in as long as the envelope's is unknown."""
     is_soap12 = content_type.lstrip().lower().startswith("application/soap+xml")
     return SoapVersion.SOAP12 if is_soap12 else SoapVersion.SOAP11
 
@@ -61,7 +61,7 @@ def soap_action(environ: Mapping[str, Any]) -> str:
 
 
 def operation_named(action: str) -> str:
-    """Return which of the nine an action names, empty for none of them."""
+    """Return the operation that an action names, empty for an unknown one."""
     if not action:
         return ""
     named = re.split("[/#:]", action)[-1]
@@ -69,7 +69,7 @@ def operation_named(action: str) -> str:
 
 
 def refuse_unknown_operation(envelope: Envelope) -> None:
-    """Refuse a Body whose element is none of the nine in the namespace P."""
+    """Raise a Refusal unless the Body's element is one of the nine operations in namespace P."""
     if envelope.namespace != PROTOCOLS:
         raise InvalidMessage(
             f"the Body's {envelope.operation} is in the namespace {envelope.namespace!r}, "
@@ -82,9 +82,9 @@ def refuse_unknown_operation(envelope: Envelope) -> None:
 
 
 def refuse_other_action(action: str, operation: str) -> None:
-    """Refuse an action that names another of the nine than the Body.
+    """Raise a Refusal for an action of another operation than the Body's.
 
-    The Body decides, so an action that names none of them is nothing to refuse.
+    The Body decides, so an action that is not an operation's is ignored.
     """
     named = operation_named(action)
     if named not in {"", operation}:
@@ -92,7 +92,7 @@ def refuse_other_action(action: str, operation: str) -> None:
 
 
 def refuse_must_understand(blocks: tuple[str, ...]) -> None:
-    """Refuse header blocks that the sender demands to be understood; none is."""
+    """Refuse header blocks with mustUnderstand; the server understands none."""
     if blocks:
         raise NotUnderstood(f"the header {blocks[0]} must be understood, and no header is")
 
@@ -113,7 +113,7 @@ class Incoming(InProtocolBase):  # type: ignore[misc] # spyne ships no types
         ctx.out_protocol = self._answers[ctx.in_document.version]
 
     def decompose_incoming_envelope(self, ctx: SpyneContext, message: object) -> None:
-        """Set the operation's name once nothing speaks against it."""
+        """Set the operation's name after all checks."""
         del message
         envelope = ctx.in_document
         refuse_must_understand(envelope.must_understand)

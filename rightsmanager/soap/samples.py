@@ -1,6 +1,6 @@
 """Sample messages of the nine operations, for people to read: the table as XML with HTTP headers.
 
-A challenge is signed and, all but two, encrypted; text in place of a value says what stands there.
+A challenge is signed and, all but two, encrypted; a description stands in for each value.
 """
 
 from collections.abc import Iterable

@@ -32,20 +32,17 @@ class Context(HttpMethodContext):  # type: ignore[misc] # spyne ships no types
     """One call; its `udc` is the URL that the client asked for."""
 
     __setattr__ = object.__setattr__
-    """spyne's own looks every name up against typing errors, sixty times a call."""
+    """spyne's own checks every name against typos, sixty times a call."""
 
     def release(self) -> None:
-        """Let go of everything at once.
-
-        The parts of a context hold each other: whatever a call had in memory would stay until
-        Python looks for garbage, and the next call's would be put where no cache has it.
+        """Drop all references at once. The parts of a context refer to each other, so they would stay in memory until the next garbage collection, and the next call would use memory that is not in the CPU's cache.
         """
         for part in (self.inprot_ctx, self.outprot_ctx, self):
             if part is not None:
                 part.__dict__.clear()
 
     def fire_event(self, event: str, *arguments: object, **options: object) -> None:
-        """Do nothing, since nothing listens: a call would fire eight events in vain."""
+        """Do nothing: each call fires eight events, and none has a listener."""
 
 
 class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
@@ -106,7 +103,7 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         refusal: Refusal,
         status: str = FAULT,
     ) -> list[bytes]:
-        """Answer with a fault a request whose body was not even read."""
+        """Answer a request with a fault without reading its body."""
         version = soap_version(req_env.get("CONTENT_TYPE", ""))
         body = b"".join(build_envelope(version, build_fault(version, refusal, url)))
         self._log(req_env, self._clock(), refusal, body, operation="")

@@ -1,14 +1,13 @@
-"""The one import of spyne: 2.14.0 made to load on Python 3.11 to 3.13, silent and without pauses.
+"""The only import of spyne: makes 2.14.0 load on Python 3.11 to 3.13, without output and pauses.
 
     Python 3.12 dropped `find_module`, by which spyne's vendored six 1.14 offers `six.moves`, and
-                3.11 warns at each import; a finder with `find_spec` that asks the same table
-                takes its place.
-    Python 3.13 dropped `cgi`, and 3.11 warns of it; spyne wants its `parse_header` alone, so a
-                module with that one function stands in while spyne is imported, and no longer.
-    its logger  prints malformed bodies whole and a traceback for each fault: silenced.
-    its context runs a full garbage collection each second: never again.
+                3.11 warns at each import: a finder with `find_spec` on the same table replaces it
+    Python 3.13 dropped `cgi`, and 3.11 warns of it: spyne needs only its `parse_header`, so a
+                module with that function replaces it while spyne is imported
+    its logger  prints malformed bodies and a traceback for each fault: silenced
+    its context runs a full garbage collection each second: switched off
 
-Whatever else of this package needs spyne imports it from here.
+All other modules import spyne's parts from here.
 """
 
 import logging
@@ -42,7 +41,7 @@ class MovesFinder:
 
 
 class MovesLoader(Loader):
-    """Loads what MovesFinder found."""
+    """Loads the modules of MovesFinder."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Return the module that six made for this name."""
@@ -70,7 +69,7 @@ def _loadable() -> Iterator[None]:
     sys.modules["cgi"] = cgi
     try:
         with warnings.catch_warnings():
-            # Escapes and idioms of older Pythons: nothing that this project could mend.
+            # Warnings about idioms of older Pythons in spyne, which this project cannot change.
             warnings.simplefilter("ignore")
             yield
     finally:

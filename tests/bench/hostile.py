@@ -60,7 +60,7 @@ def below_the_bounds(count: int, step: int = 1) -> str:
 
 
 def tags(size: int) -> int:
-    """Return how many empty elements stay below the bound on tags."""
+    """Return the number of empty elements that stays below the limit on tags."""
     return min(size // 8, 8_000)
 
 

@@ -123,7 +123,7 @@ def test_removing_a_member_renews_the_domain(made: Domains, device: str) -> None
     assert "revision 2, 0 of 5 members, open" in printed.output
     (member,) = made.facts()["devices"]
     assert (member["device"], member["name"], member["state"]) == (DEVICE, "TV", "removed")
-    assert "is no member" in made.refused("remove", "--", ACCOUNT.text, device)
+    assert "is not a member" in made.refused("remove", "--", ACCOUNT.text, device)
     assert made.facts()["revision"] == 2
     assert "again" in made("allow", "--", ACCOUNT.text, device).output
     assert made.facts()["devices"][0]["state"] == "left"

@@ -150,7 +150,7 @@ def test_a_member_is_removed_and_allowed_again(api: Api, account: str, device: s
     assert (removed["members"], removed["revision"]) == (0, 2)
     (shown,) = api("GET", f"/domains/{account}")["devices"]
     assert (shown["device"], shown["state"]) == (DEVICE, "removed")
-    assert "is no member" in api("DELETE", member, status=404)["error"]
+    assert "is not a member" in api("DELETE", member, status=404)["error"]
     api("POST", f"{member}/allow")
     assert "was not removed" in api("POST", f"{member}/allow", status=409)["error"]
 

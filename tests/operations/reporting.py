@@ -43,7 +43,7 @@ def device(number: int) -> second.Client:
 
 
 def id_of(client: second.Client) -> str:
-    """Return by what the server knows a client."""
+    """Return the device id of a client."""
     key = read_chain(client.chain)[0].key(cert.SIGN)
     return second.b64(sha256(curve.point_bytes(key)).digest())
 
@@ -54,7 +54,7 @@ def secure_stop_key(kid: bytes) -> bytes:
 
 @dataclass
 class Site:
-    """What is asked of the services, and what the store holds afterwards."""
+    """Requests to the operations, and the content of the store afterwards."""
 
     store: Store
     streams: StreamSettings = field(default_factory=StreamSettings)
@@ -64,7 +64,7 @@ class Site:
     _count: int = field(default=0, init=False)
 
     def nonce(self) -> bytes:
-        """Return what makes the next challenge another one."""
+        """Return the number that makes the next challenge differ."""
         self._count += 1
         return self._count.to_bytes(16, "big")
 

@@ -1,4 +1,4 @@
-"""Who may ask for content keys in the clear."""
+"""Access to content keys in the clear."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_packager_elsewhere_is_refused(remote: str) -> None:
         assert "(packaging.access = loopback)" in told
 
 
-def test_without_an_address_nobody_passes() -> None:
+def test_without_an_address_every_request_is_refused() -> None:
     assert "comes from no address" in refusal(LOOPBACK, request(""))
 
 
@@ -63,7 +63,7 @@ def test_without_an_address_nobody_passes() -> None:
         {"via": "1.1 proxy"},
     ],
 )
-def test_behind_a_proxy_that_is_not_trusted_nobody_passes(headers: dict[str, str]) -> None:
+def test_behind_an_untrusted_proxy_every_request_is_refused(headers: dict[str, str]) -> None:
     told = refusal(LOOPBACK, request(HERE, **headers))
     assert "through a proxy that is not trusted" in told
     assert "server.trust_forwarded" in told
@@ -78,7 +78,7 @@ def test_behind_a_proxy_that_is_not_trusted_nobody_passes(headers: dict[str, str
         {"forwarded": f"for={HERE}"},
     ],
 )
-def test_what_a_trusted_proxy_does_not_know_is_not_taken_for_its_own_address(
+def test_an_unknown_client_of_a_trusted_proxy_does_not_count_as_loopback(
     headers: dict[str, str],
 ) -> None:
     assert "through a proxy" in refusal(BEHIND, request(HERE, **headers))
@@ -95,7 +95,7 @@ def test_a_browsers_page_on_this_machine_is_refused(header: str) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["Bearer {}", "bearer  {}", " BEARER {} "])
-def test_who_has_the_token_passes(spelling: str) -> None:
+def test_requests_with_the_token_pass(spelling: str) -> None:
     access = Access(AccessMode.TOKEN, TOKEN)
     access.refuse_stranger("A", request(authorization=spelling.format(TOKEN)))
 
@@ -114,7 +114,7 @@ def test_who_has_the_token_passes(spelling: str) -> None:
         ("Bearer \u00ff", "has no token"),
     ],
 )
-def test_who_has_no_token_is_refused_and_no_token_is_told(
+def test_without_the_token_requests_are_refused_and_the_token_is_not_shown(
     authorization: str | None, told: str
 ) -> None:
     access = Access(AccessMode.TOKEN, TOKEN)
@@ -125,6 +125,6 @@ def test_who_has_no_token_is_refused_and_no_token_is_told(
     assert TOKEN not in repr(access)
 
 
-def test_off_is_off_and_open_is_open() -> None:
+def test_off_refuses_all_and_open_serves_all() -> None:
     assert "is switched off here" in refusal(Access(AccessMode.OFF), request(HERE))
     Access(AccessMode.OPEN).refuse_stranger("A", request(FAR, origin="https://example.com"))

@@ -1,4 +1,4 @@
-"""What a device says of its licences is recorded once, and only what it may say."""
+"""A device's acknowledgements are recorded once, if they are about its own licences."""
 
 import base64
 import hashlib
@@ -162,7 +162,7 @@ def read(reply: bytes) -> str:
     return document.findtext(".//p:TransactionID", "", names)
 
 
-def test_replies_do_not_ask_unless_told_to(store: Store) -> None:
+def test_replies_do_not_ask_by_default(store: Store) -> None:
     body = second.challenge(world.CLIENT, WISH)
     assert transaction_of(ask(make_context(store, policy=Policy(persistent=True)), body)) is None
 
@@ -186,7 +186,7 @@ def test_the_same_request_again_has_the_same_transaction_and_others_have_others(
     assert first != other
 
 
-def test_what_is_said_is_recorded_and_answered_signed(subject: Subject) -> None:
+def test_results_are_recorded_and_answered_signed(subject: Subject) -> None:
     reply = subject.say(subject.saying)
     assert subject.transaction.text == read(reply)
     assert subject.recorded() == rows(subject, 0, 0)
@@ -199,7 +199,7 @@ def test_the_same_again_is_answered_alike_and_stored_once(subject: Subject) -> N
     assert subject.recorded() == rows(subject, 0x8004B896, 0)
 
 
-def test_some_licences_may_be_told_later(subject: Subject) -> None:
+def test_some_licences_may_be_acknowledged_later(subject: Subject) -> None:
     subject.say(replace(subject.saying, results=((KIDS[0], STORED),)))
     assert subject.recorded() == rows(subject, 0)
     subject.say(subject.saying)
@@ -221,7 +221,7 @@ def test_an_unknown_transaction_is_the_services_own_reason(subject: Subject) -> 
     assert "00000000-0000-0000-0000-000000000001" in refusal.text
 
 
-def test_another_devices_transaction_is_no_better_than_an_unknown_one(subject: Subject) -> None:
+def test_another_devices_transaction_is_refused_like_an_unknown_one(subject: Subject) -> None:
     refusal = subject.refusal(replace(subject.saying, client=OTHER_CLIENT))
     assert isinstance(refusal, ServiceSpecific)
 
@@ -251,7 +251,7 @@ def test_another_version_is_a_mismatch(subject: Subject, version: str) -> None:
         (((KIDS[0][1:], STORED),), "KID has 15 bytes, expected 16"),
     ],
 )
-def test_results_that_are_none_are_refused(
+def test_invalid_results_are_refused(
     subject: Subject, results: tuple[tuple[bytes, str], ...], text: str
 ) -> None:
     refusal = subject.refusal(replace(subject.saying, results=results))
@@ -260,7 +260,7 @@ def test_results_that_are_none_are_refused(
 
 
 @pytest.mark.parametrize("transaction", ["", "x", "AAAAAAAAAAAAAAAAAAAAAA=="])
-def test_a_transaction_id_that_is_no_guid_is_refused(subject: Subject, transaction: str) -> None:
+def test_a_transaction_id_that_is_not_a_guid_is_refused(subject: Subject, transaction: str) -> None:
     assert isinstance(subject.refusal(Saying(transaction)), InvalidMessage)
 
 
@@ -282,7 +282,7 @@ def test_a_chain_of_another_pki_is_refused(subject: Subject) -> None:
     assert isinstance(subject.refusal(replace(subject.saying, client=client)), InvalidMessage)
 
 
-def test_a_signer_of_licences_is_no_device(subject: Subject) -> None:
+def test_a_signer_of_licences_is_not_a_device(subject: Subject) -> None:
     client = replace(
         world.CLIENT,
         chain=world.device_chain(
@@ -294,7 +294,7 @@ def test_a_signer_of_licences_is_no_device(subject: Subject) -> None:
     assert "expected that of a client" in refusal.text
 
 
-def test_the_operator_hears_of_what_is_acknowledged(subject: Subject) -> None:
+def test_hooks_receive_acknowledgements(subject: Subject) -> None:
     received: Queue[Event] = Queue()
     told = replace(subject, callables=HookSet(on_event=received.put))
     told.say(told.saying)

@@ -1,4 +1,4 @@
-"""Content keys lie in the store sealed, each under its own KID."""
+"""Content keys are encrypted in the store, each under its own KID."""
 
 import pytest
 from hypothesis import given
@@ -37,13 +37,13 @@ def test_a_stored_key_is_found_with_its_type(store: Store, name: str, key_type: 
 
 
 @given(st.binary(min_size=16, max_size=16))
-def test_what_is_sealed_opens(key: bytes) -> None:
+def test_an_encrypted_key_can_be_opened(key: bytes) -> None:
     sealed = CONTENT_KEYS.seal(KID, key, "aesctr", 0, RNG)
     assert len(sealed.ciphertext) == 44
     assert key == CONTENT_KEYS.open(sealed)
 
 
-def test_the_same_key_is_never_sealed_alike() -> None:
+def test_the_same_key_has_a_different_ciphertext_each_time() -> None:
     sealed = {CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG).ciphertext for _ in range(10)}
     assert len(sealed) == 10
 
@@ -70,7 +70,7 @@ def test_a_sealed_key_that_is_too_short_does_not_open(length: int) -> None:
         CONTENT_KEYS.open(StoredKey(KID, bytes(length), "aesctr", 0))
 
 
-def test_no_key_lies_in_the_database_in_the_clear(store: Store, database_url: str) -> None:
+def test_the_database_contains_no_key_in_the_clear(store: Store, database_url: str) -> None:
     with store.transaction() as transaction:
         transaction.content_keys.record(CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG))
     written = stored_bytes(database_url)
@@ -79,7 +79,7 @@ def test_no_key_lies_in_the_database_in_the_clear(store: Store, database_url: st
         assert secret not in written
 
 
-def test_no_key_is_shown_when_printed() -> None:
+def test_printing_does_not_show_keys() -> None:
     shown = repr((CONTENT_KEYS, FoundKey(KEY, None), CONTENT_KEYS.seal(KID, KEY, "aesctr", 0, RNG)))
     for secret in (KEY, STORAGE_KEY, TEST_KEY_SEED):
         assert repr(secret) not in shown
@@ -106,7 +106,7 @@ def test_without_a_seed_only_stored_keys_are_found(store: Store) -> None:
     )
 
 
-def test_a_kid_in_the_other_order_of_bytes_is_told(store: Store) -> None:
+def test_a_byte_swapped_kid_is_named(store: Store) -> None:
     with store.transaction() as transaction:
         transaction.content_keys.record(WITHOUT_SEED.seal(KID.swapped, KEY, "aesctr", 7, RNG))
         with pytest.raises(ServiceSpecific) as refused:

@@ -142,7 +142,7 @@ def about(**changes: str | None) -> DomainFacts:
 # --- join -----------------------------------------------------------------------------------------
 
 
-def test_the_first_to_join_makes_the_account(subject: Subject) -> None:
+def test_the_first_join_creates_the_account(subject: Subject) -> None:
     saying = replace(SAYING, name="<FriendlyName>TV &amp; radio</FriendlyName>")
     joined = subject.join(saying=saying)
     assert (joined.service, joined.account) == (SERVICE, ACCOUNT.raw)
@@ -162,7 +162,7 @@ def test_the_first_to_join_makes_the_account(subject: Subject) -> None:
     assert members == [Member(device_of(ONE), "TV & radio", subject.now, 1)]
 
 
-def test_what_a_request_claims_to_have_come_to_is_not_certified(subject: Subject) -> None:
+def test_the_host_of_a_request_is_not_certified(subject: Subject) -> None:
     (revision,) = subject.join().revisions
     assert revision.url is None
 
@@ -187,7 +187,7 @@ def test_joining_again_changes_nothing(subject: Subject) -> None:
     assert subject.recorded() == before
 
 
-def test_over_the_limit_nobody_joins_and_a_page_is_named(subject: Subject) -> None:
+def test_joins_over_the_limit_are_refused_and_name_a_page(subject: Subject) -> None:
     subject.join(ONE)
     subject.join(TWO)
     refusal = subject.refusal(lambda: subject.join(THREE))
@@ -201,7 +201,7 @@ def test_over_the_limit_nobody_joins_and_a_page_is_named(subject: Subject) -> No
     subject.join(ONE, SAYING.later())
 
 
-def test_an_account_without_places_is_not_even_made(store: Store) -> None:
+def test_an_account_with_limit_zero_is_not_created(store: Store) -> None:
     subject = Subject(store, replace(TERMS, limit=0))
     assert isinstance(subject.refusal(subject.join), DeviceLimitReached)
     assert subject.recorded() == []
@@ -217,7 +217,7 @@ def test_only_the_operators_accounts_are_joined_where_that_is_set(store: Store) 
     subject.join()
 
 
-def test_a_closed_account_is_as_good_as_none(subject: Subject) -> None:
+def test_a_closed_account_is_refused_like_an_unknown_one(subject: Subject) -> None:
     subject.join()
     subject.administration.close(ACCOUNT)
     for client in (ONE, TWO):
@@ -229,7 +229,7 @@ def test_a_closed_account_is_as_good_as_none(subject: Subject) -> None:
     subject.join(TWO)
 
 
-def test_another_domain_service_is_not_ours(subject: Subject) -> None:
+def test_another_domain_service_is_refused(subject: Subject) -> None:
     other = replace(SAYING, service=bytes(16))
     refusal = subject.refusal(lambda: subject.join(saying=other))
     assert isinstance(refusal, ServiceSpecific)
@@ -264,7 +264,7 @@ def test_the_account_may_come_from_url_or_custom_data(
     assert subject.join(saying=saying, query=query).account == ACCOUNT.raw
 
 
-def test_what_the_challenge_names_wins(subject: Subject) -> None:
+def test_the_account_of_the_challenge_takes_precedence(subject: Subject) -> None:
     other = AccountId(bytes(16))
     assert subject.join(query=f"AccountID={other.text}").account == ACCOUNT.raw
 
@@ -291,7 +291,7 @@ def test_a_long_friendly_name_is_refused(subject: Subject) -> None:
     assert "FriendlyName has 257 characters, expected at most 256" in refusal.text
 
 
-def test_without_the_issuers_key_only_what_is_there_is_joined(subject: Subject) -> None:
+def test_without_the_issuers_key_only_existing_accounts_are_joined(subject: Subject) -> None:
     subject.join(ONE)
     subject.issuer = None
     subject.join(TWO)
@@ -306,7 +306,7 @@ def test_without_the_issuers_key_only_what_is_there_is_joined(subject: Subject) 
 # --- leave ----------------------------------------------------------------------------------------
 
 
-def test_who_leaves_makes_place(subject: Subject) -> None:
+def test_leaving_frees_a_seat(subject: Subject) -> None:
     subject.join(ONE)
     subject.join(TWO)
     assert subject.leave(ONE) == (SERVICE, ACCOUNT.raw, 1)
@@ -317,7 +317,7 @@ def test_who_leaves_makes_place(subject: Subject) -> None:
     assert subject.account().revision == 1
 
 
-def test_who_left_may_join_again(subject: Subject) -> None:
+def test_a_device_that_left_may_join_again(subject: Subject) -> None:
     first = subject.join()
     subject.leave()
     assert subject.join(saying=SAYING.later()) == first
@@ -365,7 +365,7 @@ def test_only_members_can_leave(subject: Subject) -> None:
 # --- the operator ---------------------------------------------------------------------------------
 
 
-def test_a_renewed_domain_has_one_key_pair_more(subject: Subject) -> None:
+def test_a_renewed_domain_has_another_key_pair(subject: Subject) -> None:
     (first,) = subject.join().revisions
     assert subject.administration.renew(ACCOUNT).revision == 2
     second_, again = subject.join(saying=SAYING.later()).revisions
@@ -375,7 +375,7 @@ def test_a_renewed_domain_has_one_key_pair_more(subject: Subject) -> None:
     assert member.revision == 2
 
 
-def test_who_is_removed_stays_out_until_allowed(subject: Subject) -> None:
+def test_a_removed_device_cannot_join_until_allowed(subject: Subject) -> None:
     subject.join(ONE)
     subject.join(TWO)
     assert subject.administration.remove(ACCOUNT, device_of(ONE)).revision == 2
@@ -405,7 +405,7 @@ def test_a_lower_limit_keeps_the_members(subject: Subject) -> None:
 # --- bad input ------------------------------------------------------------------------------------
 
 
-def test_a_revoked_device_joins_nothing(subject: Subject) -> None:
+def test_a_revoked_device_cannot_join(subject: Subject) -> None:
     digest = parse_chain(ONE.chain).leaf.digest
     with subject.store.transaction() as transaction:
         transaction.revocations.record(LISTS["device"], 1, digest, world.NOW)
@@ -443,7 +443,7 @@ def other_pki() -> second.Client:
         ),
     ],
 )
-def test_what_is_wrong_with_a_join_is_told(
+def test_a_refusal_names_what_is_wrong_with_a_join(
     subject: Subject, client: second.Client, saying: Saying, refused: type[Refusal], text: str
 ) -> None:
     refusal = subject.refusal(lambda: subject.join(client, saying))
@@ -463,7 +463,7 @@ def test_no_altered_byte_of_a_join_makes_another_member(subject: Subject) -> Non
         except Refusal:
             assert subject.recorded() == before
             continue
-        # What nobody signs may be altered: the envelope.
+        # The envelope is not signed and may be altered.
         ((_, members, _),) = subject.recorded()
         assert [member.device for member in members if member.device != device_of(ONE)] == [
             device_of(TWO)
@@ -471,7 +471,7 @@ def test_no_altered_byte_of_a_join_makes_another_member(subject: Subject) -> Non
         before = subject.recorded()
 
 
-def test_no_key_lies_in_the_store_in_the_clear(subject: Subject) -> None:
+def test_the_store_contains_no_key_in_the_clear(subject: Subject) -> None:
     (revision,) = subject.join().revisions
     with subject.store.reading() as found:
         (stored,) = found.domains.find_revisions(ACCOUNT)
@@ -482,7 +482,7 @@ def test_no_key_lies_in_the_store_in_the_clear(subject: Subject) -> None:
         subject.authority.open_key(AccountId(bytes(16)), stored)
 
 
-def test_the_operator_hears_of_joins_and_leaves(subject: Subject) -> None:
+def test_hooks_receive_joins_and_leaves(subject: Subject) -> None:
     received: Queue[Event] = Queue()
     subject.callables = HookSet(on_event=received.put)
     subject.join()

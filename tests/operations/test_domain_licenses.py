@@ -1,4 +1,4 @@
-"""Licences bound to domains go to members with the newest revision, and to nobody else."""
+"""Licences bound to domains go to members with the newest revision only."""
 
 import json
 import struct
@@ -163,7 +163,7 @@ def test_content_of_our_domains_is_bound_to_the_default_account(
     assert license_.body(DOMAIN_OBJECT)[:16] == ACCOUNT.raw
 
 
-def test_what_is_bound_and_what_is_not_may_stand_in_one_reply(licenses: Licenses) -> None:
+def test_one_reply_may_have_bound_and_unbound_licences(licenses: Licenses) -> None:
     (revision,) = licenses.domains.join().revisions
     kids = KID, bytes(16)
     wish = second.Wish(second.header_43(*kids), "5")
@@ -203,7 +203,7 @@ def test_without_a_certificate_of_the_domain_it_is_required(licenses: Licenses) 
         assert refusal.domain == about()
 
 
-def test_an_account_that_nobody_joined_is_to_be_joined(licenses: Licenses) -> None:
+def test_an_account_without_members_requires_a_join(licenses: Licenses) -> None:
     refusal = licenses.refusal()
     assert isinstance(refusal, DomainRequired)
     assert refusal.domain == about()
@@ -260,10 +260,10 @@ def test_who_borrows_a_members_certificate_gets_nothing(licenses: Licenses) -> N
     (revision,) = licenses.domains.join(ONE).revisions
     refusal = licenses.refusal(revision.chain, client=THREE)
     assert isinstance(refusal, NotADomainMember)
-    assert "is no member" in refusal.text
+    assert "is not a member" in refusal.text
 
 
-def test_a_certificate_of_another_account_is_none(licenses: Licenses) -> None:
+def test_a_certificate_of_another_account_is_ignored(licenses: Licenses) -> None:
     licenses.domains.join()
     other = Saying(SERVICE, OTHER.raw)
     (revision,) = licenses.domains.join(saying=other).revisions
@@ -271,7 +271,7 @@ def test_a_certificate_of_another_account_is_none(licenses: Licenses) -> None:
 
 
 @pytest.mark.parametrize("revision", [1, 2, 2**32 - 1])
-def test_a_certificate_that_was_not_made_here_is_none(licenses: Licenses, revision: int) -> None:
+def test_a_certificate_of_another_server_is_ignored(licenses: Licenses, revision: int) -> None:
     licenses.domains.join()
     domain = Domain(TERMS.service_id, ACCOUNT, revision, None)
     made = certify_domain(ISSUER, domain, seeded_random(b"elsewhere"))
@@ -308,7 +308,7 @@ def test_a_revoked_domain_certificate_is_refused(licenses: Licenses) -> None:
     assert isinstance(licenses.refusal(revision.chain), DeviceCertificateRevoked)
 
 
-def test_a_domains_certificate_signs_for_nobody(licenses: Licenses) -> None:
+def test_a_domains_certificate_cannot_sign_challenges(licenses: Licenses) -> None:
     (revision,) = licenses.domains.join().revisions
     client = replace(ONE, chain=revision.chain, signing=revision.private)
     body = second.challenge(client, WISH)

@@ -145,7 +145,7 @@ def only_license(store: Store, policy: Policy) -> License:
     return license_
 
 
-def test_what_the_policy_says_stands_in_the_licence(store: Store) -> None:
+def test_the_licence_contains_the_policy(store: Store) -> None:
     policy = Policy(security_level=2000, valid_for=60, output_levels=OutputLevels(1, 2, 3, 4, 5))
     license_ = only_license(store, policy)
     kinds = [kind for _, kind, _ in license_.objects]

@@ -119,7 +119,7 @@ def test_a_key_seed_in_the_url_gives_the_content_key(store: Store) -> None:
     assert license_.content_key == content_key(b64decode(SEED), KIDS[0])
 
 
-def test_what_the_url_gives_wins_over_a_stored_key(store: Store) -> None:
+def test_a_key_in_the_url_takes_precedence_over_a_stored_key(store: Store) -> None:
     context, stored = make_context(store), bytes(range(16))
     sealed = context.content_keys.seal(Kid(KIDS[0]), stored, "aescbc", 0, seeded_random(b"seal"))
     with store.transaction() as transaction:
@@ -131,7 +131,7 @@ def test_what_the_url_gives_wins_over_a_stored_key(store: Store) -> None:
     assert asked(context, query).licenses[0].content_key == KEY
 
 
-def test_custom_data_asks_where_the_url_does_not(store: Store) -> None:
+def test_custom_data_counts_if_the_url_has_no_parameters(store: Store) -> None:
     wish = custom("json=[{'kid':'header','sl':'2000','ckt':'aescbc'}]")
     context = make_context(store)
     (license_,) = asked(context, "", wish).licenses
@@ -140,7 +140,7 @@ def test_custom_data_asks_where_the_url_does_not(store: Store) -> None:
     assert (int.from_bytes(license_.body(0x34), "big"), license_.key_type) == (150, 1)
 
 
-def test_custom_data_that_asks_for_nothing_is_no_hindrance(store: Store) -> None:
+def test_custom_data_without_parameters_is_ignored(store: Store) -> None:
     (license_,) = asked(make_context(store), "", custom("<token> & more")).licenses
     assert license_.content_key == content_key(TEST_KEY_SEED, KIDS[0])
 
@@ -161,7 +161,7 @@ def test_transient_and_persistent_licences_of_one_reply_keep_the_rule_of_the_non
     assert reply.nonce == second.NONCE
 
 
-def test_a_transaction_id_stands_in_the_reply(store: Store) -> None:
+def test_the_reply_contains_the_transaction_id(store: Store) -> None:
     reply = asked(make_context(store), f"cfg=(tid:{TID})")
     assert f"<Acknowledgement><TransactionID>{TID}</TransactionID></Acknowledgement>" in reply.text
 
@@ -231,7 +231,7 @@ def test_a_key_of_old_test_content_gets_root_and_leaf_without_parameters(store: 
         ("cfg=(sl:150)&SecurityLevel=150", "contradict"),
     ],
 )
-def test_nothing_is_recorded_by_what_is_refused(store: Store, query: str, text: str) -> None:
+def test_a_refused_request_records_nothing(store: Store, query: str, text: str) -> None:
     refusal = refused(store, query)
     assert isinstance(refusal, ServiceSpecific)
     assert text in refusal.text
@@ -243,7 +243,7 @@ def test_revoked_and_errors_come_on_request(store: Store) -> None:
     assert redirect.redirect_url == "http://127.0.0.1/rightsmanager.asmx"
 
 
-def test_client_info_tells_the_clients_facts(store: Store) -> None:
+def test_client_info_contains_the_facts_of_the_client(store: Store) -> None:
     told = refused(store, "cfg=(msg:clientinfo)").custom_data
     assert told is not None
     assert "    Client Version: 4.4.0.1\n" in told

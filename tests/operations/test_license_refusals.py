@@ -85,7 +85,7 @@ def test_every_vector_is_served_or_stores_nothing(
 
 
 @pytest.mark.parametrize("kind", NO_CLIENTS.values(), ids=NO_CLIENTS)
-def test_whoever_is_no_client_gets_no_licence(store: Store, kind: int) -> None:
+def test_certificates_that_are_not_a_clients_get_no_licence(store: Store, kind: int) -> None:
     refusal = refusal_of(store, with_leaf(replace(DEVICE, type=kind), issuer_of_all()))
     assert isinstance(refusal, InvalidMessage)
     assert "expected that of a client" in refusal.text
@@ -120,7 +120,9 @@ def test_a_leaf_that_nothing_can_be_encrypted_to_is_refused(store: Store) -> Non
         (second.challenge(world.CLIENT, WISH).replace(b">1790000000<", b">1790000001<"), "altered"),
     ],
 )
-def test_what_is_wrong_with_a_challenge_is_told(store: Store, body: bytes, text: str) -> None:
+def test_a_refusal_names_what_is_wrong_with_a_challenge(
+    store: Store, body: bytes, text: str
+) -> None:
     assert text in refusal_of(store, body).text
 
 
@@ -160,9 +162,7 @@ SECOND_COCKTAIL = second.header_42(*KIDS).replace(
         (SECOND_COCKTAIL, "4"),
     ],
 )
-def test_cocktail_is_refused_even_beside_what_could_be_issued(
-    store: Store, header: str, version: str
-) -> None:
+def test_cocktail_refuses_the_whole_request(store: Store, header: str, version: str) -> None:
     assert "COCKTAIL" in header
     refusal = refusal_of(store, second.challenge(world.CLIENT, second.Wish(header, version)))
     assert isinstance(refusal, ServiceSpecific)

@@ -1,4 +1,4 @@
-"""What devices report counts once, all of it or nothing, and only what they may report."""
+"""Reports count exactly once, as a whole or not at all."""
 
 import uuid
 from collections import Counter
@@ -86,7 +86,7 @@ class Subject:
         )
 
     def report(self, report: Report = REPORT, client: second.Client = CLIENT) -> Said:
-        """Return what the reply says, which the second client has verified."""
+        """Return the content of the reply, verified by the second client."""
         return said(post(self.context, "ProcessMeteringData", report.body(client)))
 
     def refusal(self, body: bytes) -> Refusal:
@@ -174,7 +174,7 @@ def test_transactions_of_other_devices_and_metering_ids_are_their_own(subject: S
     assert len(subject.devices()) == 4
 
 
-def test_what_is_played_again_is_added_to_the_day_of_its_arrival(subject: Subject) -> None:
+def test_further_plays_are_added_to_the_day_of_their_arrival(subject: Subject) -> None:
     for number in range(3):
         at = replace(subject, now=world.NOW + number // 2 * DAY_SECONDS)
         at.report(replace(REPORT, transaction=bytes([number]) * 16, played=PLAYED[:1]))
@@ -253,7 +253,7 @@ def test_a_report_of_ten_thousand_records_counts_and_one_more_is_refused(subject
         ((KIDS[0][1:], "Play", 1), "KID has 15 bytes"),
     ],
 )
-def test_one_bad_record_has_the_whole_report_refused(
+def test_one_bad_record_refuses_the_whole_report(
     subject: Subject, played: tuple[bytes, str, int], told: str
 ) -> None:
     refusal = subject.refusal(replace(REPORT, played=(*PLAYED[:2], played)).body(CLIENT))
@@ -262,7 +262,7 @@ def test_one_bad_record_has_the_whole_report_refused(
     assert subject.totals() == {}
 
 
-def test_a_report_that_is_not_this_servers_to_open_is_refused(subject: Subject) -> None:
+def test_a_report_to_another_server_is_refused(subject: Subject) -> None:
     other_mid = create(subject.store)
     for report, client, told in (
         (replace(REPORT, mid=bytes(16)), CLIENT, "is unknown to this server"),
@@ -318,12 +318,14 @@ def ask_certificate(subject: Subject, mid: Mid) -> tuple[str, str]:
     return told["MeteringID"], told["MeteringCertificate"]
 
 
-def test_a_metering_certificate_is_given_out(subject: Subject) -> None:
+def test_a_metering_certificate_is_issued(subject: Subject) -> None:
     chain = second.b64(OWN.certificate.chain.raw)
     assert ask_certificate(subject, OWN_MID) == (OWN_MID.base64, chain)
 
 
-def test_one_that_was_created_is_given_out_until_it_is_retired(subject: Subject) -> None:
+def test_the_certificate_of_a_created_metering_id_is_issued_until_it_is_retired(
+    subject: Subject,
+) -> None:
     mid = create(subject.store)
     assert ask_certificate(subject, mid)[0] == mid.base64
     metering_ids(subject.store).retire(mid)
@@ -337,11 +339,11 @@ def test_one_that_was_created_is_given_out_until_it_is_retired(subject: Subject)
 
 
 def remove(store: Store, before: int) -> int:
-    """Return how many rows of what reports said are removed."""
+    """Return the number of removed rows of reports."""
     return dict(purge(store, before))["rows of metering reports"]
 
 
-def test_what_old_reports_said_is_removed_and_the_rest_stays(subject: Subject) -> None:
+def test_old_reports_are_removed_and_totals_stay(subject: Subject) -> None:
     days = 5
     for number in range(days):
         at = replace(subject, now=world.NOW + number * DAY_SECONDS)
@@ -360,7 +362,7 @@ def test_what_old_reports_said_is_removed_and_the_rest_stays(subject: Subject) -
     assert (subject.totals(), subject.devices()) == (totals, [])
 
 
-def test_what_is_removed_at_once_is_bounded(subject: Subject) -> None:
+def test_a_batch_of_removed_rows_is_bounded(subject: Subject) -> None:
     kids = [number.to_bytes(16, "big") for number in range(BATCH_ROWS // 2 + 1)]
     for number in range(4):
         played = tuple((kid, "Play", 1) for kid in kids)
@@ -371,7 +373,7 @@ def test_what_is_removed_at_once_is_bounded(subject: Subject) -> None:
     assert sum(subject.totals().values()) == 4 * len(kids)
 
 
-def test_the_operator_hears_of_certificates_and_reports(subject: Subject) -> None:
+def test_hooks_receive_certificates_and_reports(subject: Subject) -> None:
     received: Queue[Event] = Queue()
     told = replace(subject, callables=HookSet(on_event=received.put))
     device = device_id(parse_chain(CLIENT.chain).leaf)

@@ -62,7 +62,7 @@ def create(store: Store, name: str = "music") -> Mid:
     return metering_ids(store).create(certify, name, URL)
 
 
-def test_the_keyrings_own_is_always_there(store: Store) -> None:
+def test_the_keyrings_own_metering_id_always_exists(store: Store) -> None:
     keys = metering_keys(store)
     assert keys.own_mid == OWN_MID
     assert keys.find_keys(OWN_MID) == (OWN.key,)
@@ -71,7 +71,7 @@ def test_the_keyrings_own_is_always_there(store: Store) -> None:
     assert (only.mid, only.is_own, only.retired_at, only.created_at) == (OWN_MID, True, None, None)
 
 
-def test_one_that_is_created_is_known_to_every_process_at_once(store: Store) -> None:
+def test_every_process_knows_a_created_metering_id_at_once(store: Store) -> None:
     keys = metering_keys(store)
     with pytest.raises(InvalidMessage, match="is unknown to this server"):
         keys.find_keys(Mid(bytes(16)))
@@ -94,7 +94,7 @@ def test_each_has_a_key_of_its_own_and_they_are_listed_oldest_first(store: Store
 MADE = [("one", b"\1"), ("two", b"\2"), ("three", b"\3")]
 
 
-def test_a_retired_one_decrypts_and_is_not_given_out(store: Store) -> None:
+def test_a_retired_metering_id_decrypts_but_is_not_issued(store: Store) -> None:
     mid = create(store)
     metering_ids(store).retire(mid)
     for keys in (metering_keys(store), metering_keys(store)):
@@ -104,7 +104,7 @@ def test_a_retired_one_decrypts_and_is_not_given_out(store: Store) -> None:
     assert metering_ids(store).find(mid).retired_at == NOW
 
 
-def test_what_cannot_be_retired_or_found_or_made_is_told(store: Store) -> None:
+def test_impossible_changes_are_refused(store: Store) -> None:
     mid, unknown = create(store), Mid(bytes(16))
     metering_ids(store).retire(mid)
     for told, attempt in (
@@ -121,7 +121,7 @@ def test_what_cannot_be_retired_or_found_or_made_is_told(store: Store) -> None:
     assert len(metering_ids(store).find_all()) == 2
 
 
-def test_its_private_key_lies_in_the_store_encrypted(store: Store) -> None:
+def test_its_private_key_is_encrypted_in_the_store(store: Store) -> None:
     mid = create(store)
     (key,) = metering_keys(store).find_keys(mid)
     with store.reading() as found:

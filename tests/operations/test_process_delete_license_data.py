@@ -147,7 +147,7 @@ def test_a_device_that_has_nothing_must_ask(site: Site) -> None:
     ("result", "expected", "must"),
     [(0, LicenseState.ACKNOWLEDGED, False), (0x8004B896, LicenseState.FAILED, True)],
 )
-def test_what_is_acknowledged_is_told(
+def test_acknowledged_licences_have_that_state(
     site: Site, result: int, expected: LicenseState, *, must: bool
 ) -> None:
     site.acknowledge = True

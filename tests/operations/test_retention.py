@@ -1,4 +1,4 @@
-"""What is old is removed: sessions and streams that are over, and nothing else of them."""
+"""Old sessions and ended streams are removed, and nothing else."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_stream_is_removed_when_it_is_over_for_long_enough(site: Site) -> None
     assert site.all_streams() == []
 
 
-def test_a_session_is_removed_when_nothing_new_was_told_of_it(site: Site) -> None:
+def test_a_session_is_removed_without_recent_reports(site: Site) -> None:
     start = site.now
     stop(site, KIDS[0])
     unclean = reports.Session(KIDS[1], KIDS[1], start, start, 0)

@@ -1,4 +1,4 @@
-"""Who is revoked is refused at once; clients get the lists that they have in an older version."""
+"""Revoked devices are refused at once; clients get newer versions of their lists."""
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -99,7 +99,7 @@ def test_a_certificate_of_the_chain_that_is_revoked_is_refused(
     assert issued(office.store) == [before]
 
 
-def test_whichever_list_it_is_on(office: Office) -> None:
+def test_every_list_counts(office: Office) -> None:
     for list_id in LISTS.values():
         office.editor.revoke(list_id, LEAF)
         assert is_refused(office.store)
@@ -120,7 +120,7 @@ def test_any_chain_of_the_challenge_counts(office: Office) -> None:
     assert is_refused(office.store, second.with_plaintext(world.CLIENT, WISH, plaintext))
 
 
-def test_who_asks_for_no_licence_is_refused_too(office: Office) -> None:
+def test_a_request_without_licences_is_refused_too(office: Office) -> None:
     asked = second.header_43(bytes(16))
     header = asked.replace("<PROTECTINFO>", '<PROTECTINFO LICENSEREQUESTED="false">')
     body = second.challenge(world.CLIENT, replace(WISH, header=header, version="5"))
@@ -129,7 +129,7 @@ def test_who_asks_for_no_licence_is_refused_too(office: Office) -> None:
     assert is_refused(office.store, body)
 
 
-def test_a_repeat_of_what_was_served_is_refused(office: Office) -> None:
+def test_a_repeat_of_a_served_request_is_refused(office: Office) -> None:
     assert not is_refused(office.store)
     office.editor.revoke(DEVICE_LIST, LEAF)
     assert is_refused(office.store)
@@ -208,7 +208,7 @@ def test_entries_tell_list_version_and_date(office: Office) -> None:
     assert allowed == [(ISSUER, world.NOW + 60)]
 
 
-def test_two_processes_over_one_store_know_the_same(office: Office) -> None:
+def test_two_processes_with_one_store_see_the_same_revocations(office: Office) -> None:
     here, there = RevocationCache(office.store), RevocationCache(office.store)
     assert here.find_revoked().digests == there.find_revoked().digests == frozenset()
     office.editor.revoke(DEVICE_LIST, LEAF)
@@ -218,7 +218,7 @@ def test_two_processes_over_one_store_know_the_same(office: Office) -> None:
 
 
 def newer(store: Store, *held: tuple[Guid, int]) -> list[tuple[Guid, int]]:
-    """Return which lists a client gets, and in which version, that holds these."""
+    """Return the lists and versions that a client with these versions gets."""
     revocations = RevocationCache(store)
     lists = revocations.find_newer_lists(
         revocations.find_revoked(), [RevocationListInfo(*each) for each in held]
@@ -262,7 +262,7 @@ def test_the_reply_carries_them_in_revinfo(office: Office) -> None:
     assert revocation_info(office.store, (DEVICE_LIST, 1)) == ()
 
 
-def test_a_revoked_device_that_also_asks_for_too_much_is_told_that_it_is_revoked(
+def test_revocation_is_checked_before_the_request_for_licences(
     office: Office,
 ) -> None:
     office.editor.revoke(DEVICE_LIST, LEAF)
@@ -270,6 +270,6 @@ def test_a_revoked_device_that_also_asks_for_too_much_is_told_that_it_is_revoked
         ask(make_context(office.store, policy=Policy(security_level=3000)), BODY)
 
 
-def test_an_empty_store_knows_of_nothing(office: Office) -> None:
+def test_an_empty_store_has_no_revocations(office: Office) -> None:
     revoked = RevocationCache(office.store).find_revoked()
     assert (revoked.version, revoked.digests, revoked.lists) == (0, frozenset(), {})

@@ -1,4 +1,4 @@
-"""What plays cost by the play, and what a flat rate for each title would."""
+"""The cost of plays, and of a flat rate for each title."""
 
 from decimal import Decimal
 
@@ -23,7 +23,7 @@ def test_the_published_example_saves_780_dollars() -> None:
     assert [royalty.due(plays) for plays in (1500, 500)] == [Decimal(15), Decimal(5)]
 
 
-def test_where_much_is_played_the_saving_is_negative() -> None:
+def test_with_many_plays_the_saving_is_negative() -> None:
     prices = Prices(Decimal("0.01"), Decimal("0.08"), "USD")
     assert Royalty({KIDS[0]: 2000}, 1, prices).saving == Decimal("-19.92")
 

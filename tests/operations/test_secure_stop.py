@@ -1,4 +1,4 @@
-"""Sessions that a device reports are recorded once, and what is proven is told from what is not."""
+"""Sessions that a device reports are recorded once, with or without proof."""
 
 from dataclasses import replace
 from queue import Queue
@@ -78,7 +78,7 @@ def test_a_repeat_is_answered_alike_and_recorded_once(site: Site) -> None:
     assert site.sessions() == recorded
 
 
-def test_a_proof_under_the_key_of_its_licence_is_told(site: Site) -> None:
+def test_a_proof_with_the_key_of_its_licence_is_confirmed(site: Site) -> None:
     reply = site.acquire(site.challenge(world.CLIENT, KIDS[0]))
     (license_,) = reply.licenses
     key = reports.unwrap(license_.body(0x005C), license_.content_key)
@@ -102,7 +102,7 @@ def test_a_session_may_be_proven_later_and_stays_so(site: Site) -> None:
     assert facts(site) == [(SESSION.session_id, SESSION.update, True, True)]
 
 
-def test_a_proof_of_what_went_on_is_none_of_the_end(site: Site) -> None:
+def test_a_proof_of_a_continued_session_does_not_prove_its_end(site: Site) -> None:
     site.stop(proving(UNCLEAN, secure_stop_key(KIDS[0])))
     site.stop(saying(replace(SESSION, update=SESSION.update + 5)))
     assert facts(site) == [(SESSION.session_id, SESSION.update + 5, True, False)]

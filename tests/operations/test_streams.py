@@ -82,7 +82,7 @@ def test_a_repeat_opens_no_second_stream(site: Site) -> None:
     assert len(site.all_streams()) == 1
 
 
-def test_a_repeat_of_what_is_over_opens_it_no_more(site: Site) -> None:
+def test_a_repeat_does_not_reopen_an_ended_stream(site: Site) -> None:
     body = site.challenge(world.CLIENT, KIDS[0])
     site.acquire(body)
     stop(site, session(KIDS[0], 1, site.now, site.now))
@@ -90,7 +90,7 @@ def test_a_repeat_of_what_is_over_opens_it_no_more(site: Site) -> None:
     assert site.open_streams() == []
 
 
-def test_a_repeat_keeps_its_stream_as_long_as_the_licence_issued_anew(site: Site) -> None:
+def test_a_repeat_keeps_its_stream_as_long_as_the_repeated_licence(site: Site) -> None:
     body = site.challenge(world.CLIENT, KIDS[0])
     site.acquire(body)
     site.now += 100
@@ -98,7 +98,7 @@ def test_a_repeat_keeps_its_stream_as_long_as_the_licence_issued_anew(site: Site
     assert [stream.expires_at for stream in site.open_streams()] == [site.now + LIFETIME]
 
 
-def test_one_too_many_is_refused_and_says_so(site: Site) -> None:
+def test_a_stream_above_the_limit_is_refused_with_a_reason(site: Site) -> None:
     play(site, KIDS[0])
     play(site, KIDS[1])
     refusal = refused(site, KIDS[2])
@@ -131,7 +131,7 @@ def test_there_is_no_limit_unless_one_is_set(site: Site) -> None:
     assert len(site.open_streams()) == len(KIDS)
 
 
-def test_a_renewal_takes_the_place_of_its_stream(site: Site) -> None:
+def test_a_renewal_replaces_its_stream(site: Site) -> None:
     play(site, *KIDS[:2])
     site.now += 10
     play(site, KIDS[0])
@@ -139,7 +139,7 @@ def test_a_renewal_takes_the_place_of_its_stream(site: Site) -> None:
     assert [each.ended_by for each in site.all_streams() if each.ended_at] == [EndedBy.RENEWAL]
 
 
-def test_a_renewal_passes_where_the_limit_was_lowered(site: Site) -> None:
+def test_a_renewal_passes_after_the_limit_was_lowered(site: Site) -> None:
     play(site, *KIDS[:2])
     site.streams = StreamSettings(max_per_device=1)
     play(site, KIDS[0])
@@ -217,7 +217,7 @@ def test_a_devices_clock_may_say_anything(site: Site) -> None:
 # --- the operator's limit -------------------------------------------------------------------------
 
 
-def test_the_operators_limit_wins_over_the_settings(site: Site) -> None:
+def test_the_hooks_limit_takes_precedence_over_the_settings(site: Site) -> None:
     asked: list[tuple[str, str]] = []
 
     def stream_limit(facts: Facts, holder: StreamHolder) -> int | None:
@@ -232,7 +232,9 @@ def test_the_operators_limit_wins_over_the_settings(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("own", "allowed"), [(None, 2), (0, 5)])
-def test_the_operator_may_leave_it_or_lift_it(site: Site, own: int | None, allowed: int) -> None:
+def test_the_hook_may_use_the_settings_or_no_limit(
+    site: Site, own: int | None, allowed: int
+) -> None:
     site.callables = HookSet(stream_limit=lambda _facts, _holder: own)
     play(site, *KIDS[:allowed])
     assert len(site.open_streams()) == allowed
@@ -240,12 +242,12 @@ def test_the_operator_may_leave_it_or_lift_it(site: Site, own: int | None, allow
 
 
 @pytest.mark.parametrize("wrong", [-1, True, 1.5, "2"])
-def test_what_is_no_limit_is_an_internal_error(site: Site, wrong: object) -> None:
+def test_an_invalid_limit_is_an_internal_error(site: Site, wrong: object) -> None:
     site.callables = HookSet(stream_limit=lambda _facts, _holder: wrong)  # type: ignore[arg-type,return-value]
     assert isinstance(refused(site, KIDS[0]), InternalError)
 
 
-def test_it_is_not_asked_for_other_licences(site: Site) -> None:
+def test_the_hook_is_not_called_for_other_licences(site: Site) -> None:
     def stream_limit(_facts: Facts, _holder: StreamHolder) -> int | None:
         raise AssertionError
 
@@ -256,7 +258,7 @@ def test_it_is_not_asked_for_other_licences(site: Site) -> None:
 # --- at once --------------------------------------------------------------------------------------
 
 
-def test_the_limit_holds_when_all_ask_at_once(site: Site) -> None:
+def test_the_limit_holds_for_simultaneous_requests(site: Site) -> None:
     bodies = [site.challenge(world.CLIENT, kid) for kid in KIDS]
     outcomes: list[bool] = []
     barrier = threading.Barrier(len(bodies))

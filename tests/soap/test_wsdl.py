@@ -158,7 +158,7 @@ def test_both_bindings_are_document_literal_with_full_actions(
     assert [body.get("use") for body in bodies] == ["literal"] * 18
 
 
-def test_a_challenge_is_mixed_any_that_nobody_validates(wsdl: etree._Element) -> None:
+def test_a_challenge_is_mixed_content_that_is_not_validated(wsdl: etree._Element) -> None:
     path = "w:types/s:schema[1]/s:element[@name='JoinDomain']//s:element[@name='challenge']"
     challenge = wsdl.find(path + "/s:complexType", NS)
     assert challenge is not None

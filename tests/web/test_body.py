@@ -56,7 +56,7 @@ def test_a_chunked_body_over_the_limit_is_refused(stream: type[io.BytesIO]) -> N
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "0x5", " 5", "٣", "5,5"])
-def test_a_length_that_is_no_number_is_refused(length: str) -> None:
+def test_a_length_that_is_not_a_number_is_refused(length: str) -> None:
     with pytest.raises(InvalidMessage, match="Content-Length is"):
         read(io.BytesIO(b"12345"), CONTENT_LENGTH=length)
 

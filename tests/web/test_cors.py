@@ -17,7 +17,7 @@ def test_any_other_origin_is_allowed_nothing(origin: str) -> None:
     assert LISTED.headers({"HTTP_ORIGIN": origin}) == [("Vary", "Origin")]
 
 
-def test_what_was_asked_for_is_allowed_unless_it_is_no_list_of_names() -> None:
+def test_requested_headers_are_allowed_if_they_are_a_list_of_names() -> None:
     asked = "HTTP_ACCESS_CONTROL_REQUEST_HEADERS"
     allowed = "Access-Control-Allow-Headers"
     plain = dict(CrossOrigin().headers({}))[allowed]

@@ -62,7 +62,7 @@ def test_a_refusal_has_a_line_for_each_thing(get: ServerClient) -> None:
     ]
 
 
-def test_a_fault_on_request_is_told(get: ServerClient) -> None:
+def test_a_requested_fault_is_shown(get: ServerClient) -> None:
     assert "revoked answers with the fault 0x8004c065" in text_of(ask(get, asked="(revoked:true)"))
 
 
@@ -73,7 +73,7 @@ def test_custom_data_and_kids_are_asked_too(get: ServerClient) -> None:
     assert f"KID: {kid}" in text
 
 
-def test_the_default_policy_is_told_for_kids_alone(get: ServerClient) -> None:
+def test_the_default_policy_is_shown_for_kids_alone(get: ServerClient) -> None:
     text = text_of(ask(get, kids="6f651ae1-dbe4-4434-bcb4-690d1564c41c"))
     assert "this is the server's default policy" in text
 

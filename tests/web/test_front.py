@@ -98,7 +98,7 @@ def test_every_answer_has_cross_origin_headers(
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
-def test_another_method_is_told_which_are_allowed(call: ServerClient) -> None:
+def test_another_method_is_refused_with_the_allowed_ones(call: ServerClient) -> None:
     assert call("PUT", "/rightsmanager.asmx").headers["Allow"] == "GET, HEAD, OPTIONS, POST"
     assert call("POST", "/").headers["Allow"] == "GET, HEAD, OPTIONS"
 
