@@ -37,6 +37,7 @@ REWRITTEN: Final = (
     "rightsmanager/app.py",
     "rightsmanager/assembly.py",
     "rightsmanager/charts",
+    "rightsmanager/cli",
     "rightsmanager/crypto",
     "rightsmanager/environment.py",
     "rightsmanager/errors.py",

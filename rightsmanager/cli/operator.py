@@ -88,7 +88,7 @@ class Operator:
         return self.load(**overrides).settings
 
     def load(self, **overrides: Any) -> "Loaded":  # noqa: ANN401 -- as above
-        """Read the settings anew, with the origins of their values and with warnings."""
+        """Read the settings again, with the origins of their values and with warnings."""
         from rightsmanager.settings import load_with_origins  # noqa: PLC0415
 
         return load_with_origins(find_file(self.data), data=self.data, **overrides)

@@ -35,7 +35,10 @@ class Context(HttpMethodContext):  # type: ignore[misc] # spyne ships no types
     """spyne's own checks every name against typos, sixty times a call."""
 
     def release(self) -> None:
-        """Drop all references at once. The parts of a context refer to each other, so they would stay in memory until the next garbage collection, and the next call would use memory that is not in the CPU's cache.
+        """Drop all references at once.
+
+        The parts of a context refer to each other, so they would stay in memory until the next
+        garbage collection, and the next call would use memory that is not in the CPU's cache.
         """
         for part in (self.inprot_ctx, self.outprot_ctx, self):
             if part is not None:
