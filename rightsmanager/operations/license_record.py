@@ -1,7 +1,8 @@
 """Records the licences of one reply, and what depends on them, in one transaction.
 
 A request that is sent again finds its rows: it gets licences with the ids of the first time, and
-changes nothing. In addition to licences a reply may have root keys, which later leaves are chained
+changes nothing. It is the same request if challenge and granted licences are the same, however its
+query is written. In addition to licences a reply may have root keys, which later leaves are chained
 to, a transaction id to acknowledge, entries of the ledger, and streams.
 """
 
@@ -59,21 +60,22 @@ def record_licenses(
     if not decision.grants:
         return IssuedBatch(())
     if _is_single(decision):
-        return _record_single(context, asked, decision.grants[0], keys)
+        return _record_single(context, asked, decision, keys)
     return _record_several(context, asked, decision, keys)
 
 
 def _record_single(
-    context: Context, asked: Verified[LicenseChallenge], grant: Grant, keys: KnownKeys
+    context: Context, asked: Verified[LicenseChallenge], decision: Decision, keys: KnownKeys
 ) -> IssuedBatch:
     """Record a licence that needs nothing but its own row."""
+    (grant,) = decision.grants
     with context.store.transaction(single=True) as transaction:
         key = _find_key(context, transaction, grant, keys)
         license_ = PendingLicense(grant, key, asked.challenge.nonce)
         # Most keys are for AES-CTR: no call for them.
         if KeyType.AES_CBC in (grant.key_type, key.key_type):
             _refuse_cbc(context, asked, license_)
-        recorded = transaction.licenses.record(_rows(asked, [license_]))
+        recorded = transaction.licenses.record(_rows(context, asked, decision, [license_]))
     return IssuedBatch(_with_ids([license_], recorded))
 
 
@@ -106,7 +108,7 @@ def _record_several(
         ]
         for license_ in licenses:
             _refuse_cbc(context, asked, license_)
-        rows = _rows(asked, licenses)
+        rows = _rows(context, asked, decision, licenses)
         recorded = transaction.licenses.record(rows)
         roots = _find_roots(context, transaction, asked.device, licenses)
         transaction_id = _record_transaction(context, transaction, rows, decision)
@@ -196,23 +198,42 @@ def _license_ids(nonce: bytes, grants: Sequence[Grant], rng: Rng) -> Iterator[by
 
 
 def _rows(
-    asked: Verified[LicenseChallenge], licenses: Sequence[PendingLicense]
+    context: Context,
+    asked: Verified[LicenseChallenge],
+    decision: Decision,
+    licenses: Sequence[PendingLicense],
 ) -> list[IssuedLicense]:
-    device, query = asked.device.id, asked.request.query
-    digest = hashlib.sha256(
-        b"".join((device.encode(), asked.challenge.digest, query.encode()))
-    ).digest()
+    """Return the rows of licences, whose request is the challenge and what it is granted.
+
+    The query's text does not matter: otherwise one challenge would get any number of licences, by
+    other spellings and another order of groups.
+    """
+    device = asked.device.id
+    policies = [license_.description for license_ in licenses]
+    # Relative dates, and those of hooks, differ each second: a repeat has others.
+    is_undated = decision.has_relative_dates or context.hooks.is_used
+    granted = [each.undated_description for each in licenses] if is_undated else policies
+    identities = [
+        license_.grant.kid.raw + policy.encode()
+        for license_, policy in zip(licenses, granted, strict=True)
+    ]
+    order = sorted(range(len(licenses)), key=identities.__getitem__)
+    ranks = {index: rank for rank, index in enumerate(order)}
+    digest = hashlib.sha256(device.encode() + asked.challenge.digest)
+    for index in order:
+        digest.update(hashlib.sha256(identities[index]).digest())
+    request = digest.digest()
     return [
         IssuedLicense(
             device=device,
-            request=digest,
-            ordinal=ordinal,
+            request=request,
+            ordinal=ranks[index],
             kid=license_.grant.kid,
             license_id=license_.license_id,
-            policy=license_.description,
+            policy=policies[index],
             issued_at=asked.now,
         )
-        for ordinal, license_ in enumerate(licenses)
+        for index, license_ in enumerate(licenses)
     ]
 
 

@@ -9,7 +9,7 @@ Source: the published structure of licences; the checksum of the uplink is the p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rightsmanager.crypto import aes, p256
@@ -84,6 +84,12 @@ class PendingLicense:
             root_kid=grant.root_kid,
             account_id=grant.account_id,
         )
+
+    @property
+    def undated_description(self) -> str:
+        """The description without dates."""
+        policy = replace(self.grant.policy, begin=None, expiration=None, removal_date=None)
+        return replace(self, grant=replace(self.grant, policy=policy)).description
 
 
 def build_license(

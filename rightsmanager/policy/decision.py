@@ -18,6 +18,7 @@ from rightsmanager.policy.query import ParsedRequest, parse_request
 from rightsmanager.policy.reflection import client_info_refusal, requested_refusal
 from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.policy.rules import DecisionWarning, Rules, WarningCode
+from rightsmanager.policy.value_types import RelativeTime
 from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.wire import AccountId, Kid, TransactionId
 
@@ -56,6 +57,8 @@ class Decision:
     transaction_id: TransactionId | None = None
     """The transaction id that the device acknowledges the licences with."""
     warnings: tuple[DecisionWarning, ...] = ()
+    has_relative_dates: bool = False
+    """Whether a later repeat of the request gets licences with other dates."""
 
 
 def decide(query: LicenseQuery, defaults: LicenseDefaults, now: int) -> Decision:
@@ -101,6 +104,7 @@ def decide_grants(
         _with_published_lifetime(_bind(granted.grants, account_id)),
         transaction_id=_transaction_id(request.licenses),
         warnings=warnings + granted.warnings,
+        has_relative_dates=_has_relative_dates(request.licenses),
     )
 
 
@@ -117,6 +121,10 @@ def apply_level(decision: Decision, device_level: int, rules: Rules) -> Decision
         return decision
     grants, warnings = apply_security_level(decision.grants, device_level, rules.above_level)
     return replace(decision, grants=grants, warnings=decision.warnings + warnings)
+
+
+def _has_relative_dates(requested: Sequence[RequestedLicense]) -> bool:
+    return any(isinstance(value, RelativeTime) for each in requested for _, value in each)
 
 
 def _refuse_clock(clocks: Clocks, rules: Rules) -> None:

@@ -73,9 +73,9 @@ class LedgerEntry:
     """A persistent licence of a device; times are in Unix seconds."""
 
     request: bytes
-    """SHA-256 that identifies the request and its device, 32 bytes."""
+    """SHA-256 of device, challenge and granted licences, 32 bytes."""
     ordinal: int
-    """The position of the licence in the reply, from 0."""
+    """The rank of the licence among those of the request, from 0."""
     device: str
     """The device id."""
     kid: Kid
@@ -113,7 +113,7 @@ class DeletedKid:
 
 
 class Ledger(Component):
-    """Persistent licences by request and position in the reply, and reports of their deletion."""
+    """Persistent licences by request and rank, and reports of their deletion."""
 
     def record(self, entry: LedgerEntry) -> None:
         """Record an issued persistent licence; a repeat changes nothing."""

@@ -40,9 +40,9 @@ class IssuedLicense:
     device: str
     """The device id."""
     request: bytes
-    """SHA-256 that identifies the request and its device, 32 bytes."""
+    """SHA-256 of device, challenge and granted licences, 32 bytes."""
     ordinal: int
-    """The position of the licence in the reply, from 0."""
+    """The rank of the licence among those of the request, from 0."""
     kid: Kid
     license_id: bytes
     """16 bytes."""
@@ -77,7 +77,7 @@ class LicenseFilter:
 
 
 class Licenses(Component):
-    """Issued licences by request and position in the reply."""
+    """Issued licences by request and rank."""
 
     def record(self, licenses: Sequence[IssuedLicense]) -> list[bytes]:
         """Record the licences of one reply; return their recorded license ids.

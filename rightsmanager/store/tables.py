@@ -80,9 +80,9 @@ KEYRING: Final = Table(
 LICENSES: Final = Table(
     "licenses",
     METADATA,
-    # SHA-256 that identifies the request: a repeat has the same.
+    # SHA-256 of device, challenge and granted licences: a repeat has the same.
     Column("request", LargeBinary(32), primary_key=True),
-    # The position of the licence in the reply, from 0.
+    # The rank of the licence among those of the request, whatever their order in the query.
     Column("ordinal", Integer, primary_key=True, autoincrement=False),
     Column("device", String(44), nullable=False),
     Column("kid", Identifier(Kid), nullable=False),
@@ -372,7 +372,7 @@ STREAM_HOLDERS: Final = Table(
 STREAMS: Final = Table(
     "streams",
     METADATA,
-    # Derived from the request and the licence's position in its reply: a repeat has the same.
+    # Derived from the licence's request and rank: a repeat has the same.
     Column("stream_id", Identifier(Guid), primary_key=True),
     Column("holder", String(64), nullable=False),
     Column("device", String(44), nullable=False),

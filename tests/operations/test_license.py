@@ -213,7 +213,7 @@ def test_what_differs_in_anything_is_another_request(store: Store) -> None:
         asked(context, ONE),
         asked(context, replace(ONE, nonce=bytes(16))),
         asked(context, replace(ONE, time="1790000001")),
-        asked(context, ONE, query="cfg=(persist:true)"),
+        asked(context, ONE, query="cfg=(persist:true,sl:2000)"),
         asked(context, ONE, client=other),
     ]
     assert len(issued(store)) == 5
