@@ -24,7 +24,15 @@ from typing import Any, Final
 from rightsmanager.errors import InvalidMessage, StatusCode
 from rightsmanager.policy.parsed_values import ParsedValue
 from rightsmanager.protocol.formats.durations import parse_duration
-from rightsmanager.protocol.wire import NEVER, Guid, Kid, decode_base64, encode_base64
+from rightsmanager.protocol.wire import (
+    CONTENT_KEY_LENGTH,
+    NEVER,
+    Guid,
+    Kid,
+    encode_base64,
+    parse_base64,
+    parse_content_key,
+)
 
 U16: Final = 0xFFFF
 U32: Final = 0xFFFFFFFF
@@ -314,8 +322,10 @@ def decode_lenient(text: str) -> bytes:
 
 
 def _read_bytes(value: ParsedValue, least: int, most: int) -> bytes:
+    text = require_text(value)
     try:
-        data = decode_base64(require_text(value), "value")
+        is_key = most == CONTENT_KEY_LENGTH
+        data = parse_content_key(text, "value") if is_key else parse_base64(text, "value")
     except InvalidMessage:
         raise InvalidValue from None
     if not least <= len(data) <= most:

@@ -5,6 +5,10 @@ Conventions (published in [MS-DTYP] for the GUID and in the formats' own pages f
     integer in a binary structure   big-endian, unsigned
     GUID in binary or base64        16 bytes, Microsoft mixed order
     GUID as text                    8-4-4-4-12 hexadecimal digits
+
+Elements of messages have one spelling each. People paste others, which `Guid.parse` and
+`parse_content_key` read. 32 hexadecimal digits of a GUID are its text without dashes: they are not
+in the order of its bytes.
 """
 
 import binascii
@@ -30,6 +34,8 @@ MAX_PROGRAM_LENGTH: Final = 1024
 NEVER: Final = 0xFFFFFFFF
 """0xFFFFFFFF: no end date, in licences and certificates."""
 
+_DIGITS = re.compile(r"(?:0[xX])?([0-9A-Fa-f]{32})")
+_TO_STANDARD = str.maketrans("-_", "+/")
 _GUID_TEXT = re.compile(
     r"\{?([0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12})\}?"
 )
@@ -65,8 +71,25 @@ class Guid:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read either spelling."""
-        return cls.from_text(text) if _GUID_TEXT.fullmatch(text.strip()) else cls.from_base64(text)
+        """Read any spelling that people paste.
+
+        These are 8-4-4-4-12 digits with or without braces or `urn:uuid:`, 32 hexadecimal digits,
+        and base64, standard or URL-safe, with or without padding.
+        """
+        compact = re.sub("(?i)^urn:uuid:", "", text.strip())
+        match = _GUID_TEXT.fullmatch(compact) or _DIGITS.fullmatch(compact)
+        if match is not None:
+            return cls(uuid.UUID(match[1]).bytes_le)
+        try:
+            raw = parse_base64(compact, cls.name)
+        except InvalidMessage:
+            raw = b""
+        if len(raw) != GUID_LENGTH:
+            raise InvalidMessage(
+                f"{cls.name} is {text[:64]!r}, expected a GUID (8-4-4-4-12 or 32 hexadecimal "
+                f"digits) or base64 of its {GUID_LENGTH} bytes"
+            )
+        return cls(raw)
 
     @property
     def text(self) -> str:
@@ -140,7 +163,7 @@ def decode_base64(text: str | bytes, name: str, length: int | None = None) -> by
     Raises InvalidMessage that names `name` for other characters, missing padding, stray bits after
     the last byte, and, where `length` is given, another number of bytes.
     """
-    compact = text.encode() if isinstance(text, str) else text
+    compact = text.encode("utf-8", "replace") if isinstance(text, str) else text
     try:
         try:
             data = binascii.a2b_base64(compact, strict_mode=True)
@@ -159,6 +182,37 @@ def decode_base64(text: str | bytes, name: str, length: int | None = None) -> by
         raise InvalidMessage(f"{name} is not canonical base64: its last characters say more")
     if length is not None and len(data) != length:
         raise InvalidMessage(f"{name} has {len(data)} bytes, expected {length}")
+    return data
+
+
+def parse_base64(text: str, name: str) -> bytes:
+    """Return the bytes of standard or URL-safe base64 with or without padding.
+
+    Raises InvalidMessage that names `name`.
+    """
+    bare = "".join(text.split()).rstrip("=").translate(_TO_STANDARD)
+    return decode_base64(bare + "=" * (-len(bare) % 4), name)
+
+
+def parse_content_key(text: str, name: str) -> bytes:
+    """Return the 16 bytes of a key in any spelling that people paste.
+
+    These are 32 hexadecimal digits and base64, standard or URL-safe, with or without padding.
+    Raises InvalidMessage that names `name` and the spellings, and does not quote the key.
+    """
+    compact = text.strip()
+    match = _DIGITS.fullmatch(compact)
+    if match is not None:
+        return bytes.fromhex(match[1])
+    try:
+        data = parse_base64(compact, name)
+    except InvalidMessage:
+        data = b""
+    if len(data) != CONTENT_KEY_LENGTH:
+        raise InvalidMessage(
+            f"{name} has {len(compact)} characters, expected 32 hexadecimal digits or base64 of "
+            f"{CONTENT_KEY_LENGTH} bytes"
+        )
     return data
 
 

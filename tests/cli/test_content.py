@@ -63,15 +63,15 @@ def test_a_key_is_not_overwritten(run: Run, data: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("add", KID.text, "AAAA"), 1, "the content key has 3 bytes, expected 16"),
-        (("add", KID.text, "g" * 32), 1, "not 32 hexadecimal digits"),
-        (("add", KID.text, "?"), 1, "the content key is not base64"),
-        (("add", KID.text, ""), 1, "the content key has 0 bytes"),
+        (("add", KID.text, "AAAA"), 1, "the content key has 4 characters, expected 32"),
+        (("add", KID.text, "g" * 32), 1, "expected 32 hexadecimal digits or base64 of 16 bytes"),
+        (("add", KID.text, "?"), 1, "the content key has 1 characters, expected 32 hexadecimal"),
+        (("add", KID.text, ""), 1, "the content key has 0 characters"),
         (("add", "no-kid", KEY.hex()), 2, "KID"),
         (("add", KID.text), 2, "Missing argument 'KEY'"),
         (("add", "--type", "rot13", KID.text, KEY.hex()), 2, "'rot13' is not one of"),
         (("remove", KID.text), 1, "has no stored content key"),
-        (("remove", "AAAA"), 2, "KID has 3 bytes, expected 16"),
+        (("remove", "AAAA"), 2, "KID is 'AAAA', expected a GUID"),
         (("sell",), 2, "No such command 'sell'"),
     ],
 )

@@ -150,7 +150,7 @@ def test_without_a_seed_a_key_must_be_given_where_one_is_needed(
     ("arguments", "status", "message"),
     [
         ((), 2, "Missing argument 'KID[:KEY]...'"),
-        (("hello",), 2, "KID is not base64"),
+        (("hello",), 2, "KID is 'hello', expected a GUID"),
         ((f"{KID.text}:{KEY.hex()[:-2]}",), 2, "the content key"),
         (("--version", "5.0", KID.text), 2, "'5.0' is not one of"),
         (("--version", "4.0", KID.text, OTHER.text), 1, "WRMHEADER 4.0.0.0 has 2 KIDs"),
@@ -161,7 +161,7 @@ def test_without_a_seed_a_key_must_be_given_where_one_is_needed(
         (("--custom-attributes", "<a>", KID.text), 1, "CUSTOMATTRIBUTES is not well-formed"),
         (("--la-url", "http://a/\x01", KID.text), 1, "WRMHEADER is not well-formed"),
         (("--la-url", "http://a/" + "a" * 8000, KID.text), 1, "expected at most 15360"),
-        (("--ds-id", "x", KID.text), 2, "DomainServiceID is not base64"),
+        (("--ds-id", "x", KID.text), 2, "DomainServiceID is 'x', expected a GUID"),
     ],
 )
 def test_an_impossible_header_is_reported_in_one_line(

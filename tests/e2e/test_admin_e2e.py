@@ -183,7 +183,7 @@ def test_an_unknown_account_is_not_found(api: Api, method: str, path: str) -> No
         ({"friendly_name": "x" * 257}, "friendly_name: String should have at most 256"),
         ({"friendly_name": "a\nb"}, "all printable"),
         ({"url": "ftp://domains.test/"}, "url is 'ftp://domains.test/', expected http://"),
-        ({"account_id": "x"}, "AccountID is not base64"),
+        ({"account_id": "x"}, "AccountID is 'x', expected a GUID"),
         ({"name": "x"}, "name: Extra inputs are not permitted"),
         ([], "Input should be"),
     ],

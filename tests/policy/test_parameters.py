@@ -8,7 +8,7 @@ from rightsmanager.policy.parameters import BY_LEGACY_NAME, BY_NAME, PARAMETERS
 from rightsmanager.policy.query import parse_query
 
 WRONG = {
-    "kid": ["", "headers", "1234", "YXg64czYhEKSRXyDXr3p8A=", "YXg64czYhEKSRXyDXr3p", "(a,b)"],
+    "kid": ["", "headers", "1234", "YXg64czYhEKSRXyDXr3p", "(a,b)"],
     "contentkey": ["", "AAAA", "EjQSNBI0EjQSNBI0EjQSNx==", "!!!!", "(a:b)", "EjQSNBI0EjQSNBI0EjQ="],
     "keyseed": ["", "AAAA", "XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46"],
     "ckt": ["", "aes", "1", "cocktail", "aesctr2", "keyexchange"],

@@ -1,3 +1,5 @@
+"""Identifiers, base64 and fields, in their spellings and byte orders."""
+
 import base64
 import uuid
 
@@ -16,6 +18,7 @@ from rightsmanager.protocol.wire import (
     TransactionId,
     decode_base64,
     encode_base64,
+    parse_content_key,
 )
 
 TEXT = "00112233-4455-6677-8899-aabbccddeeff"
@@ -133,3 +136,57 @@ def test_a_swapped_guid_has_its_first_three_fields_reversed() -> None:
     kid = Kid(bytes(range(16)))
     assert kid.swapped.text == "00010203-0405-0607-0809-0a0b0c0d0e0f"
     assert kid.swapped.swapped == kid
+
+
+GUID_TEXT = "0c3a1b52-6a0d-4f3e-9c77-1d2f8f5b4a12"
+GUID_RAW = uuid.UUID(GUID_TEXT).bytes_le
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GUID_TEXT,
+        GUID_TEXT.upper(),
+        f"{{{GUID_TEXT}}}",
+        f" {GUID_TEXT}\n",
+        f"urn:uuid:{GUID_TEXT}",
+        f"URN:UUID:{GUID_TEXT.upper()}",
+        GUID_TEXT.replace("-", ""),
+        f"0x{GUID_TEXT.replace('-', '').upper()}",
+        base64.b64encode(GUID_RAW).decode(),
+        base64.b64encode(GUID_RAW).decode().rstrip("="),
+        base64.urlsafe_b64encode(GUID_RAW).decode(),
+    ],
+)
+def test_every_spelling_of_a_guid_is_parsed(text: str) -> None:
+    assert Kid.parse(text).raw == GUID_RAW
+
+
+def test_url_safe_base64_is_parsed() -> None:
+    raw = b"\xfb\xff\xfe" * 5 + b"\xff"
+    assert "-" in base64.urlsafe_b64encode(raw).decode()
+    assert Kid.parse(base64.urlsafe_b64encode(raw).decode().rstrip("=")).raw == raw
+    assert parse_content_key(base64.urlsafe_b64encode(raw).decode().rstrip("="), "key") == raw
+
+
+@pytest.mark.parametrize("text", ["", "foo", GUID_TEXT[:-1], "0" * 31, "AAAA", "?" * 22, "\ud800"])
+def test_the_refusal_of_a_guid_names_its_spellings(text: str) -> None:
+    with pytest.raises(InvalidMessage) as caught:
+        Kid.parse(text)
+    expected = "expected a GUID (8-4-4-4-12 or 32 hexadecimal digits) or base64 of its 16 bytes"
+    assert caught.value.text == f"KID is {text!r}, {expected}"
+
+
+@pytest.mark.parametrize("length", [32, 34])
+def test_the_hexadecimal_digits_of_a_key_are_its_bytes(length: int) -> None:
+    text = GUID_TEXT.replace("-", "").rjust(length, "x").replace("xx", "0x")
+    assert parse_content_key(text, "key").hex() == GUID_TEXT.replace("-", "")
+
+
+@pytest.mark.parametrize("text", ["00", "g" * 32, "", "AAAA", GUID_TEXT])
+def test_the_refusal_of_a_key_names_its_spellings_alone(text: str) -> None:
+    with pytest.raises(
+        InvalidMessage, match=r"the key has \d+ characters, expected 32 hexa"
+    ) as caught:
+        parse_content_key(text, "the key")
+    assert not text or text not in caught.value.text.replace("00 ", "")

@@ -124,8 +124,8 @@ def test_a_forms_fields_are_read() -> None:
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"kids": "x"}, "KID is not base64"),
-        ({"kids": "AAAA"}, "KID has 3 bytes, expected 16"),
+        ({"kids": "x"}, "KID is 'x', expected a GUID"),
+        ({"kids": "AAAA"}, "KID is 'AAAA', expected a GUID"),
         ({"kids": f"{KID.text} " * (MAX_KIDS + 1)}, "101 KIDs are named, expected at most 100"),
         ({"level": "high"}, "the device's security level is 'high', expected a number"),
         ({"level": "65536"}, "the device's security level is '65536', expected a number"),

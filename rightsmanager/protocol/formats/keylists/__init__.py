@@ -3,8 +3,9 @@
 import codecs
 
 from rightsmanager.protocol.formats.keylists.document import build_document, parse_document
-from rightsmanager.protocol.formats.keylists.entry import KEY_TYPES, KeyEntry, parse_content_key
+from rightsmanager.protocol.formats.keylists.entry import KEY_TYPES, KeyEntry
 from rightsmanager.protocol.formats.keylists.table import build_table, parse_table
+from rightsmanager.protocol.wire import parse_content_key
 
 __all__ = [
     "KEY_TYPES",

@@ -1,15 +1,12 @@
 """A content key in a list of keys."""
 
-import binascii
 from dataclasses import dataclass, field
 from typing import Final
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.wire import (
-    CONTENT_KEY_LENGTH,
     MAX_PROGRAM_LENGTH,
     Kid,
-    decode_base64,
 )
 
 SCHEMES: Final = {"cenc": "aesctr", "cens": "aesctr", "cbc1": "aescbc", "cbcs": "aescbc"}
@@ -17,7 +14,6 @@ SCHEMES: Final = {"cenc": "aesctr", "cens": "aesctr", "cbc1": "aescbc", "cbcs": 
 KEY_TYPES: Final = ("aesctr", "aescbc")
 LAST_PERIOD: Final = 2**31
 _IV_LENGTHS: Final = (8, 16)
-_HEX_LENGTH: Final = 2 * CONTENT_KEY_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +49,3 @@ class KeyEntry:
             raise InvalidMessage(
                 f"the IV of KID {self.kid.text} has {len(self.iv)} bytes, expected 8 or 16"
             )
-
-
-def parse_content_key(text: str, name: str) -> bytes:
-    """Return the 16 bytes of 32 hexadecimal digits or of base64; raises InvalidMessage."""
-    text = text.strip()
-    if len(text) != _HEX_LENGTH:
-        return decode_base64(text, name, CONTENT_KEY_LENGTH)
-    try:
-        return binascii.unhexlify(text)
-    except ValueError:
-        raise InvalidMessage(f"{name} is not 32 hexadecimal digits") from None

@@ -1,6 +1,6 @@
 """A list of content keys as CSV, in UTF-8.
 
-    kid       GUID text, or base64
+    kid       a GUID, 32 hexadecimal digits, or base64 of 16 bytes
     key       32 hexadecimal digits, or base64 of 16 bytes
     type      aesctr or aescbc; empty for aesctr
     program   empty for none
@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.formats.keylists.entry import KEY_TYPES, KeyEntry, parse_content_key
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.formats.keylists.entry import KEY_TYPES, KeyEntry
+from rightsmanager.protocol.wire import Kid, parse_content_key
 
 COLUMNS: Final = ("kid", "key", "type", "program", "period")
 _NEEDED: Final = frozenset(("kid", "key"))
