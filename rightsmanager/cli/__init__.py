@@ -8,8 +8,8 @@ from typing import Final
 import click
 
 from rightsmanager import __version__
+from rightsmanager.cli.failures import Invocation, exit_status, report
 from rightsmanager.cli.lazy import Lazy, LazyGroup
-from rightsmanager.cli.printing import printable
 from rightsmanager.errors import Refusal
 
 _CLI: Final = "rightsmanager.cli"
@@ -47,7 +47,8 @@ COMMANDS: Final = {
     "RIGHTSMANAGER_CONFIG names. A variable such as RIGHTSMANAGER_SERVER__WORKERS=4 overrides the "
     "file. RIGHTSMANAGER_DATA names the data folder, and RIGHTSMANAGER_PASSPHRASE encrypts its "
     "private keys. config/rightsmanager.toml lists every setting; README.md and docs/ are the "
-    "documentation.",
+    "documentation. Exit status: 0 for success, 1 for a failure, 2 for wrong usage, 3 for a fault "
+    "that a server sent, 4 if a server cannot be reached or does not speak SOAP.",
 )
 @click.version_option(__version__)
 def rightsmanager() -> None:
@@ -55,16 +56,15 @@ def rightsmanager() -> None:
 
 
 def main() -> None:
-    """Run a command; a refusal becomes one line and exit status 1."""
+    """Run a command; a failure becomes one line or JSON, and an exit status."""
     for stream in (sys.stdout, sys.stderr):
         # A file name may have bytes that are not UTF-8; printing one must not fail.
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError):
                 stream.reconfigure(errors="backslashreplace")
+    invocation = Invocation()
     try:
-        rightsmanager()
+        rightsmanager(obj=invocation)
     except Refusal as refusal:
-        click.echo(f"rightsmanager: {printable(refusal.text)} ({refusal.status.hex})", err=True)
-        if refusal.custom_data:
-            click.echo(printable(refusal.custom_data), err=True)
-        sys.exit(1)
+        report(refusal, invocation.form)
+        sys.exit(exit_status(refusal))

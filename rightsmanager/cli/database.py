@@ -20,7 +20,7 @@ def upgrade(operator: Operator) -> None:
 
     `serve` and `init` do so too.
     """
-    operator.refuse_missing_data()
+    operator.refuse_missing_database()
     revision = upgrade_database(operator.settings.effective_database_url)
     click.echo(f"The database has revision {revision}.")
 
@@ -30,6 +30,7 @@ def upgrade(operator: Operator) -> None:
 @json_option
 def current(operator: Operator, *, form: Form) -> None:
     """Show the revision of the schema and the newest one."""
+    operator.refuse_missing_database()
     found, newest = find_revision(operator.settings.effective_database_url), newest_revision()
     has = f"The database has {f'revision {found}' if found else 'no revision'}"
     print_result(

@@ -72,6 +72,7 @@ def explain_(  # noqa: PLR0913 -- one parameter for each option
 
     Example: rightsmanager explain 'cfg=(sl:2000,persist:true)'
     """
+    operator.refuse_missing_given_data()
     found = find_question(_read(request))
     question = replace(
         found,

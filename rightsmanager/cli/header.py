@@ -197,6 +197,7 @@ def make(  # noqa: PLR0913 -- one parameter for each option
     A WRMHEADER is printed as text, the other forms in base64. The checksum is of the given content
     KEY (32 hexadecimal digits or base64), else of the stored one, else of the key seed's.
     """
+    operator.refuse_missing_given_data()
     header_options = HeaderOptions(**options)
     made = header_options.header(_entries(operator, header_options, keys))
     forms = _forms(made, pssh_version)

@@ -7,6 +7,7 @@ import click
 
 from rightsmanager.admin.ledger import LedgerReader
 from rightsmanager.cli.device_parameter import DEVICE
+from rightsmanager.cli.failures import report
 from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.options import KID
 from rightsmanager.cli.printing import Form, json_option, print_json, print_list
@@ -53,7 +54,7 @@ def ledger(operator: Operator, *, device: str, kid: "Kid | None", form: Form) ->
     try:
         must_ask = _ask(operator, device, kid, form)
     except Refusal as refusal:
-        click.echo(f"rightsmanager: {refusal.text}", err=True)
+        report(refusal, form)
         sys.exit(FAILED)
     sys.exit(YES if must_ask else NO)
 

@@ -70,10 +70,10 @@ class Operator:
     @cached_property
     def store(self) -> "Store":
         """The store, which is closed when the command ends."""
-        from rightsmanager.store.schema import upgrade  # noqa: PLC0415
+        from rightsmanager.store.schema import refuse_outdated  # noqa: PLC0415
 
-        self.refuse_missing_data()
-        upgrade(self.settings.effective_database_url)
+        self.refuse_missing_database()
+        refuse_outdated(self.settings.effective_database_url, allow_away=False)
         return self.open_store()
 
     @property
@@ -100,6 +100,23 @@ class Operator:
             raise InternalError(
                 f"the data folder {folder} does not exist: name another one with --data, or make "
                 f"it with rightsmanager init --data {folder}"
+            )
+
+    def refuse_missing_given_data(self) -> None:
+        """Raise InternalError if `--data` names a missing folder, for commands that need none."""
+        if self.given_data is not None:
+            self.refuse_missing_data()
+
+    def refuse_missing_database(self) -> None:
+        """Raise InternalError if the database is a file of SQLite that does not exist."""
+        self.refuse_missing_data()
+        # SQLite would make it, and a look into the wrong folder would find nothing and say so.
+        scheme, _, path = self.settings.effective_database_url.partition("///")
+        file = Path(path.partition("?")[0])
+        if scheme.startswith("sqlite") and not is_file(file):
+            raise InternalError(
+                f"the database {file} does not exist: name another data folder with --data, or "
+                f"make it with rightsmanager init --data {self.data.absolute()}"
             )
 
     def _default_data(self) -> Path:

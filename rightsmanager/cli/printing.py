@@ -29,13 +29,22 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 def json_option(command: Command) -> Command:
     """Add `--json`; the command gets `form`."""
-    return click.option("--json", "form", flag_value="json", help="Print JSON.")(command)
+    return click.option(
+        "--json", "form", flag_value="json", callback=_keep_form, help="Print JSON."
+    )(command)
 
 
 def form_options(command: Command) -> Command:
     """Add `--json` and `--csv`; the command gets `form`."""
-    as_csv = click.option("--csv", "form", flag_value="csv", help="Print CSV.")
+    as_csv = click.option("--csv", "form", flag_value="csv", callback=_keep_form, help="Print CSV.")
     return as_csv(json_option(command))
+
+
+def _keep_form(context: click.Context, _parameter: click.Parameter, form: Form) -> Form:
+    # `main` reports a failure in the same form, when the context is gone.
+    if context.obj is not None:
+        context.obj.form = form
+    return form
 
 
 def print_list(

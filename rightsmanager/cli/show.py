@@ -70,6 +70,7 @@ def show(  # noqa: PLR0913 -- one parameter for each option
 
     Example: rightsmanager header make KID | rightsmanager show -
     """
+    operator.refuse_missing_given_data()
     try:
         description = describe(file, _context(operator, folder, show_keys=show_keys))
     except InvalidMessage as refusal:

@@ -8,7 +8,7 @@ from rightsmanager.device.http import Post
 from rightsmanager.device.identity import ServerKeys
 from rightsmanager.device.opening import LicenseOpener, OpenedLicense, open_reply
 from rightsmanager.device.revocation import NO_LISTS, HeldLists, refuse_outdated, take_lists
-from rightsmanager.errors import REFUSALS, InternalError, StatusCode
+from rightsmanager.errors import REFUSALS, ConnectionFailed, StatusCode
 from rightsmanager.protocol.formats.wrmheader import Header, canonical_header
 from rightsmanager.protocol.messages.challenge import (
     LICENSE_VERSIONS,
@@ -20,6 +20,8 @@ from rightsmanager.protocol.messages.response import Fault, LicenseResponse, par
 from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.envelope import Envelope, parse_envelope
 
+# .NET's exception in front of each text says nothing to a reader.
+_SOAP_EXCEPTION: Final = "System.Web.Services.Protocols.SoapException: "
 CLIENT_VERSION: Final = "10.0.16384.10011"
 
 
@@ -96,10 +98,12 @@ def refusal_of(fault: Fault) -> Exception:
     try:
         refusal = REFUSALS[StatusCode(fault.status)]
     except ValueError:
-        return InternalError(f"the server answered a fault without a known code: {fault.text}")
+        text = fault.text.removeprefix(_SOAP_EXCEPTION)
+        return ConnectionFailed(f"the server answered a fault without a known code: {text}")
     return refusal(
-        fault.text,
+        fault.text.removeprefix(_SOAP_EXCEPTION),
         custom_data=fault.custom_data,
         redirect_url=fault.redirect_url,
         domain=fault.domain,
+        is_received=True,
     )

@@ -9,13 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from rightsmanager.errors import InternalError
+from rightsmanager.errors import ConnectionFailed, InternalError
 
 Post = Callable[[str, str, bytes], bytes]
 """Posts a body to a URL for an operation and returns the body of the answer."""
 
 TIMEOUT_SECONDS: Final = 30
 _FAULT: Final = 500
+_HINTS: Final = {
+    404: "; the path of the service ends in rightsmanager.asmx",
+    413: "; the server's limit is server.max_body or metering.max_body",
+}
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -57,8 +61,19 @@ def post(
     except urllib.error.HTTPError as error:
         with error:
             if error.code != _FAULT:
-                raise InternalError(f"{url} answered HTTP {error.code}") from None
+                hint = _HINTS.get(error.code, "")
+                raise ConnectionFailed(f"{url} answered HTTP {error.code}{hint}") from None
             return error.read()
     except (OSError, ValueError, http.client.HTTPException) as error:
         # A URL that is none is the second kind or the third, an answer that is none the third.
-        raise InternalError(f"{url} cannot be reached: {error}") from None
+        raise ConnectionFailed(f"{url} cannot be reached: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason in words, with what to do about the usual ones."""
+    cause = getattr(error, "reason", error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"{cause.verify_message}; name its certificate with --cafile"
+    if isinstance(cause, ConnectionRefusedError):
+        return "connection refused; is the server running?"
+    return str(getattr(cause, "strerror", None) or cause)

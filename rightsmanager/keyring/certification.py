@@ -106,7 +106,9 @@ def certify_metering(files: KeyFiles, rng: Rng, mid: Mid, url: str) -> MeteringI
 def _issuer_key(files: KeyFiles, issuer: Identity) -> p256.PrivateKey:
     key = files.find_key(issuer.name)
     if key is None:
-        raise InternalError(f"{files.private} has no {issuer.name}; run rightsmanager init")
+        raise InternalError(
+            f"{files.private} has no {issuer.name}; run rightsmanager init --data {files.data}"
+        )
     return key
 
 

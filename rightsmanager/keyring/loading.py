@@ -203,14 +203,18 @@ def _from_setting(name: str) -> Iterator[None]:
 def _own_key(files: KeyFiles, name: str) -> p256.PrivateKey:
     key = files.find_key(name)
     if key is None:
-        raise InternalError(f"{files.private} has no {name}.key; run rightsmanager init")
+        raise InternalError(
+            f"{files.private} has no {name}.key; run rightsmanager init --data {files.data}"
+        )
     return key
 
 
 def _own_chain(files: KeyFiles, name: str) -> Chain:
     chain = files.find_chain(name)
     if chain is None:
-        raise InternalError(f"{files.private} has no {name}.chain; run rightsmanager init")
+        raise InternalError(
+            f"{files.private} has no {name}.chain; run rightsmanager init --data {files.data}"
+        )
     return chain
 
 

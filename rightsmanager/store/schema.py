@@ -69,15 +69,17 @@ def upgrade(url: str) -> str:
     return newest_revision()
 
 
-def refuse_outdated(url: str) -> None:
+def refuse_outdated(url: str, *, allow_away: bool = True) -> None:
     """Raise InternalError unless a database has the newest revision.
 
-    A database that is away is not refused: it may be back when it is needed.
+    allow_away: whether a database that is away is not refused: it may be back when it is needed.
     """
     try:
         revision = find_revision(url)
     except DatabaseAway:
-        return
+        if allow_away:
+            return
+        raise
     if _is_behind(revision):
         raise InternalError(
             f"the database has {f'revision {revision}' if revision else 'no revision'}, "

@@ -82,11 +82,11 @@ def device(run: Run, data: Path, tmp_path: Path) -> Path:
         (("--pssh", "AAAA"), 1, "PlayReady Object"),
         (("--pssh", b64encode(b"\0\0\0\x20pssh").decode()), 1, "PSSH"),
         (("--kid", KID, "--url", "ftp://127.0.0.1/"), 1, "neither http nor https"),
-        (("--kid", KID, "--url", "http://127.0.0.1:1/rightsmanager.asmx"), 1, "cannot be reached"),
-        (("--kid", KID, "--url", "http://[/"), 1, ""),
-        (("--kid", KID, "--url", "http://"), 1, ""),
-        (("--kid", KID, "--url", "http://127.0.0.1:99999/"), 1, ""),
-        (("--kid", KID, "--url", "http://127.0.0.1:1/a b"), 1, ""),
+        (("--kid", KID, "--url", "http://127.0.0.1:1/rightsmanager.asmx"), 4, "cannot be reached"),
+        (("--kid", KID, "--url", "http://[/"), 4, ""),
+        (("--kid", KID, "--url", "http://"), 4, ""),
+        (("--kid", KID, "--url", "http://127.0.0.1:99999/"), 4, ""),
+        (("--kid", KID, "--url", "http://127.0.0.1:1/a b"), 4, ""),
     ],
 )
 def test_invalid_input_is_reported_in_one_line(

@@ -80,17 +80,17 @@ def test_a_new_device_is_shown(run: Run, device: str) -> None:
     [
         (("open", KID), 1, f"no licence for KID {KID}"),
         (("play", KID), 1, f"no licence for KID {KID}"),
-        (("play", KID, "--url", NOWHERE), 1, "cannot be reached"),
+        (("play", KID, "--url", NOWHERE), 4, "cannot be reached"),
         (("play", KID, "--times", "0"), 2, "0 is not in the range"),
         (("play", KID, "--stop", "never"), 2, "'never' is not one of"),
         (("export", KID, "/nowhere/file"), 1, f"no licence for KID {KID}"),
         (("import", "/nowhere/file"), 1, "/nowhere/file cannot be read"),
         (("delete", "--url", NOWHERE, KID), 1, f"no licence for KID {KID}"),
         (("delete", "--url", NOWHERE, "x"), 2, "KID"),
-        (("join", "--url", NOWHERE), 1, "cannot be reached"),
+        (("join", "--url", NOWHERE), 4, "cannot be reached"),
         (("join", "--url", NOWHERE, "--account", "x"), 2, "AccountID"),
         (("leave", "--account", KID), 1, f"no domain of account {KID}"),
-        (("acquire", "--url", NOWHERE, "--kid", KID, "--join"), 1, "cannot be reached"),
+        (("acquire", "--url", NOWHERE, "--kid", KID, "--join"), 4, "cannot be reached"),
     ],
 )
 def test_invalid_input_is_reported_in_one_line(

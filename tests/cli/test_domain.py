@@ -65,7 +65,7 @@ def made(domains: Domains) -> Domains:
 def test_a_new_database_has_no_accounts(domains: Domains) -> None:
     assert domains("list", "--json").json == []
     text = domains.refused("show", ACCOUNT.text)
-    assert text == f"rightsmanager: there is no account {ACCOUNT.text} (0x8004c60c)\n"
+    assert text == f"rightsmanager: there is no account {ACCOUNT.text}\n"
 
 
 def test_an_account_has_the_defaults_of_the_settings(made: Domains) -> None:

@@ -126,8 +126,11 @@ def test_each_form_is_printed_and_written(run: Run, data: Path, tmp_path: Path) 
     assert (nowhere.status, "cannot be written" in nowhere.errors) == (1, True)
 
 
-def test_without_a_data_folder_keys_are_the_seeds(run: Run, tmp_path: Path) -> None:
-    make = ("header", "make", "--data", str(tmp_path / "none"), "--json", KID.text)
+def test_without_a_data_folder_keys_are_the_seeds(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIGHTSMANAGER_DATA", str(tmp_path / "none"))
+    make = ("header", "make", "--json", KID.text)
     (key,) = parse_header(json.loads(run(*make).output)["wrmheader"]).kids
     assert key.checksum == checksum(Algid.AESCTR, content_key(TEST_KEY_SEED, KID.raw), KID)
     assert not (tmp_path / "none").exists()
@@ -137,7 +140,8 @@ def test_without_a_seed_a_key_must_be_given_where_one_is_needed(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RIGHTSMANAGER_LICENSE__KEY_SEED", "")
-    make = ("header", "make", "--data", str(tmp_path / "none"))
+    monkeypatch.setenv("RIGHTSMANAGER_DATA", str(tmp_path / "none"))
+    make = ("header", "make")
     refused = run(*make, KID.text)
     assert (refused.status, refused.output) == (1, "")
     assert f"KID {KID.text} has no content key: there is no key seed" in refused.errors

@@ -80,6 +80,7 @@ def test_a_key_that_was_taken_away_is_marked(run: Run, data: Path) -> None:
 def test_a_missing_data_folder_is_named_and_not_made(run: Run, tmp_path: Path) -> None:
     ran = run("keys", "--data", str(tmp_path / "none"), "--json")
     assert (ran.status, (tmp_path / "none").exists()) == (1, False)
-    assert f"the data folder {tmp_path / 'none'} does not exist" in ran.errors
+    assert ran.json["error"]["kind"] == "failure"
+    assert f"the data folder {tmp_path / 'none'} does not exist" in ran.json["error"]["text"]
     (tmp_path / "empty").mkdir()
     assert run("keys", "--data", str(tmp_path / "empty"), "--json").json == []

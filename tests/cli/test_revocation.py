@@ -164,6 +164,9 @@ def test_a_file_without_a_chain_is_refused(run: Run, data: Path) -> None:
 
 
 def test_the_error_for_a_missing_list_signer_says_what_to_do(run: Run, tmp_path: Path) -> None:
-    ran = run("revoke", "--data", str(tmp_path), BASE64)
+    data = tmp_path / "data"
+    assert run("init", "--data", str(data)).status == 0
+    (data / "keyring" / "crl-signer.key").unlink()
+    ran = run("revoke", "--data", str(data), BASE64)
     assert ran.status == 1
     assert "run rightsmanager init" in ran.errors

@@ -323,7 +323,8 @@ def command(databases: Databases) -> Command:
             timeout=REPLY_SECONDS,
             env={**os.environ, **environment},
         )
-        told = json.loads(done.stdout) if done.returncode == 0 and "--json" in arguments else None
-        return Ran(done.returncode, done.stdout, done.stderr, told)
+        # A failure is JSON too; wrong usage is not.
+        facts = json.loads(done.stdout) if "--json" in arguments and done.stdout else None
+        return Ran(done.returncode, done.stdout, done.stderr, facts)
 
     return run

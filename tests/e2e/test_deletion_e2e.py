@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rightsmanager.cli.failures import NO_CONNECTION
 from rightsmanager.store.database import open_store
 from rightsmanager.store.ledger import LicenseState
 from tests.e2e.devices import CommandedDevice, make_device, text
@@ -58,7 +59,7 @@ def test_deleted_licences_are_gone_and_reported(server: Server, device: Commande
 def test_after_a_lost_reply_the_report_is_repeated(server: Server, device: CommandedDevice) -> None:
     with losing(server.url, lambda _: True) as url:
         failed = device.invoke("delete", "--url", url, "--json", KIDS[0])
-    assert failed.exit_code == 1
+    assert failed.exit_code == NO_CONNECTION
     assert [each["answered"] for each in json.loads(failed.stdout)] == [False]
     assert device.json("show")["deletions_to_report"] == 1
     assert text(KIDS[0]) not in {each["kid"] for each in device.json("licenses")}

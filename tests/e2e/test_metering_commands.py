@@ -103,5 +103,6 @@ def reported(device: CommandedDevice, to: Metered | None = None) -> dict[str, st
     where = () if to is None else ("--url", to.server.url)
     done = json.loads(device.invoke("meter", *where, "--json").stdout)
     return {
-        each["metering_id"]: "answered" if each["answered"] else each["status"] for each in done
+        each["metering_id"]: "answered" if each["answered"] else each["fault"]["status_code"]
+        for each in done
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rightsmanager.cli.failures import FAULT, NO_CONNECTION
 from rightsmanager.errors import Refusal
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.messages.metering import read_metering_certificate
@@ -108,10 +109,11 @@ def test_after_a_lost_reply_the_report_is_repeated_under_its_transaction(
     device.run("play", KIDS[0], "--times", "5", "--url", metered(server, mid))
     with losing(server.url, lambda operation: operation == "ProcessMeteringData") as url:
         failed = device.invoke("meter", "--url", url, "--json")
-    assert failed.exit_code == 1
+    assert (failed.exit_code, failed.stderr) == (NO_CONNECTION, "")
     (told,) = json.loads(failed.stdout)
-    assert (told["answered"], told["status"]) == (False, "0x8004c600")
-    assert f"metering id {mid.text}: {url} cannot be reached" in failed.stderr
+    assert (told["answered"], told["metering_id"]) == (False, mid.text)
+    assert told["error"]["kind"] == "connection"
+    assert f"{url} cannot be reached" in told["error"]["text"]
     assert totals.now() == {text(KIDS[0]): 5}
     device.run("play", KIDS[0], "--times", "2", "--url", metered(server, mid))
     reports = device.json("meter", "--url", server.url)
@@ -163,12 +165,13 @@ def test_an_unknown_metering_id_does_not_keep_others_from_being_reported(
     device.run("play", KIDS[0], "--url", metered(server, nobodys))
     device.run("play", KIDS[1], "--url", metered(server, mid))
     ran = device.invoke("meter", "--url", server.url, "--json")
-    assert ran.exit_code == 1
+    assert ran.exit_code == FAULT
     assert {each["metering_id"]: each["answered"] for each in json.loads(ran.stdout)} == {
         nobodys.text: False,
         mid.text: True,
     }
-    assert f"metering id {nobodys.text}" in ran.stderr
+    (failed,) = (each for each in json.loads(ran.stdout) if not each["answered"])
+    assert nobodys.text in failed["fault"]["text"]
     assert totals.now() == {text(KIDS[1]): 1}
 
 

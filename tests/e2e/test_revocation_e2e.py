@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from rightsmanager.cli import rightsmanager
+from rightsmanager.cli.failures import FAULT
 from rightsmanager.errors import DeviceCertificateRevoked
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 
@@ -159,7 +160,7 @@ def test_the_command_keeps_lists_in_the_devices_folder_and_acknowledges(
     assert command(*acquire, "--no-acknowledge", "--json").json["acknowledged"] == []
     change(server, "revoke", str(folder / "certificate-chain.bin"))
     refused = command(*acquire)
-    assert refused.status == 1
+    assert refused.status == FAULT
     assert REVOKED in refused.errors
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rightsmanager.cli.failures import NO_CONNECTION
 from rightsmanager.store.database import open_store
 from tests.e2e.devices import CommandedDevice, make_device, text
 from tests.e2e.losing import losing
@@ -70,7 +71,7 @@ def test_after_a_lost_reply_the_report_is_repeated(server: Server, device: Comma
     played = device.json("play", KIDS[0], "--times", "3", "--url", stopped(server))
     with losing(server.url, lambda operation: operation == "ProcessSecureStopData") as url:
         failed = device.invoke("stop", "--url", url, "--json")
-    assert failed.exit_code == 1
+    assert failed.exit_code == NO_CONNECTION
     assert [each["answered"] for each in json.loads(failed.stdout)] == [False]
     assert device.json("show")["sessions_to_report"] == 3
     told = device.json("stop", "--url", server.url)

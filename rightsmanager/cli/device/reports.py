@@ -13,6 +13,7 @@ from rightsmanager.cli.device.session import (
     open_session,
     url_option,
 )
+from rightsmanager.cli.failures import exit_status, failure_facts, failure_line
 from rightsmanager.cli.options import KID, add_options
 from rightsmanager.cli.printing import Form, counted, json_option, print_json, print_list
 from rightsmanager.crypto.random import system_random
@@ -151,28 +152,25 @@ def _caught(about: Facts, messages: Iterator[Facts]) -> Iterator[Facts]:
         for facts in messages:
             yield {**about, **facts, "answered": True}
     except Refusal as refusal:
-        yield {
-            **about,
-            "answered": False,
-            "status": refusal.status.hex,
-            "error": refusal.text,
-            "custom_data": refusal.custom_data,
-        }
+        yield {**about, "answered": False, "refusal": refusal}
 
 
 def _print(results: Iterator[Facts], columns: Mapping[str, str], name: str, form: Form) -> None:
-    """Print the results of messages; exit status 1 if one was not answered."""
+    """Print the results of messages, and exit with the status of the last one that failed."""
     done = list(results)
-    answered = [facts for facts in done if facts["answered"]]
-    failed = [facts for facts in done if not facts["answered"]]
+    failures = [(facts, facts.pop("refusal")) for facts in done if not facts["answered"]]
+    failed = [(facts, each) for facts, each in failures if isinstance(each, Refusal)]
     if form == "json":
+        for facts, refusal in failed:
+            facts.update(failure_facts(refusal))
         print_json(done)
     else:
+        answered = [facts for facts in done if facts["answered"]]
         if answered:
             print_list(form, answered, columns)
         click.echo(f"{counted(len(answered), name)} answered")
-    for facts in failed:
-        about = f"metering id {facts['metering_id']}: " if "metering_id" in facts else ""
-        click.echo(f"rightsmanager: {about}{facts['error']} ({facts['status']})", err=True)
-    if failed:
-        click.get_current_context().exit(1)
+        for facts, refusal in failed:
+            about = f"metering id {facts['metering_id']}: " if "metering_id" in facts else ""
+            click.echo(f"rightsmanager: {about}{failure_line(refusal)}", err=True)
+    for _facts, refusal in failed[-1:]:
+        click.get_current_context().exit(exit_status(refusal))

@@ -14,11 +14,13 @@ from rightsmanager.crypto.random import system_random
 from rightsmanager.device.calling import ServerClient
 from rightsmanager.device.domains import DomainStore
 from rightsmanager.device.http import Post, post, post_trusting
-from rightsmanager.device.identity import ServerKeys, load_device, load_server_keys
+from rightsmanager.device.identity import CHAIN_FILE, ServerKeys, load_device, load_server_keys
 from rightsmanager.device.journal import Journal, open_journal
 from rightsmanager.device.licenses import LicenseShelf, LicenseStore
 from rightsmanager.device.opening import LicenseOpener
 from rightsmanager.device.revocation import load_lists
+from rightsmanager.errors import InternalError
+from rightsmanager.files import is_file
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -64,6 +66,11 @@ class DeviceSession:
 
 def open_session(folder: Path) -> DeviceSession:
     """Return the device of a folder; its journal is closed when the command ends."""
+    if not is_file(folder / CHAIN_FILE):
+        raise InternalError(
+            f"{folder} is not a device's folder: it has no {CHAIN_FILE}; make a device with "
+            "rightsmanager device new"
+        )
     server = load_server_keys(folder)
     opening = LicenseOpener(
         load_device(folder),
