@@ -68,7 +68,7 @@ def test_a_fault_has_its_code_text_and_custom_data(
 
 
 def test_a_fault_about_a_domain_names_it(server: Server, command: Command, device: str) -> None:
-    url = f"{server.url}?cfg=(errorcode:0x8004c605)"
+    url = f"{server.url}?cfg=(persist:true,accountid:5f4d1c1e-8e53-4a8e-9d0b-2f2f4b6f7a10)"
     ran = command("device", "acquire", "--device", device, "--url", url, "--kid", KID, "--json")
     assert ran.status == FAULT
     assert ran.json["fault"]["domain"]["service_id"]
