@@ -60,6 +60,7 @@ def stream_facts(stream: Stream, now: int) -> dict[str, Any]:
         "stream_id": stream.stream_id.text,
         "state": state,
         "account": name if kind == "account" else None,
+        "user": name if kind == "user" else None,
         "device": stream.device,
         "kid": stream.kid.text,
         "opened_at": _date(stream.opened_at),

@@ -26,6 +26,7 @@ _COLUMNS: Final = {
     "stream_id": "stream",
     "state": "state",
     "account": "account",
+    "user": "user",
     "device": "device",
     "kid": "KID",
     "opened_at": "opened",
@@ -39,6 +40,7 @@ _holder_options: Final = add_options(
         type=DEVICE,
         help="The streams of this device (id, chain file or folder) without an account.",
     ),
+    click.option("--user", help="The streams of this user, named by a hook."),
 )
 
 
@@ -52,17 +54,18 @@ def streams() -> None:
 @form_options
 @click.option("--all", "ended", is_flag=True, help="Include streams that have ended.")
 @_holder_options
-def list_(
+def list_(  # noqa: PLR0913 -- one for each option
     operator: Operator,
     *,
     ended: bool,
     account: "AccountId | None",
     device: str | None,
+    user: str | None,
     form: Form,
 ) -> None:
     """List the open streams, oldest first."""
     control = StreamControl(operator.store, now)
-    print_list(form, control.find(_holder(account, device), ended=ended), _COLUMNS)
+    print_list(form, control.find(_holder(account, device, user), ended=ended), _COLUMNS)
 
 
 @streams.command()
@@ -70,29 +73,31 @@ def list_(
 @json_option
 @_holder_options
 @click.argument("stream", type=Parsed(Guid.name, Guid.parse), nargs=-1)
-def end(
+def end(  # noqa: PLR0913 -- one for each option
     operator: Operator,
     *,
     stream: tuple[Guid, ...],
     account: "AccountId | None",
     device: str | None,
+    user: str | None,
     form: Form,
 ) -> None:
-    """End streams by id, or all of an account or a device.
+    """End streams by id, or all of an account, device or user.
 
     Their licences stay with the devices.
     """
-    holder = _holder(account, device)
+    holder = _holder(account, device, user)
     if (holder is None) == (not stream):
-        raise click.UsageError("Name streams, or --account, or --device.")
+        raise click.UsageError("Name streams, or --account, --device or --user.")
     control = StreamControl(operator.store, now)
     count = control.end(dict.fromkeys(stream)) if holder is None else control.end_all(holder)
     print_result(form, {"ended": count}, f"{counted(count, 'stream')} ended")
 
 
-def _holder(account: "AccountId | None", device: str | None) -> StreamHolder | None:
-    if account is not None and device is not None:
-        raise click.UsageError("Name an account or a device, not both.")
-    if account is None and device is None:
-        return None
-    return StreamHolder(account, device or "")
+def _holder(
+    account: "AccountId | None", device: str | None, user: str | None
+) -> StreamHolder | None:
+    named = [each for each in (account, device, user) if each is not None]
+    if len(named) > 1:
+        raise click.UsageError("Name an account, a device or a user, not several of them.")
+    return StreamHolder(account, device or "", user) if named else None

@@ -21,6 +21,10 @@ CONTENT_KEY_LENGTH: Final = 16
 MAX_CALLS: Final = 16
 """Most calls at once in a process."""
 
+# The store's column for holders has 64 characters.
+MAX_USER: Final = 58
+"""Longest name of a user, in characters."""
+
 ReportFailure = Callable[[str, BaseException], None]
 """Receives the name of a hook that failed while no request waited for it, and the error."""
 
@@ -50,6 +54,16 @@ class Hooks:
         if self._hooks.authorise is not None:
             self._call("authorise", self._hooks.authorise, facts)
 
+    @property
+    def authorises_operations(self) -> bool:
+        """True if there is a hook for other operations than AcquireLicense."""
+        return self._hooks.authorise_operation is not None
+
+    def authorise_operation(self, facts: Facts) -> None:
+        """Raise the hook's Refusal unless it lets the request pass."""
+        if self._hooks.authorise_operation is not None:
+            self._call("authorise_operation", self._hooks.authorise_operation, facts)
+
     def choose_grants(self, facts: Facts, grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
         """Return the grants to issue."""
         if self._hooks.choose_grants is None:
@@ -71,6 +85,26 @@ class Hooks:
                 f"for KID {kid.text}"
             )
         return key
+
+    def find_reply_custom_data(self, facts: Facts) -> str | None:
+        """Return the CustomData of the reply, or None."""
+        if self._hooks.reply_custom_data is None:
+            return None
+        text: Any = self._call("reply_custom_data", self._hooks.reply_custom_data, facts)
+        if text is not None and not isinstance(text, str):
+            raise InternalError("the operator's reply_custom_data returned no text")
+        return text
+
+    def find_stream_user(self, facts: Facts, grant: Grant) -> str | None:
+        """Return the name of the user whose streams are counted, or None."""
+        if self._hooks.stream_user is None:
+            return None
+        user: Any = self._call("stream_user", self._hooks.stream_user, facts, grant)
+        if user is None or (isinstance(user, str) and 0 < len(user) <= MAX_USER):
+            return user
+        raise InternalError(
+            f"the operator's stream_user returned no text of 1 to {MAX_USER} characters"
+        )
 
     def find_stream_limit(self, facts: Facts, holder: StreamHolder) -> int | None:
         """Return the number of streams that the hook allows the holder, or None."""

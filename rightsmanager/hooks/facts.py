@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from rightsmanager.errors import Refusal
 from rightsmanager.policy.rules import DecisionWarning
+from rightsmanager.protocol.formats.bcert import Certificate
+from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.wire import AccountId, Kid
 
 
@@ -12,13 +14,17 @@ from rightsmanager.protocol.wire import AccountId, Kid
 class Facts:
     """A request whose challenge is verified."""
 
+    operation: str
+    """The wire name, such as `AcquireLicense`."""
     device: str
     """The device id: base64 of the SHA-256 of the device's signing key."""
     security_level: int
-    client_version: str
+    certificate: Certificate = field(repr=False)
+    """The device's certificate; its `manufacturer` has name, model name and model number."""
     kids: tuple[Kid, ...]
-    """The KIDs of the content header."""
+    """The KIDs of the content header; empty in other operations than AcquireLicense."""
     custom_data: str | None
+    """The CustomData of the challenge, of AcquireLicense and JoinDomain."""
     url: str
     """Without its query."""
     query: str
@@ -26,19 +32,31 @@ class Facts:
     """HTTP headers by lower-case name."""
     remote: str
     """The client's address."""
+    client_version: str = ""
+    """Of an AcquireLicense challenge, empty otherwise."""
+    client_time: int = 0
+    """The device's clock in Unix seconds, of an AcquireLicense challenge."""
+    features: tuple[str, ...] = ()
+    """Names of the features in an AcquireLicense challenge."""
+    header: Header | None = field(default=None, repr=False)
+    """The content header, with `ds_id` and `custom_attributes`; None in other operations."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamHolder:
-    """The owner of streams: an account, or without one a device."""
+    """The owner of streams: a user by a hook, else an account, else a device."""
 
     account_id: AccountId | None
     device: str
     """The device id, as in Facts."""
+    user: str | None = None
+    """The name that the hook `stream_user` gave."""
 
     @property
     def name(self) -> str:
-        """The holder's name in the store: `account:` or `device:` and its id."""
+        """The holder's name in the store: `user:`, `account:` or `device:` and its id."""
+        if self.user is not None:
+            return f"user:{self.user}"
         if self.account_id is None:
             return f"device:{self.device}"
         return f"account:{self.account_id.text}"

@@ -1,9 +1,13 @@
-"""The hooks: an operator's own functions that take part in AcquireLicense.
+"""The hooks: an operator's own functions that take part in operations.
 
     authorise(Facts)                  returns nothing, or raises a Refusal for the client
     choose_grants(Facts, grants)      returns the grants to issue in place of the given ones
     find_content_key(Facts, Kid)      returns 16 bytes, or None for the key of store or seed; not
                                       called for a key that the request itself gives
+    authorise_operation(Facts)        as authorise, for the other operations of devices
+    reply_custom_data(Facts)          returns the CustomData of a reply to AcquireLicense, or None
+    stream_user(Facts, Grant)         returns the name of the user to count streams for, or None
+                                      to count them for the account or the device
     stream_limit(Facts, holder)       returns the number of streams that the holder may have, 0 for
                                       no limit, or None for the setting's; called for licences with
                                       secure stop
@@ -27,6 +31,8 @@ from rightsmanager.protocol.wire import Kid
 Authorise = Callable[[Facts], None]
 ChooseGrants = Callable[[Facts, tuple[Grant, ...]], tuple[Grant, ...]]
 FindContentKey = Callable[[Facts, Kid], bytes | None]
+ReplyCustomData = Callable[[Facts], str | None]
+StreamUser = Callable[[Facts, Grant], str | None]
 StreamLimit = Callable[[Facts, StreamHolder], int | None]
 OnEvent = Callable[[Event], None]
 
@@ -38,6 +44,9 @@ class HookSet:
     authorise: Authorise | None = None
     choose_grants: ChooseGrants | None = None
     find_content_key: FindContentKey | None = None
+    authorise_operation: Authorise | None = None
+    reply_custom_data: ReplyCustomData | None = None
+    stream_user: StreamUser | None = None
     stream_limit: StreamLimit | None = None
     on_event: OnEvent | None = None
 

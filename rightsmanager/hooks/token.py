@@ -23,6 +23,7 @@ import jwt
 from rightsmanager.errors import InternalError, ServiceSpecific
 from rightsmanager.hooks.facts import Facts
 from rightsmanager.hooks.hook_set import HookSet
+from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import Kid
 
 ALGORITHM: Final = "HS256"
@@ -32,13 +33,22 @@ _BEARER: Final = "bearer "
 
 
 def make(options: Mapping[str, str]) -> HookSet:
-    """Return the hooks; the option `secret_file` may name another file of the secret."""
+    """Return the hooks.
+
+    The option `secret_file` may name another file of the secret. With `stream_user = "subject"` the
+    streams of all devices of a token's subject are counted together.
+    """
     secret = read_secret(Path(options.get("secret_file") or Path(options["data"]) / SECRET_FILE))
 
     def authorise(facts: Facts) -> None:
         refuse_token(verify(_token(facts), secret), facts.kids)
 
-    return HookSet(authorise=authorise)
+    def stream_user(facts: Facts, _grant: Grant) -> str | None:
+        subject = verify(_token(facts), secret).get("sub")
+        return None if subject is None else str(subject)
+
+    by_subject = options.get("stream_user") == "subject"
+    return HookSet(authorise=authorise, stream_user=stream_user if by_subject else None)
 
 
 def read_secret(file: Path) -> bytes:

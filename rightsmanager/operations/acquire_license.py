@@ -45,6 +45,8 @@ def acquire_license(context: Context, request: Request) -> bytes:
     decision = _decide(context, asked)
     newer_lists = context.revocations.find_newer_lists(revoked, challenge.revocation_lists)
     issued = record_licenses(context, asked, decision, keys)
+    if decision.custom_data is not None:
+        issued = replace(issued, custom_data=decision.custom_data)
     request.progress.kids = tuple([license_.grant.kid for license_ in issued.licenses])
     return _seal(context, asked, issued, device_key, newer_lists)
 
@@ -96,7 +98,9 @@ def _ask_hooks(context: Context, facts: Facts, decision: Decision) -> Decision:
     )
     # Before the transaction: a hook must not make others wait for its locks.
     return replace(
-        chosen, grants=tuple(_with_hooks_key(context, facts, grant) for grant in chosen.grants)
+        chosen,
+        grants=tuple(_with_hooks_key(context, facts, grant) for grant in chosen.grants),
+        custom_data=context.hooks.find_reply_custom_data(facts),
     )
 
 
@@ -125,6 +129,7 @@ def _seal(
         ),
         response_id=context.rng(RESPONSE_ID_LENGTH),
         revocation_lists=newer_lists,
+        custom_data=issued.custom_data,
         transaction_id=issued.transaction_id,
         nonce=asked.challenge.nonce if persistent else None,
         signing_chain=signing.chain if is_signed else None,

@@ -19,6 +19,7 @@ from rightsmanager.crypto import p256
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.facts import Facts
 from rightsmanager.operations.access import Access
 from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.domain_authority import DomainAuthority
@@ -138,14 +139,34 @@ def authenticate(
 ) -> Device:
     """Return the device that signed a challenge; `now` in Unix seconds.
 
-    Raises InvalidMessage unless every chain verifies and the signer is a client, and
-    DeviceCertificateRevoked for a revoked certificate.
+    Raises InvalidMessage unless every chain verifies and the signer is a client,
+    DeviceCertificateRevoked for a revoked certificate, and the Refusal of a hook.
     """
     revoked = context.revocations.find_revoked()
     verify_chains(context, challenge.chains, challenge.signer, revoked, now)
     device = Device(device_id(challenge.signer.leaf), challenge.signer, challenge.chains)
     request.progress.device = device.id
+    if context.hooks.authorises_operations:
+        # Only JoinDomain's challenge has CustomData.
+        custom_data = getattr(challenge, "custom_data", None)
+        context.hooks.authorise_operation(build_facts(request, device, custom_data))
     return device
+
+
+def build_facts(request: Request, device: Device, custom_data: str | None) -> Facts:
+    """Return the facts that hooks receive of a request of any operation."""
+    return Facts(
+        operation=request.envelope.operation,
+        device=device.id,
+        security_level=device.chain.leaf.security_level,
+        certificate=device.chain.leaf,
+        kids=(),
+        custom_data=custom_data,
+        url=request.url,
+        query=request.query,
+        headers=request.headers,
+        remote=request.remote,
+    )
 
 
 def verify_chains(

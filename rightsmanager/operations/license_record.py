@@ -16,7 +16,7 @@ from rightsmanager.errors import ServiceSpecific
 from rightsmanager.hooks.facts import Facts, StreamHolder
 from rightsmanager.operations.acknowledge_license import transaction_id_of
 from rightsmanager.operations.content import FoundKey, KnownKeys
-from rightsmanager.operations.context import Context, Verified
+from rightsmanager.operations.context import Context, Verified, build_facts
 from rightsmanager.operations.domain_binding import Binding, bind_to_domain
 from rightsmanager.operations.license_seal import ClearKey, PendingLicense
 from rightsmanager.operations.streams import StreamOpener
@@ -45,6 +45,8 @@ class IssuedBatch:
     """The transaction id to acknowledge, if any."""
     is_persistent: bool = False
     """True if at least one licence is persistent."""
+    custom_data: str | None = None
+    """The CustomData of the reply, if any."""
 
 
 def record_licenses(
@@ -148,17 +150,21 @@ def _stream_opener(
     context: Context, asked: Verified[LicenseChallenge], decision: Decision
 ) -> StreamOpener | None:
     """Return the opener of the streams of licences with secure stop, None without any."""
-    if not any(grant.policy.secure_stop for grant in decision.grants):
+    grants = [grant for grant in decision.grants if grant.policy.secure_stop]
+    if not grants:
         return None
     facts = license_facts(asked)
+
+    def find_holder(grant: Grant) -> StreamHolder:
+        user = context.hooks.find_stream_user(facts, grant)
+        return StreamHolder(grant.account_id, facts.device, user)
 
     def find_limit(holder: StreamHolder) -> int | None:
         return context.hooks.find_stream_limit(facts, holder)
 
     # Before the transaction: a hook must not make others wait for its locks.
-    return context.options.streams.opener(
-        decision.grants, facts.device, asked.challenge.client_time, find_limit
-    )
+    holders = {grant: find_holder(grant) for grant in grants}
+    return context.options.streams.opener(holders, asked.challenge.client_time, find_limit)
 
 
 def _bind(
@@ -307,15 +313,12 @@ def _record_persistent(
 
 def license_facts(asked: Verified[LicenseChallenge]) -> Facts:
     """Return the facts of a verified request that hooks receive."""
-    request, challenge, device = asked.request, asked.challenge, asked.device
-    return Facts(
-        device=device.id,
-        security_level=device.leaf.security_level,
-        client_version=device.client_version,
+    challenge, device = asked.challenge, asked.device
+    return replace(
+        build_facts(asked.request, device, challenge.custom_data),
         kids=tuple(entry.kid for entry in challenge.header.kids),
-        custom_data=challenge.custom_data,
-        url=request.url,
-        query=request.query,
-        headers=request.headers,
-        remote=request.remote,
+        client_version=device.client_version,
+        client_time=device.client_time,
+        features=device.features,
+        header=challenge.header,
     )

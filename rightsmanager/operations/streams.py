@@ -36,6 +36,8 @@ FindLimit = Callable[[StreamHolder], int | None]
 class StreamOpener:
     """Opens the streams of one reply."""
 
+    holders: Mapping[Grant, StreamHolder]
+    """The holder of each grant with secure stop."""
     limits: Mapping[StreamHolder, int]
     """The limit of each holder, 0 for no limit."""
     client_time: int
@@ -53,7 +55,7 @@ class StreamOpener:
             transaction.streams.lock(holder.name)
         opening = [(row, grant) for row, grant in issued if grant.policy.secure_stop]
         for row, grant in sorted(opening, key=lambda each: each[0].kid.raw):
-            holder = holder_of(grant, row.device)
+            holder = self.holders[grant]
             _open(transaction, self._stream(row, grant, holder), holder, self.limits[holder])
 
     def _stream(self, row: IssuedLicense, grant: Grant, holder: StreamHolder) -> Stream:
@@ -80,17 +82,20 @@ class StreamSettings:
     lifetime_seconds: int = 12 * 60 * 60
 
     def opener(
-        self, grants: Iterable[Grant], device: str, client_time: int, find_limit: FindLimit
+        self, holders: Mapping[Grant, StreamHolder], client_time: int, find_limit: FindLimit
     ) -> StreamOpener:
         """Return the opener of the streams of grants, with the limit of each holder."""
-        holders = {holder_of(grant, device) for grant in grants if grant.policy.secure_stop}
-        limits = {holder: self._limit(holder, find_limit(holder)) for holder in holders}
-        return StreamOpener(limits, client_time, self.lifetime_seconds)
+        limits = {
+            holder: self._limit(holder, find_limit(holder))
+            for holder in dict.fromkeys(holders.values())
+        }
+        return StreamOpener(holders, limits, client_time, self.lifetime_seconds)
 
     def _limit(self, holder: StreamHolder, own: int | None) -> int:
         if own is not None:
             return own
-        return self.max_per_device if holder.account_id is None else self.max_per_account
+        is_device = holder.account_id is None and holder.user is None
+        return self.max_per_device if is_device else self.max_per_account
 
 
 def _open(transaction: Transaction, stream: Stream, holder: StreamHolder, limit: int) -> None:
@@ -111,11 +116,6 @@ def stream_id_of(request: bytes, ordinal: int) -> Guid:
     """Return the stream id of a licence, by its request's digest and its ordinal."""
     digest = hashlib.sha256(_PURPOSE + request + ordinal.to_bytes(4, "big")).digest()
     return Guid(digest[:GUID_LENGTH])
-
-
-def holder_of(grant: Grant, device: str) -> StreamHolder:
-    """Return the holder of the stream that a licence for a device opens."""
-    return StreamHolder(grant.account_id, device)
 
 
 def _too_many(holder: StreamHolder, kid: Kid, limit: int, count: int) -> ServiceSpecific:

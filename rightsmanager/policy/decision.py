@@ -58,7 +58,9 @@ class Decision:
     """The transaction id that the device acknowledges the licences with."""
     warnings: tuple[DecisionWarning, ...] = ()
     has_relative_dates: bool = False
-    """Whether a later repeat of the request gets licences with other dates."""
+    """True if a later repeat of the request gets licences with other dates."""
+    custom_data: str | None = None
+    """The CustomData of the reply, which a hook may add."""
 
 
 def decide(query: LicenseQuery, defaults: LicenseDefaults, now: int) -> Decision:

@@ -44,9 +44,12 @@ class Streams:
     def __init__(self, run: Run, data: Path) -> None:
         self._run = run
         self._data = data
-        store = open_store(load(None, data=data).effective_database_url)
+        self.record(OPEN, OF_ACCOUNT, STOPPED, EXPIRED)
+
+    def record(self, *streams: Stream) -> None:
+        store = open_store(load(None, data=self._data).effective_database_url)
         with store.transaction() as transaction:
-            for each in (OPEN, OF_ACCOUNT, STOPPED, EXPIRED):
+            for each in streams:
                 transaction.streams.record(each)
         store.close()
 
@@ -72,7 +75,7 @@ def test_open_streams_are_listed(streams: Streams) -> None:
     assert set(streams.states()) == ids(OPEN, OF_ACCOUNT)
     head, *rows = streams("list").output.splitlines()
     assert head.split() == [
-        *("stream", "state", "account", "device", "KID", "opened", "expires", "ended"),
+        *("stream", "state", "account", "user", "device", "KID", "opened", "expires", "ended"),
     ]
     assert sorted(row.split()[0] for row in rows) == sorted(ids(OPEN, OF_ACCOUNT))
 
@@ -130,6 +133,7 @@ def test_all_streams_of_a_holder_are_ended(streams: Streams) -> None:
         (),
         (OPEN.stream_id.text, "--device", DEVICE),
         ("--account", ACCOUNT.text, "--device", DEVICE),
+        ("--user", "someone", "--device", DEVICE),
         ("no stream",),
         ("--device", "no device"),
     ],
@@ -141,3 +145,12 @@ def test_contradicting_options_are_a_usage_error(
     assert ran.status == 2
     assert "Error" in ran.errors
     assert len(streams.states()) == 2
+
+
+def test_streams_of_a_user_are_listed_and_ended(streams: Streams) -> None:
+    streams.record(replace(stream(5), holder="user:someone"))
+    (fact,) = streams("list", "--json", "--user", "someone").json
+    assert (fact["user"], fact["account"], fact["device"]) == ("someone", None, DEVICE)
+    assert streams.states("--user", "somebody") == {}
+    assert streams("end", "--user", "someone").output == "1 stream ended\n"
+    assert streams.states("--user", "someone") == {}

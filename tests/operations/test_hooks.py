@@ -13,6 +13,7 @@ from rightsmanager.hooks.calls import Hooks, with_events
 from rightsmanager.hooks.facts import Event, Facts
 from rightsmanager.hooks.hook_set import HookSet, load_hooks
 from rightsmanager.policy.grants import Grant
+from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.wire import Kid, encode_base64
 from rightsmanager.store.database import Store
 from tests.operations.subject import issued, make_context, post, request
@@ -73,6 +74,25 @@ def test_a_key_that_the_request_gives_is_not_asked_for(store: Store) -> None:
     assert content_keys(reply_with(store, HookSet(find_content_key=find), query=query)) == [KEY]
 
 
+def test_a_hook_knows_device_certificate_and_header(store: Store) -> None:
+    seen: list[Facts] = []
+    reply_with(store, HookSet(authorise=seen.append))
+    (facts,) = seen
+    maker = facts.certificate.manufacturer
+    assert maker is not None
+    assert (maker.name, maker.model_name, maker.model_number) == ("Second", "Client", "2")
+    assert (facts.operation, facts.features) == ("AcquireLicense", ("AESCBC",))
+    assert (facts.client_version, facts.client_time) == ("4.4.0.1", 1790000000)
+    assert facts.header is not None
+    assert [entry.kid for entry in facts.header.kids] == list(facts.kids)
+
+
+def test_a_hook_may_add_custom_data_to_the_reply(store: Store) -> None:
+    reply = reply_with(store, HookSet(reply_custom_data=lambda _facts: "a < b"))
+    assert b"<CustomData>a &lt; b</CustomData>" in reply
+    assert b"CustomData" not in reply_with(store, HookSet(reply_custom_data=lambda _facts: None))
+
+
 def raise_error(*_arguments: object) -> None:
     raise LookupError("the database of customers is away")
 
@@ -83,6 +103,7 @@ def raise_error(*_arguments: object) -> None:
         (HookSet(authorise=raise_error), "authorise failed: LookupError"),
         (HookSet(choose_grants=lambda _facts, _grants: None), "no tuple of grants"),  # type: ignore[arg-type,return-value]
         (HookSet(find_content_key=lambda _facts, _kid: b"short"), "no 16 bytes"),
+        (HookSet(reply_custom_data=lambda _facts: b"x"), "no text"),  # type: ignore[arg-type,return-value]
     ],
 )
 def test_a_callable_that_fails_gives_a_fault_and_never_a_licence(
@@ -151,7 +172,9 @@ SECRET = bytes(32)
 @pytest.fixture
 def facts() -> Facts:
     return Facts(
+        operation="AcquireLicense",
         device="",
+        certificate=parse_chain(world.DEVICE_CHAIN).leaf,
         security_level=2000,
         client_version="1",
         kids=(Kid(bytes(16)),),

@@ -11,6 +11,7 @@ from rightsmanager.errors import InternalError, Refusal, ServiceSpecific
 from rightsmanager.hooks.facts import Facts, StreamHolder
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.streams import StreamSettings
+from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.database import Store
 from rightsmanager.store.streams import EndedBy
@@ -290,3 +291,57 @@ def test_a_leaf_carries_the_key_of_its_own_kid(site: Site) -> None:
         replace(reports.SecureStop(MID, (said,)), proof=(said.session_id, said.proof(key)))
     )
     assert verified == said.session_id
+
+
+def test_the_streams_of_a_user_count_on_all_devices(store: Store) -> None:
+    site = Site(store, StreamSettings(max_per_account=1, lifetime_seconds=LIFETIME))
+    asked: list[Facts] = []
+
+    def stream_user(facts: Facts, grant: Grant) -> str:
+        asked.append(facts)
+        assert grant.policy.secure_stop
+        return "user@example"
+
+    site.callables = HookSet(stream_user=stream_user)
+    play(site, KIDS[0])
+    (stream,) = site.open_streams()
+    assert stream.holder == "user:user@example"
+    other = device(4242)
+    with pytest.raises(ServiceSpecific, match=r"open streams of the user user@example: 1"):
+        site.acquire(site.challenge(other, KIDS[1]))
+    assert [facts.device for facts in asked] == [id_of(world.CLIENT), id_of(other)]
+    # Other licences do not ask.
+    play(site, KIDS[2], query="")
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("wrong", ["", "x" * 59, 1, b"user"])
+def test_a_hook_that_names_no_user_is_a_fault(site: Site, wrong: object) -> None:
+    site.callables = HookSet(stream_user=lambda _facts, _grant: wrong)  # type: ignore[arg-type,return-value]
+    assert isinstance(refused(site, KIDS[0]), InternalError)
+
+
+def test_without_a_user_the_account_or_device_counts(site: Site) -> None:
+    site.callables = HookSet(stream_user=lambda _facts, _grant: None)
+    play(site, KIDS[0])
+    assert [stream.holder for stream in site.open_streams()] == [HOLDER]
+
+
+def test_a_hook_may_refuse_reports_of_devices(site: Site) -> None:
+    play(site, KIDS[0])
+    facts: list[Facts] = []
+
+    def authorise_operation(found: Facts) -> None:
+        facts.append(found)
+        raise ServiceSpecific("not now")
+
+    site.callables = HookSet(authorise_operation=authorise_operation)
+    with pytest.raises(ServiceSpecific, match="not now"):
+        stop(site, session(KIDS[0], 1, site.now, site.now))
+    assert [(each.operation, each.device, each.kids) for each in facts] == [
+        ("ProcessSecureStopData", id_of(world.CLIENT), ())
+    ]
+    assert len(site.open_streams()) == 1
+    # AcquireLicense has its own hook.
+    play(site, KIDS[1])
+    assert len(facts) == 1
