@@ -27,6 +27,7 @@ from rightsmanager.policy.rules import (
     AesCbc,
     RemovalDateConflicts,
     Rules,
+    SwappedKid,
     UnknownParameters,
 )
 from rightsmanager.protocol.formats.wrmheader import Version
@@ -97,7 +98,7 @@ def content_keys(settings: Settings, keyring: Keyring) -> ContentKeys:
         seed = base64.b64decode(settings.license.key_seed, validate=True)
     except ValueError:
         raise InvalidMessage("license.key_seed is not base64") from None
-    return ContentKeys(keyring.storage_key, seed)
+    return ContentKeys(keyring.storage_key, seed, SwappedKid(settings.license.swapped_kid))
 
 
 def packaging_access(settings: Settings) -> Access:
@@ -106,7 +107,7 @@ def packaging_access(settings: Settings) -> Access:
     return Access(
         AccessMode(packaging.access),
         packaging.token.get_secret_value(),
-        settings.server.trust_forwarded,
+        settings.server.public_url,
     )
 
 
@@ -169,6 +170,7 @@ def license_defaults(settings: Settings) -> LicenseDefaults:
             above_level=AboveLevel(given.above_level),
             removal_date_conflicts=RemovalDateConflicts(given.removal_date_conflicts),
             aes_cbc=AesCbc(given.aes_cbc),
+            max_kids=given.max_kids,
             max_clock_difference_seconds=given.max_clock_difference_seconds,
         ),
     )

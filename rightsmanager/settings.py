@@ -219,6 +219,8 @@ class LicenseSettings(_Section):
     above_level: Literal["drop", "refuse", "issue"] = "drop"
     removal_date_conflicts: Literal["refuse", "warn"] = "refuse"
     aes_cbc: Literal["declared", "any"] = "declared"
+    swapped_kid: Literal["refuse", "serve", "warn"] = "refuse"
+    max_kids: Annotated[int, Field(ge=1, le=0x7FFFFFFF)] = 1000
     max_clock_difference_seconds: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
 
 

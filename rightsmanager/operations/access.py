@@ -1,29 +1,45 @@
 """Access to content keys in the clear.
 
     off         no request
-    loopback    requests from this machine, except those of a web page: any page that is open in a
-                browser here could send them, and a packager is not a web page
+    loopback    requests from this machine, except through a proxy and except those of a web page:
+                any page that is open in a browser here could send them
     token       requests with the header `Authorization: Bearer` and the token
     open        every request
 
-Behind a proxy the client's address is known only if the proxy's headers are trusted.
+A proxy on this machine connects from a loopback address for clients anywhere, and most add a header
+by default. One that adds none cannot be told from a packager: behind such a proxy loopback means
+everybody, and the token is the right mode.
 """
 
 import hmac
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.operations.request import Request
 
-_FORWARDED_FOR: Final = "x-forwarded-for"
-_PROXY_HEADERS: Final = ("forwarded", "x-real-ip", "via")
-"""Headers of a proxy that do not name the client in a form that is read here."""
-_PAGE_HEADERS: Final = ("origin", "sec-fetch-site")
+# Any of them: a client can send a false one, but a packager on this machine sends none.
+_PROXY_HEADERS: Final = frozenset(
+    {
+        "via",
+        "forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-host",
+        "cf-connecting-ip",
+        "true-client-ip",
+        "fastly-client-ip",
+    }
+)
+"""Headers that proxies add, in addition to all X-Forwarded ones."""
+_PAGE_HEADERS: Final = ("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
+"""Headers that browsers add; no page can suppress all of them."""
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{1,5})?")
 _BEARER: Final = re.compile(r"(?i:bearer) +([!-~]+)")
 
 
@@ -42,8 +58,8 @@ class Access:
 
     mode: AccessMode = AccessMode.LOOPBACK
     token: str = field(default="", repr=False)
-    trust_forwarded: bool = False
-    """True if X-Forwarded-For is believed; see rightsmanager.web.address."""
+    public_url: str = ""
+    """The server's own URL; its host is allowed in addition to loopback names."""
 
     def refuse_stranger(self, operation: str, request: Request) -> None:
         """Raise ServiceSpecific unless the request may pass."""
@@ -63,13 +79,18 @@ def _allowed(_access: Access, _request: Request) -> str:
 def _not_local(access: Access, request: Request) -> str:
     if any(name in request.headers for name in _PAGE_HEADERS):
         return "comes from a browser's page, expected a packager on this machine"
-    if not _is_known(access, request.headers, request.remote):
+    header = next(filter(_is_of_proxy, request.headers), None)
+    if header is not None:
         return (
-            "comes through a proxy that is not trusted to name the client, "
-            "expected a packager on this machine, or server.trust_forwarded"
+            f"comes through a proxy (header {header}), expected a packager on this machine "
+            "without one; behind a proxy use packaging.access = token"
         )
-    if not _is_loopback(request.remote):
+    if not is_loopback(request.remote):
         return f"comes from {request.remote or 'no address'}, expected a loopback address"
+    host = _host_name(request.headers.get("host", ""))
+    # A page whose name resolves to this machine (DNS rebinding) has its own name here.
+    if not (host in {"", "localhost", _host_of(access.public_url)} or is_loopback(host)):
+        return f"is for the host {host[:64]!r}, expected a loopback address or server.public_url"
     return ""
 
 
@@ -90,19 +111,25 @@ _REASONS: Final = {
 }
 
 
-def _is_known(access: Access, headers: Mapping[str, str], remote: str) -> bool:
-    forwarded = headers.get(_FORWARDED_FOR)
-    if forwarded is not None:
-        # `remote` is the proxy's own address if the last entry is not an address.
-        return access.trust_forwarded and forwarded.rpartition(",")[2].strip() == remote
-    return not any(name in headers for name in _PROXY_HEADERS)
+def _is_of_proxy(header: str) -> bool:
+    return header.startswith("x-forwarded") or header in _PROXY_HEADERS
 
 
-def _is_loopback(remote: str) -> bool:
+def _host_name(host: str) -> str:
+    """Return the name or address of a Host header, without port and brackets."""
+    return (urlsplit(f"//{host}").hostname or "") if _HOST.fullmatch(host) else host
+
+
+def _host_of(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def is_loopback(address: str) -> bool:
+    """Return True for a loopback address; IPv4 in IPv6 too."""
     try:
-        address = ip_address(remote)
+        parsed = ip_address(address)
     except ValueError:
         return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped.is_loopback
+    return parsed.is_loopback

@@ -52,12 +52,12 @@ def acquire_license(context: Context, request: Request) -> bytes:
 
 
 def _look_up(context: Context, challenge: LicenseChallenge) -> tuple[Revoked, KnownKeys]:
-    """Return the revoked certificates, and the stored key of the header's first KID."""
+    """Return the revoked certificates, and the stored keys of the header's first KID."""
     if not challenge.header.kids:
         return context.revocations.find_revoked(), {}
     kid = challenge.header.kids[0].kid
-    revoked, key = context.revocations.find_revoked_and_key(kid)
-    return revoked, {kid: key}
+    revoked, keys = context.revocations.find_revoked_and_keys(kid)
+    return revoked, {kid: keys}
 
 
 def _authenticate(

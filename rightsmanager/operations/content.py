@@ -1,8 +1,8 @@
 """Content keys: stored ones, encrypted at rest, else those derived from the key seed.
 
 Without a seed a KID without a stored key is refused. The bytes of a KID have two orders, that of
-the GUID structure and that of its text; the refusal names the KID in the other order if it is
-stored.
+the GUID structure and that of its text. A KID whose key is stored under its byte-swapped form is a
+mistake of a packager or of an import: the setting `license.swapped_kid` says what it gets.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,10 @@ from rightsmanager.crypto import aes
 from rightsmanager.crypto.keyseed import content_key
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
+from rightsmanager.policy.rules import DecisionWarning, SwappedKid, WarningCode
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.content_keys import StoredKey
+from rightsmanager.store.content_keys import KeyPair, StoredKey
 from rightsmanager.store.database import Transaction
 
 CONTENT_KEY_LENGTH: Final = 16
@@ -23,8 +24,8 @@ KEY_TYPES: Final = {"aesctr": KeyType.AES_CTR, "aescbc": KeyType.AES_CBC}
 """The spellings of a stored key's type."""
 
 
-KnownKeys = Mapping[Kid, StoredKey | None]
-"""Stored content keys by KID, None for a KID without one."""
+KnownKeys = Mapping[Kid, KeyPair]
+"""Stored content keys by KID."""
 NO_KNOWN_KEYS: Final[KnownKeys] = {}
 
 # Domain separation: the key of a root licence does not open as the content key of its KID.
@@ -39,6 +40,7 @@ class FoundKey:
     """16 bytes."""
     key_type: KeyType | None
     """The cipher that it was stored for; None for a key from the seed."""
+    warning: DecisionWarning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class ContentKeys:
     """The keyring's key for secrets in the store, 32 bytes."""
     seed: bytes = field(repr=False)
     """Empty to issue only stored keys."""
+    swapped_kid: SwappedKid = SwappedKid.REFUSE
 
     def find(
         self, transaction: Transaction, kid: Kid, known: KnownKeys = NO_KNOWN_KEYS
@@ -57,12 +60,35 @@ class ContentKeys:
 
         known: keys that were looked up before. Raises ServiceSpecific without either.
         """
-        stored = known[kid] if kid in known else transaction.content_keys.find(kid)
-        if stored is None:
-            if not self.seed:
-                raise _unknown(transaction, kid)
-            return FoundKey(content_key(self.seed, kid.raw), None)
-        return FoundKey(self.open(stored), KEY_TYPES[stored.key_type])
+        stored, swapped = known[kid] if kid in known else transaction.content_keys.find_pair(kid)
+        if stored is not None:
+            return FoundKey(self.open(stored), KEY_TYPES[stored.key_type])
+        if swapped is not None:
+            return self._find_swapped(kid, swapped)
+        if not self.seed:
+            raise ServiceSpecific(
+                f"{_name(kid)} has no stored content key, and there is no key seed"
+            )
+        return FoundKey(content_key(self.seed, kid.raw), None)
+
+    def _find_swapped(self, kid: Kid, swapped: StoredKey) -> FoundKey:
+        """Return the key for a KID whose byte-swapped form alone has a stored key."""
+        text = (
+            f"{_name(kid)} has no stored content key, but {_name(swapped.kid)} has one, which is "
+            "the same KID with its first three fields byte-swapped"
+        )
+        if self.swapped_kid is SwappedKid.SERVE:
+            warning = DecisionWarning.of(WarningCode.SWAPPED_KID, f"{text}: that key is issued")
+            return FoundKey(self.open(swapped), KEY_TYPES[swapped.key_type], warning)
+        if self.swapped_kid is SwappedKid.WARN and self.seed:
+            warning = DecisionWarning.of(
+                WarningCode.SWAPPED_KID, f"{text}: the seed's key is issued"
+            )
+            return FoundKey(content_key(self.seed, kid.raw), None, warning)
+        raise ServiceSpecific(
+            f"{text}, expected the KID of the content and that of its key in the same order "
+            "(license.swapped_kid)"
+        )
 
     def seal(self, kid: Kid, key: bytes, key_type: str, now: int, rng: Rng) -> StoredKey:
         """Encrypt a content key of 16 bytes for the store, bound to its KID."""
@@ -89,12 +115,5 @@ class ContentKeys:
             ) from error
 
 
-def _unknown(transaction: Transaction, kid: Kid) -> ServiceSpecific:
-    """Return the refusal of a KID without content key."""
-    text = f"KID {kid.text} ({kid.base64}) has no stored content key, and there is no key seed"
-    other = kid.swapped
-    if transaction.content_keys.find(other) is None:
-        return ServiceSpecific(text)
-    return ServiceSpecific(
-        f"{text}; KID {other.text} ({other.base64}), its bytes in the other order, has one"
-    )
+def _name(kid: Kid) -> str:
+    return f"KID {kid.text} ({kid.base64})"

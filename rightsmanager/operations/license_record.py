@@ -77,6 +77,8 @@ def _record_single(
         # Most keys are for AES-CTR: no call for them.
         if KeyType.AES_CBC in (grant.key_type, key.key_type):
             _refuse_cbc(context, asked, license_)
+        if key.warning is not None:
+            asked.request.progress.warnings += (key.warning,)
         recorded = transaction.licenses.record(_rows(context, asked, decision, [license_]))
     return IssuedBatch(_with_ids([license_], recorded))
 
@@ -110,6 +112,8 @@ def _record_several(
         ]
         for license_ in licenses:
             _refuse_cbc(context, asked, license_)
+            if license_.key.warning is not None:
+                asked.request.progress.warnings += (license_.key.warning,)
         rows = _rows(context, asked, decision, licenses)
         recorded = transaction.licenses.record(rows)
         roots = _find_roots(context, transaction, asked.device, licenses)
@@ -141,8 +145,12 @@ def _with_ids(
 ) -> tuple[PendingLicense, ...]:
     """Return the licences with the ids of the first time, if the request is a repeat."""
     return tuple(
-        license_ if license_.license_id == license_id else replace(license_, license_id=license_id)
-        for license_, license_id in zip(licenses, recorded, strict=True)
+        [
+            license_
+            if license_.license_id == license_id
+            else replace(license_, license_id=license_id)
+            for license_, license_id in zip(licenses, recorded, strict=True)
+        ]
     )
 
 

@@ -12,7 +12,7 @@ from rightsmanager.protocol.formats.revocation import REVOCATION_INFO
 from rightsmanager.protocol.messages.challenge import RevocationListInfo
 from rightsmanager.protocol.messages.response import RevocationList
 from rightsmanager.protocol.wire import Guid, Kid
-from rightsmanager.store.content_keys import StoredKey
+from rightsmanager.store.content_keys import KeyPair
 from rightsmanager.store.database import Store, Transaction
 
 
@@ -41,12 +41,12 @@ class RevocationCache:
             known = self._known
             return known if version == known.version else self._reload(found, version)
 
-    def find_revoked_and_key(self, kid: Kid) -> tuple[Revoked, StoredKey | None]:
-        """Return the certificates that are revoked now and the stored content key of a KID."""
+    def find_revoked_and_keys(self, kid: Kid) -> tuple[Revoked, KeyPair]:
+        """Return the certificates that are revoked now, and the stored content keys of a KID."""
         with self._store.reading() as found:
-            version, key = found.content_keys.find_with_version(REVOCATION_INFO, kid)
+            version, keys = found.content_keys.find_with_version(REVOCATION_INFO, kid)
             known = self._known
-            return (known if version == known.version else self._reload(found, version)), key
+            return (known if version == known.version else self._reload(found, version)), keys
 
     def _reload(self, found: Transaction, version: int) -> Revoked:
         # If a change comes in between, the older number has it read again next time.

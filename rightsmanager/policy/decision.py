@@ -72,15 +72,25 @@ def decide(query: LicenseQuery, defaults: LicenseDefaults, now: int) -> Decision
     fault = _find_fault(request.licenses, query) if request.licenses else None
     if fault is not None:
         return Decision((), fault, warnings=request.warnings)
+    if len(query.header.kids) > defaults.rules.max_kids:
+        raise _too_many("the header has", "KIDs", len(query.header.kids), defaults.rules)
     clocks = Clocks(now, query.device.client_time)
     if defaults.rules.max_clock_difference_seconds:
         _refuse_clock(clocks, defaults.rules)
     decision = decide_grants(request, query.header, defaults, clocks)
     if request.licenses:
+        if len(decision.grants) > defaults.rules.max_kids:
+            raise _too_many("the request is for", "licences", len(decision.grants), defaults.rules)
         refuse_rights(request.licenses, query.device)
         found = find_capability_warnings(request.licenses, decision.grants, query.device)
         decision = replace(decision, warnings=decision.warnings + found)
     return apply_level(decision, query.device.chain.leaf.security_level, defaults.rules)
+
+
+def _too_many(what: str, things: str, count: int, rules: Rules) -> ServiceSpecific:
+    return ServiceSpecific(
+        f"{what} {count} {things}, expected at most {rules.max_kids} (license.max_kids)"
+    )
 
 
 def decide_grants(

@@ -35,6 +35,16 @@ class AesCbc(StrEnum):
     ANY = "any"
 
 
+class SwappedKid(StrEnum):
+    """The treatment of a KID without a stored key whose byte-swapped form has one."""
+
+    REFUSE = "refuse"
+    SERVE = "serve"
+    """Issue the stored key."""
+    WARN = "warn"
+    """Issue the key that the seed gives."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The rules by which requests are judged."""
@@ -43,6 +53,8 @@ class Rules:
     above_level: AboveLevel = AboveLevel.DROP
     removal_date_conflicts: RemovalDateConflicts = RemovalDateConflicts.REFUSE
     aes_cbc: AesCbc = AesCbc.DECLARED
+    max_kids: int = 1000
+    """The most KIDs in a header, and the most licences in a reply."""
     max_clock_difference_seconds: int = 0
     """The largest difference between the client's clock and the server's; 0 for any."""
 
@@ -56,6 +68,7 @@ class WarningCode(StrEnum):
     ABOVE_LEVEL = "above-level"
     REMOVAL_DATE = "removal-date"
     CLIENT = "client"
+    SWAPPED_KID = "swapped-kid"
     CHECKSUM = "checksum"
 
 

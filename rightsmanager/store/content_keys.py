@@ -1,7 +1,8 @@
 """Content keys in the store, each encrypted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, select
 
@@ -28,6 +29,11 @@ class StoredKey:
     """Unix seconds."""
 
 
+KeyPair = tuple[StoredKey | None, StoredKey | None]
+"""The content key of a KID, and that of the KID with its first three fields byte-swapped."""
+NO_KEYS: Final[KeyPair] = (None, None)
+
+
 class ContentKeys(Component):
     """Content keys by KID."""
 
@@ -36,14 +42,23 @@ class ContentKeys(Component):
         row = hot.FIND_KEY.execute(self._link, {"kid": kid.raw}).fetchone()
         return None if row is None else StoredKey(kid, *row[1:])
 
-    def find_with_version(self, list_id: Guid, kid: Kid) -> tuple[int, StoredKey | None]:
-        """Return a revocation list's version and the content key of a KID, or None.
+    def find_pair(self, kid: Kid) -> KeyPair:
+        """Return the content key of a KID and that of the byte-swapped KID."""
+        swapped = kid.swapped
+        values = {"kid": kid.raw, "swapped": swapped.raw}
+        return _pair(kid, swapped, hot.FIND_KEYS.execute(self._link, values).fetchall())
 
-        The results of `revocations.find_version` and `find` by one statement.
+    def find_with_version(self, list_id: Guid, kid: Kid) -> tuple[int, KeyPair]:
+        """Return a revocation list's version and the content keys of a KID in both orders.
+
+        The results of `revocations.find_version` and `find_pair` by one statement.
         """
-        values = {"list_id": list_id.raw, "kid": kid.raw}
-        row = hot.FIND_VERSION_AND_KEY.execute(self._link, values).fetchone()
-        return row[0], None if row[1] is None else StoredKey(kid, *row[2:])
+        swapped = kid.swapped
+        values = {"list_id": list_id.raw, "kid": kid.raw, "swapped": swapped.raw}
+        rows = hot.FIND_VERSION_AND_KEYS.execute(self._link, values).fetchall()
+        if rows[0][1] is None:
+            return rows[0][0], NO_KEYS
+        return rows[0][0], _pair(kid, swapped, [row[1:] for row in rows])
 
     def find_all(self) -> list[StoredKey]:
         """Return all content keys, oldest first."""
@@ -56,3 +71,13 @@ class ContentKeys(Component):
     def remove(self, kid: Kid) -> bool:
         """Remove a content key; return whether there was one."""
         return self._count(_REMOVE, {"kid": kid}) == 1
+
+
+def _pair(kid: Kid, swapped: Kid, rows: Sequence[Sequence[Any]]) -> KeyPair:
+    """Return the keys of rows that start with the KID's bytes."""
+    found = {bytes(row[0]): row[1:] for row in rows}
+    own, other = found.get(kid.raw), found.get(swapped.raw)
+    return (
+        None if own is None else StoredKey(kid, *own),
+        None if other is None else StoredKey(swapped, *other),
+    )

@@ -25,6 +25,10 @@ from rightsmanager.store.tables import (
     REVOCATION_LISTS,
 )
 
+_EITHER_KID: Final = (CONTENT_KEYS.c.kid == bindparam("kid")) | (
+    CONTENT_KEYS.c.kid == bindparam("swapped")
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
@@ -80,19 +84,23 @@ def _find_version(_dialect: Dialect) -> ClauseElement:
     )
 
 
-def _find_version_and_key(_dialect: Dialect) -> ClauseElement:
+def _find_version_and_keys(_dialect: Dialect) -> ClauseElement:
     version = (
         select(REVOCATION_LISTS.c.version)
         .where(REVOCATION_LISTS.c.list_id == bindparam("list_id"))
         .scalar_subquery()
     )
-    # From a table of one row: the version is found whether or not the key exists.
+    # From a table of one row: the version is found whether or not a key exists.
     one_row = select(literal_column("1").label("one")).subquery()
     return (
         select(func.coalesce(version, literal_column("0")), CONTENT_KEYS)
         .select_from(one_row)
-        .outerjoin(CONTENT_KEYS, CONTENT_KEYS.c.kid == bindparam("kid"))
+        .outerjoin(CONTENT_KEYS, _EITHER_KID)
     )
+
+
+def _find_keys(_dialect: Dialect) -> ClauseElement:
+    return select(CONTENT_KEYS).where(_EITHER_KID)
 
 
 def _find_key(_dialect: Dialect) -> ClauseElement:
@@ -162,8 +170,12 @@ def _insert_rows(table: Table, dialect: Dialect) -> Any:  # noqa: ANN401 -- each
 
 FIND_VERSION: Final = HotStatement(_find_version)
 """`list_id`: the list's version; no row for a list that was never changed."""
-FIND_VERSION_AND_KEY: Final = HotStatement(_find_version_and_key)
-"""`list_id`, `kid`: one row of the list's version and the key's columns, null without a key."""
+FIND_VERSION_AND_KEYS: Final = HotStatement(_find_version_and_keys)
+"""`list_id`, `kid`, `swapped`: the list's version and the columns of each key, or one row of the
+version and nulls without a key.
+"""
+FIND_KEYS: Final = HotStatement(_find_keys)
+"""`kid`, `swapped`: the columns of each of the two keys that exists."""
 FIND_KEY: Final = HotStatement(_find_key)
 """`kid`: the columns of its content key."""
 RECORD_LICENSE: Final = HotStatement(_record_license)

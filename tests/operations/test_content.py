@@ -8,6 +8,7 @@ from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InvalidMessage, Refusal, ServiceSpecific
 from rightsmanager.operations.content import ContentKeys, FoundKey
+from rightsmanager.policy.rules import SwappedKid
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.content_keys import StoredKey
@@ -106,14 +107,43 @@ def test_without_a_seed_only_stored_keys_are_found(store: Store) -> None:
     )
 
 
-def test_a_byte_swapped_kid_is_named(store: Store) -> None:
+SWAPPED = (
+    "KID 03020100-0504-0706-0809-0a0b0c0d0e0f (AAECAwQFBgcICQoLDA0ODw==) has no stored content "
+    "key, but KID 00010203-0405-0607-0809-0a0b0c0d0e0f (AwIBAAUEBwYICQoLDA0ODw==) has one, which "
+    "is the same KID with its first three fields byte-swapped"
+)
+
+
+def find_swapped(store: Store, rule: SwappedKid, seed: bytes = TEST_KEY_SEED) -> FoundKey:
+    keys = ContentKeys(bytes(32), seed, rule)
     with store.transaction() as transaction:
-        transaction.content_keys.record(WITHOUT_SEED.seal(KID.swapped, KEY, "aesctr", 7, RNG))
-        with pytest.raises(ServiceSpecific) as refused:
-            WITHOUT_SEED.find(transaction, KID)
-        assert CONTENT_KEYS.find(transaction, KID).key == content_key(TEST_KEY_SEED, KID.raw)
+        transaction.content_keys.record(keys.seal(KID.swapped, KEY, "aescbc", 7, RNG))
+        return keys.find(transaction, KID)
+
+
+def test_a_byte_swapped_kid_is_refused_and_named(store: Store) -> None:
+    with pytest.raises(ServiceSpecific) as refused:
+        find_swapped(store, SwappedKid.REFUSE)
     assert refused.value.text == (
-        "KID 03020100-0504-0706-0809-0a0b0c0d0e0f (AAECAwQFBgcICQoLDA0ODw==) has no stored content "
-        "key, and there is no key seed; KID 00010203-0405-0607-0809-0a0b0c0d0e0f "
-        "(AwIBAAUEBwYICQoLDA0ODw==), its bytes in the other order, has one"
+        f"{SWAPPED}, expected the KID of the content and that of its key in the same order "
+        "(license.swapped_kid)"
     )
+
+
+def test_a_byte_swapped_kid_may_get_the_stored_key_with_a_warning(store: Store) -> None:
+    found = find_swapped(store, SwappedKid.SERVE)
+    assert (found.key, found.key_type) == (KEY, KeyType.AES_CBC)
+    assert found.warning is not None
+    assert found.warning.text == f"{SWAPPED}: that key is issued"
+
+
+def test_a_byte_swapped_kid_may_get_the_seeds_key_with_a_warning(store: Store) -> None:
+    found = find_swapped(store, SwappedKid.WARN)
+    assert (found.key, found.key_type) == (content_key(TEST_KEY_SEED, KID.raw), None)
+    assert found.warning is not None
+    assert found.warning.text == f"{SWAPPED}: the seed's key is issued"
+
+
+def test_without_a_seed_a_byte_swapped_kid_is_refused_instead_of_warned_of(store: Store) -> None:
+    with pytest.raises(ServiceSpecific, match="byte-swapped"):
+        find_swapped(store, SwappedKid.WARN, seed=b"")

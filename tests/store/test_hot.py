@@ -1,6 +1,7 @@
 """Hot statements are compiled once, and share connection and transaction with SQLAlchemy Core."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -56,20 +57,24 @@ def test_a_licence_of_another_store_in_the_process_compiles_nothing(
 
 
 @pytest.mark.parametrize("version", [0, 2])
-@pytest.mark.parametrize("stored", [False, True])
-def test_version_and_key_by_one_statement_are_those_by_two(
-    store: Store, version: int, *, stored: bool
+@pytest.mark.parametrize("stored", ["neither", "own", "swapped", "both"])
+def test_version_and_keys_by_one_statement_are_those_by_two(
+    store: Store, version: int, stored: str
 ) -> None:
-    key = key_of(1)
+    key = replace(key_of(1), kid=Kid(bytes(range(16))))
+    other = replace(key, kid=key.kid.swapped)
     with store.transaction() as transaction:
         for _ in range(version):
             transaction.revocations.raise_version(LIST)
-        if stored:
-            transaction.content_keys.record(key)
+        for each, name in ((key, "own"), (other, "swapped")):
+            if stored in {name, "both"}:
+                transaction.content_keys.record(each)
     with store.reading() as found:
         both = found.content_keys.find_with_version(LIST, key.kid)
-        assert both == (version, key if stored else None)
-        assert both == (found.revocations.find_version(LIST), found.content_keys.find(key.kid))
+        own = key if stored in {"own", "both"} else None
+        swapped = other if stored in {"swapped", "both"} else None
+        assert both == (version, (own, swapped))
+        assert both == (found.revocations.find_version(LIST), found.content_keys.find_pair(key.kid))
 
 
 def record_by_core(transaction: Transaction) -> None:
