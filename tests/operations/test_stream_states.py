@@ -8,7 +8,7 @@ from hypothesis.stateful import Bundle, invariant, multiple, rule
 from rightsmanager.admin.streams import StreamControl
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.hooks.facts import StreamHolder
-from rightsmanager.operations.streams import StreamSettings, holder_of, stream_id_of
+from rightsmanager.operations.streams import StreamSettings, stream_id_of
 from rightsmanager.policy.grants import Grant, Policy
 from rightsmanager.protocol.wire import AccountId, Guid, Kid
 from rightsmanager.store.database import Store
@@ -84,7 +84,8 @@ class Streams(Machine):
         self._open(replace(row, issued_at=self.now), grant, client_time)
 
     def _open(self, row: IssuedLicense, grant: Grant, client_time: int) -> bool:
-        opener = LIMITS.opener([grant], row.device, client_time, lambda _holder: None)
+        holders = {grant: StreamHolder(grant.account_id, row.device)}
+        opener = LIMITS.opener(holders, client_time, lambda _holder: None)
         allowed = self._expect(row, grant, client_time)
         try:
             with self.store.transaction() as transaction:
@@ -105,7 +106,7 @@ class Streams(Machine):
                 later = max(known.expires_at, expires_at)
                 self.model[stream_id] = replace(known, expires_at=later)
             return True
-        holder = holder_of(grant, row.device)
+        holder = StreamHolder(grant.account_id, row.device)
         new = Expected(holder.name, row.device, row.kid, client_time, self.now, expires_at)
         ended, is_renewal = {}, False
         for each, stream in self.model.items():
