@@ -371,3 +371,26 @@ def test_by_rule_a_removal_date_that_conflicts_is_a_warning() -> None:
     (warning,) = decision.warnings
     assert warning.code is WarningCode.REMOVAL_DATE
     assert warning.text.startswith("removaldate '20310101' is given with expiration '20300101'")
+
+
+# --- limits -------------------------------------------------------------------------------------
+
+
+def limited(max_kids: int, query: str = "") -> Decision:
+    defaults = LicenseDefaults(rules=Rules(max_kids=max_kids))
+    return decide(replace(ASKED, query=query), defaults, NOW)
+
+
+def test_more_kids_than_the_limit_are_refused() -> None:
+    assert len(limited(len(KIDS)).grants) == len(KIDS)
+    with pytest.raises(ServiceSpecific) as refused:
+        limited(len(KIDS) - 1)
+    assert refused.value.text == (
+        f"the header has {len(KIDS)} KIDs, expected at most {len(KIDS) - 1} (license.max_kids)"
+    )
+
+
+def test_more_licences_than_the_limit_are_refused() -> None:
+    groups = ",".join(f"(isroot:true,kid:{AccountId(bytes([n]) * 16).base64})" for n in range(9))
+    with pytest.raises(ServiceSpecific, match=r"the request is for 9 licences, expected at most 8"):
+        limited(8, f"cfg={groups}")
