@@ -15,8 +15,13 @@ from rightsmanager.errors import (
 from rightsmanager.operations.domain_authority import MAX_NAME, DomainAuthority
 from rightsmanager.policy.device import encryption_key
 from rightsmanager.protocol.formats.bcert import parse_chain
-from rightsmanager.protocol.formats.fingerprints import fingerprint
-from rightsmanager.protocol.wire import GUID_LENGTH, AccountId, decode_base64, encode_base64
+from rightsmanager.protocol.wire import (
+    GUID_LENGTH,
+    AccountId,
+    decode_base64,
+    encode_base64,
+    fingerprint,
+)
 from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.domains import Account, Member, StoredRevision
 

@@ -9,8 +9,7 @@ from rightsmanager.cli.printing import Form, json_option, print_json, print_tree
 from rightsmanager.crypto.random import system_random
 from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.identities import IDENTITIES, Identity
-from rightsmanager.protocol.formats.fingerprints import fingerprint
-from rightsmanager.protocol.wire import NEVER, encode_base64
+from rightsmanager.protocol.wire import NEVER, encode_base64, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import configure_logs, log_deprecations
-from rightsmanager.protocol.formats.fingerprints import fingerprint
+from rightsmanager.protocol.wire import fingerprint
 from rightsmanager.serving.options import Gunicorn
 from rightsmanager.settings import Settings
 from rightsmanager.store.schema import upgrade

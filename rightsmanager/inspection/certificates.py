@@ -34,8 +34,7 @@ from rightsmanager.protocol.formats.bcert import (
 from rightsmanager.protocol.formats.bcert import objects as bcert
 from rightsmanager.protocol.formats.bcert import parse_chain as parse_strictly
 from rightsmanager.protocol.formats.bcert.table import TABLE, parse_object
-from rightsmanager.protocol.formats.fingerprints import fingerprint
-from rightsmanager.protocol.wire import NEVER, encode_base64
+from rightsmanager.protocol.wire import NEVER, encode_base64, fingerprint
 
 _CHAIN: Final = struct.Struct(">4sIIII")
 _CERTIFICATE: Final = struct.Struct(">4sIII")

@@ -18,9 +18,8 @@ from rightsmanager.inspection.headers import describe_header, describe_object
 from rightsmanager.inspection.licenses import describe_license
 from rightsmanager.inspection.values import date, guid, public_key
 from rightsmanager.inspection.xmltree import attributes_of, describe_element
-from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.messages.domain import DOMAIN_KEY_LENGTH, unwrap_domain_key
-from rightsmanager.protocol.wire import Guid, decode_base64
+from rightsmanager.protocol.wire import Guid, decode_base64, fingerprint
 from rightsmanager.protocol.xml.xmlsec import Encrypted, decrypt
 from rightsmanager.protocol.xml.xmlview import Xml, parse_encrypted
 

@@ -29,11 +29,10 @@ from rightsmanager.inspection.kids import order_checks
 from rightsmanager.inspection.nodes import Grammar, Node, describe_node, find, find_all, read_nodes
 from rightsmanager.inspection.values import binary, time_text
 from rightsmanager.protocol.formats import xmr as licence
-from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.formats.xmr import objects as xmr
 from rightsmanager.protocol.formats.xmr.table import LAYOUTS, build_objects, parse_objects
 from rightsmanager.protocol.messages.secure_stop import unwrap_key
-from rightsmanager.protocol.wire import NEVER, Kid
+from rightsmanager.protocol.wire import NEVER, Kid, fingerprint
 
 MAGIC: Final = b"XMR\0"
 _VERSION_END: Final = 8

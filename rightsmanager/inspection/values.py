@@ -11,9 +11,8 @@ from rightsmanager.crypto.p256 import PublicKey
 from rightsmanager.inspection import protections
 from rightsmanager.inspection.description import Description
 from rightsmanager.protocol.formats.bcert import objects as bcert
-from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.formats.xmr import objects as xmr
-from rightsmanager.protocol.wire import NEVER, Guid, Kid, encode_base64
+from rightsmanager.protocol.wire import NEVER, Guid, Kid, encode_base64, fingerprint
 
 _SPELLINGS: Final = {"cmac": "CMAC", "kid": "KID", "mid": "MID", "pc": "PC", "url": "URL"}
 _WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z0-9])")

@@ -26,9 +26,8 @@ from rightsmanager.keyring.identities import (
     WMRMSERVER,
 )
 from rightsmanager.protocol.formats.bcert import Chain, KeyUsage
-from rightsmanager.protocol.formats.fingerprints import fingerprint
 from rightsmanager.protocol.messages.metering import MeteringCertificate, read_metering_certificate
-from rightsmanager.protocol.wire import Mid
+from rightsmanager.protocol.wire import Mid, fingerprint
 
 STORAGE_KEY_LENGTH: Final = 32
 _SIGNER_USAGES: Final = (KeyUsage.SIGN_LICENSE, KeyUsage.SIGN_RESPONSE)

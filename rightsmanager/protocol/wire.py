@@ -12,6 +12,7 @@ in the order of its bytes.
 """
 
 import binascii
+import hashlib
 import re
 import struct
 import uuid
@@ -214,6 +215,14 @@ def parse_content_key(text: str, name: str) -> bytes:
             f"{CONTENT_KEY_LENGTH} bytes"
         )
     return data
+
+
+def fingerprint(point: bytes) -> str:
+    """Return the short text by which people compare public keys of 64 bytes.
+
+    It is `SHA256:` and the SHA-256 in base64.
+    """
+    return "SHA256:" + encode_base64(hashlib.sha256(point).digest()).rstrip("=")
 
 
 class Reader:

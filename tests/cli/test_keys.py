@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rightsmanager.crypto.p256 import PublicKey
 from rightsmanager.keyring.identities import IDENTITIES
-from rightsmanager.protocol.formats.fingerprints import fingerprint
+from rightsmanager.protocol.wire import fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

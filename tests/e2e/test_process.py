@@ -14,8 +14,7 @@ from click.testing import CliRunner
 
 from rightsmanager.cli import rightsmanager
 from rightsmanager.keyring.identities import IDENTITIES
-from rightsmanager.protocol.formats.fingerprints import fingerprint
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import Kid, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,8 +28,7 @@ from rightsmanager.protocol.formats.bcert import (
 )
 from rightsmanager.protocol.formats.bcert import objects as bcert
 from rightsmanager.protocol.formats.bcert.table import BY_KIND, TABLE, build_object, parse_object
-from rightsmanager.protocol.formats.fingerprints import fingerprint
-from rightsmanager.protocol.wire import AccountId, Guid, Mid, ServiceId
+from rightsmanager.protocol.wire import AccountId, Guid, Mid, ServiceId, fingerprint
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "bcert.json").read_text("utf-8"))
 KEY = PrivateKey(bytes(31) + b"\x07")

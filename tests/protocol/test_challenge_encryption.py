@@ -48,7 +48,7 @@ SHARED = curve.finite(curve.multiply(world.SERVER, curve.point_from(C1)))
         (C2[32:] + C2[:32] + C2, "C1 is not a point"),
         (C1 + curve.P.to_bytes(32, "big") + C2[32:], "C2 is not a point"),
         (C1 + curve.point_bytes(SHARED), "infinity"),
-        (C2 + C1, "IV before its ciphertext"),
+        (C2 + C1, "EncryptedData does not open"),
         (b"", "CipherValue has 0 bytes, expected 128"),
         (WRAPPED[:-1], "CipherValue has 127 bytes, expected 128"),
         (b"\4" + WRAPPED, "CipherValue has 129 bytes, expected 128"),
@@ -75,11 +75,11 @@ def padded(end: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("ciphertext", "text"),
     [
-        (b"", "IV before its ciphertext"),
-        (SECRET[:15], "IV before its ciphertext"),
+        (b"", "EncryptedData does not open"),
+        (SECRET[:15], "EncryptedData does not open"),
         (SECRET[:16], "empty"),
-        (SECRET[16:] + CIPHERTEXT[16:], "IV before its ciphertext"),
-        (bytes(16) + CIPHERTEXT[16:], "IV before its ciphertext"),
+        (SECRET[16:] + CIPHERTEXT[16:], "EncryptedData does not open"),
+        (bytes(16) + CIPHERTEXT[16:], "EncryptedData does not open"),
         (CIPHERTEXT[:16] + CIPHERTEXT, "PKCS#7|not well-formed"),
         (CIPHERTEXT[:-1], "multiple of 16"),
         (CIPHERTEXT + b"\0", "multiple of 16"),
@@ -148,7 +148,7 @@ def test_a_challenge_to_an_old_key_of_the_server_still_opens(subject: Opener) ->
     keys = (private_key(world.OTHER), private_key(world.SERVER))
     challenge = sent(ENCRYPTED)
     assert replace(subject, keys=keys).open(challenge).signer.raw == world.DEVICE_CHAIN
-    with pytest.raises(InvalidMessage, match="IV before its ciphertext"):
+    with pytest.raises(InvalidMessage, match="EncryptedData does not open"):
         replace(subject, keys=keys[:1]).open(challenge)
 
 

@@ -11,6 +11,7 @@ from rightsmanager.crypto.p256 import Backend
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.wire import fingerprint
 from rightsmanager.protocol.xml.elements import (
     Fields,
     canonical,
@@ -188,3 +189,41 @@ def test_an_element_that_the_document_spells_otherwise_has_no_slice() -> None:
     (element,) = parse_xml(b"<a><b/></a>", "document")
     assert raw_slice(element, b"<a><b/></a>") == b""
     assert raw_slice(element, b"</b><b>") == b""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("<LA ", "<LA ", ""),
+        ("LA ", "p:LA xmlns:p='urn:p' ", "LA has the prefix 'p'"),
+        ("<Version>", "\n <Version>", "LA has white space between its elements"),
+        ("</Version>", "</Version>\r", "LA has carriage returns"),
+        ("</Version>", "</Version>&#13;", "LA has carriage returns"),
+        (">1<", ">\u00c3\u00a4<", "LA has characters in another encoding"),
+        (" xml:space=", " space=", "LA has no attribute xml:space"),
+    ],
+)
+def test_a_wrong_digest_names_the_alterations_of_soap_stacks(
+    before: str, after: str, reason: str
+) -> None:
+    text = f'<LA xmlns="{second.P}" Id="SignedData" xml:space="preserve"><Version>1</Version></LA>'
+    signature = sign(b"another", KEY, name_key=True)
+    altered = text.replace(before, after)
+    altered = altered.replace("</LA>", "</p:LA>") if "p:LA" in altered else altered
+    with pytest.raises(InvalidMessage) as caught:
+        verify_digest(parse_xml(altered.encode(), "LA"), signature, altered.encode())
+    start, _, explanation = caught.value.text.partition("after signing")
+    assert start == "DigestValue is not the SHA-256 of LA: it was altered "
+    assert reason in explanation
+    assert bool(explanation) is bool(reason)
+
+
+def test_a_challenge_to_another_key_names_the_known_ones() -> None:
+    encrypted = encrypt(b"", "WMRMServer", PUBLIC, PORTABLE, seeded_random(b""))
+    other = private_key(world.OTHER)
+    with pytest.raises(InvalidMessage) as caught:
+        decrypt(encrypted, [other], PORTABLE, "; do this")
+    assert caught.value.text == (
+        "EncryptedData does not open: it is encrypted to another key than the known ones of "
+        f"WMRMServer ({fingerprint(other.public.raw)}); do this"
+    )

@@ -19,8 +19,7 @@ from rightsmanager.cli.printing import (
 from rightsmanager.crypto.random import system_random
 from rightsmanager.files import write_output
 from rightsmanager.keyring import MeteringIdentity, certify_metering
-from rightsmanager.protocol.formats.fingerprints import fingerprint
-from rightsmanager.protocol.wire import Mid, encode_base64
+from rightsmanager.protocol.wire import Mid, encode_base64, fingerprint
 
 if TYPE_CHECKING:
     from rightsmanager.admin.metering_ids import KnownMeteringId

@@ -119,7 +119,7 @@ class Header:
                 f"{'one' if layout.min_kids else 'at most one'}"
             )
         algids = sorted({key.algid for key in self.kids if key.algid})
-        if len(algids) > 1:
+        if len(algids) > 1 and self.version is Version.V4_3:
             raise InvalidMessage(
                 f"WRMHEADER {self.version} has the ALGIDs {' and '.join(algids)}, "
                 "expected the same for all KIDs"

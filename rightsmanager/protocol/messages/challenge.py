@@ -57,6 +57,7 @@ from rightsmanager.protocol.xml.fastpath import REVOCATION_LIST, CanonicalChalle
 from rightsmanager.protocol.xml.parsing import RECORDS, parse_xml
 
 SERVER_KEY_NAME: Final = "WMRMServer"
+_SERVER_KEY_HINT: Final = "; give the client public/wmrmserver.pub of this server's data folder"
 NONCE_LENGTH: Final = 16
 MAX_CHAINS: Final = 256
 """The device's chain and those of its domains."""
@@ -179,7 +180,8 @@ def decrypt_challenge(
     """
     element, signature = _signed_element(envelope, name)
     encrypted = xmlsec.parse_encrypted(child(element, XMLENC, "EncryptedData"))
-    plaintext = xmlsec.decrypt(encrypted, keys(encrypted.key_name), backend)
+    hint = _SERVER_KEY_HINT if encrypted.key_name == SERVER_KEY_NAME else ""
+    plaintext = xmlsec.decrypt(encrypted, keys(encrypted.key_name), backend, hint)
     return DecryptedChallenge(element, plaintext, signature, encrypted.key_name)
 
 
@@ -200,7 +202,8 @@ def open_license_challenge(
     encrypted, signature = elements.encrypted, elements.signature
     if encrypted.key_name != SERVER_KEY_NAME:
         raise _other_key_name(encrypted.key_name)
-    client = reader.client_data(xmlsec.decrypt(encrypted, keys, backend))
+    plaintext = xmlsec.decrypt(encrypted, keys, backend, _SERVER_KEY_HINT)
+    client = reader.client_data(plaintext)
     return LicenseChallenge(
         version=elements.version,
         header=elements.header,

@@ -25,7 +25,7 @@ Source: published samples of messages; XML Encryption and XML Signature of the W
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,7 +34,13 @@ from lxml import etree
 from rightsmanager.crypto import aes, p256
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.wire import XMLDSIG, XMLENC, decode_base64, encode_base64
+from rightsmanager.protocol.wire import (
+    XMLDSIG,
+    XMLENC,
+    decode_base64,
+    encode_base64,
+    fingerprint,
+)
 from rightsmanager.protocol.xml import templates
 from rightsmanager.protocol.xml.elements import (
     canonical,
@@ -57,6 +63,9 @@ _SIGNED_INFO: Final = templates.SIGNED_INFO.encode()
 _D: Final = f"{{{XMLDSIG}}}"
 _X: Final = f"{{{XMLENC}}}"
 _CIPHER_VALUE: Final = (_X + "CipherData", _X + "CipherValue")
+_XML_SPACE: Final = "{http://www.w3.org/XML/1998/namespace}space"
+_MISREAD: Final = tuple(each.encode() for each in ("\ufffd", "\u00c3\u00a4", "\u00c3\u00bc"))
+"""The replacement character, and letters in UTF-8 that were read as Latin-1."""
 _PUBLIC_KEY: Final = (_D + "KeyValue", _D + "ECCKeyValue", _D + "PublicKey")
 
 
@@ -104,10 +113,15 @@ def decode_encrypted(key_name: str, wrapped_key: str | bytes, ciphertext: str | 
     )
 
 
-def decrypt(encrypted: Encrypted, keys: Sequence[p256.PrivateKey], backend: p256.Backend) -> bytes:
+def decrypt(
+    encrypted: Encrypted,
+    keys: Sequence[p256.PrivateKey],
+    backend: p256.Backend,
+    hint: str = "",
+) -> bytes:
     """Return the plaintext under the first of the keys that it was encrypted to.
 
-    Raises InvalidMessage if there is none.
+    `hint` ends the text of the refusal. Raises InvalidMessage if there is no such key.
     """
     iv, blocks = encrypted.ciphertext[:_IV_LENGTH], encrypted.ciphertext[_IV_LENGTH:]
     for key in keys:
@@ -116,9 +130,10 @@ def decrypt(encrypted: Encrypted, keys: Sequence[p256.PrivateKey], backend: p256
         # roll-over, challenges to an older key still open.
         if hmac.compare_digest(x[:_IV_LENGTH], iv):
             return aes.cbc_decrypt(x[_IV_LENGTH:], iv, blocks)
+    known = ", ".join(fingerprint(key.public.raw) for key in keys) or "none"
     raise InvalidMessage(
-        f"EncryptedData does not open: the IV before its ciphertext is not the one encrypted to "
-        f"the key {encrypted.key_name}"
+        f"EncryptedData does not open: it is encrypted to another key than the known ones of "
+        f"{encrypted.key_name} ({known}){hint}"
     )
 
 
@@ -237,6 +252,7 @@ def verify_digest(element: etree._Element, signature: Signature, document: bytes
         return
     raise InvalidMessage(
         f"DigestValue is not the SHA-256 of {local_name(element)}: it was altered after signing"
+        f"{_explain_digest(element, document)}"
     )
 
 
@@ -268,3 +284,28 @@ def sign(element: bytes, key: p256.PrivateKey, *, name_key: bool) -> Signature:
 def has_digest(text: bytes, signature: Signature) -> bool:
     """Return whether the SHA-256 of a text is the promised digest."""
     return hmac.compare_digest(hashlib.sha256(text).digest(), signature.digest)
+
+
+def _explain_digest(element: etree._Element, document: bytes) -> str:
+    """Return the alterations by SOAP stacks that the element shows, "" for none."""
+    seen = [text for text, is_seen in _find_alterations(element, document) if is_seen]
+    if not seen:
+        return ""
+    return f" ({'; '.join(seen)}: a SOAP stack that rebuilds XML does this, send the text as it is)"
+
+
+def _find_alterations(element: etree._Element, document: bytes) -> Iterator[tuple[str, bool]]:
+    name = local_name(element)
+    prefixed = next((each for each in element.iter(etree.Element) if each.prefix), None)
+    if prefixed is not None:
+        yield f"{local_name(prefixed)} has the prefix {prefixed.prefix!r}", True
+    yield f"{name} has white space between its elements", _is_indented(element)
+    yield f"{name} has no attribute xml:space", element.get(_XML_SPACE) is None
+    raw = raw_slice(element, document)
+    yield f"{name} has carriage returns", b"\r" in raw or b"&#13;" in raw or b"&#xD;" in raw
+    yield f"{name} has characters in another encoding", any(each in raw for each in _MISREAD)
+
+
+def _is_indented(element: etree._Element) -> bool:
+    texts = (element.text, *(child.tail for child in element))
+    return any(text is not None and text != "" and not text.strip() for text in texts)

@@ -14,7 +14,7 @@ from rightsmanager.protocol.wire import XMLDSIG
 from rightsmanager.protocol.xml import xmlsec
 from rightsmanager.protocol.xml.elements import canonical, local_name, split_tag
 from rightsmanager.protocol.xml.envelope import Envelope
-from rightsmanager.protocol.xml.parsing import parse_xml
+from rightsmanager.protocol.xml.parsing import RECORDS, parse_xml
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +26,7 @@ class Xml:
     @classmethod
     def parse(cls, text: bytes, name: str) -> Self:
         """Return the root of a UTF-8 document; raises InvalidMessage that names `name`."""
-        return cls(parse_xml(text, name))
+        return cls(parse_xml(text, name, RECORDS))
 
     @classmethod
     def operation(cls, envelope: Envelope) -> Self:
