@@ -12,16 +12,18 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Final, NamedTuple
 
-from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
 from rightsmanager.operations.context import Context
 from rightsmanager.operations.packaging_keys import (
     ALGIDS,
     PackagingKey,
     PackagingOptions,
     build_playready_object,
+    named_options,
     refuse_systems,
 )
 from rightsmanager.operations.request import Request
+from rightsmanager.policy.rules import DecisionWarning, WarningCode
 from rightsmanager.protocol.formats.durations import Duration
 from rightsmanager.protocol.formats.pssh import SYSTEM_ID
 from rightsmanager.protocol.messages.packaging import (
@@ -61,10 +63,11 @@ def acquire_packaging_data(context: Context, request: Request) -> bytes:
     """Return the reply to an AcquirePackagingData request, its keys stored."""
     context.options.packaging_access.refuse_stranger(OPERATION, request)
     asked = parse_packaging_request(request.envelope)
-    options = context.options.packaging
+    options = named_options(context.options.packaging, request.query)
     _refuse(asked, options, request.url)
     parts = _decide(asked.streams, options.key_period_seconds)
-    keys = _record(context, [part.slot for part in parts])
+    keys = _record(context, options, [part.slot for part in parts])
+    request.progress.warnings = _find_warnings(keys, options)
     request.progress.kids = tuple(key.kid for key in keys.values())
     return _seal(parts, keys, asked, options, request.url)
 
@@ -91,23 +94,49 @@ def _decide(streams: Sequence[StreamInformation], key_period: int) -> tuple[Part
     return tuple(parts)
 
 
-def _record(context: Context, slots: Sequence[Slot]) -> Mapping[Slot, PackagingKey]:
+def _record(
+    context: Context, options: PackagingOptions, slots: Sequence[Slot]
+) -> Mapping[Slot, PackagingKey]:
     """Return the key of each slot, creating those that are missing."""
-    now = context.clock()
     with context.store.transaction() as transaction:
-        # In a fixed order, to avoid deadlock.
-        return {slot: _find_key(context, transaction, slot, now) for slot in sorted(set(slots))}
+        return {
+            slot: _find_key(context, transaction, options, slot)
+            # In a fixed order, to avoid deadlock.
+            for slot in sorted(set(slots))
+        }
 
 
-def _find_key(context: Context, transaction: Transaction, slot: Slot, now: int) -> PackagingKey:
-    kid = transaction.sources.find_kid(*slot) or _create_key(context, transaction, slot, now)
+def _find_key(
+    context: Context, transaction: Transaction, options: PackagingOptions, slot: Slot
+) -> PackagingKey:
+    kid = transaction.sources.find_kid(*slot) or _create_key(context, transaction, options, slot)
     stored = transaction.content_keys.find(kid)
     if stored is None:
         raise InternalError(f"KID {kid.text} of a program has no stored content key")
+    if options.is_key_type_named and stored.key_type != options.key_type:
+        raise ServiceSpecific(
+            f"algid is {options.key_type.upper()}, expected {stored.key_type.upper()}, which the "
+            f"stored key of program {slot.program[:64]!r} is for (KID {kid.text})"
+        )
     return PackagingKey(kid, context.content_keys.open(stored), stored.key_type)
 
 
-def _create_key(context: Context, transaction: Transaction, slot: Slot, now: int) -> Kid:
+def _find_warnings(
+    keys: Mapping[Slot, PackagingKey], options: PackagingOptions
+) -> tuple[DecisionWarning, ...]:
+    """Return a warning if a packager for cbcs may get keys for AES-CTR: a request has no scheme."""
+    if options.is_key_type_named or all(key.key_type != "aesctr" for key in keys.values()):
+        return ()
+    text = (
+        "the header and its licences name AES-CTR; a packager for cbcs needs algid=AESCBC in its "
+        "URL or packaging.algid, one for cenc may name algid=AESCTR"
+    )
+    return (DecisionWarning.of(WarningCode.ALGID, text),)
+
+
+def _create_key(
+    context: Context, transaction: Transaction, options: PackagingOptions, slot: Slot
+) -> Kid:
     """Return the KID of a new key, or of the one that another request has just created."""
     kid = Kid(uuid.UUID(bytes=context.rng(CONTENT_KEY_LENGTH), version=4).bytes_le)
     if not transaction.sources.record(kid, Source(PACKAGER, *slot)):
@@ -116,8 +145,9 @@ def _create_key(context: Context, transaction: Transaction, slot: Slot, now: int
             raise InternalError(f"KID {kid.text} has been drawn before")
         return created
     key = context.rng(CONTENT_KEY_LENGTH)
-    key_type = context.options.packaging.key_type
-    transaction.content_keys.record(context.content_keys.seal(kid, key, key_type, now, context.rng))
+    transaction.content_keys.record(
+        context.content_keys.seal(kid, key, options.key_type, context.clock(), context.rng)
+    )
     return kid
 
 

@@ -1,14 +1,17 @@
 """The form of packagers' keys: PlayReady Objects that name them, and the systems that are known."""
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
 
-from rightsmanager.errors import InvalidMessage
+from rightsmanager.errors import InvalidMessage, ServiceSpecific
 from rightsmanager.protocol.formats.pssh import SYSTEM_ID, build_object, object_of
 from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version, checksum
 from rightsmanager.protocol.wire import Kid
+
+T = TypeVar("T")
 
 WITHOUT_DATA: Final = {
     uuid.UUID("1077efec-c0b2-4d02-ace3-3c1e52e2fb4b"): "Common PSSH",
@@ -39,6 +42,42 @@ class PackagingOptions:
     header_version: Version = Version.V4_0
     key_type: str = "aesctr"
     checksum: bool = True
+    is_key_type_named: bool = False
+    """True if the request names the key type."""
+
+
+_QUERY: Final[Mapping[str, Mapping[str, Any]]] = {
+    "algid": {"AESCTR": "aesctr", "AESCBC": "aescbc"},
+    "header_version": {version.value: version for version in Version},
+}
+"""The parameters of a packager's URL, and their values."""
+
+
+def named_options(options: PackagingOptions, query: str) -> PackagingOptions:
+    """Return the options with those that a packager's URL names: `algid` and `header_version`.
+
+    Other names are passed over. Raises ServiceSpecific for an invalid value.
+    """
+    named = {name.lower(): value for name, value in parse_qsl(query)}
+    if not named.keys() & _QUERY.keys():
+        return options
+    key_type = _named(named, "algid", options.key_type)
+    return replace(
+        options,
+        key_type=key_type,
+        header_version=_named(named, "header_version", options.header_version),
+        is_key_type_named="algid" in named,
+    )
+
+
+def _named(named: Mapping[str, str], name: str, default: T) -> T:
+    if name not in named:
+        return default
+    values = _QUERY[name]
+    found: T | None = values.get(named[name].upper())
+    if found is None:
+        raise ServiceSpecific(f"{name} is {named[name][:64]!r}, expected {' or '.join(values)}")
+    return found
 
 
 def refuse_systems(systems: Sequence[uuid.UUID]) -> None:

@@ -69,6 +69,7 @@ class WarningCode(StrEnum):
     REMOVAL_DATE = "removal-date"
     CLIENT = "client"
     SWAPPED_KID = "swapped-kid"
+    ALGID = "algid"
     CHECKSUM = "checksum"
 
 

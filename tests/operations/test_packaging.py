@@ -20,6 +20,7 @@ from rightsmanager.operations.context import Context, Options
 from rightsmanager.operations.packaging_keys import PackagingOptions
 from rightsmanager.operations.request import Request
 from rightsmanager.operations.table import bind_operations
+from rightsmanager.policy.rules import WarningCode
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xml.envelope import SoapVersion, parse_envelope
@@ -46,9 +47,11 @@ def make(store: Store, access: Access | None = None, **changes: Any) -> Context:
     return make_context(store, rng=rng, options=options, **changes)
 
 
-def ask(context: Context, body: bytes, url: str = URL, remote: str = "::1") -> bytes:
+def ask(
+    context: Context, body: bytes, url: str = URL, remote: str = "::1", query: str = ""
+) -> bytes:
     child = bind_operations(context)["AcquirePackagingData"](
-        Request(envelope=parse_envelope(body), url=url, query="", headers={}, remote=remote),
+        Request(envelope=parse_envelope(body), url=url, query=query, headers={}, remote=remote),
     )
     return b"".join(build_envelope(SoapVersion.SOAP11, child))
 
@@ -273,3 +276,52 @@ def test_the_operator_hears_of_the_keys(store: Store) -> None:
     assert received == [
         Event("AcquirePackagingData", kids=(Kid(packager.take(answer).kid.bytes_le),))
     ]
+
+
+MOVIE = packager.ask(packager.stream("movie"))
+
+
+@pytest.mark.parametrize(
+    ("query", "version", "algid"),
+    [
+        ("algid=AESCBC", "4.3.0.0", "AESCBC"),
+        ("Algid=aescbc&token=x", "4.3.0.0", "AESCBC"),
+        ("header_version=4.2.0.0", "4.2.0.0", "AESCTR"),
+        ("header_version=4.3.0.0&algid=AESCTR", "4.3.0.0", "AESCTR"),
+    ],
+)
+def test_the_packagers_url_may_name_the_form_of_the_key(
+    store: Store, query: str, version: str, algid: str
+) -> None:
+    taken = packager.take(ask(make(store), MOVIE, query=query))
+    read = packager.read_object(taken.object)
+    assert (read.version, read.algid) == (version, algid)
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("algid=cbcs", "algid is 'cbcs', expected AESCTR or AESCBC"),
+        ("header_version=5", "header_version is '5', expected 4.0.0.0 or 4.1.0.0"),
+    ],
+)
+def test_an_invalid_form_is_refused(store: Store, query: str, text: str) -> None:
+    with pytest.raises(ServiceSpecific) as refused:
+        ask(make(store), MOVIE, query=query)
+    assert text in refused.value.text
+    assert stored(store) == {}
+
+
+def test_a_key_that_is_stored_for_another_algid_is_refused(store: Store) -> None:
+    ask(make(store), MOVIE)
+    with pytest.raises(ServiceSpecific, match="algid is AESCBC, expected AESCTR, which the stored"):
+        ask(make(store), MOVIE, query="algid=AESCBC")
+
+
+@pytest.mark.parametrize(("query", "count"), [("", 1), ("algid=AESCTR", 0), ("algid=AESCBC", 0)])
+def test_a_packager_that_names_no_algid_is_warned_of_aes_ctr(
+    store: Store, query: str, count: int
+) -> None:
+    request = Request(parse_envelope(MOVIE), URL, query, {}, "::1")
+    bind_operations(make(store))["AcquirePackagingData"](request)
+    assert [each.code for each in request.progress.warnings] == [WarningCode.ALGID] * count
