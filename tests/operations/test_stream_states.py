@@ -126,9 +126,9 @@ class Streams(Machine):
             stream.holder == holder and stream.is_open(self.now) for stream in self.model.values()
         )
 
-    @rule(device=devices, kid=kids, delay=delays)
-    def stop(self, device: str, kid: Kid, delay: int) -> None:
-        update_time = self.now - delay
+    @rule(request=requests, offset=st.sampled_from([-1, 0, 1]))
+    def stop(self, request: tuple[IssuedLicense, Grant, int], offset: int) -> None:
+        device, kid, update_time = request[0].device, request[0].kid, request[2] + offset
         with self.store.transaction() as transaction:
             transaction.streams.end_stopped(device, kid, update_time, self.now)
         self._end(
