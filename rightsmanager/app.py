@@ -16,6 +16,7 @@ from rightsmanager.assembly import (
     packaging_access,
     packaging_options,
     refuse_other_keyring,
+    replay_window,
     stream_settings,
 )
 from rightsmanager.crypto.p256_backends import choose_backend
@@ -125,6 +126,7 @@ def _options(settings: Settings) -> Options:
     return Options(
         defaults=license_defaults(settings),
         acknowledge_persistent=settings.license.acknowledge == "persistent",
+        replay_window_seconds=replay_window(settings),
         streams=stream_settings(settings),
         max_records=settings.metering.max_records,
         keep_reports=settings.metering.keep_reports_days > 0,

@@ -122,6 +122,12 @@ def packaging_options(settings: Settings) -> PackagingOptions:
     )
 
 
+def replay_window(settings: Settings) -> int:
+    """Return the seconds within which a challenge is answered once, 0 for no such limit."""
+    given = settings.license
+    return given.replay_window_seconds if given.replay == "refuse" else 0
+
+
 def stream_settings(settings: Settings) -> StreamSettings:
     """Return the limits on streams that are open at once."""
     streams = settings.streams

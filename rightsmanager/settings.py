@@ -220,6 +220,8 @@ class LicenseSettings(_Section):
     removal_date_conflicts: Literal["refuse", "warn"] = "refuse"
     aes_cbc: Literal["declared", "any"] = "declared"
     swapped_kid: Literal["refuse", "serve", "warn"] = "refuse"
+    replay: Literal["answer-alike", "refuse"] = "answer-alike"
+    replay_window_seconds: Annotated[int, Field(ge=1, le=0x7FFFFFFF)] = 86400
     max_kids: Annotated[int, Field(ge=1, le=0x7FFFFFFF)] = 1000
     max_clock_difference_seconds: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
 

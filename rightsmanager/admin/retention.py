@@ -69,6 +69,7 @@ PURGES: Final = (
         partial(_until_empty, lambda done, before: done.sessions.remove_old(before)),
     ),
     Purge("streams", partial(_until_empty, lambda done, before: done.streams.remove_old(before))),
+    Purge("nonces", partial(_until_empty, lambda done, before: done.nonces.remove_old(before))),
     Purge(
         "licences",
         partial(_until_end, lambda done, before, after: done.licenses.remove_old(before, after)),

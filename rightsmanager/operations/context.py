@@ -68,6 +68,8 @@ class Options:
     """The policy and the domain of a request that names none, and the rules for requests."""
     acknowledge_persistent: bool = False
     """True if replies with a persistent licence ask for an acknowledgement."""
+    replay_window_seconds: int = 0
+    """Time within which a challenge is answered once; 0 to answer each repeat alike."""
     streams: StreamSettings = field(default_factory=StreamSettings)
     max_records: int = MAX_RECORDS
     """Of a metering report."""

@@ -61,7 +61,7 @@ def record_licenses(
     """
     if not decision.grants:
         return IssuedBatch(())
-    if _is_single(decision):
+    if not context.options.replay_window_seconds and _is_single(decision):
         return _record_single(context, asked, decision, keys)
     return _record_several(context, asked, decision, keys)
 
@@ -99,6 +99,7 @@ def _record_several(
     grants = decision.grants
     streams = _stream_opener(context, asked, decision)
     with context.store.transaction() as transaction:
+        _refuse_replay(context, transaction, asked)
         bindings = _bind(context, transaction, asked, grants)
         ids = _license_ids(asked.challenge.nonce, grants, context.rng)
         licenses = [
@@ -123,6 +124,17 @@ def _record_several(
             streams.open(transaction, list(zip(rows, grants, strict=True)))
     persistent = any(grant.policy.persistent for grant in grants)
     return IssuedBatch(_with_ids(licenses, recorded), roots, transaction_id, persistent)
+
+
+def _refuse_replay(
+    context: Context, transaction: Transaction, asked: Verified[LicenseChallenge]
+) -> None:
+    """Raise ServiceSpecific for a challenge of the window, if settings say so; record another."""
+    window, nonce = context.options.replay_window_seconds, asked.challenge.nonce
+    if window and not transaction.nonces.record(asked.device.id, nonce, asked.now, window):
+        raise ServiceSpecific(
+            "the challenge was answered before, expected a new one: license.replay is refuse"
+        )
 
 
 def _is_single(decision: Decision) -> bool:

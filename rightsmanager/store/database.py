@@ -26,6 +26,7 @@ from rightsmanager.store.ledger import Ledger
 from rightsmanager.store.licenses import Licenses
 from rightsmanager.store.metering import Metering
 from rightsmanager.store.metering_ids import MeteringIds
+from rightsmanager.store.nonces import Nonces
 from rightsmanager.store.revocations import Revocations
 from rightsmanager.store.roots import Roots
 from rightsmanager.store.sessions import Sessions
@@ -61,6 +62,7 @@ class Transaction:
         self.content_keys = ContentKeys(link)
         self.sources = Sources(link)
         self.licenses = Licenses(link)
+        self.nonces = Nonces(link)
         self.roots = Roots(link)
         self.acknowledgements = Acknowledgements(link)
         self.ledger = Ledger(link)

@@ -138,6 +138,18 @@ CONTENT_SOURCES: Final = Table(
 )
 """The origin of each content key, and the part of a program that it belongs to."""
 
+NONCES: Final = Table(
+    "nonces",
+    METADATA,
+    Column("device", String(44), primary_key=True),
+    # The challenge's LicenseNonce.
+    Column("nonce", LargeBinary(16), primary_key=True),
+    Column("seen_at", BigInteger, nullable=False),
+    Index("ix_nonces_seen_at", "seen_at"),
+    sqlite_with_rowid=False,
+)
+"""The challenges of each device that were answered; empty unless replays are refused."""
+
 # --- revocation -----------------------------------------------------------------------------------
 
 REVOCATION_LISTS: Final = Table(

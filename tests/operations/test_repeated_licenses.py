@@ -1,16 +1,21 @@
 """One challenge gets the same licences once, however its query is written."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import permutations
 from urllib.parse import quote
 
 import pytest
 
+from rightsmanager.admin.retention import purge
+from rightsmanager.errors import ServiceSpecific
 from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.facts import Facts
 from rightsmanager.hooks.hook_set import HookSet
-from rightsmanager.operations.context import Context
-from rightsmanager.policy.grants import Grant
+from rightsmanager.operations.context import Context, Options
+from rightsmanager.policy.defaults import LicenseDefaults
+from rightsmanager.policy.grants import Grant, Policy
+from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.database import Store
 from tests.operations.subject import ask, issued, make_context
 from tests.second import challenge as second
@@ -98,3 +103,64 @@ def test_a_later_repeat_with_dates_of_a_hook_is_a_repeat(store: Store) -> None:
     now += 5
     assert ids(asked(context, "")) == first
     assert len(issued(store)) == len(KIDS)
+
+
+# --- license.replay = "refuse" --------------------------------------------------------------------
+
+WINDOW = 100
+
+
+def refusing(store: Store, now: int = world.NOW) -> Context:
+    return make_context(
+        store,
+        clock=lambda: now,
+        options=Options(defaults=LicenseDefaults(Policy()), replay_window_seconds=WINDOW),
+    )
+
+
+@pytest.mark.parametrize("query", ["", "cfg=(persist:true)", "cfg=(securestop:true)"])
+def test_a_challenge_is_answered_once_in_the_window(store: Store, query: str) -> None:
+    first = asked(refusing(store), query)
+    before = issued(store)
+    for at, again in ((0, query), (1, "cfg=(sl:2000)"), (WINDOW - 1, query)):
+        with pytest.raises(ServiceSpecific, match="the challenge was answered before"):
+            asked(refusing(store, world.NOW + at), again)
+    assert issued(store) == before
+    assert ids(asked(refusing(store, world.NOW + WINDOW), query)) == ids(first)
+    with pytest.raises(ServiceSpecific):
+        asked(refusing(store, world.NOW + 2 * WINDOW - 1), query)
+
+
+def test_a_refused_challenge_may_be_sent_again(store: Store) -> None:
+    with pytest.raises(ServiceSpecific, match="rootid"):
+        asked(refusing(store), f"cfg=(kid:header,rootid:{Kid(bytes(16)).text})")
+    assert asked(refusing(store), "").licenses
+
+
+def test_other_devices_and_challenges_are_answered(store: Store) -> None:
+    context = refusing(store)
+    asked(context, "")
+    other = world.client(1)
+    for client, wish in ((world.CLIENT, replace(WISH, nonce=bytes(16))), (other, WISH)):
+        ask(context, second.challenge(client, wish))
+    assert len(issued(store)) == 3 * len(KIDS)
+
+
+def test_a_challenge_that_is_sent_at_once_is_answered_once(store: Store) -> None:
+    context, body = refusing(store), second.challenge(world.CLIENT, WISH)
+
+    def is_answered(_number: int) -> bool:
+        try:
+            return bool(ask(context, body))
+        except ServiceSpecific:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(is_answered, range(16))) == 1
+
+
+def test_purge_removes_old_nonces(store: Store) -> None:
+    asked(refusing(store), "")
+    assert dict(purge(store, world.NOW))["nonces"] == 0
+    assert dict(purge(store, world.NOW + 1))["nonces"] == 1
+    assert asked(refusing(store), "").licenses

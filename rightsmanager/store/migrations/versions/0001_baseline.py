@@ -63,6 +63,15 @@ def _create_licenses() -> None:
         ),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "nonces",
+        sa.Column("device", sa.String(length=44), nullable=False),
+        sa.Column("nonce", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("device", "nonce", name=op.f("pk_nonces")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_nonces_seen_at", "nonces", ["seen_at"], unique=False)
 
 
 def _create_revocations() -> None:
