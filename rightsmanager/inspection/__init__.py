@@ -1,7 +1,7 @@
-"""What is it? Any licence, certificate, header or message, taken apart, with every check made.
+"""Description of any licence, certificate, header or message, with every check.
 
-`recognition` tells what it is, one module for each kind turns it into a `Description`, and nothing
-here refuses a damaged thing: what cannot be read is shown as bytes beside the check that failed.
+`recognition` finds the format, and a module for each format makes a `Description`. Damaged input is
+not refused: unreadable parts are shown as bytes next to the failed check.
 """
 
 from rightsmanager.inspection.context import Context

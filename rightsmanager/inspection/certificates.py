@@ -1,10 +1,10 @@
-"""BCert chains and certificates: each object, whose they are, and whether they are to be believed.
+"""BCert chains and certificates: each object, and the checks of the chain.
 
 form           the strict parser takes it
 key digest     the basic object has the SHA-256 of the first key
 signature      the certificate verifies under the issuer key that it names itself
 expiry         now is not after it
-links          each issuer may issue what it issued, and every signature is its issuer's
+links          each issuer had the right to issue, and every signature is its issuer's
 trust anchor   the last issuer key is one that is trusted
 """
 
@@ -57,7 +57,7 @@ _GRAMMAR: Final = Grammar(
 
 
 def describe_chain(data: bytes, context: Context, name: str = "BCert chain") -> Description:
-    """Return what a chain says, however damaged."""
+    """Return the description of a chain, damaged or not."""
     chain, form = attempt("form", "the chain is well-formed", parse_strictly, data)
     certificates = tuple(
         describe_certificate(piece, context, f"certificate {index}")
@@ -71,7 +71,7 @@ def describe_chain(data: bytes, context: Context, name: str = "BCert chain") -> 
 
 
 def parse_chain(data: bytes) -> Chain | None:
-    """Return a chain, or None if it is none."""
+    """Return a parsed chain, or None if it is invalid."""
     return unless_refused(parse_strictly, data)
 
 
@@ -88,7 +88,7 @@ def _head_facts(data: bytes) -> tuple[Description, ...]:
 
 
 def _slices(data: bytes) -> tuple[bytes, ...]:
-    """Return the certificates' bytes; what has no good length is all of the rest."""
+    """Return the bytes of each certificate; one with an invalid length takes all the rest."""
     pieces = []
     start = _CHAIN.size
     while start < len(data):
@@ -105,7 +105,7 @@ def _chain_checks(chain: Chain | None, context: Context) -> tuple[Check, ...]:
         why = "the chain is not well-formed"
         return not_possible("links", why), not_possible("trust anchor", why)
     last = chain.certificates[-1].issuer_key
-    # As if the last issuer were trusted and no time passed: those are questions of their own.
+    # Trust in the last issuer and expiry are separate checks.
     links = verified(
         "links",
         "every certificate is signed by the next one's key, which may issue it",
@@ -131,7 +131,7 @@ def _anchor_check(last: PublicKey, context: Context) -> Check:
 
 
 def describe_certificate(data: bytes, context: Context, name: str = "certificate") -> Description:
-    """Return what one certificate says, however damaged."""
+    """Return the description of a certificate, damaged or not."""
     found, form = attempt("form", "it is well-formed", parse_certificate, data, name)
     nodes = read_nodes(data, _CERTIFICATE.size, len(data), _GRAMMAR)
     return Description(

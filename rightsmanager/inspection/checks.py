@@ -1,4 +1,4 @@
-"""How a check is made: something that refuses or returns becomes an outcome with its text."""
+"""Checks: a function that raises or returns becomes an outcome with its text."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -13,9 +13,9 @@ T = TypeVar("T")
 def attempt(
     name: str, text: str, make: Callable[P, T], /, *arguments: P.args, **named: P.kwargs
 ) -> tuple[T | None, Check]:
-    """Return what `make` returns, or None where it refuses, and the check that says which.
+    """Return the result of `make`, or None if it raises, and the check with the outcome.
 
-    text: what holds if it does not refuse.
+    Text: the check's text if it does not raise.
     """
     try:
         made = make(*arguments, **named)
@@ -27,20 +27,20 @@ def attempt(
 def verified(
     name: str, text: str, verify: Callable[P, object], /, *arguments: P.args, **named: P.kwargs
 ) -> Check:
-    """Return whether something holds that is refused otherwise."""
+    """Return the check of a function that raises if it fails."""
     return attempt(name, text, verify, *arguments, **named)[1]
 
 
 def unless_refused(make: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T | None:
-    """Return what `make` returns, or None where it refuses; another check says so."""
+    """Return the result of `make`, or None if it raises; another check reports that."""
     return attempt("", "", make, *arguments, **named)[0]
 
 
 def compared(name: str, *, holds: bool, text: str, otherwise: str) -> Check:
-    """Return whether something holds, with the text for either case."""
+    """Return the check of a condition, with a text for either outcome."""
     return Check(name, Outcome.OK, text) if holds else Check(name, Outcome.FAILED, otherwise)
 
 
 def not_possible(name: str, why: str) -> Check:
-    """Return a check that could not be made, and what is missing for it."""
+    """Return a check that is not possible, with the missing input."""
     return Check(name, Outcome.NOT_POSSIBLE, why)

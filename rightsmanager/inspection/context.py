@@ -1,4 +1,4 @@
-"""What is known beside the thing itself: each aid makes more checks possible."""
+"""Keys and other inputs that make more checks possible."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,19 +10,19 @@ from rightsmanager.protocol.wire import Kid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The aids; without any, only what the bytes themselves say is checked."""
+    """All inputs of checks in addition to the bytes; all are optional."""
 
     now: int
     """Unix seconds."""
     backend: p256.Backend = field(repr=False)
     trust_anchors: tuple[p256.PublicKey, ...] = ()
-    """Keys that chains may end in."""
+    """Trusted roots of chains."""
     server_keys: tuple[p256.PrivateKey, ...] = field(default=(), repr=False)
-    """What challenges may be encrypted to."""
+    """Private keys of servers, to decrypt challenges."""
     device_keys: tuple[p256.PrivateKey, ...] = field(default=(), repr=False)
-    """What licences may be bound to."""
+    """Private keys of the device, to open licences."""
     domain_keys: tuple[p256.PrivateKey, ...] = field(default=(), repr=False)
-    """What licences of the device's domains may be bound to."""
+    """Private keys of the device's domains."""
     device_level: int | None = None
     """The security level of the device whose keys these are."""
     content_keys: Mapping[Kid, bytes] = field(default_factory=dict, repr=False)
@@ -30,8 +30,8 @@ class Context:
     seeds: Mapping[str, bytes] = field(
         default_factory=lambda: {"the Test Key Seed": TEST_KEY_SEED}, repr=False
     )
-    """Key seeds by what they are called, at least 30 bytes each."""
+    """Key seeds by name, at least 30 bytes each."""
     is_stored: Callable[[Kid], bool] = lambda _: False
-    """Whether the server has a content key stored for a KID."""
+    """Returns True if the server has a stored content key for a KID."""
     show_keys: bool = False
-    """Whether content keys become part of the description."""
+    """True to include content keys in the description."""

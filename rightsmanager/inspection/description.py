@@ -1,9 +1,9 @@
-"""What a thing says, as a tree of facts, and the outcome of every check that was made on it.
+"""A description: a tree of facts, with the outcome of every check.
 
     description   name, value, meaning of the value, checks, children
     check         name, outcome (ok, failed, not possible, warning), text
 
-The JSON form has the same names; what is empty is left out.
+The JSON form has the same names; empty values are omitted.
 """
 
 from collections.abc import Iterator
@@ -15,51 +15,51 @@ Value = str | int | bool | tuple[int, ...] | None
 
 
 class Outcome(StrEnum):
-    """What became of a check."""
+    """The outcome of a check."""
 
     OK = "ok"
     FAILED = "failed"
     NOT_POSSIBLE = "not possible"
     WARNING = "warning"
-    """Nothing is wrong, and yet it is not what was meant."""
+    """Valid, but probably not intended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question that was asked of the thing."""
+    """A check and its outcome."""
 
     name: str
     outcome: Outcome
     text: str
-    """What holds, what does not, or what is missing to tell."""
+    """The confirmed fact, the error, or the missing input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A fact, with the facts it is made of."""
+    """A fact, with its parts."""
 
     name: str
     value: Value = None
-    """As the format has it: a date is a number here."""
+    """The value as in the format: a date is a number here."""
     meaning: str | None = None
     """The value in another spelling or in words."""
     children: tuple["Description", ...] = ()
     checks: tuple[Check, ...] = ()
 
     def all_checks(self) -> Iterator[Check]:
-        """Give every check of the tree, the fact's own first."""
+        """Yield every check of the tree, the fact's own first."""
         yield from self.checks
         for child in self.children:
             yield from child.all_checks()
 
     @property
     def failed(self) -> bool:
-        """Whether any check of the tree failed."""
+        """True if a check of the tree failed."""
         return any(check.outcome is Outcome.FAILED for check in self.all_checks())
 
 
 def as_json(description: Description) -> dict[str, Any]:
-    """Return the tree as JSON has it."""
+    """Return the tree for JSON."""
     facts: dict[str, Any] = {
         "name": description.name,
         "value": list(description.value)

@@ -1,6 +1,6 @@
-"""The elements of messages that mean more than their text: one table, by local name.
+"""The elements of messages with their own descriptions: a table by local name.
 
-EncryptedData is opened where a server key is given, and what is in it is shown in its place.
+EncryptedData is decrypted if a server key is given, and its content is shown in its place.
 """
 
 import re
@@ -28,11 +28,11 @@ _KEY_PARAMETER: Final = re.compile(
     r"""(\b(?:contentkey|ck|keyseed)["']?\s*:\s*["']?)[A-Za-z0-9+/=_-]+""", re.IGNORECASE
 )
 _DIGITS: Final = 20
-"""As many as a number of 64 bits has."""
+"""The digits of the largest number of 64 bits."""
 
 
 def describe_message_element(element: Xml, context: Context) -> Description:
-    """Return an element of a message with all in it, each part as what it is."""
+    """Return the description of an element and its parts."""
     return describe_element(element, lambda each: _known(each, context))
 
 
@@ -49,7 +49,7 @@ def _known(element: Xml, context: Context) -> Description | None:
     return replace(described, children=(*attributes_of(element), *described.children))
 
 
-# --- elements that are more than a text -----------------------------------------------------------
+# --- elements with children -----------------------------------------------------------
 
 
 def _header(element: Xml, context: Context) -> Description:
@@ -60,7 +60,7 @@ def _header(element: Xml, context: Context) -> Description:
 
 
 def open_encrypted(element: Xml, context: Context) -> tuple[Xml | None, Check]:
-    """Return the root of the plaintext, or None, and the check that says why."""
+    """Return the root of the plaintext, or None, and the check with the reason."""
     name = "decryption"
     encrypted, form = attempt(name, "", parse_encrypted, element)
     if encrypted is None:
@@ -125,7 +125,7 @@ def _guid(name: str, text: str, _: Context) -> Description:
 
 def _date(name: str, text: str, _: Context) -> Description:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-        raise InvalidMessage(f"{name} is no decimal number of seconds")
+        raise InvalidMessage(f"{name} is not a decimal number of seconds")
     return date(name, int(text))
 
 
@@ -163,7 +163,7 @@ def _domain_key(name: str, text: str, context: Context) -> Description:
 
 
 def _custom_data(name: str, text: str, context: Context) -> Description:
-    # The test server's parameters may stand here, and content keys among them.
+    # This may contain the test server's parameters, including content keys.
     shown = text if context.show_keys else _KEY_PARAMETER.sub(r"\1not shown", text)
     return Description(name, shown)
 
@@ -182,7 +182,7 @@ def _status_code(name: str, text: str, _: Context) -> Description:
         "status code",
         holds=code is not None,
         text="it is a published code",
-        otherwise="it is no published code",
+        otherwise="it is not a published code",
     )
     return Description(name, text, meaning, checks=(check,))
 
@@ -215,4 +215,4 @@ _TEXTS: Final[dict[str, Callable[[str, str, Context], Description]]] = {
     "Data": _packaging_data,
     "StatusCode": _status_code,
 }
-"""What reads the text of an element that holds nothing else; it raises InvalidMessage."""
+"""The reader of an element's text; it raises InvalidMessage."""

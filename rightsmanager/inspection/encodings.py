@@ -1,4 +1,4 @@
-"""The ways in which bytes are handed around: as they are, hexadecimal, base64."""
+"""The encodings that people paste bytes in: raw, hexadecimal, base64."""
 
 import binascii
 import codecs
@@ -16,14 +16,14 @@ _UTF16: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """One way to read the bytes."""
+    """One decoding of the bytes."""
 
     name: str
     data: bytes = field(repr=False)
 
 
 def decodings(data: bytes) -> Iterator[Decoding]:
-    """Give every way in which the bytes can be read, as they are first."""
+    """Yield every decoding of the bytes, raw first."""
     yield Decoding("raw", data)
     text = _text(data)
     if text is None:
@@ -40,7 +40,7 @@ def decodings(data: bytes) -> Iterator[Decoding]:
 
 
 def xml_text(data: bytes) -> bytes | None:
-    """Return a document in UTF-8 without byte order mark; None if it begins with no element."""
+    """Return a document in UTF-8 without byte order mark, or None if it is not XML."""
     text = _text(data)
     if text is None or not text.lstrip().startswith("<"):
         return None
@@ -48,7 +48,7 @@ def xml_text(data: bytes) -> bytes | None:
 
 
 def _text(data: bytes) -> str | None:
-    """Return UTF-8 or UTF-16 as text, whatever a declaration in it says."""
+    """Return UTF-8 or UTF-16 as text, ignoring its XML declaration."""
     for bom, encoding in _UTF16:
         if data.startswith(bom):
             return _decode(data, encoding)

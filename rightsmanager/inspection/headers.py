@@ -2,10 +2,10 @@
 
     form         the strict parser takes it
     checksum     a KID's is that of a content key that is known
-    byte order   the store knows the KID as it is, not with its bytes in the other order
+    byte order   the store has the KID itself, not its byte-swapped form
     KIDs         a version 1 box names the KIDs of the header in it
 
-Whether a header is written canonical is a fact and no check: published ones are not.
+Canonical form is a fact and not a check, since published headers are not canonical.
 """
 
 import struct
@@ -36,9 +36,10 @@ from rightsmanager.protocol.xml.xmlview import Xml
 
 
 def describe_header(text: str | bytes, context: Context, *, as_written: bool = True) -> Description:
-    """Return what a header says; a text that is no header is shown as the XML that it is.
+    """Return the description of a header.
 
-    as_written: whether the text is that of the thing, so that one can see if it is canonical.
+    Other XML is described as XML. as_written: True if the text is the original, so that its
+    canonical form can be checked.
     """
     name = "WRMHEADER"
     header, form = attempt("form", "it is well-formed", wrmheader.parse_header, text)
@@ -133,7 +134,7 @@ _RECORD_NAMES: Final = {
 
 
 def describe_object(data: bytes, context: Context, name: str = "PlayReady Object") -> Description:
-    """Return what a PlayReady Object says, however damaged."""
+    """Return the description of a PlayReady Object, damaged or not."""
     _, form = attempt("form", "it is well-formed", pssh.parse_object, data)
     return Description(
         name,
@@ -184,7 +185,7 @@ _KID_LENGTH: Final = 16
 
 
 def describe_pssh(data: bytes, context: Context) -> Description:
-    """Return what a PSSH box says, however damaged, and whichever system it is for."""
+    """Return the description of a PSSH box of any system, damaged or not."""
     parsed, form = attempt("form", "it is well-formed", pssh.parse_pssh, data)
     if len(data) < _BOX.size:
         return Description("PSSH box", children=(binary("head", data),), checks=(form,))
@@ -206,7 +207,7 @@ def describe_pssh(data: bytes, context: Context) -> Description:
 
 
 def _split(data: bytes, version: int) -> tuple[tuple[Kid, ...], bytes]:
-    """Return the KIDs and the data of a box; all the rest is data if the KIDs cannot fit."""
+    """Return the KIDs and data of a box; if the KIDs do not fit, everything is data."""
     start = _BOX.size
     found: tuple[Kid, ...] = ()
     if version:

@@ -1,4 +1,4 @@
-"""KIDs whose bytes stand in the other order: a warning where only the other KID is stored."""
+"""Byte-swapped KIDs: a warning if only the swapped KID is stored."""
 
 from rightsmanager.inspection.context import Context
 from rightsmanager.inspection.description import Check, Outcome
@@ -6,7 +6,7 @@ from rightsmanager.protocol.wire import Kid
 
 
 def order_checks(kid: Kid, context: Context) -> tuple[Check, ...]:
-    """Return a warning where the store knows a KID in the other order of bytes alone."""
+    """Return a warning if the store has only the byte-swapped KID."""
     other = kid.swapped
     if context.is_stored(kid) or not context.is_stored(other):
         return ()

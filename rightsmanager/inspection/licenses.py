@@ -3,11 +3,11 @@
 form             the strict parser takes it
 device key       it is bound to the device's key
 content key      it opens, with the device's key or, in a leaf licence, the root's content key
-CMAC             the integrity key beside the content key verifies the licence
+CMAC             the integrity key that comes with the content key verifies the licence
 security level   the device has it
 uplink           the root's content key has the checksum of the root KID
 time             now is not after its end
-byte order       the store knows the KID as it is, not with its bytes in the other order
+byte order       the store has the KID itself, not its byte-swapped form
 """
 
 from dataclasses import replace
@@ -55,7 +55,7 @@ _GRAMMAR: Final = Grammar(
 
 
 def describe_license(data: bytes, context: Context, name: str = "XMR licence") -> Description:
-    """Return what a licence says, however damaged."""
+    """Return the description of a licence, damaged or not."""
     parsed, form = attempt("form", "it is well-formed", licence.parse_license, data)
     nodes = read_nodes(data, _START, len(data), _GRAMMAR)
     opened, opening = _open(nodes, context)
@@ -80,13 +80,13 @@ def describe_license(data: bytes, context: Context, name: str = "XMR licence") -
 
 
 def describe_objects(objects: tuple[xmr.XmrObject, ...]) -> tuple[Description, ...]:
-    """Return what objects say as they would stand in a licence."""
+    """Return the description of objects as parts of a licence."""
     data = build_objects(objects)
     return tuple(describe_node(node, _GRAMMAR) for node in read_nodes(data, 0, len(data), _GRAMMAR))
 
 
 def is_persistent(data: bytes) -> bool:
-    """Return whether a licence may be stored; a damaged one counts as one that may not."""
+    """Return True if a licence may be stored; False for a damaged one."""
     parsed = unless_refused(licence.parse_license, data)
     if parsed is None:
         return False
@@ -97,7 +97,7 @@ def is_persistent(data: bytes) -> bool:
 def with_roots(licenses: tuple[bytes, ...], context: Context) -> Context:
     """Return the context with the content keys of licences whose CMAC verifies.
 
-    Leaf licences beside their root are opened by them.
+    They open leaf licences of roots in the same reply.
     """
     keys = dict(context.content_keys)
     for data in licenses:
@@ -120,7 +120,7 @@ def _head_facts(data: bytes) -> tuple[Description, ...]:
 
 
 def _open(nodes: tuple[Node, ...], context: Context) -> tuple[bytes | None, Check]:
-    """Return integrity key(16) and content key(16), or None, and the check that says why."""
+    """Return integrity key(16) and content key(16), or None, and the check with the reason."""
     name = "content key"
     key = find(nodes, xmr.ContentKey)
     if key is None:
@@ -201,7 +201,7 @@ def _shown(key: bytes, context: Context) -> str:
 
 
 def seed_of(kid: Kid, content_key: bytes, context: Context) -> str | None:
-    """Return what the seed is called that gives the KID this content key, or None."""
+    """Return the name of the seed that gives the KID this content key, or None."""
     for name, seed in context.seeds.items():
         if key_of_seed(seed, kid.raw) == content_key:
             return name

@@ -1,7 +1,7 @@
-"""Challenges, replies and faults, whole in their envelope or their inner element alone.
+"""Challenges, replies and faults, in their envelope or the inner element alone.
 
 envelope    it is SOAP 1.1 or 1.2 with one operation
-signed      one element says that it is what the signature covers
+signed      one element is marked as the signed one
 digest      DigestValue is that of the signed element
 signature   SignatureValue verifies: in a challenge under the key it names, in a reply under the
             key of the chain's leaf that may sign responses
@@ -65,7 +65,7 @@ def _kinds() -> dict[tuple[str, str], tuple[str, str]]:
 
 
 KINDS: Final = _kinds()
-"""Operation, and whether it is asked or answered, by namespace and local name."""
+"""Operation and direction by namespace and local name."""
 
 _ENVELOPES: Final = {
     version.namespace: f"SOAP {name}"
@@ -74,7 +74,7 @@ _ENVELOPES: Final = {
 
 
 def refuse_root(root: Xml) -> None:
-    """Raise InvalidMessage unless an element is the root of something that is known."""
+    """Raise InvalidMessage unless an element is the root of a known message."""
     place = (root.namespace, root.name)
     envelope = root.name == "Envelope" and root.namespace in _ENVELOPES
     if not (envelope or place == (HEADER, "WRMHEADER") or place in KINDS):
@@ -85,7 +85,10 @@ def refuse_root(root: Xml) -> None:
 
 
 def describe_xml(text: bytes, context: Context) -> Description:
-    """Return what a UTF-8 document says; raises InvalidMessage unless its root is known."""
+    """Return the description of a UTF-8 document.
+
+    Raises InvalidMessage unless its root is known.
+    """
     root = Xml.parse(text, "it")
     refuse_root(root)
     if root.namespace == HEADER:
@@ -94,7 +97,7 @@ def describe_xml(text: bytes, context: Context) -> Description:
         return _describe_operation(root, text, context, "without its envelope", ())
     envelope, form = attempt("envelope", "it is well-formed", parse_envelope, text)
     operation = root if envelope is None else Xml.operation(envelope)
-    # The envelope's parser has its own tree, and elements must be found in the one they are of.
+    # The envelope's parser has its own tree; elements must be looked up in that tree.
     return _describe_operation(operation, text, context, _ENVELOPES[root.namespace], (form,))
 
 
@@ -114,7 +117,7 @@ def _describe_operation(
 
 
 def _shown(operation: Xml) -> tuple[Xml, ...]:
-    """Return the signed element and its signature, or all where nothing is signed."""
+    """Return the signed element and its signature, or everything if nothing is signed."""
     signed = operation.signed()
     if len(signed) != 1:
         return (operation,)
@@ -132,7 +135,7 @@ _SIGNATURE_CHECKS: Final = ("digest", "signature")
 
 
 def _signed(operation: Xml) -> tuple[Xml | None, Check]:
-    """Return the one element that says it is signed; without any, the operation stands for it."""
+    """Return the element that is marked as signed; without one, the operation's element."""
     name = "signed"
     found = operation.signed()
     if not found:
@@ -146,10 +149,10 @@ def _signed(operation: Xml) -> tuple[Xml | None, Check]:
 
 
 def _signature(element: Xml | None) -> tuple[Signature | None, tuple[Check, ...]]:
-    """Return what stands beside an element, or None with the checks that this forbids."""
+    """Return the sibling of an element, or None with the checks that are not possible."""
     beside = None if element is None else element.signature()
     if beside is None:
-        why = "there is no Signature beside the signed element"
+        why = "there is no Signature next to the signed element"
         return None, tuple(not_possible(name, why) for name in _SIGNATURE_CHECKS)
     signature, form = attempt("signature", "", parse_signature, beside)
     return signature, () if signature else (form,)
@@ -222,7 +225,7 @@ def _signer_checks(
 
 
 def _signing_key(element: Xml) -> bytes | str:
-    """Return a leaf's signing key, or a text that is none."""
+    """Return a leaf's signing key, or a text that equals no key."""
     key = unless_refused(lambda: leaf_key(_chain_in(element), KeyUsage.SIGN))
     return "none" if key is None else key.raw
 
@@ -300,4 +303,4 @@ _CHECKS: Final[dict[str, Callable[[Xml, bytes, Context], tuple[Check, ...]]]] = 
     CHALLENGE: _check_challenge,
     REPLY: _check_reply,
 }
-"""A fault's one check, of its status code, is made where the code is shown."""
+"""A fault's only check is made where its status code is shown."""

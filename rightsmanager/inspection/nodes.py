@@ -1,8 +1,8 @@
-"""Licences and certificates are objects in objects: read so that one damaged object spoils none.
+"""Readers of nested objects, of licences and certificates, that tolerate damaged objects.
 
     object  flags u16 (1 must understand, 2 container), type u16, length u32 with this head, body
 
-What a strict parser refuses is kept here as bytes, with the reason.
+Parts that a strict parser refuses are kept as bytes, with the reason.
 """
 
 import struct
@@ -22,49 +22,49 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """What the objects of a format are."""
+    """The objects of a format."""
 
     kinds: Mapping[int, type]
-    """The classes of the types that are known."""
+    """The classes of known types."""
     containers: frozenset[int]
-    """The types whose body is objects."""
+    """The types whose body consists of objects."""
     parse: Callable[[bytes, int, int], object]
-    """Gives the object between two offsets, or raises InvalidMessage."""
+    """Parses the object between two offsets, or raises InvalidMessage."""
     unknown: type
-    """The class of objects whose type is not known."""
+    """The class of objects of unknown type."""
     deepest: int = 8
-    """How deep containers may lie in each other."""
+    """The maximum depth of containers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One object, or the bytes where one should be."""
+    """An object, or the bytes in place of one."""
 
     offset: int
     flags: int
     type: int | None
-    """None where the bytes left are too few for a head."""
+    """None if too few bytes are left for a head."""
     body: bytes = field(repr=False)
     value: object = None
-    """The object; None for containers and for what is damaged."""
+    """The object; None for containers and damaged objects."""
     children: tuple["Node", ...] = ()
     error: str | None = None
 
     def walk(self) -> Iterator["Node"]:
-        """Give the node and all in it."""
+        """Yield the node and its descendants."""
         yield self
         for child in self.children:
             yield from child.walk()
 
 
 def find_all(nodes: tuple[Node, ...], kind: type[T]) -> tuple[T, ...]:
-    """Return all objects of a class that could be read, however deep they lie."""
+    """Return all readable objects of a class, at any depth."""
     every = (node.value for top in nodes for node in top.walk())
     return tuple(value for value in every if isinstance(value, kind))
 
 
 def find(nodes: tuple[Node, ...], kind: type[T]) -> T | None:
-    """Return the one object of a class; None where there is none or several."""
+    """Return the only object of a class, or None without exactly one."""
     found = find_all(nodes, kind)
     return found[0] if len(found) == 1 else None
 
@@ -72,7 +72,7 @@ def find(nodes: tuple[Node, ...], kind: type[T]) -> T | None:
 def read_nodes(
     data: bytes, start: int, end: int, grammar: Grammar, depth: int = 1
 ) -> tuple[Node, ...]:
-    """Return the objects between two offsets, damaged ones too."""
+    """Return the objects between two offsets, damaged ones included."""
     nodes = []
     while start < end:
         node, start = _read_node(data, start, end, grammar, depth)
@@ -101,7 +101,7 @@ def _read_node(data: bytes, start: int, end: int, grammar: Grammar, depth: int) 
 
 
 def describe_node(node: Node, grammar: Grammar) -> Description:
-    """Return what one object says."""
+    """Return the description of an object."""
     if node.type is None:
         return Description("bytes", node.body.hex(), checks=_checks(node))
     kind = grammar.kinds.get(node.type)

@@ -1,4 +1,4 @@
-"""The GUIDs that licences name protections and technologies by, and what some carry.
+"""The GUIDs of protections and technologies in licences, and the data of some.
 
 Source: the published compliance rules, the parameters of the public test server, and the published
 page on PlayReady in Windows applications.
@@ -25,11 +25,11 @@ NAMES: Final = {
     # Its meaning is not published: it is in the licence URLs of published samples.
     "ae092501-a9e3-46f6-afbe-628577dcdf55": "enabler of published samples",
 }
-"""By the GUID as text."""
+"""Names by GUID as text."""
 
 
 def meaning_of(guid: str, data: bytes) -> str | None:
-    """Return what the data under a GUID says, or None where that is not known."""
+    """Return the meaning of the data of a GUID, or None if unknown."""
     read = _READERS.get(guid)
     return None if read is None else read(data)
 

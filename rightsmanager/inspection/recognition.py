@@ -1,4 +1,4 @@
-"""What is it? A table of recognisers, tried in order on each way to read the bytes."""
+"""Recognition of formats: a table of recognisers, tried in order on each decoding."""
 
 import struct
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from rightsmanager.protocol.xml.xmlview import Xml
 
 @dataclass(frozen=True, slots=True)
 class Recogniser:
-    """One kind of thing."""
+    """A format."""
 
     name: str
     refuse: Callable[[bytes], None]
-    """Raises InvalidMessage, which says why the bytes are no such thing."""
+    """Raises InvalidMessage with the reason why the bytes are not of this format."""
     describe: Callable[[bytes, Context], Description]
-    """Describes bytes that were not refused, however damaged."""
+    """Describes bytes that were not refused, damaged or not."""
 
 
 def _refuse_other_start(magic: bytes, offset: int = 0) -> Callable[[bytes], None]:
@@ -41,7 +41,7 @@ _HEADER_START: Final = "<WRM".encode("utf-16-le")
 
 
 def _refuse_object(data: bytes) -> None:
-    # Without a magic, its length must fit, or a header be where it should.
+    # Without a magic number, the length must fit or a header be in the right place.
     if len(data) < _OBJECT.size:
         raise InvalidMessage(f"its {len(data)} bytes are too few")
     length = _OBJECT.unpack_from(data)[0]
@@ -69,16 +69,16 @@ RECOGNISERS: Final = (
     Recogniser("challenge, reply or WRMHEADER", _refuse_xml, _describe_xml),
     Recogniser("PlayReady Object", _refuse_object, describe_object),
 )
-"""Whatever has a magic comes before what has none."""
+"""Formats with a magic number come first."""
 
 
 def describe(data: bytes, context: Context) -> Description:
-    """Return what a thing is and says, with every check that the context makes possible.
+    """Return the description of any input, with every check that the context makes possible.
 
     data: the bytes, or their hexadecimal digits or base64 as text.
 
-    Raises InvalidMessage, which lists what was tried and why it is not that, for anything that is
-    not recognised; nothing else is raised, however damaged the thing is.
+    Raises InvalidMessage, which lists the tried formats with reasons, if none is recognised; never
+    raises anything else.
     """
     reasons = []
     for decoding in decodings(data):

@@ -1,4 +1,4 @@
-"""Facts from values: each type of field in its spellings, and fields that mean more than that."""
+"""Facts from values: each type of field, and fields with a meaning of their own."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from rightsmanager.protocol.wire import NEVER, Guid, Kid, encode_base64, fingerp
 _SPELLINGS: Final = {"cmac": "CMAC", "kid": "KID", "mid": "MID", "pc": "PC", "url": "URL"}
 _WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z0-9])")
 _LAST_DATE: Final = 253402300799
-"""The last second of the year 9999, where calendars end."""
+"""The last second of the year 9999, the end of Python's calendar."""
 
 
 def words(name: str) -> str:
@@ -32,7 +32,7 @@ def date(name: str, seconds: int) -> Description:
 
 
 def time_text(seconds: int) -> str | None:
-    """Return a date as ISO 8601 in UTC; None where calendars do not reach."""
+    """Return a date as ISO 8601 in UTC, or None after the end of the calendar."""
     if seconds == NEVER:
         return "never"
     if seconds > _LAST_DATE:
@@ -56,13 +56,13 @@ def public_key(name: str, point: bytes) -> Description:
 
 
 def member(name: str, value: int) -> Description:
-    """Return a number with the name it has in its table, if it has one."""
+    """Return a number with its name in a table, if any."""
     meaning = _member_name(value) if isinstance(value, IntEnum) else None
     return Description(name, int(value), meaning)
 
 
 def members(name: str, values: tuple[int, ...]) -> Description:
-    """Return numbers with the names they have in their table."""
+    """Return numbers with their names in a table."""
     names = (_member_name(value) if isinstance(value, IntEnum) else "unknown" for value in values)
     return Description(name, tuple(map(int, values)), ", ".join(names) or "none")
 
@@ -82,7 +82,7 @@ def fact(name: str, value: Any) -> Description:  # noqa: ANN401 -- any field of 
 
 
 def facts_of(item: object) -> tuple[Description, ...]:
-    """Return a fact for each field of an object; its flags belong to its head."""
+    """Return a fact for each field of an object, except flags, which belong to its head."""
     return tuple(
         _SPECIAL.get((type(item), name), _plain)(item, words(name), getattr(item, name))
         for name in _field_names(item)
@@ -115,7 +115,7 @@ _BY_TYPE: Final[tuple[tuple[type, Callable[[str, Any], Description]], ...]] = (
 )
 
 
-# --- fields that mean more than their type says ---------------------------------------------------
+# --- fields with a meaning of their own ---------------------------------------------------
 
 
 def _plain(_item: object, name: str, value: object) -> Description:

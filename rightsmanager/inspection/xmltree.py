@@ -1,4 +1,4 @@
-"""XML as it stands, for what no reader knows or takes."""
+"""Plain XML trees, for elements without a reader."""
 
 from collections.abc import Callable
 from typing import Final
@@ -10,11 +10,11 @@ from rightsmanager.protocol.xml.xmlview import Xml
 Known = Callable[[Xml], Description | None]
 
 DEEPEST: Final = 32
-"""How deep elements are shown; messages need eight levels."""
+"""The maximum depth of shown elements; messages need eight levels."""
 
 
 def describe_plain(element: Xml) -> Description:
-    """Return an element with its attributes and all in it."""
+    """Return the description of an element with its attributes and children."""
     return describe_element(element, lambda _: None)
 
 
@@ -26,10 +26,10 @@ def attributes_of(element: Xml) -> tuple[Description, ...]:
 def describe_element(
     element: Xml, known: Known, depth: int = 1, inherited: str = ""
 ) -> Description:
-    """Return an element with its attributes and all in it, and its namespace where that is new.
+    """Return the description of an element, with its namespace if it differs from the parent's.
 
-    known: gives the description of an element that it knows how to read, or None.
-    inherited: the namespace of the element that it lies in.
+    Known: returns the description of an element with a reader, or None. inherited: the namespace of
+    the parent.
     """
     found = known(element)
     if found is not None:

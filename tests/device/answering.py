@@ -107,7 +107,7 @@ def certified(
 def domain_revision(
     domain: Domain, key: PrivateKey, chained: PrivateKey | None = None
 ) -> DomainRevision:
-    """Return what a member gets; the certificate may be of another key than the one given."""
+    """Return a revision for a member; its certificate may be of another key than the given one."""
     chain = certified(
         CertificateType.DOMAIN, domain, chained or key, DOMAIN_ISSUER, KeyUsage.ISSUE_DOMAIN
     )

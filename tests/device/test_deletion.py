@@ -59,7 +59,7 @@ def report(store: DeletionStore, opening: LicenseOpener, *answers: Answer) -> li
     return list(report_deletions(URL, caller_of(opening, server), store))
 
 
-def test_all_licences_for_a_kid_go_and_the_server_is_told(
+def test_all_licences_for_a_kid_are_deleted_and_reported(
     store: DeletionStore, opening: LicenseOpener
 ) -> None:
     store.delete(KIDS[:2], RNG)
@@ -71,7 +71,7 @@ def test_all_licences_for_a_kid_go_and_the_server_is_told(
     assert report(store, opening) == []
 
 
-def test_many_kids_are_told_in_several_messages(
+def test_many_kids_are_reported_in_several_messages(
     store: DeletionStore, opening: LicenseOpener
 ) -> None:
     store.delete([*KIDS, KIDS[0]], RNG)
@@ -98,7 +98,7 @@ def lose(envelope: Envelope) -> bytes:
     "answer",
     [lose, refusing(ServiceSpecific("not now")), hearing([], SessionId(bytes(16)))],
 )
-def test_what_was_not_answered_well_is_told_again_under_the_same_id(
+def test_an_unanswered_deletion_is_reported_again_under_the_same_id(
     store: DeletionStore, opening: LicenseOpener, answer: Answer
 ) -> None:
     store.delete(KIDS[:1], RNG)

@@ -53,7 +53,7 @@ def test_a_count_is_kept_or_was_never_told(tmp_path: Path, lines: int) -> None:
     with closing(open_journal(tmp_path)) as journal:
         rest = MeteringStore(journal).freeze(MID, seeded_random(b"rest"))
     if rest is not None:
-        # A report that was told before is told again under its own id, and so counts once.
+        # A repeated report has the same id, and so counts once.
         value = str(rest.usage[0].value)
         assert reported.setdefault(rest.transaction_id.text, value) == value
     assert sum(map(int, reported.values())) in {counted, counted + 1}

@@ -122,7 +122,7 @@ def test_a_leaf_is_opened_through_the_root_that_is_kept(
     assert shelf.open(KID).root_kid == ROOT
 
 
-def test_a_leaf_is_no_better_than_its_root(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_a_leaf_is_unusable_with_its_root(shelf: LicenseShelf, issuer: Issuer) -> None:
     put(
         shelf,
         issuer.bound(ROOT, Expiration(0, NOW), key=ROOT_KEY),
@@ -220,7 +220,7 @@ def test_a_licence_that_cannot_be_kept_is_a_failure(
     assert LicenseStore(tmp_path).record_all([opened]) == {KID: NOT_STORED}
 
 
-def test_a_file_that_is_no_licence_is_named(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_an_invalid_licence_file_is_named(shelf: LicenseShelf, issuer: Issuer) -> None:
     put(shelf, issuer.bound(KID))
     (stored,) = shelf.store.find_all()
     stored.file.write_bytes(b"XMR")

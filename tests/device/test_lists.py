@@ -142,7 +142,7 @@ def test_lists_are_kept_in_the_folder(
     ]
 
 
-def test_a_file_that_is_no_list_is_named(tmp_path: Path) -> None:
+def test_an_invalid_list_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "revocation-pc.bin").write_bytes(b"x")
     with pytest.raises(InternalError, match=r"revocation-pc\.bin: revocation list"):
         load_lists(tmp_path)

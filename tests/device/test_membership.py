@@ -216,7 +216,7 @@ def test_who_leaves_was_a_member_or_not(
         (refusing(ServiceSpecific("another service")), "another service"),
     ],
 )
-def test_who_could_not_leave_is_told(opening: LicenseOpener, answer: Answer, told: str) -> None:
+def test_a_failure_to_leave_is_reported(opening: LicenseOpener, answer: Answer, told: str) -> None:
     domain = join_once(opening, joined(ONE))
     server = Server({"LeaveDomain": [answer]})
     with pytest.raises((InvalidMessage, ServiceSpecific), match=told):
@@ -233,7 +233,7 @@ def test_a_domain_that_is_removed_leaves_nothing(
     store.remove(ACCOUNT)
 
 
-def test_a_half_written_domain_is_none(opening: LicenseOpener, store: DomainStore) -> None:
+def test_a_half_written_domain_does_not_count(opening: LicenseOpener, store: DomainStore) -> None:
     store.record(join_once(opening, joined(TWO, ONE)))
     folder = store.folder / "domains" / ACCOUNT.text
     (folder / "2.chain").unlink()
@@ -291,7 +291,7 @@ def test_a_server_that_always_wants_a_newer_revision_is_not_asked_for_ever(
     assert server.urls[1] == URL
 
 
-def test_who_was_told_to_joins_the_domain_that_is_needed(
+def test_with_join_the_device_joins_the_required_domain(
     opening: LicenseOpener, store: DomainStore
 ) -> None:
     needed = refusing(DomainRequired("join first", domain=FACTS))

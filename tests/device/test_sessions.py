@@ -184,7 +184,7 @@ def test_sessions_without_a_good_answer_stay(stopping: Stopping, answer: Answer)
     assert stopping.left() == []
 
 
-def test_an_answer_that_nobody_signed_is_refused(stopping: Stopping) -> None:
+def test_an_unsigned_answer_is_refused(stopping: Stopping) -> None:
     stopping.put(kept(1))
 
     def altered(envelope: Envelope) -> bytes:

@@ -46,7 +46,9 @@ def test_its_state_follows_from_its_terms(
         ((xmr.RemovalDate(60),), "was to be removed at 1970-01-01T00:01:00Z"),
     ],
 )
-def test_what_may_not_be_used_is_told_why(objects: tuple[xmr.XmrObject, ...], told: str) -> None:
+def test_an_unusable_licence_is_refused_with_the_reason(
+    objects: tuple[xmr.XmrObject, ...], told: str
+) -> None:
     terms = terms_of(license_of(*objects))
     with pytest.raises(InvalidMessage, match=f"^the licence for KID {KID.text} {told}"):
         refuse_unusable(KID, terms, 100, None)

@@ -1,4 +1,4 @@
-"""What is played is reported once: no interleaving loses a count or doubles one."""
+"""Plays are reported exactly once under every interleaving."""
 
 from __future__ import annotations
 

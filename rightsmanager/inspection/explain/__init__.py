@@ -1,7 +1,7 @@
-"""Which licences would that URL give? What a request asks, told without a challenge.
+"""Explanation of a request without a challenge: the licences that it would get.
 
-`questions` finds out what somebody has in hand, `explanation` answers, `warnings` says what the
-server gives and a client has no use for, `reference` is the documentation of all parameters.
+`questions` reads the input, `explanation` decides on it, `warnings` lists what clients refuse or
+ignore, and `reference` documents all parameters.
 """
 
 from rightsmanager.inspection.explain.explanation import Defaults, Explanation, Translation, explain

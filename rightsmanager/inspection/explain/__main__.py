@@ -1,4 +1,4 @@
-"""Prints the documentation of all parameters: what `docs/parameters.md` is made with."""
+"""Print the documentation of all parameters, for `docs/parameters.md`."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""The answer: the licences that a request would get, what is wrong with it, and warnings.
+"""The explanation of a request: the licences it would get, its problems and warnings.
 
-Nothing here knows the client. What depends on its certificate is a warning, and content that is not
-named is assumed to have the KIDs that are asked for.
+The client is unknown, so anything that depends on its certificate is a warning. Without content,
+the requested KIDs are assumed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,59 +35,59 @@ from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
 from rightsmanager.protocol.wire import AccountId, Kid, Mid
 
 ASSUMED_KID: Final = Kid(bytes(16))
-"""Stands for the header's KID where nobody says which header."""
+"""A placeholder for the header's KID if no header is given."""
 UNKNOWN_MID: Final = Mid(bytes(16))
-"""Stands for the server's own metering id where nobody knows it."""
+"""A placeholder for the server's own metering id if it is unknown."""
 MAX_PROBLEMS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """The same request in one of the spellings."""
+    """The request in one of the spellings."""
 
     spelling: Spelling
     text: str
-    """The query or CustomData, or why there is none."""
+    """The query or CustomData, or the reason why there is none."""
     is_possible: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a request would get."""
+    """The explanation of a request."""
 
     problems: tuple[str, ...] = ()
-    """Why it is refused with 0x8004c604; none if it is not."""
+    """The reasons for a refusal with 0x8004c604; empty if it is served."""
     fault: str | None = None
-    """The fault that it asks for."""
+    """The fault that it asks for, if any."""
     licenses: tuple[Description, ...] = ()
     warnings: tuple[str, ...] = ()
     translations: tuple[Translation, ...] = ()
 
     @property
     def refused(self) -> bool:
-        """Whether the request gets no answer but a refusal."""
+        """True if the request is refused."""
         return bool(self.problems)
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a server grants and names where a request does not say it."""
+    """A server's values for everything that a request does not name."""
 
     policy: Policy = field(default_factory=Policy)
     own_mid: Mid = UNKNOWN_MID
-    """Its own metering id."""
+    """The server's own metering id."""
     domain: DefaultDomain = NO_DOMAIN
     """The domain to bind to when the request names no account."""
     rules: Rules = field(default_factory=Rules)
 
     @property
     def license_defaults(self) -> LicenseDefaults:
-        """Everything that a server adds to a request to decide on it."""
+        """All defaults that a server decides on a request with."""
         return LicenseDefaults(self.policy, self.domain, self.rules)
 
 
 def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
-    """Return what a request would get from a server with these defaults; now: Unix seconds."""
+    """Explain a request to a server with these defaults; `now` in Unix seconds."""
     try:
         request = parse_request(
             question.query, question.custom_data, defaults.rules.unknown_parameters
@@ -128,7 +128,7 @@ def _decide(
 
 
 def _assumed_header(requested_licenses: Sequence[RequestedLicense]) -> Header:
-    """Return a header with the KIDs that are asked for, root licences' aside."""
+    """Return a header with the requested KIDs, except those of root licences."""
     named: dict[Kid, None] = {}
     for requested in requested_licenses or ((),):
         values: dict[str, Any] = {parameter.name: value for parameter, value in requested}
@@ -149,7 +149,7 @@ def _with_any_kid(text: str) -> str:
 
 
 def _problems(question: Question, first: ServiceSpecific) -> tuple[str, ...]:
-    """Return everything that is wrong with single values, or else what was found first."""
+    """Return all problems of single values, or else the first problem found."""
     texts = dict.fromkeys(islice(_refused_items(question), MAX_PROBLEMS))
     return tuple(texts) if first.text in texts else (first.text, *texts)
 
@@ -177,7 +177,7 @@ def _groups(question: Question) -> list[tuple[Spelling, Group]]:
 
 
 def _fault(requested_licenses: Sequence[RequestedLicense]) -> str | None:
-    """Return the fault that a request asks for; the first licence that asks for one counts."""
+    """Return the fault that a request asks for, of the first licence that does."""
     for requested in requested_licenses:
         asked = {parameter.sets: (parameter.name, value) for parameter, value in requested if value}
         place = next((place for place in FAULTS if place in asked), None)
@@ -193,7 +193,7 @@ _STATUS: Final[dict[str, StatusCode]] = {
     "reply.client_info": StatusCode.SERVICE_SPECIFIC,
     "reply.revoked": StatusCode.DEVICE_CERTIFICATE_REVOKED,
 }
-"""What parameters answer with, by what they set; others with their value."""
+"""The answers of parameters by their fields; other parameters answer with their value."""
 
 
 # --- licences -------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ def _kid(name: str, kid: Kid) -> Description:
 
 
 def _stream(grant: Grant) -> tuple[Description, ...]:
-    """Return what the server adds to a licence with secure stop."""
+    """Return the objects that the server adds to a licence with secure stop."""
     if not grant.policy.secure_stop:
         return ()
     holder = "device" if grant.account_id is None else "account"

@@ -1,4 +1,4 @@
-"""A question in texts as a page's form has them."""
+"""A request to explain, given as the texts of a form."""
 
 from dataclasses import replace
 from typing import Final
@@ -17,10 +17,11 @@ MAX_KIDS: Final = 100
 def explain_form(  # noqa: PLR0913 -- the form's four fields and the server's two
     *, asked: str, custom_data: str, kids: str, level: str, defaults: Defaults, now: int
 ) -> Explanation:
-    """Return what a request would get; what is wrong with a field is one of the problems.
+    """Explain a request.
 
-    asked: whatever `find_question` takes. custom_data: wins over what is found there. kids: GUIDs
-    or base64, apart by white space or commas. level: the device's security level, or nothing.
+    An invalid field is one of the problems. asked: any input of `find_question`. custom_data:
+    replaces the one found there. kids: separated by white space or commas. level: the device's
+    security level, or empty.
     """
     try:
         question = _question(asked, custom_data, kids, level)
@@ -45,7 +46,7 @@ def _question(asked: str, custom_data: str, kids: str, level: str) -> Question:
 
 
 def header_of(kids: tuple[Kid, ...]) -> Header:
-    """Return a header with these KIDs, each once, that does not say what their keys encrypt."""
+    """Return a header with these KIDs, each once, without ALGIDs."""
     return Header(Version.V4_3, tuple(HeaderKid(kid, None) for kid in dict.fromkeys(kids)))
 
 

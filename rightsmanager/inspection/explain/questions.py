@@ -1,6 +1,6 @@
-"""What somebody has in hand: a URL, a query, CustomData, a content header or a challenge.
+"""Input to explain: a URL, a query, CustomData, a content header or a challenge.
 
-URL             its query is what is asked
+URL             its query is the request
 query           cfg=(…), cfg64=…, Name=value&…, with or without its question mark
 cfg's value     (name:value,…)
 CustomData      json=[{…}], or the array alone
@@ -23,26 +23,26 @@ from rightsmanager.protocol.xml.xmlview import Xml
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked, by which URL and CustomData and of which content."""
+    """A request: URL, query, CustomData and content."""
 
     query: str = ""
-    """As it came, undecoded, without the question mark."""
+    """Percent-encoded, without the question mark."""
     custom_data: str | None = None
     header: Header | None = None
-    """None: nobody said; content with the KIDs that are asked for is assumed."""
+    """None: unknown; the requested KIDs are assumed."""
     device_level: int | None = None
-    """The security level of the device that is assumed, None for one that may have all."""
+    """The assumed security level of the device, None for any."""
 
 
 _LENGTH: Final = 4
 _BEFORE_A_QUERY: Final = re.compile(r"[^=(&\[{]*")
-"""No query, value or array has begun in it."""
+"""Matches input before any query, value or array."""
 
 
 def find_question(data: bytes) -> Question:
-    """Return what bytes ask, whatever they are.
+    """Return the request in any input.
 
-    Raises InvalidMessage for a damaged header or challenge, and for what is no text.
+    Raises InvalidMessage for a damaged header or challenge, and for bytes that are not text.
     """
     for decoding in decodings(data):
         found = _find_in_bytes(decoding.data)
@@ -52,7 +52,7 @@ def find_question(data: bytes) -> Question:
         return _find_in_text(data.decode("utf-8-sig").strip())
     except UnicodeDecodeError:
         raise InvalidMessage(
-            "it is no text, and no WRMHEADER, PlayReady Object, PSSH box or challenge"
+            "it is not text, and not a WRMHEADER, PlayReady Object, PSSH box or challenge"
         ) from None
 
 

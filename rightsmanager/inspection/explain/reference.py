@@ -58,12 +58,12 @@ EXAMPLES: Final = {
     "msg": "(msg:clientinfo)",
     "clientinfo": "(clientinfo)",
 }
-"""What `cfg` may be, by the parameter that it is an example of."""
+"""An example of `cfg` for each parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is told of one parameter."""
+    """The documentation of a parameter."""
 
     name: str
     aliases: tuple[str, ...]
@@ -71,7 +71,7 @@ class Row:
     meaning: str
     expected: str
     legacy_expected: str | None
-    """None where the legacy spelling writes values as the others do."""
+    """None if the legacy spelling writes values like the others."""
     default: str
     repeats: bool
     example: str

@@ -1,4 +1,4 @@
-"""What the server gives and a client refuses or has no use for: dates, protections, no effect."""
+"""Warnings of what clients refuse or ignore: dates, protections, parameters without effect."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -45,11 +45,11 @@ KNOWN: Final = {
         "ae092501-a9e3-46f6-afbe-628577dcdf55",
     },
 }
-"""The published GUIDs by the place in a licence where clients look for them."""
+"""The published GUIDs by their place in a licence."""
 FAULTS: Final = ("reply.client_info", "reply.error_code", "reply.revoked")
-"""What parameters set that answer with a fault; the first wins."""
+"""The fields of parameters that answer with a fault; the first one counts."""
 DATA_LENGTHS: Final = {MAXIMUM_RESOLUTION: 8, ANALOG_COPY_PROTECTION: 4}
-"""How many bytes of data a protection has, where that is published."""
+"""The published number of data bytes of a protection."""
 
 
 def find_warnings(
@@ -58,7 +58,7 @@ def find_warnings(
     grants: Sequence[Grant],
     now: int,
 ) -> tuple[str, ...]:
-    """Return one line for each thing, those of the request first."""
+    """Return one line for each warning, those of the request first."""
     policies = dict.fromkeys(grant.policy for grant in grants)
     found = chain(
         _of_request(question),
@@ -232,4 +232,4 @@ _PLACES: Final[dict[str, Callable[[str, Any], Iterator[str]]]] = {
     "policy.analog_video": _protection,
     "policy.play_enablers": _enabler,
 }
-"""Where GUIDs are in a policy, and what is looked at."""
+"""The places of GUIDs in a policy."""

@@ -53,7 +53,7 @@ def test_a_refusal_is_a_line_for_each_thing() -> None:
     )
 
 
-def test_a_fault_on_request_is_told() -> None:
+def test_a_requested_fault_is_printed() -> None:
     result = run("cfg=(revoked:true)")
     assert result.exit_code == 0
     assert result.output == (
@@ -150,7 +150,7 @@ def test_what_is_not_named_is_the_settings(tmp_path: Path) -> None:
     assert result.output.endswith("this is the server's default policy.\n")
 
 
-def test_no_licence_is_told_in_words(tmp_path: Path) -> None:
+def test_a_request_without_licences_says_so(tmp_path: Path) -> None:
     file = tmp_path / "header.xml"
     text = build_header(header_of((KID,)))
     file.write_text(text.replace("<PROTECTINFO>", '<PROTECTINFO LICENSEREQUESTED="false">'))

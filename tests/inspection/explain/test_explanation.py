@@ -40,7 +40,7 @@ def objects(description: Description) -> list[str]:
     return found
 
 
-# What lies in an extended right is shown as bytes: nothing says that it is objects.
+# The content of an extended right is shown as bytes: nothing says that it is objects.
 DECODED = [test for test in VECTORS["tests"] if "extended:(" not in test["query"]]
 
 
@@ -86,7 +86,7 @@ def test_without_a_header_content_with_the_kids_that_are_asked_for_is_assumed(
     assert (kids or [KIDS[0].text, "header"]) == shown
 
 
-def test_root_and_leaf_are_told_apart(
+def test_root_and_leaf_are_distinguished(
     explained: Explaining, names: Callable[[Description], list[str]]
 ) -> None:
     root, leaf = explained(f"cfg={EXAMPLES['rootid']}").licenses
@@ -103,7 +103,7 @@ def test_root_and_leaf_are_told_apart(
         (f"cfg=(securestop:true,accountid:{KIDS[0].text})", "opens one of the account"),
     ],
 )
-def test_what_secure_stop_brings_with_it_is_told(
+def test_the_objects_of_secure_stop_are_shown(
     explained: Explaining, query: str, stream: str | None
 ) -> None:
     (license_,) = explained(query).licenses
@@ -120,7 +120,7 @@ def test_what_secure_stop_brings_with_it_is_told(
         (f"cfg={EXAMPLES['keyseed']}", "made from the key seed in the request"),
     ],
 )
-def test_where_the_content_key_comes_from_is_told_and_not_the_key(
+def test_the_origin_of_the_content_key_is_shown_but_not_the_key(
     explained: Explaining, query: str, source: str
 ) -> None:
     (license_,) = explained(query).licenses
@@ -128,7 +128,7 @@ def test_where_the_content_key_comes_from_is_told_and_not_the_key(
     assert KEY not in json.dumps(as_json(license_))
 
 
-def test_everything_that_is_wrong_is_told_at_once(explained: Explaining) -> None:
+def test_all_problems_are_reported_at_once(explained: Explaining) -> None:
     explanation = explained("cfg=(sl:2001,persit:true),(kid:x,sl:2000)")
     assert explanation.problems == (
         "sl is '2001', expected 150, 2000 or 3000",
@@ -154,14 +154,14 @@ def test_everything_that_is_wrong_is_told_at_once(explained: Explaining) -> None
         ("cfg=(enddate:20200101,begindate:20210101)", None, "expected a date after begindate"),
     ],
 )
-def test_a_refusal_is_told_as_the_server_tells_it(
+def test_a_refusal_has_the_servers_text(
     explained: Explaining, query: str, custom_data: str | None, problem: str
 ) -> None:
     (told,) = explained(query, custom_data=custom_data).problems
     assert problem in told
 
 
-def test_no_more_is_told_than_one_can_read(explained: Explaining) -> None:
+def test_the_number_of_problems_is_limited(explained: Explaining) -> None:
     groups = ",".join(f"(bad{number}:1)" for number in range(99))
     assert len(explained(f"cfg={groups}").problems) == MAX_PROBLEMS
 
@@ -179,13 +179,13 @@ def test_no_more_is_told_than_one_can_read(explained: Explaining) -> None:
         ("cfg=(),(clientinfo)", "clientinfo answers with the fault 0x8004c604, service specific"),
     ],
 )
-def test_a_fault_on_request_is_no_refusal(explained: Explaining, query: str, fault: str) -> None:
+def test_a_requested_fault_is_not_a_refusal(explained: Explaining, query: str, fault: str) -> None:
     explanation = explained(query)
     assert explanation.fault == fault
     assert (explanation.problems, explanation.licenses) == ((), ())
 
 
-def test_a_fault_that_is_not_asked_for_is_none(explained: Explaining) -> None:
+def test_a_false_fault_parameter_is_ignored(explained: Explaining) -> None:
     explanation = explained("cfg=(revoked:false,clientinfo:false)")
     assert explanation.fault is None
     assert len(explanation.licenses) == 1
@@ -203,14 +203,14 @@ def test_each_translation_asks_the_same(explained: Explaining, name: str) -> Non
             assert parse_query(translation.text) == parse_query(query)
 
 
-def test_what_a_spelling_cannot_say_is_told(explained: Explaining) -> None:
+def test_limits_of_a_spelling_are_reported(explained: Explaining) -> None:
     *possible, legacy = explained("cfg=(sourceid:1)").translations
     assert all(translation.is_possible for translation in possible)
     assert not legacy.is_possible
     assert legacy.text == "the legacy spelling has no name for sourceid"
 
 
-def test_it_is_told_which_domain_a_licence_is_bound_to(explained: Explaining) -> None:
+def test_the_domain_of_a_licence_is_shown(explained: Explaining) -> None:
     account = AccountId(b"account id 00001")
     (license_,) = explained(f"cfg=(accountid:{account.text})").licenses
     bound = next(each for each in license_.children if each.name == "bound to domain")

@@ -1,4 +1,4 @@
-"""Whatever somebody has in hand is recognised."""
+"""Every kind of input is recognised."""
 
 from __future__ import annotations
 

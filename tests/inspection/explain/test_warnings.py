@@ -149,7 +149,7 @@ def test_a_header_that_asks_for_no_licence_is_warned_of(explained: Explaining) -
     assert warning == "the header asks for no licence: its LICENSEREQUESTED is false"
 
 
-def test_a_warning_is_told_once(explained: Explaining) -> None:
+def test_a_warning_is_printed_once(explained: Explaining) -> None:
     kids = header_of(tuple(Kid(bytes([number]) * 16) for number in range(5)))
     assert len(explained("cfg=(realtime:true)", header=kids).warnings) == 1
 

@@ -73,7 +73,7 @@ def box(of: Header, *kids: Kid) -> bytes:
     return build_pssh(Pssh(object_of(of), kids, 1))
 
 
-def test_a_checksum_of_the_test_key_seed_is_told(bare: Context, find: Find) -> None:
+def test_a_checksum_of_the_test_key_seed_is_named(bare: Context, find: Find) -> None:
     data = box(header(content_key(TEST_KEY_SEED, KID.raw)), KID)
     assert [check.text for check in find(describe(data, bare), "KID").checks] == [
         "matches the Test Key Seed"

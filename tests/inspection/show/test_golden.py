@@ -1,4 +1,4 @@
-"""What is printed, to the letter; GOLDEN=write in the environment writes the files anew."""
+"""The exact output; GOLDEN=write in the environment rewrites the files."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""KIDs whose bytes stand in the other order are warned of, where the store knows the other KID."""
+"""Byte-swapped KIDs are warned of, if the store knows the other KID."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_no_database_is_made_and_a_bad_one_is_passed_over(tmp_path: Path) -> Non
     assert run(*show, stdin=HEADER).exit_code == 0
 
 
-def test_no_seed_is_no_known_seed(tmp_path: Path) -> None:
+def test_an_empty_seed_is_not_a_known_seed(tmp_path: Path) -> None:
     (tmp_path / "rightsmanager.toml").write_text('[license]\nkey_seed = ""\n')
     header = HEADER.replace("<KID ", '<KID CHECKSUM="AAAAAAAAAAA=" ALGID="AESCTR" ')
     result = run("show", "--data", str(tmp_path), "-", stdin=header)

@@ -37,7 +37,9 @@ def without_spelling(description: Description) -> Description:
 
 
 @pytest.mark.parametrize(("thing", "kind"), KINDS.items())
-def test_each_kind_is_told(thing: str, kind: str, things: dict[str, bytes], bare: Context) -> None:
+def test_each_format_is_recognised(
+    thing: str, kind: str, things: dict[str, bytes], bare: Context
+) -> None:
     assert describe(things[thing], bare).name == kind
 
 
@@ -77,7 +79,7 @@ def test_a_certificate_alone_is_recognised(things: dict[str, bytes], bare: Conte
 @pytest.mark.parametrize(
     "data", [b"", b"hello", bytes(100), b"<html></html>", b"<", b"\xff\xfe<", b"YWJj", b"\0<\xd8"]
 )
-def test_what_is_none_of_these_is_refused_with_every_reason(data: bytes, bare: Context) -> None:
+def test_unknown_input_is_refused_with_every_reason(data: bytes, bare: Context) -> None:
     with pytest.raises(InvalidMessage) as refusal:
         describe(data, bare)
     for kind in ("XMR licence", "BCert chain", "PSSH box", "WRMHEADER", "PlayReady Object"):

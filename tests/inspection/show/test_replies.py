@@ -137,7 +137,7 @@ def test_a_persistent_licence_needs_a_signature(
     assert names(describe(unsigned, trusting), "failed") == {"licences"}
 
 
-def test_a_leaf_licence_opens_by_the_root_beside_it(trusting: Context, names: Names) -> None:
+def test_a_leaf_licence_opens_by_the_root_of_its_reply(trusting: Context, names: Names) -> None:
     root, leaf = licences(trusting)
     found = describe(reply(leaf, root), trusting)
     assert names(found, "failed") == {"uplink"}
