@@ -7,8 +7,8 @@
     open        every request
 
 A proxy on this machine connects from a loopback address for clients anywhere, and most add a header
-by default. One that adds none cannot be told from a packager: behind such a proxy loopback means
-everybody, and the token is the right mode.
+by default. One that adds none looks like a packager: behind such a proxy loopback means everyone,
+and the token is the right mode.
 """
 
 import hmac

@@ -151,6 +151,6 @@ def test_streams_of_a_user_are_listed_and_ended(streams: Streams) -> None:
     streams.record(replace(stream(5), holder="user:someone"))
     (fact,) = streams("list", "--json", "--user", "someone").json
     assert (fact["user"], fact["account"], fact["device"]) == ("someone", None, DEVICE)
-    assert streams.states("--user", "somebody") == {}
+    assert streams.states("--user", "another") == {}
     assert streams("end", "--user", "someone").output == "1 stream ended\n"
     assert streams.states("--user", "someone") == {}

@@ -97,7 +97,7 @@ def test_no_answer_has_a_status_of_its_own(
     assert "0x8004" not in plain.errors
 
 
-def test_an_answer_that_is_not_soap_is_no_fault(
+def test_an_answer_that_is_not_soap_is_not_a_fault(
     command: Command, device: str, nonsense: str
 ) -> None:
     acquire = ("device", "acquire", "--device", device, "--url", nonsense, "--kid", KID)

@@ -56,16 +56,21 @@ def test_the_data_folder_gives_the_root_and_the_servers_key(data: Path, challeng
     assert result.output.endswith("0 failed, 1 not possible\n")
 
 
-def test_without_a_data_folder_what_is_missing_is_said(tmp_path: Path, challenge: bytes) -> None:
-    result = run("--data", str(tmp_path / "none"), "-", stdin=challenge)
+def test_without_a_data_folder_the_missing_key_is_named(
+    tmp_path: Path, challenge: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("-", stdin=challenge)
     assert result.exit_code == 0
     assert "check decryption: not possible: no server key is given" in result.output
 
 
-def test_the_device_folder_gives_a_root_too(tmp_path: Path, data: Path) -> None:
+def test_the_device_folder_gives_a_root_too(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     device = data / "device"
-    chain = str(device / "certificate-chain.bin")
-    result = run("--data", str(tmp_path / "none"), "--device", str(device), chain)
+    result = run("--device", str(device), str(device / "certificate-chain.bin"))
     assert "check trust anchor: ok" in result.output
 
 
