@@ -655,6 +655,18 @@ def test_anything_is_read_or_refused(text: str) -> None:
             assert requested_licenses == parse_query(write(requested_licenses, Spelling.CFG))
 
 
+@given(PIECES)
+def test_warnings_are_lines_of_printable_ascii(text: str) -> None:
+    for query, custom_data in ((text, None), (f"token={text}&{text}=1", None), ("", "{" + text)):
+        try:
+            warnings = parse_request(query, custom_data).warnings
+        except ServiceSpecific:
+            continue
+        for warning in warnings:
+            assert warning.text.isascii()
+            assert warning.text.isprintable()
+
+
 def test_a_guid_in_a_written_query_is_read_again() -> None:
     guid = Guid(bytes(range(16)))
     assert only_values(f"cfg=(playenablers:({guid.text}))") == {"playenablers": (guid,)}
