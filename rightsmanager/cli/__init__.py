@@ -16,6 +16,7 @@ _CLI: Final = "rightsmanager.cli"
 COMMANDS: Final = {
     "serve": Lazy(f"{_CLI}.serve:serve", "Start the server"),
     "init": Lazy(f"{_CLI}.keys:init", "Make the keys and the database of a data folder"),
+    "config": Lazy(f"{_CLI}.config:config", "Print the settings and where each comes from"),
     "keys": Lazy(f"{_CLI}.keys:keys", "Show the keyring and its fingerprints"),
     "database": Lazy(f"{_CLI}.database:database", "Show and upgrade the database's schema"),
     "content": Lazy(f"{_CLI}.content:content", "Manage content keys"),

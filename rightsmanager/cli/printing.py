@@ -143,11 +143,10 @@ def _cell(value: object) -> str:
 
 
 def _csv_cell(value: object) -> str:
+    cell = _cell(value)
     # A spreadsheet would run a cell that begins so as a formula. Numbers stay numbers.
-    if isinstance(value, int | float):
-        return _cell(value)
-    text = "" if value is None else str(value)
-    return f"'{printable(text)}" if text.startswith(_FORMULA) else _cell(value)
+    is_formula = str(value).startswith(_FORMULA) or cell.startswith(_FORMULA)
+    return f"'{cell}" if is_formula and not isinstance(value, int | float) else cell
 
 
 def _console() -> "Console":

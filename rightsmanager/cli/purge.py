@@ -30,4 +30,4 @@ def purge(operator: Operator, *, age: int | None, form: Form) -> None:
     if age is None:
         age = operator.settings.metering.keep_reports_days * _DAY_SECONDS
     removed = dict(purge_store(operator.store, now() - age))
-    print_result(form, removed, *(f"{count} {name} removed" for name, count in removed.items()))
+    print_result(form, removed, *(f"{name}: {count} removed" for name, count in removed.items()))

@@ -54,10 +54,12 @@ def test_a_key_has_several_spellings_and_is_never_printed(
 
 def test_a_key_is_not_overwritten(run: Run, data: Path) -> None:
     add = ("content", "add", "--data", str(data), KID.text)
-    assert run(*add, KEY.hex()).status == 0
-    again = run(*add, bytes(16).hex())
-    assert again.status == 1
-    assert "has a content key already; remove it first" in again.errors
+    assert run(*add, KEY.hex()).output == f"{KID.text} added\n"
+    again = run(*add, KEY.hex())
+    assert (again.status, again.output) == (0, f"{KID.text} stored already\n")
+    other = run(*add, bytes(16).hex())
+    assert (other.status, other.output) == (1, "")
+    assert "has a content key already, another one or of another type" in other.errors
 
 
 @pytest.mark.parametrize(

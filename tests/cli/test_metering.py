@@ -121,6 +121,17 @@ def test_a_retired_id_is_listed_as_retired(run: Run, data: Path, own: str) -> No
     assert "the keyring's own" in run("metering", "retire", *folder, own).errors
 
 
+def test_a_metering_id_may_be_given_by_its_name(run: Run, data: Path) -> None:
+    folder = ("--data", str(data))
+    made = run("metering", "create", *folder, "--name", "music", "--json").json
+    assert run("metering", "show", *folder, "music", "--json").json == made
+    assert run("metering", "report", *folder, "--mid", "music", "--json").json["mid"] == made["mid"]
+    assert run("metering", "create", *folder, "--name", "music").status == 0
+    twice = run("metering", "retire", *folder, "music")
+    assert (twice.status, twice.output) == (1, "")
+    assert "is the name of several: see metering list" in twice.errors
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
@@ -129,6 +140,7 @@ def test_a_retired_id_is_listed_as_retired(run: Run, data: Path, own: str) -> No
         (("show", UNKNOWN), 1, "is unknown"),
         (("retire", UNKNOWN), 1, "is unknown"),
         (("report", "--mid", UNKNOWN), 1, "is unknown"),
+        (("report", "--mid", "music"), 1, "'music' is neither a GUID nor base64, and is no"),
         (("report", "--from", "yesterday"), 2, "'yesterday' is not a day"),
         (("report", "--from", "1969-12-31"), 2, "is not a day"),
         (("report", "--from", "2026-11-02", "--to", "2026-11-01"), 2, "expected a day no later"),
@@ -199,7 +211,10 @@ def test_a_report_of_another_metering_id_has_nothing_of_this_one(run: Run, repor
 
 def test_a_report_is_printed_as_table_and_as_csv(run: Run, reported: Path) -> None:
     report = ("metering", "report", "--data", str(reported), "--by", "action")
-    assert [line.split() for line in run(*report).output.splitlines()] == [
+    heading, *table = run(*report).output.splitlines()
+    assert heading.startswith("metering id ")
+    assert heading.endswith(f"to {day(0)} (UTC)")
+    assert [line.split() for line in table] == [
         ["action", "value"],
         ["Play", "24"],
         ["Copy", "3"],
@@ -294,9 +309,9 @@ def test_purge_removes_old_reports_and_keeps_totals(run: Run, reported: Path) ->
     every = ("metering", "report", *folder, "--from", day(50), "--json", "--by")
     before = totals(run(*every, "kid"))
     assert sum(row["value"] for row in totals(run(*every, "device"))) == 36
-    assert "0 rows of metering reports removed" in run("purge", *folder).output.splitlines()
+    assert "rows of metering reports: 0 removed" in run("purge", *folder).output.splitlines()
     removed = run("purge", *folder, "--older-than", "36d").output.splitlines()
-    assert "3 rows of metering reports removed" in removed
+    assert "rows of metering reports: 3 removed" in removed
     assert sum(row["value"] for row in totals(run(*every, "device"))) == 27
     removed = run("purge", *folder, "--older-than", "0h", "--json").json
     assert removed["rows of metering reports"] == 9

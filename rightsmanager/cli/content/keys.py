@@ -63,7 +63,8 @@ def add(  # noqa: PLR0913 -- one parameter for each option
 ) -> None:
     """Store the content key of a KID.
 
-    KEY is 32 hexadecimal digits or base64; - reads it from standard input.
+    KEY is 32 hexadecimal digits or base64; - reads it from standard input. A key that is stored
+    already stays as it is; another key for the KID is refused.
     """
     clear = parse_content_key(sys.stdin.readline() if key == "-" else key, "the content key")
     if program is not None and period is None:
@@ -71,10 +72,8 @@ def add(  # noqa: PLR0913 -- one parameter for each option
     entry = KeyEntry(kid, clear, key_type, program, period)
     context = ImportContext(operator.content_keys, OPERATOR, now(), system_random)
     with operator.store.transaction() as transaction:
-        if transaction.content_keys.find(kid) is not None:
-            raise ServiceSpecific(f"KID {kid.text} has a content key already; remove it first")
-        register_keys(transaction, [entry], context)
-    click.echo(f"{kid.text} added")
+        is_new = register_keys(transaction, [entry], context) == 1
+    click.echo(f"{kid.text} {'added' if is_new else 'stored already'}")
 
 
 @click.command()

@@ -7,11 +7,11 @@ import click
 
 from rightsmanager.admin.usage import By, UsageQuery
 from rightsmanager.charts import Bars, draw
-from rightsmanager.cli.metering.options import MeteringAdmin, day_of, question_options
+from rightsmanager.cli.metering.options import MeteringAdmin, day_of, heading, question_options
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.options import Parsed
 from rightsmanager.files import write_output
-from rightsmanager.protocol.wire import Kid, Mid
+from rightsmanager.protocol.wire import Kid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def _parse_picture(text: str) -> Path:
 def chart(  # noqa: PLR0913 -- one parameter for each option
     operator: Operator,
     *,
-    mid: Mid | None,
+    mid: str | None,
     first: "date | None",
     last: "date | None",
     by: str,
@@ -80,7 +80,7 @@ def bars_of(question: UsageQuery, by: By, totals: "Sequence[Total]") -> Bars:
         counted.setdefault(name, {})[_group(by, total)] = total.value
     return Bars(
         title=_TITLES[by],
-        subtitle=_subtitle(question),
+        subtitle=heading(question),
         labels=[_label(group) for group in groups],
         series={
             action: [values.get(group, 0) for group in groups]
@@ -114,8 +114,3 @@ def _label(group: object) -> str:
     if isinstance(group, Kid):
         return group.text
     return day_of(group).isoformat() if isinstance(group, int) else str(group)
-
-
-def _subtitle(question: UsageQuery) -> str:
-    first, last = day_of(question.period.first), day_of(question.period.last)
-    return f"metering id {question.mid.text}, {first} to {last} (UTC)"

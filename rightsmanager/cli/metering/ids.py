@@ -74,10 +74,13 @@ def list_(operator: Operator, *, form: Form) -> None:
     help="Write the certificate chain to this file.",
 )
 @json_option
-@click.argument("mid", type=MID)
-def show(operator: Operator, *, chain_file: Path | None, mid: Mid, form: Form) -> None:
-    """Show a metering id and its certificate."""
-    known = MeteringAdmin(operator).ids.find(mid)
+@click.argument("mid")
+def show(operator: Operator, *, chain_file: Path | None, mid: str, form: Form) -> None:
+    """Show a metering id and its certificate.
+
+    MID is a GUID, base64 or the name.
+    """
+    known = MeteringAdmin(operator).find(mid)
     if chain_file is not None:
         write_output(chain_file, known.certificate.chain.raw)
     print_facts(form, _facts(known))
@@ -85,14 +88,16 @@ def show(operator: Operator, *, chain_file: Path | None, mid: Mid, form: Form) -
 
 @click.command()
 @pass_operator
-@click.argument("mid", type=MID)
-def retire(operator: Operator, *, mid: Mid) -> None:
+@click.argument("mid")
+def retire(operator: Operator, *, mid: str) -> None:
     """Stop issuing a metering id's certificate.
 
-    Reports that are encrypted to it are still counted.
+    MID is a GUID, base64 or the name. Reports that are encrypted to it are still counted.
     """
-    MeteringAdmin(operator).ids.retire(mid)
-    click.echo(f"{mid.text} is retired; reports that are encrypted to it are still counted")
+    metering = MeteringAdmin(operator)
+    found = metering.find(mid).mid
+    metering.ids.retire(found)
+    click.echo(f"{found.text} is retired; reports that are encrypted to it are still counted")
 
 
 def _facts(known: "KnownMeteringId") -> dict[str, object]:

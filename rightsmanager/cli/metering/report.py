@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import click
 
 from rightsmanager.admin.usage import By
-from rightsmanager.cli.metering.options import MeteringAdmin, day_of, question_options
+from rightsmanager.cli.metering.options import MeteringAdmin, day_of, heading, question_options
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.printing import Form, form_options, print_json, print_list
-from rightsmanager.protocol.wire import Kid, Mid
+from rightsmanager.protocol.wire import Kid
 
 if TYPE_CHECKING:
     from datetime import date
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def report(  # noqa: PLR0913 -- one parameter for each option
     operator: Operator,
     *,
-    mid: Mid | None,
+    mid: str | None,
     first: "date | None",
     last: "date | None",
     by: str,
@@ -56,6 +56,8 @@ def report(  # noqa: PLR0913 -- one parameter for each option
             }
         )
         return
+    if form is None:
+        click.echo(heading(question))
     columns = ("action", "value") if by == By.ACTION.value else (by, "action", "value")
     print_list(form, rows, dict(zip(columns, columns, strict=True)))
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from rightsmanager.admin.usage import UsageQuery
-    from rightsmanager.protocol.wire import Mid
 
 
 def _parse_price(text: str) -> Decimal:
@@ -48,7 +47,7 @@ PRICE = Parsed("price", _parse_price)
 def royalty(  # noqa: PLR0913 -- one parameter for each option
     operator: Operator,
     *,
-    mid: "Mid | None",
+    mid: str | None,
     first: "date | None",
     last: "date | None",
     action: str,
