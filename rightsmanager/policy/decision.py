@@ -132,7 +132,9 @@ def apply_level(decision: Decision, device_level: int, rules: Rules) -> Decision
     else:
         return decision
     grants, warnings = apply_security_level(decision.grants, device_level, rules.above_level)
-    return replace(decision, grants=grants, warnings=decision.warnings + warnings)
+    # A hook's grants are checked again, and each warning is wanted once.
+    found = tuple(dict.fromkeys(decision.warnings + warnings))
+    return replace(decision, grants=grants, warnings=found)
 
 
 def _has_relative_dates(requested: Sequence[RequestedLicense]) -> bool:

@@ -55,7 +55,7 @@ Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class OwnNames:
+class QueryNames:
     """A query by kinds of names."""
 
     cfg: tuple[Pair, ...]
@@ -64,7 +64,7 @@ class OwnNames:
     unknown: tuple[str, ...]
 
 
-def sort_names(query: str) -> OwnNames:
+def sort_names(query: str) -> QueryNames:
     """Return the names of a query by kind.
 
     Raises ServiceSpecific for misspelled parameters and queries over the limits.
@@ -83,7 +83,7 @@ def sort_names(query: str) -> OwnNames:
         elif lower not in NOT_READ:
             _refuse_misspelled(name, value)
             unknown.append(name)
-    return _without_foreign_account(OwnNames(tuple(cfg), tuple(legacy), tuple(unknown)))
+    return _without_foreign_account(QueryNames(tuple(cfg), tuple(legacy), tuple(unknown)))
 
 
 def _pairs(query: str) -> Iterable[Pair]:
@@ -136,13 +136,13 @@ def unknown_parameter(name: str) -> ServiceSpecific:
     return unknown_name(name, (*LEGACY_NAMES.values(), *_CFG_NAMES))
 
 
-def _without_foreign_account(names: OwnNames) -> OwnNames:
+def _without_foreign_account(names: QueryNames) -> QueryNames:
     """Return the names with AccountID among the unknown ones if it is another service's."""
     if not names.unknown:
         return names
     own = tuple(pair for pair in names.legacy if not _is_foreign_account(*pair))
     foreign = tuple(name for name, value in names.legacy if _is_foreign_account(name, value))
-    return OwnNames(names.cfg, own, names.unknown + foreign)
+    return QueryNames(names.cfg, own, names.unknown + foreign)
 
 
 def _is_foreign_account(name: str, value: str) -> bool:

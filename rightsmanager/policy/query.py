@@ -18,7 +18,7 @@ from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.brackets import build_groups, parse_groups
 from rightsmanager.policy.json_text import build_array, parse_array
 from rightsmanager.policy.legacy import read_legacy, write_legacy
-from rightsmanager.policy.names import SHARED_NAMES, OwnNames, sort_names, unknown_parameter
+from rightsmanager.policy.names import SHARED_NAMES, QueryNames, sort_names, unknown_parameter
 from rightsmanager.policy.parameters import BY_NAME
 from rightsmanager.policy.parsed_values import Group, decode_percent, quote_name
 from rightsmanager.policy.requested_licenses import RequestedLicense, read_license, write_license
@@ -111,7 +111,7 @@ def split_query(
     return SplitRequest(Spelling.LEGACY, (Group(decoded),) if decoded else (), warnings)
 
 
-def _split_cfg(names: OwnNames, warnings: tuple[DecisionWarning, ...]) -> SplitRequest:
+def _split_cfg(names: QueryNames, warnings: tuple[DecisionWarning, ...]) -> SplitRequest:
     pairs = (*names.cfg, *names.legacy)
     if len(pairs) > 1:
         shown = " and ".join(quote_name(name) for name, _ in pairs[:4])

@@ -16,6 +16,7 @@ from rightsmanager.policy.decision import (
     SPECIAL_ROOT,
     Decision,
     LicenseQuery,
+    apply_level,
     decide,
 )
 from rightsmanager.policy.defaults import NO_DOMAIN, DefaultDomain, LicenseDefaults
@@ -233,6 +234,11 @@ def test_by_rule_a_licence_above_the_devices_level_is_refused_or_issued() -> Non
         decision = levels(query, AboveLevel.ISSUE)
         assert max(grant.policy.security_level for grant in decision.grants) == 3000
         assert {warning.code for warning in decision.warnings} == {WarningCode.ABOVE_LEVEL}
+
+
+def test_a_decision_that_is_checked_again_has_each_warning_once() -> None:
+    decision = levels(TWO_LEVELS, AboveLevel.ISSUE)
+    assert apply_level(decision, 2000, Rules(above_level=AboveLevel.ISSUE)) == decision
 
 
 # --- keys that the header does not have -------------------------------------------------------
