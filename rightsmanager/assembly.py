@@ -25,6 +25,7 @@ from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.policy.rules import (
     AboveLevel,
     AesCbc,
+    OtherKids,
     RemovalDateConflicts,
     Rules,
     SwappedKid,
@@ -175,6 +176,7 @@ def license_defaults(settings: Settings) -> LicenseDefaults:
             unknown_parameters=UnknownParameters(given.unknown_parameters),
             above_level=AboveLevel(given.above_level),
             removal_date_conflicts=RemovalDateConflicts(given.removal_date_conflicts),
+            other_kids=OtherKids(given.other_kids),
             aes_cbc=AesCbc(given.aes_cbc),
             max_kids=given.max_kids,
             max_clock_difference_seconds=given.max_clock_difference_seconds,

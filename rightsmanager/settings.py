@@ -218,6 +218,7 @@ class LicenseSettings(_Section):
     unknown_parameters: Literal["warn", "refuse"] = "warn"
     above_level: Literal["drop", "refuse", "issue"] = "drop"
     removal_date_conflicts: Literal["refuse", "warn"] = "refuse"
+    other_kids: Literal["drop", "issue"] = "drop"
     aes_cbc: Literal["declared", "any"] = "declared"
     swapped_kid: Literal["refuse", "serve", "warn"] = "refuse"
     replay: Literal["answer-alike", "refuse"] = "answer-alike"

@@ -19,6 +19,7 @@ from rightsmanager.policy.parameters import BY_NAME
 from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.policy.rules import (
     DecisionWarning,
+    OtherKids,
     RemovalDateConflicts,
     Rules,
     WarningCode,
@@ -126,7 +127,7 @@ def _grant(requested: RequestedLicense, header: Header, defaults: LicenseDefault
     policy = _policy(fields, defaults.policy)
     _refuse_policy(requested, policy)
     warnings = tuple(_removal_date_warnings(requested, policy, defaults.rules))
-    kids = _kids(fields["grant"], header)
+    kids = _kids(fields["grant"], header, defaults.rules)
     if not kids:
         return Granted(warnings=(*warnings, _missing(fields["grant"]["kid"])))
     return Granted(tuple(_build_grants(fields["grant"], policy, kids, defaults.domain)), warnings)
@@ -168,10 +169,12 @@ def _policy(fields: Mapping[str, Mapping[str, Any]], default: Policy) -> Policy:
     return replace(default, **changes)
 
 
-def _kids(given: Mapping[str, Any], header: Header) -> list[tuple[Kid, KeyType | None]]:
+def _kids(
+    given: Mapping[str, Any], header: Header, rules: Rules
+) -> list[tuple[Kid, KeyType | None]]:
     """Return the KIDs of a requested licence, each with its key type by the header.
 
-    There are none for a KID that is not in the header.
+    There are none for a KID that is not in the header, unless the rule is to issue it.
     """
     wanted = given.get("kid", HEADER)
     # The header's ALGID must not be looked at then: it may be one that no licence supports.
@@ -186,7 +189,8 @@ def _kids(given: Mapping[str, Any], header: Header) -> list[tuple[Kid, KeyType |
         if entry.kid == wanted:
             return [(entry.kid, None if is_known else key_type_of(entry))]
     # A root's key encrypts no content, and a header without KIDs leaves them to the request.
-    return [(wanted, None)] if given.get("is_root") or not header.kids else []
+    is_free = given.get("is_root") or not header.kids or rules.other_kids is OtherKids.ISSUE
+    return [(wanted, None)] if is_free else []
 
 
 # --- refusals -------------------------------------------------------------------------------------

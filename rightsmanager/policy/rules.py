@@ -27,6 +27,15 @@ class RemovalDateConflicts(StrEnum):
     WARN = "warn"
 
 
+class OtherKids(StrEnum):
+    """The treatment of a KID that the request names and the header does not have."""
+
+    DROP = "drop"
+    """Issue the other licences; refuse the request if none is left."""
+    ISSUE = "issue"
+    """Issue it too, such as for the next track of an album."""
+
+
 class AesCbc(StrEnum):
     """The clients that get keys for AES-CBC."""
 
@@ -52,6 +61,7 @@ class Rules:
     unknown_parameters: UnknownParameters = UnknownParameters.WARN
     above_level: AboveLevel = AboveLevel.DROP
     removal_date_conflicts: RemovalDateConflicts = RemovalDateConflicts.REFUSE
+    other_kids: OtherKids = OtherKids.DROP
     aes_cbc: AesCbc = AesCbc.DECLARED
     max_kids: int = 1000
     """The most KIDs in a header, and the most licences in a reply."""

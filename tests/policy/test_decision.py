@@ -25,7 +25,13 @@ from rightsmanager.policy.grants import Policy, default_grants
 from rightsmanager.policy.parameters import BY_NAME
 from rightsmanager.policy.query import Spelling, parse_query, write
 from rightsmanager.policy.reflection import client_info
-from rightsmanager.policy.rules import AboveLevel, RemovalDateConflicts, Rules, WarningCode
+from rightsmanager.policy.rules import (
+    AboveLevel,
+    OtherKids,
+    RemovalDateConflicts,
+    Rules,
+    WarningCode,
+)
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.wire import AccountId, ServiceId, TransactionId
 from tests.policy.sample import KIDS, header
@@ -259,6 +265,18 @@ def test_of_more_keys_than_the_headers_the_headers_get_licences() -> None:
             assert [warning.text for warning in decision.warnings] == [
                 f"KID {kid.text} gets no licence: it is not in the header" for kid in KIDS[1:]
             ]
+
+
+def test_by_rule_other_keys_than_the_headers_get_licences() -> None:
+    asked = replace(ASKED, header=header(KIDS[0]))
+    defaults = LicenseDefaults(rules=Rules(other_kids=OtherKids.ISSUE))
+    for query, kids in (
+        (f"cfg=(kid:header),(kid:{KIDS[1]})", KIDS[:2]),
+        (f"cfg=(kid:{KIDS[1]})", KIDS[1:2]),
+    ):
+        decision = decide(replace(asked, query=query), defaults, NOW)
+        assert tuple(grant.kid for grant in decision.grants) == kids
+        assert decision.warnings == ()
 
 
 @pytest.mark.parametrize(
