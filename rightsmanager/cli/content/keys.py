@@ -104,6 +104,9 @@ def import_(operator: Operator, *, file: bytes) -> None:
     with operator.store.transaction() as transaction:
         new = register_keys(transaction, entries, context)
     click.echo(f"{new} added, {len(entries) - new} stored already")
+    for entry in entries:
+        for note in entry.notes:
+            click.echo(f"KID {entry.kid.text}: {note}", err=True)
 
 
 @click.command()

@@ -18,8 +18,11 @@ __all__ = [
     "parse_table",
 ]
 
+_MARKS = codecs.BOM_UTF8 + codecs.BOM_UTF16_LE + b"\0"
+"""Bytes of byte order marks, and the high bytes of ASCII in UTF-16."""
+
 
 def parse_key_list(data: bytes) -> tuple[KeyEntry, ...]:
     """Return the keys of a CPIX document or a CSV table; raises InvalidMessage."""
-    text = data.removeprefix(codecs.BOM_UTF8).lstrip()
-    return parse_document(text) if text.startswith(b"<") else parse_table(data)
+    start = data[:64].translate(None, _MARKS).lstrip()
+    return parse_document(data) if start.startswith(b"<") else parse_table(data)

@@ -1,60 +1,262 @@
-"""A list of content keys as CPIX, the XML of DASH-IF, with the keys in the clear.
+"""A list of content keys as CPIX 2.4, the XML of DASH-IF, with the keys in the clear.
 
     CPIX[@contentId]
-      ContentKeyList/ContentKey[@kid @commonEncryptionScheme @explicitIV]
+      ContentKeyList/ContentKey[@kid @commonEncryptionScheme @dependsOnKey @contentId @explicitIV]
         Data/pskc:Secret/pskc:PlainValue                base64 of 16 bytes
-      ContentKeyPeriodList/ContentKeyPeriod[@id @index]
+      ContentKeyPeriodList/ContentKeyPeriod[@id @index @label @start @end]
       ContentKeyUsageRuleList/ContentKeyUsageRule[@kid @intendedTrackType]
         KeyPeriodFilter[@periodId]
 
-    program   contentId, if the document has one key for the period; otherwise
-              contentId#intendedTrackType, if that differs between the keys
-    period    the index of the period in the key's rule; 0 without a period
-    type      AES-CTR for the schemes cenc and cens, or none; AES-CBC for cbc1 and cbcs
+    program   the key's contentId, else the document's; #intendedTrackType is appended for several
+              keys of one program and period, if it differs between them
+    period    the index of the period in the key's rule; without any index in the document, its
+              place in the list of periods; 0 for a key without period
+    type      of commonEncryptionScheme, which may also be a method of HLS; a leaf key has that of
+              the key that it depends on
 
-Source: DASH-IF Implementation Guidelines, Content Protection Information Exchange Format.
+A key keeps a note for each part of this that cannot be kept. The document is UTF-8, UTF-16, or has
+the encoding in its XML declaration.
+
+Source: DASH-IF Implementation Guidelines, Content Protection Information Exchange Format 2.4.
 """
 
+import codecs
+import re
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
-from rightsmanager.protocol.formats.keylists.entry import SCHEMES, KeyEntry
+from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, SCHEMES, KeyEntry
 from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, Kid, decode_base64, encode_base64
 from rightsmanager.protocol.xml.parsing import FILE, parse_xml
 
 _ROOT: Final = "{urn:dashif:org:cpix}CPIX"
-_SCHEME: Final = "commonEncryptionScheme"
 _USUAL_SCHEMES: Final = {"aesctr": "cenc", "aescbc": "cbcs"}
-_WRONG: Final = (AttributeError, KeyError, TypeError, ValueError)
-"""Raised by cpix for a document that it cannot read."""
+_HLS_METHODS: Final[dict[str, tuple[str, str | None]]] = {
+    "sample-aes": ("aescbc", "cbcs"),
+    "sample-aes-cenc": ("aesctr", "cenc"),
+    "sample-aes-ctr": ("aesctr", "cenc"),
+    # Whole segments, not samples: no scheme of ISO/IEC 23001-7.
+    "aes-128": ("aescbc", None),
+}
+_METHODS: Final = {scheme: (kind, scheme) for scheme, kind in SCHEMES.items()} | _HLS_METHODS
+"""Key type and scheme by commonEncryptionScheme in lower case."""
+_NUMBER: Final = re.compile("[0-9]{1,10}")
+_DECLARED: Final = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"\']([A-Za-z0-9._-]{1,40})[\"\']")
+_ENCODINGS: Final = frozenset(("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252"))
+_MAX_DEPENDENCIES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """The use of a key: program and period, with notes of what is left out."""
+
+    program: str | None
+    period: int
+    notes: tuple[str, ...] = ()
 
 
 def parse_document(data: bytes) -> tuple[KeyEntry, ...]:
-    """Return the keys of a document; raises InvalidMessage.
+    """Return the keys of a document; raises InvalidMessage that names the element.
 
     Refuses encrypted keys and KIDs without a key.
     """
-    root = parse_xml(data, "the CPIX document", FILE)
+    root = parse_xml(_to_utf8(data), "the CPIX document", FILE)
     if root.tag != _ROOT:
         raise InvalidMessage(f"the root element is {str(root.tag)[:64]}, expected {_ROOT}")
     if next(root.iter("{*}EncryptedValue"), None) is not None:
         raise InvalidMessage("the CPIX document has encrypted keys, expected a PlainValue for each")
     etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
+    elements = [
+        (_kid(each, "kid"), each) for each in root.iterfind("{*}ContentKeyList/{*}ContentKey")
+    ]
+    methods = _methods(dict(elements))
+    slots = _slots(root, elements)
+    return tuple(_entry(kid, each, methods[kid], slots.get(kid)) for kid, each in elements)
+
+
+def _to_utf8(data: bytes) -> bytes:
+    encoding = "utf-8-sig"
+    declared = _DECLARED.match(data)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif declared is not None:
+        name = declared[1].decode()
+        try:
+            encoding = codecs.lookup(name).name
+        except LookupError:
+            encoding = name
+        if encoding not in _ENCODINGS:
+            raise InvalidMessage(
+                f"the CPIX document has the encoding {name}, expected UTF-8, UTF-16 or ISO-8859-1"
+            )
     try:
-        document = cpix.CPIX.parse(root)
-    except _WRONG as error:
-        raise InvalidMessage(f"the CPIX document cannot be read: {type(error).__name__}") from None
-    said = {each.get("kid", "").lower() for each in root.iter("{*}ContentKey") if each.get(_SCHEME)}
-    slots = _slots(document)
-    return tuple(
-        _entry(each, slots.get(each.kid), has_scheme=str(each.kid) in said)
-        for each in document.content_keys
+        return data.decode(encoding).encode()
+    except UnicodeDecodeError:
+        raise InvalidMessage(f"the CPIX document is not {encoding.removesuffix('-sig')}") from None
+
+
+def _kid(element: etree._Element, attribute: str) -> Kid:
+    text = element.get(attribute)
+    name = f"{etree.QName(element).localname} @{attribute}"
+    if text is None:
+        raise InvalidMessage(f"{name} is missing, expected a KID")
+    try:
+        return Kid.parse(text)
+    except InvalidMessage as refusal:
+        raise InvalidMessage(f"{name}: {refusal.text}") from None
+
+
+# --- key types ------------------------------------------------------------------------------------
+
+
+def _methods(elements: Mapping[Kid, etree._Element]) -> dict[Kid, tuple[str, str | None]]:
+    return {kid: _method(kid, elements) for kid in elements}
+
+
+def _method(kid: Kid, elements: Mapping[Kid, etree._Element]) -> tuple[str, str | None]:
+    """Return key type and scheme of a key, those of its root for a leaf without."""
+    seen = kid
+    for _ in range(_MAX_DEPENDENCIES):
+        element = elements[seen]
+        text = (element.get("commonEncryptionScheme") or "").strip()
+        if text:
+            method = _METHODS.get(text.lower())
+            if method is None:
+                raise InvalidMessage(
+                    f"commonEncryptionScheme of KID {seen.text} is {text[:32]!r}, expected one of "
+                    + ", ".join((*SCHEMES, *(name.upper() for name in _HLS_METHODS)))
+                )
+            return method
+        if element.get("dependsOnKey") is None:
+            return "aesctr", None
+        root = _kid(element, "dependsOnKey")
+        if root not in elements:
+            raise InvalidMessage(
+                f"dependsOnKey of KID {seen.text} is {root.text}, which is not in the document"
+            )
+        seen = root
+    raise InvalidMessage(f"dependsOnKey of KID {kid.text} leads to no root key")
+
+
+# --- programs and periods -------------------------------------------------------------------------
+
+
+def _slots(
+    root: etree._Element, elements: Sequence[tuple[Kid, etree._Element]]
+) -> dict[Kid, _Slot]:
+    """Return the use of each key; keys without a program are left out."""
+    rules: dict[Kid, list[etree._Element]] = {}
+    for rule in root.iterfind("{*}ContentKeyUsageRuleList/{*}ContentKeyUsageRule"):
+        rules.setdefault(_kid(rule, "kid"), []).append(rule)
+    numbers = _period_numbers(root)
+    slots: dict[Kid, _Slot] = {}
+    for kid, element in elements:
+        program = element.get("contentId", root.get("contentId"))
+        if program is not None:
+            slots[kid] = _slot(kid, program, rules.get(kid, []), numbers)
+    return _told_apart(slots, rules)
+
+
+def _slot(
+    kid: Kid, program: str, rules: Sequence[etree._Element], numbers: Mapping[str, int | None]
+) -> _Slot:
+    named = {
+        each.get("periodId", "") for rule in rules for each in rule.iterfind("{*}KeyPeriodFilter")
+    }
+    for period in named:
+        if period not in numbers:
+            raise InvalidMessage(
+                f"KeyPeriodFilter of KID {kid.text} has periodId {period[:64]!r}, which is not in "
+                "ContentKeyPeriodList"
+            )
+    if len(named) > 1:
+        return _Slot(None, 0, (f"program {program} left out: the key has {len(named)} periods",))
+    number = numbers[named.pop()] if named else 0
+    if number is None:
+        return _Slot(None, 0, (f"program {program} left out: its period has no index",))
+    return _Slot(program, number)
+
+
+def _period_numbers(root: etree._Element) -> dict[str, int | None]:
+    """Return the number of each period by its id."""
+    periods = list(root.iterfind("{*}ContentKeyPeriodList/{*}ContentKeyPeriod"))
+    has_index = any(each.get("index") is not None for each in periods)
+    return {
+        each.get("id", ""): _index(each) if has_index else place
+        for place, each in enumerate(periods)
+    }
+
+
+def _index(period: etree._Element) -> int | None:
+    text = period.get("index")
+    if text is None:
+        return None
+    if _NUMBER.fullmatch(text.strip()) is None or int(text) > LAST_PERIOD:
+        raise InvalidMessage(
+            f"ContentKeyPeriod @index is {text[:32]!r}, expected 0 to {LAST_PERIOD}"
+        )
+    return int(text)
+
+
+def _told_apart(
+    slots: Mapping[Kid, _Slot], rules: Mapping[Kid, Sequence[etree._Element]]
+) -> dict[Kid, _Slot]:
+    """Return the slots with track types appended to programs that several keys have."""
+    counts = Counter((slot.program, slot.period) for slot in slots.values())
+    named = {
+        kid: _with_track(slot, rules.get(kid, []))
+        if slot.program is not None and counts[slot.program, slot.period] > 1
+        else slot
+        for kid, slot in slots.items()
+    }
+    counts = Counter((slot.program, slot.period) for slot in named.values())
+    return {
+        kid: _Slot(None, 0, (f"program {slot.program} left out: other keys have it too",))
+        if slot.program is not None and counts[slot.program, slot.period] > 1
+        else slot
+        for kid, slot in named.items()
+    }
+
+
+def _with_track(slot: _Slot, rules: Sequence[etree._Element]) -> _Slot:
+    tracks = {rule.get("intendedTrackType") for rule in rules} - {None}
+    if len(tracks) != 1:
+        return _Slot(
+            None, 0, (f"program {slot.program} left out: the key has no single intendedTrackType",)
+        )
+    return _Slot(f"{slot.program}#{tracks.pop()}", slot.period)
+
+
+# --- entries --------------------------------------------------------------------------------------
+
+
+def _entry(
+    kid: Kid, element: etree._Element, method: tuple[str, str | None], slot: _Slot | None
+) -> KeyEntry:
+    plain = element.find("{*}Data/{*}Secret/{*}PlainValue")
+    if plain is None:
+        raise InvalidMessage(
+            f"the content key of KID {kid.text} is not there, expected a PlainValue"
+        )
+    key_type, scheme = method
+    iv = element.get("explicitIV")
+    program = None if slot is None else slot.program
+    return KeyEntry(
+        kid=kid,
+        key=decode_base64(plain.text or "", f"PlainValue of KID {kid.text}", CONTENT_KEY_LENGTH),
+        key_type=key_type,
+        program=program,
+        period=None if slot is None or program is None else slot.period,
+        scheme=scheme,
+        iv=None if iv is None else decode_base64(iv, f"explicitIV of KID {kid.text}"),
+        notes=() if slot is None else slot.notes,
     )
 
 
@@ -74,69 +276,6 @@ def build_document(entries: Sequence[KeyEntry]) -> bytes:
             )
     xml: bytes = document.pretty_print(xml_declaration=True)
     return xml
-
-
-Slot = tuple[str, int]
-"""Program and period."""
-
-
-def _slots(document: Any) -> dict[Any, Slot]:  # noqa: ANN401 -- cpix has no types
-    """Return the slot of each key by KID; keys without a clear one are left out."""
-    if document.content_id is None:
-        return {}
-    periods = {key.kid: _period(document, key.kid) for key in document.content_keys}
-    several = {period for period, count in Counter(periods.values()).items() if count > 1}
-    slots = {
-        kid: (_program(document, kid) if period in several else document.content_id, period)
-        for kid, period in periods.items()
-        if period is not None
-    }
-    counts = Counter(slots.values())
-    return {
-        kid: (program, period)
-        for kid, (program, period) in slots.items()
-        if program is not None and counts[program, period] == 1
-    }
-
-
-def _rules(document: Any, kid: Any) -> Iterator[Any]:  # noqa: ANN401 -- cpix has no types
-    return (rule for rule in document.usage_rules if rule.kid == kid)
-
-
-def _program(document: Any, kid: Any) -> str | None:  # noqa: ANN401 -- cpix has no types
-    tracks = {rule.intended_track_type for rule in _rules(document, kid)} - {None}
-    return f"{document.content_id}#{tracks.pop()}" if len(tracks) == 1 else None
-
-
-def _period(document: Any, kid: Any) -> int | None:  # noqa: ANN401 -- cpix has no types
-    """Return the number of a key's period, None if it has several or one without number."""
-    named = {
-        each.period_id
-        for rule in _rules(document, kid)
-        for each in rule
-        if isinstance(each, cpix.KeyPeriodFilter)
-    }
-    if not named:
-        return 0
-    numbers = {period.index for period in document.periods if period.id in named}
-    number: int | None = numbers.pop() if len(numbers) == 1 else None
-    return number
-
-
-def _entry(key: Any, slot: Slot | None, *, has_scheme: bool) -> KeyEntry:  # noqa: ANN401 -- cpix has no types
-    kid, name = Kid(key.kid.bytes_le), f"the content key of KID {key.kid}"
-    if key.cek is None:
-        raise InvalidMessage(f"{name} is not there, expected a PlainValue")
-    program, period = slot or (None, None)
-    return KeyEntry(
-        kid=kid,
-        key=decode_base64(key.cek, name, CONTENT_KEY_LENGTH),
-        key_type=SCHEMES[key.common_encryption_scheme],
-        program=program,
-        period=period,
-        scheme=key.common_encryption_scheme if has_scheme else None,
-        iv=None if key.explicit_iv is None else decode_base64(key.explicit_iv, f"the IV of {kid}"),
-    )
 
 
 def _content_key(entry: KeyEntry) -> Any:  # noqa: ANN401 -- cpix has no types

@@ -12,7 +12,7 @@ from rightsmanager.protocol.wire import (
 SCHEMES: Final = {"cenc": "aesctr", "cens": "aesctr", "cbc1": "aescbc", "cbcs": "aescbc"}
 """The key type of each protection scheme of ISO/IEC 23001-7."""
 KEY_TYPES: Final = ("aesctr", "aescbc")
-LAST_PERIOD: Final = 2**31
+LAST_PERIOD: Final = 2**32 - 1
 _IV_LENGTHS: Final = (8, 16)
 
 
@@ -31,6 +31,8 @@ class KeyEntry:
     """One of SCHEMES; None if not listed."""
     iv: bytes | None = None
     """The explicit IV, 8 or 16 bytes; None if not listed."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """Texts on parts of the list that the entry does not keep."""
 
     def __post_init__(self) -> None:
         """Refuse contradictions and values out of range."""
