@@ -123,3 +123,20 @@ def test_an_operators_key_may_belong_to_a_program(run: Run, data: Path) -> None:
     alone = run("content", "add", *folder, "--period", "3", KIDS[2].text, KEY.hex())
     assert (alone.status, "expected both" in alone.errors) == (1, True)
     assert len(run("content", "list", *folder, "--json").json) == 2
+
+
+def test_a_program_that_is_left_out_is_printed(run: Run, data: Path, tmp_path: Path) -> None:
+    keys = "".join(
+        f'<ContentKey kid="{kid.text}"><Data><Secret><PlainValue>{base64.b64encode(bytes(16)).decode()}'
+        "</PlainValue></Secret></Data></ContentKey>"
+        for kid in KIDS
+    )
+    file = tmp_path / "list.xml"
+    file.write_text(
+        '<CPIX xmlns="urn:dashif:org:cpix" contentId="movie">'
+        f"<ContentKeyList>{keys}</ContentKeyList></CPIX>"
+    )
+    ran = run("content", "import", "--data", str(data), str(file))
+    assert ran.output == f"{len(KIDS)} added, 0 stored already\n"
+    for kid in KIDS:
+        assert f"KID {kid.text}: program movie left out" in ran.errors
