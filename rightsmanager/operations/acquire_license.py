@@ -83,7 +83,7 @@ def _decide(context: Context, asked: Verified[LicenseChallenge]) -> Decision:
     decision = decide(query, context.options.defaults, asked.now)
     if decision.refusal is None and context.hooks.is_used:
         decision = _ask_hooks(context, license_facts(asked), decision)
-    request.progress.warnings = decision.warnings
+    request.progress.warnings += decision.warnings
     if decision.refusal is not None:
         raise decision.refusal
     return decision

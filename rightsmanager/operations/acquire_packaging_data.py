@@ -67,7 +67,7 @@ def acquire_packaging_data(context: Context, request: Request) -> bytes:
     _refuse(asked, options, request.url)
     parts = _decide(asked.streams, options.key_period_seconds)
     keys = _record(context, options, [part.slot for part in parts])
-    request.progress.warnings = _find_warnings(keys, options)
+    request.progress.warnings += _find_warnings(keys, options)
     request.progress.kids = tuple(key.kid for key in keys.values())
     return _seal(parts, keys, asked, options, request.url)
 

@@ -81,6 +81,7 @@ class WarningCode(StrEnum):
     SWAPPED_KID = "swapped-kid"
     ALGID = "algid"
     CHECKSUM = "checksum"
+    WRAPPED = "wrapped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.hooks.facts import Progress
 from rightsmanager.operations.request import Request
+from rightsmanager.policy.rules import DecisionWarning, WarningCode
+from rightsmanager.protocol.formats.input_forms import find_message
 from rightsmanager.protocol.messages.operations import OPERATIONS
 from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_envelope
@@ -97,6 +100,28 @@ def refuse_must_understand(blocks: tuple[str, ...]) -> None:
         raise NotUnderstood(f"the header {blocks[0]} must be understood, and no header is")
 
 
+def read_envelope(body: bytes) -> tuple[Envelope, str]:
+    """Return the envelope, and the forms around it, "" for none.
+
+    A player should post the Challenge of a PlayReadyKeyMessage. Many post the whole message.
+    """
+    try:
+        return parse_envelope(body), ""
+    except InvalidMessage:
+        found = find_message(body)
+        if found is None:
+            raise
+    return parse_envelope(found.data), found.place
+
+
+def make_progress(wrapping: str) -> Progress:
+    """Return the progress of a new request, with a warning of the forms around its envelope."""
+    if not wrapping:
+        return Progress()
+    text = f"the body is not a SOAP envelope: it was found in {wrapping}"
+    return Progress(warnings=(DecisionWarning.of(WarningCode.WRAPPED, text),))
+
+
 class Incoming(InProtocolBase):  # type: ignore[misc] # spyne ships no types
     """Reads envelopes of both SOAP versions."""
 
@@ -109,7 +134,7 @@ class Incoming(InProtocolBase):  # type: ignore[misc] # spyne ships no types
         del in_string_encoding
         content_type = ctx.transport.req.get("CONTENT_TYPE", "")
         ctx.out_protocol = self._answers[soap_version(content_type)]
-        ctx.in_document = parse_envelope(b"".join(ctx.in_string))
+        ctx.in_document, ctx.wrapping = read_envelope(b"".join(ctx.in_string))
         ctx.out_protocol = self._answers[ctx.in_document.version]
 
     def decompose_incoming_envelope(self, ctx: SpyneContext, message: object) -> None:
@@ -137,5 +162,6 @@ class Incoming(InProtocolBase):  # type: ignore[misc] # spyne ships no types
                 query=environ.get("QUERY_STRING", ""),
                 headers=Headers(environ),
                 remote=environ.get("REMOTE_ADDR", ""),
+                progress=make_progress(ctx.wrapping),
             )
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import time
@@ -15,6 +16,8 @@ from rightsmanager.protocol.wire import Kid
 from tests.e2e.conftest import REPLY_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.e2e.conftest import Client, HeaderOf, Server
 
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
@@ -166,3 +169,34 @@ def test_only_devices_that_declare_cbc_get_keys_for_it(
     for header in (header_of(KID), by_header):
         declared = client.challenge(header, features=(*features, "AESCBC"))
         assert server.post(declared, "/rightsmanager.asmx?cfg=(ckt:aescbc)").status == 200
+
+
+def key_message(challenge: bytes) -> bytes:
+    """Return a challenge as a browser hands it to a page: UTF-16 without a byte order mark."""
+    text = (
+        '<PlayReadyKeyMessage type="LicenseAcquisition"><LicenseAcquisition Version="1">'
+        f'<Challenge encoding="base64encoded">{base64.b64encode(challenge).decode()}</Challenge>'
+        "</LicenseAcquisition></PlayReadyKeyMessage>"
+    )
+    return text.encode("utf-16-le")
+
+
+@pytest.mark.parametrize(
+    ("wrap", "forms"),
+    [
+        (key_message, "PlayReadyKeyMessage, Challenge, base64"),
+        (base64.b64encode, "base64"),
+        (lambda body: body.decode().encode("utf-16-le"), None),
+    ],
+    ids=["key message", "base64", "UTF-16 without mark"],
+)
+def test_a_wrapped_challenge_gets_a_licence_and_a_warning(
+    server: Server,
+    client: Client,
+    header_of: HeaderOf,
+    wrap: Callable[[bytes], bytes],
+    forms: str | None,
+) -> None:
+    status, warnings = warnings_of(server, wrap(client.challenge(header_of(KID))), "")
+    found = f"the body is not a SOAP envelope: it was found in {forms}"
+    assert (status, warnings) == (200, [] if forms is None else [found])

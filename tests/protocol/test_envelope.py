@@ -31,7 +31,7 @@ def test_the_soap_namespace_may_be_the_default_as_well_as_under_a_prefix() -> No
     assert (envelope.operation, envelope.namespace) == ("A", "")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("declared", ["", '<?xml version="1.0" encoding="utf-16"?>\n'])
 def test_the_text_is_utf_8_in_any_encoding(encoding: str, declared: str) -> None:
     text = declared + written(body='<A xmlns="urn:a">\u00e4\U0001f511</A>')
@@ -117,7 +117,9 @@ def test_a_damaged_envelope_is_parsed_or_an_invalid_message(data: st.DataObject)
     assert envelope.text == body
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe<", b"\xfe\xff\xd8\x00\x00<"])
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe<", b"\xfe\xff\xd8\x00\x00<", b"<\x00a", b"\x00<\xd8\x00"]
+)
 def test_invalid_utf_16_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidMessage, match="is not the UTF-16 its first bytes say"):
         parse_envelope(body)

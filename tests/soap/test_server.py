@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -233,3 +234,9 @@ def test_texts_have_a_limit(calling: Calling, envelope: Written) -> None:
     fault = calling({"AcquireLicense": refuse})(envelope()).fault
     assert len(fault.findtext("faultstring") or "") == 2048
     assert len(fault.findtext(".//CustomData") or "") == 65536
+
+
+def test_an_envelope_in_base64_is_found(call: ServerClient, envelope: Written) -> None:
+    assert call(base64.b64encode(envelope())).status == "200 OK"
+    answer = call(base64.b64encode(b"<a></a>"))
+    assert "expected an element" in (answer.fault.findtext("faultstring") or "")

@@ -88,6 +88,8 @@ EXPECTED: Final = (
     "SOAP message, as bytes, text, base64, hexadecimal or data: URI"
 )
 
+_START: Final = 512
+"""Bytes in which the root element's name is expected."""
 _HEADERS: Final = {Form.HEADER, Form.OBJECT, Form.PSSH}
 # Nothing here is canonicalised but a single header, which is parsed within its own bounds.
 _BOUNDS: Final = Bounds(tags=2**19, declarations=2**12, all_attributes=2**19)
@@ -109,6 +111,7 @@ _CARRIERS: Final = frozenset(
     )
 )
 """Local names of elements with base64 of a header or message in them."""
+_CARRIER_TAGS: Final = tuple(f"{{*}}{name}" for name in sorted(_CARRIERS))
 
 _DATA_URI: Final = re.compile(r"data:([^,]*),(.*)", re.DOTALL | re.IGNORECASE)
 _KEY_LINE: Final = re.compile(r"#EXT-X-(?:SESSION-)?KEY:")
@@ -146,7 +149,11 @@ def find_header(data: bytes) -> Header:
 
 
 def find_message(data: bytes) -> Found | None:
-    """Return the SOAP message in a wrapping, such as a PlayReadyKeyMessage, None without one."""
+    """Return the SOAP message in a PlayReadyKeyMessage or in base64, None without one."""
+    start = data[:_START].replace(b"\0", b"").lstrip(codecs.BOM_UTF8 + codecs.BOM_UTF16_LE)
+    # Other XML was refused already, and within closer bounds.
+    if start.lstrip().startswith(b"<") and b"PlayReadyKeyMessage" not in start:
+        return None
     try:
         found = find_all(data)
     except InvalidMessage:
@@ -304,7 +311,8 @@ def _find_in_xml(text: str, path: tuple[str, ...]) -> Iterator[Found]:
         inside = (*path, name)
     elif root.tag != _WRMHEADER:
         inside = (*path, name)
-    for element in root.iter(etree.Element):
+    # Matched by lxml: a loop over all elements would take longer than the parser.
+    for element in root.iter(_WRMHEADER, *_CARRIER_TAGS):
         yield from _find_in_element(element, data, path if element is root else inside)
 
 
@@ -315,5 +323,5 @@ def _find_in_element(
         alone = element.getparent() is None
         text = document if alone else etree.tostring(element, encoding="utf-8", with_tail=False)
         yield Found(Form.HEADER, text, path)
-    elif local_name(element) in _CARRIERS and len(element) == 0 and element.text:
+    elif len(element) == 0 and element.text:
         yield from _find_in_text(element.text.strip(), (*path, local_name(element)))

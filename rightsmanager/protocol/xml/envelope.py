@@ -6,7 +6,7 @@
       Body
         the operation's element, exactly one
 
-The text is UTF-8 with or without a byte order mark, or UTF-16 with one; the encoding in the XML
+The text is UTF-8 or UTF-16, each with or without a byte order mark; the encoding in the XML
 declaration is ignored. A document type declaration is refused, and with it every entity.
 """
 
@@ -63,7 +63,14 @@ _OWN_ROLES: Final = {
     SoapVersion.SOAP12.value + "/role/ultimateReceiver",
 }
 """Roles of this server; header blocks for other roles are ignored."""
-_BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_UTF16: Final = {
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    # Browsers write UTF-16 without a mark, and XML begins with "<".
+    b"<\0": "utf-16-le",
+    b"\0<": "utf-16-be",
+}
+"""Encodings by the first two bytes."""
 _BODY_TAG: Final = b"<soap:Body>"
 _DECLARATIONS: Final = (
     "",
@@ -148,13 +155,13 @@ def _parse(text: bytes) -> Envelope:
 
 
 def _as_utf8(body: bytes) -> bytes:
-    for bom, encoding in _BOMS:
-        if body.startswith(bom):
-            try:
-                return body.decode(encoding).encode()
-            except UnicodeError:
-                raise InvalidMessage("the request is not the UTF-16 its first bytes say") from None
-    return body.removeprefix(codecs.BOM_UTF8)
+    encoding = _UTF16.get(body[:2])
+    if encoding is None:
+        return body.removeprefix(codecs.BOM_UTF8)
+    try:
+        return body.decode(encoding).encode()
+    except UnicodeError:
+        raise InvalidMessage("the request is not the UTF-16 its first bytes say") from None
 
 
 def _operation(root: etree._Element, body_tag: str) -> etree._Element:
