@@ -235,16 +235,16 @@ def _rows(
     other spellings and another order of groups.
     """
     device = asked.device.id
-    policies = [license_.description for license_ in licenses]
     # Relative dates, and those of hooks, differ each second: a repeat has others.
     is_undated = decision.has_relative_dates or context.hooks.is_used
-    granted = [each.undated_description for each in licenses] if is_undated else policies
-    identities = [
-        license_.grant.kid.raw + policy.encode()
-        for license_, policy in zip(licenses, granted, strict=True)
-    ]
+    policies, identities = [], []
+    for license_ in licenses:
+        policy = license_.description
+        policies.append(policy)
+        granted = license_.undated_description if is_undated else policy
+        identities.append(license_.grant.kid.raw + granted.encode())
     order = sorted(range(len(licenses)), key=identities.__getitem__)
-    ranks = {index: rank for rank, index in enumerate(order)}
+    ranks = dict(zip(order, range(len(order)), strict=True))
     digest = hashlib.sha256(device.encode() + asked.challenge.digest)
     for index in order:
         digest.update(hashlib.sha256(identities[index]).digest())

@@ -35,8 +35,7 @@ class Link:
         ended would stay open until a garbage collection.
         """
         # No ROLLBACK is sent: the engine has `skip_autocommit_rollback`.
-        if self.connection.in_transaction():
-            self.connection.rollback()
+        self.connection.rollback()
 
 
 class DialectInsert:

@@ -95,7 +95,9 @@ class Reading:
         store = self._store
         if isinstance(error, store.failures):
             raise store.database_failed(error) from original(error)
-        self._transaction.link.detach()
+        link = self._transaction.link
+        if link.connection.in_transaction():
+            link.detach()
 
 
 class Writing:
@@ -127,22 +129,20 @@ class Writing:
         if isinstance(error, store.failures):
             # This closes the connection, and the database rolls back.
             raise store.database_failed(error) from original(error)
+        link = self._transaction.link
         try:
-            if error is None:
-                self._commit()
-            else:
-                self._transaction.link.cursor.connection.rollback()
-            self._transaction.link.detach()
+            if error is not None:
+                link.cursor.connection.rollback()
+            elif not self._is_single:
+                link.cursor.connection.commit()
+            if self._is_durable:
+                link.cursor.execute(store.commands.end_durable)
+            if next(store.finished) % CHECKPOINT_EVERY == 0:
+                store.commands.checkpoint(link.cursor)
+            if link.connection.in_transaction():
+                link.detach()
         except store.failures as failure:
             raise store.database_failed(failure) from original(failure)
-
-    def _commit(self) -> None:
-        cursor = self._transaction.link.cursor
-        if not self._is_single:
-            cursor.connection.commit()
-        if self._is_durable:
-            cursor.execute(self._store.commands.end_durable)
-        self._store.checkpoint(cursor)
 
 
 class Connections:
@@ -210,7 +210,8 @@ class Store:
         self.connections = Connections(engine)
         self.failures = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
         self.commands = _COMMANDS[engine.dialect.name]
-        self._committed = count(1)
+        self.finished = count(1)
+        """Counts the transactions of this process."""
 
     def transaction(self, *, single: bool = False, durable: bool = False) -> Writing:
         """Return a transaction, committed at the end of the block or rolled back by an exception.
@@ -239,11 +240,6 @@ class Store:
         self.connections.drop()
         # The driver's texts may have values of rows.
         return StoreFailed(f"the store failed: {type(original(error)).__name__}")
-
-    def checkpoint(self, cursor: Any) -> None:  # noqa: ANN401 -- DBAPI
-        """Count a transaction, and checkpoint after every CHECKPOINT_EVERY of them."""
-        if next(self._committed) % CHECKPOINT_EVERY == 0:
-            self.commands.checkpoint(cursor)
 
     def close(self) -> None:
         """Close the connections of all threads."""

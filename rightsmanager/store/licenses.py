@@ -84,7 +84,19 @@ class Licenses(Component):
 
         Of a repeated request these are the ids of the first time.
         """
-        if self._record_new(licenses) == len(licenses):
+        new = 0
+        for license_ in licenses:
+            row = {
+                "request": license_.request,
+                "ordinal": license_.ordinal,
+                "device": license_.device,
+                "kid": license_.kid.raw,
+                "license_id": license_.license_id,
+                "policy": license_.policy,
+                "issued_at": license_.issued_at,
+            }
+            new += hot.RECORD_LICENSE.execute(self._link, row).rowcount
+        if new == len(licenses):
             return [license_.license_id for license_ in licenses]
         values = {"request": licenses[0].request}
         rows = hot.FIND_LICENSE_IDS.execute(self._link, values).fetchall()
@@ -108,22 +120,3 @@ class Licenses(Component):
         end: bytes | None = self._execute(_FIND_END_OF_BATCH, {"after": after}).scalar()
         values = {"after": after, "last": end or _MAX_REQUEST, "before": before}
         return self._count(_REMOVE_OLD, values), end
-
-    def _record_new(self, licenses: Sequence[IssuedLicense]) -> int:
-        """Record the licences that are not there yet; return their count."""
-        link = self._link
-        return sum(
-            hot.RECORD_LICENSE.execute(
-                link,
-                {
-                    "request": license_.request,
-                    "ordinal": license_.ordinal,
-                    "device": license_.device,
-                    "kid": license_.kid.raw,
-                    "license_id": license_.license_id,
-                    "policy": license_.policy,
-                    "issued_at": license_.issued_at,
-                },
-            ).rowcount
-            for license_ in licenses
-        )

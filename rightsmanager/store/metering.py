@@ -5,7 +5,7 @@ table, and its totals are next to the others of the day.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -149,12 +149,12 @@ class Metering(Component):
         recorded = hot.RECORD_REPORT.execute(self._link, row).fetchone()
         if recorded is None:
             return self._find_digest(report)
-        # Totals are locked in a fixed order to avoid deadlock.
-        usage = sorted([(kid.raw, action, value) for kid, action, value in report.usage])
+        day = report.day
+        usage, totals = _usage_rows(report, recorded[0], day)
         if keep:
-            hot.RECORD_USAGE.execute_rows(self._link, _usage_rows(recorded[0], usage))
-            hot.ADD_TO_DEVICES.execute_rows(self._link, _device_rows(report))
-        hot.ADD_TO_TOTALS.execute_rows(self._link, _total_rows(report, usage))
+            hot.RECORD_USAGE.execute_rows(self._link, usage)
+            hot.ADD_TO_DEVICES.execute_rows(self._link, _device_rows(report, day))
+        hot.ADD_TO_TOTALS.execute_rows(self._link, totals)
         return report.digest
 
     def find_totals_by_kid(self, mid: Mid, period: Period) -> list[Total]:
@@ -216,27 +216,26 @@ def _total(row: Row[Any], group: Kid | int | str | None) -> Total:
     return Total(group, row.action, int(row.total))
 
 
-def _usage_rows(report: int, usage: Sequence[_Usage]) -> list[_Row]:
-    return [
-        {"report": report, "kid": kid, "action": action, "value": value}
-        for kid, action, value in usage
-    ]
+def _usage_rows(report: ReceivedReport, number: int, day: int) -> tuple[list[_Row], list[_Row]]:
+    """Return the rows of a report's usage and totals, `number` its id."""
+    rows: list[_Row] = []
+    totals: list[_Row] = []
+    mid = report.mid.raw
+    # Totals are locked in a fixed order to avoid deadlock.
+    for kid, action, value in sorted(
+        [(kid.raw, action, value) for kid, action, value in report.usage]
+    ):
+        rows.append({"report": number, "kid": kid, "action": action, "value": value})
+        totals.append({"mid": mid, "day": day, "kid": kid, "action": action, "value": value})
+    return rows, totals
 
 
-def _total_rows(report: ReceivedReport, usage: Sequence[_Usage]) -> list[_Row]:
-    mid, day = report.mid.raw, report.day
-    return [
-        {"mid": mid, "day": day, "kid": kid, "action": action, "value": value}
-        for kid, action, value in usage
-    ]
-
-
-def _device_rows(report: ReceivedReport) -> list[_Row]:
+def _device_rows(report: ReceivedReport, day: int) -> list[_Row]:
     values: Counter[str] = Counter()
     for _, action, value in report.usage:
         values[action] += value
-    mid, day, device = report.mid.raw, report.day, report.device
-    return [
-        {"mid": mid, "day": day, "device": device, "action": action, "value": values[action]}
-        for action in sorted(values)
-    ]
+    rows: list[_Row] = []
+    mid, device = report.mid.raw, report.device
+    for action, value in sorted(values.items()):
+        rows.append({"mid": mid, "day": day, "device": device, "action": action, "value": value})
+    return rows

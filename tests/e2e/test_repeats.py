@@ -47,12 +47,15 @@ def test_repeats_at_the_same_time_are_stored_once(
     assert len(server.issued()) == before + 1
 
 
-def test_another_query_is_another_request(
+def test_other_grants_are_another_request_and_other_spellings_are_not(
     server: Server, client: Client, header_of: HeaderOf
 ) -> None:
     body = client.challenge(header_of(KIDS[0]))
     before = len(server.issued())
-    for query in ("", "?cfg=(sl:150)", "?cfg=(sl:150)"):
+    for query in (
+        *("", "?cfg=(sl:150)"),
+        *("?cfg=(persist:true)", "?CFG=(sl:150,persist:TRUE)", "?cfg=(persist:true)&token=1"),
+    ):
         assert server.post(body, "/rightsmanager.asmx" + query).status == 200
     assert len(server.issued()) == before + 2
 
