@@ -214,8 +214,6 @@ def response_key(signing_chain: bytes, opening: LicenseOpener, now: int) -> p256
     """
     chain = parse_chain(signing_chain)
     opening.verifier.verify(chain, now, opening.held.digests)
-    if chain.leaf.key_with_usage(KeyUsage.SIGN_LICENSE) is None:
-        raise InvalidMessage("the reply's leaf certificate has no key that may sign licences")
     key = chain.leaf.key_with_usage(KeyUsage.SIGN_RESPONSE)
     if key is None:
         raise InvalidMessage("the reply's leaf certificate has no key that may sign responses")

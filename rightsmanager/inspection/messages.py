@@ -271,9 +271,7 @@ def _check_reply(operation: Xml, document: bytes, _context: Context) -> tuple[Ch
 def _response_key(element: Xml | None) -> PublicKey:
     if element is None:
         raise InvalidMessage("the signed reply has no SigningCertificateChain")
-    chain = _chain_in(element)
-    leaf_key(chain, KeyUsage.SIGN_LICENSE)
-    return leaf_key(chain, KeyUsage.SIGN_RESPONSE)
+    return leaf_key(_chain_in(element), KeyUsage.SIGN_RESPONSE)
 
 
 def _persistence_checks(operation: Xml, signature: Signature | None) -> tuple[Check, ...]:

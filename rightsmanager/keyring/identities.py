@@ -61,13 +61,16 @@ DEVICE_ISSUER: Final = _issuer(
 )
 DOMAIN_ISSUER: Final = _issuer("domain-issuer", KeyUsage.ISSUE_DOMAIN)
 METERING_ISSUER: Final = _issuer("metering-issuer", KeyUsage.ISSUE_METERING)
-LICENSE_SIGNER_ISSUER: Final = _issuer("license-signer-issuer", KeyUsage.ISSUE_LICENSE_SIGNER)
+LICENSE_SIGNER_ISSUER: Final = _issuer(
+    "license-signer-issuer", KeyUsage.ISSUE_SERVER, KeyUsage.ISSUE_LICENSE_SIGNER
+)
 LICENSE_SIGNER: Final = Identity(
     "license-signer",
     Certified(
         LICENSE_SIGNER_ISSUER.name,
-        CertificateType.LICENSE_SIGNER,
-        (KeyUsage.SIGN_LICENSE, KeyUsage.SIGN_RESPONSE),
+        # As deployed servers have it; no client looks for SIGN_LICENSE, since licences have a MAC.
+        CertificateType.SERVER,
+        (KeyUsage.SIGN, KeyUsage.SIGN_RESPONSE),
         SIGNER_LEVEL,
     ),
 )

@@ -30,7 +30,6 @@ from rightsmanager.protocol.messages.metering import MeteringCertificate, read_m
 from rightsmanager.protocol.wire import Mid, fingerprint
 
 STORAGE_KEY_LENGTH: Final = 32
-_SIGNER_USAGES: Final = (KeyUsage.SIGN_LICENSE, KeyUsage.SIGN_RESPONSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Keyring:
     """Keys that challenges may be encrypted to, the data folder's own first."""
     signing_key: p256.PrivateKey = field(repr=False)
     signing_chain: Chain
-    """The leaf has the usages to sign licences and responses, and is of `signing_key`."""
+    """The leaf gives `signing_key` the usage to sign responses."""
     trust_anchors: tuple[p256.PublicKey, ...]
     """Roots of trusted chains, the data folder's own first."""
     storage_key: bytes = field(repr=False)
@@ -182,11 +181,10 @@ def _signer(files: KeyFiles, sources: KeyringSources) -> tuple[p256.PrivateKey, 
             key = read_key(sources.signing_key, files.passphrase)
         with _from_setting("signing_chain"):
             chain = parse_chain_file(sources.signing_chain, read_file(sources.signing_chain))
-    for usage in _SIGNER_USAGES:
-        if chain.leaf.key_with_usage(usage) != key.public:
-            raise InternalError(
-                f"the signing chain's leaf does not give the signing key the usage {usage.name}"
-            )
+    if chain.leaf.key_with_usage(KeyUsage.SIGN_RESPONSE) != key.public:
+        raise InternalError(
+            "the signing chain's leaf does not give the signing key the usage SIGN_RESPONSE"
+        )
     return key, chain
 
 

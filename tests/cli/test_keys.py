@@ -40,8 +40,8 @@ def test_the_json_of_keys_has_every_identity(run: Run, data: Path) -> None:
     assert by_name["root"]["certificate"] is None
     signer = by_name["license-signer"]
     assert signer["issuer"] == "license-signer-issuer"
-    assert signer["certificate"]["type"] == "license_signer"
-    assert signer["certificate"]["usages"] == ["sign_license", "sign_response"]
+    assert signer["certificate"]["type"] == "server"
+    assert signer["certificate"]["usages"] == ["sign", "sign_response"]
     assert signer["certificate"]["expiry"] is None
     assert len(by_name["metering"]["certificate"]["metering_id"]) == 36
 

@@ -183,7 +183,7 @@ def test_a_reply_that_the_server_did_not_sign_is_refused(opening: LicenseOpener)
         response = JoinResponse(SERVICE, ACCOUNT, "", "", (ONE,))
         return seal_join_response(response, world.DEVICE_CHAIN, private_key(world.DEVICE_SIGNING))
 
-    with pytest.raises(InvalidMessage, match="no key that may sign licences"):
+    with pytest.raises(InvalidMessage, match="no key that may sign responses"):
         join_once(opening, foreign)
 
 

@@ -109,10 +109,10 @@ def test_a_signer_is_a_key_and_its_chain(files: KeyFiles, key: PrivateKey, tmp_p
     for sources in (KeyringSources(signing_chain=chain), KeyringSources(signing_key=other)):
         with pytest.raises(InternalError, match="only one is set, expected both"):
             load(files, sources)
-    with pytest.raises(InternalError, match="SIGN_LICENSE"):
+    with pytest.raises(InternalError, match="SIGN_RESPONSE"):
         load(files, KeyringSources(signing_key=other, signing_chain=chain))
     metering = files.private / "metering"
-    with pytest.raises(InternalError, match="SIGN_LICENSE"):
+    with pytest.raises(InternalError, match="SIGN_RESPONSE"):
         load(
             files,
             KeyringSources(
