@@ -6,7 +6,8 @@ import base64
 import http.client
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import unescape
 
 import pytest
 
@@ -14,11 +15,12 @@ from rightsmanager.errors import ServiceSpecific
 from rightsmanager.protocol.formats.xmr.objects import Expiration, ExpireAfterFirstPlay
 from rightsmanager.protocol.wire import Kid
 from tests.e2e.conftest import REPLY_SECONDS
+from tests.policy.test_published_urls import URLS, named_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.e2e.conftest import Client, HeaderOf, Server
+    from tests.e2e.conftest import Answer, Client, Enrol, HeaderOf, Server
 
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 VIDEO = "ERERESIiMzNERFVVVVVVVQ=="
@@ -200,3 +202,29 @@ def test_a_wrapped_challenge_gets_a_licence_and_a_warning(
     status, warnings = warnings_of(server, wrap(client.challenge(header_of(KID))), "")
     found = f"the body is not a SOAP envelope: it was found in {forms}"
     assert (status, warnings) == (200, [] if forms is None else [found])
+
+
+def test_published_urls_get_licences_or_the_fault_that_they_ask_for(
+    server: Server, enrol: Enrol
+) -> None:
+    clients = {level: enrol(server.data, level) for level in (2000, 3000)}
+    wrong = []
+    for url in URLS:
+        client = clients[url.get("security_level", 2000)]
+        body = client.challenge(named_header(url["query"]))
+        answer = server.post(body, f"{url['path']}?{url['query']}")
+        if not is_expected(url, answer):
+            wrong.append((url["query"], answer.status, answer.body[:300]))
+    assert wrong == []
+
+
+def is_expected(url: dict[str, Any], answer: Answer) -> bool:
+    if "server" in url:
+        is_refused = answer.status == int(url["server"]["status"])
+        return is_refused and str(url["server"]["text"]) in answer.body.decode()
+    if "fault" in url:
+        return answer.code == str(url["fault"])
+    if "refusal" in url:
+        is_refused = answer.code == "0x8004c604"
+        return is_refused and str(url["refusal"]) in unescape(answer.body.decode())
+    return answer.status == 200 and b"<License>" in answer.body
