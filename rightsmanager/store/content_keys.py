@@ -1,8 +1,7 @@
 """Content keys in the store, each encrypted."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import bindparam, delete, select
 
@@ -44,21 +43,17 @@ class ContentKeys(Component):
 
     def find_pair(self, kid: Kid) -> KeyPair:
         """Return the content key of a KID and that of the byte-swapped KID."""
-        swapped = kid.swapped
-        values = {"kid": kid.raw, "swapped": swapped.raw}
-        return _pair(kid, swapped, hot.FIND_KEYS.execute(self._link, values).fetchall())
+        values = {"kid": kid.raw, "swapped": kid.swapped.raw}
+        return _pair(kid, *hot.FIND_KEYS.execute(self._link, values).fetchone())
 
     def find_with_version(self, list_id: Guid, kid: Kid) -> tuple[int, KeyPair]:
         """Return a revocation list's version and the content keys of a KID in both orders.
 
         The results of `revocations.find_version` and `find_pair` by one statement.
         """
-        swapped = kid.swapped
-        values = {"list_id": list_id.raw, "kid": kid.raw, "swapped": swapped.raw}
-        rows = hot.FIND_VERSION_AND_KEYS.execute(self._link, values).fetchall()
-        if rows[0][1] is None:
-            return rows[0][0], NO_KEYS
-        return rows[0][0], _pair(kid, swapped, [row[1:] for row in rows])
+        values = {"list_id": list_id.raw, "kid": kid.raw, "swapped": kid.swapped.raw}
+        version, *keys = hot.FIND_VERSION_AND_KEYS.execute(self._link, values).fetchone()
+        return version, _pair(kid, *keys)
 
     def find_all(self) -> list[StoredKey]:
         """Return all content keys, oldest first."""
@@ -73,11 +68,19 @@ class ContentKeys(Component):
         return self._count(_REMOVE, {"kid": kid}) == 1
 
 
-def _pair(kid: Kid, swapped: Kid, rows: Sequence[Sequence[Any]]) -> KeyPair:
-    """Return the keys of rows that start with the KID's bytes."""
-    found = {bytes(row[0]): row[1:] for row in rows}
-    own, other = found.get(kid.raw), found.get(swapped.raw)
-    return (
-        None if own is None else StoredKey(kid, *own),
-        None if other is None else StoredKey(swapped, *other),
-    )
+def _pair(  # noqa: PLR0913, PLR0917 -- the columns of a row
+    kid: Kid,
+    ciphertext: bytes | None,
+    key_type: str,
+    added_at: int,
+    swapped_ciphertext: bytes | None,
+    swapped_type: str,
+    swapped_at: int,
+) -> KeyPair:
+    """Return the keys of a row of `hot.FIND_KEYS`."""
+    own = other = None
+    if ciphertext is not None:
+        own = StoredKey(kid, ciphertext, key_type, added_at)
+    if swapped_ciphertext is not None:
+        other = StoredKey(kid.swapped, swapped_ciphertext, swapped_type, swapped_at)
+    return own, other

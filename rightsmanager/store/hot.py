@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, ClauseElement, Dialect, Table, bindparam, func, literal_column, select
+from sqlalchemy import (
+    ARRAY,
+    ClauseElement,
+    ColumnElement,
+    Dialect,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
 
 from rightsmanager.store.component import Link, insert_of
 from rightsmanager.store.tables import (
@@ -25,9 +35,7 @@ from rightsmanager.store.tables import (
     REVOCATION_LISTS,
 )
 
-_EITHER_KID: Final = (CONTENT_KEYS.c.kid == bindparam("kid")) | (
-    CONTENT_KEYS.c.kid == bindparam("swapped")
-)
+_SWAPPED: Final = CONTENT_KEYS.alias("swapped_keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +98,29 @@ def _find_version_and_keys(_dialect: Dialect) -> ClauseElement:
         .where(REVOCATION_LISTS.c.list_id == bindparam("list_id"))
         .scalar_subquery()
     )
-    # From a table of one row: the version is found whether or not a key exists.
+    return _join_keys(func.coalesce(version, literal_column("0")))
+
+
+def _join_keys(*columns: ColumnElement[Any]) -> ClauseElement:
+    """Return a find of one row: columns, and those of two keys, null for a missing one."""
+    # From a table of one row: it is found whether or not a key exists. Two joins, each by the
+    # primary key: SQLite takes 5 µs more for one join by either KID.
     one_row = select(literal_column("1").label("one")).subquery()
+    own, swapped = CONTENT_KEYS.c, _SWAPPED.c
     return (
-        select(func.coalesce(version, literal_column("0")), CONTENT_KEYS)
+        select(
+            *columns,
+            *(own.ciphertext, own.key_type, own.added_at),
+            *(swapped.ciphertext, swapped.key_type, swapped.added_at),
+        )
         .select_from(one_row)
-        .outerjoin(CONTENT_KEYS, _EITHER_KID)
+        .outerjoin(CONTENT_KEYS, own.kid == bindparam("kid"))
+        .outerjoin(_SWAPPED, swapped.kid == bindparam("swapped"))
     )
 
 
 def _find_keys(_dialect: Dialect) -> ClauseElement:
-    return select(CONTENT_KEYS).where(_EITHER_KID)
+    return _join_keys()
 
 
 def _find_key(_dialect: Dialect) -> ClauseElement:
@@ -171,11 +191,9 @@ def _insert_rows(table: Table, dialect: Dialect) -> Any:  # noqa: ANN401 -- each
 FIND_VERSION: Final = HotStatement(_find_version)
 """`list_id`: the list's version; no row for a list that was never changed."""
 FIND_VERSION_AND_KEYS: Final = HotStatement(_find_version_and_keys)
-"""`list_id`, `kid`, `swapped`: the list's version and the columns of each key, or one row of the
-version and nulls without a key.
-"""
+"""`list_id`, `kid`, `swapped`: one row of the list's version and FIND_KEYS."""
 FIND_KEYS: Final = HotStatement(_find_keys)
-"""`kid`, `swapped`: the columns of each of the two keys that exists."""
+"""`kid`, `swapped`: one row of ciphertext, key type and date of each key, null for none."""
 FIND_KEY: Final = HotStatement(_find_key)
 """`kid`: the columns of its content key."""
 RECORD_LICENSE: Final = HotStatement(_record_license)
