@@ -51,7 +51,7 @@ class MeteringAdmin:
         except InvalidMessage:
             named = [each for each in self.ids.find_all() if each.name == mid]
         if len(named) != 1:
-            count = "is no metering id's name" if not named else "is the name of several"
+            count = "is not a metering id's name" if not named else "is the name of several"
             raise ServiceSpecific(
                 f"{mid!r} is neither a GUID nor base64, and {count}: see metering list"
             )
