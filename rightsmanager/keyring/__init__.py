@@ -8,6 +8,7 @@ the server's address, which PlayReady does not know.
 from rightsmanager.keyring.certification import (
     CertifiedDomain,
     CertifiedKeys,
+    ClientModel,
     certify_device,
     certify_domain,
     certify_metering,
@@ -27,6 +28,7 @@ from rightsmanager.keyring.loading import (
 __all__ = [
     "CertifiedDomain",
     "CertifiedKeys",
+    "ClientModel",
     "DomainIssuer",
     "HttpsFiles",
     "Keyring",

@@ -27,11 +27,19 @@ from rightsmanager.protocol.formats.bcert import (
     chain_under,
     issue,
 )
-from rightsmanager.protocol.formats.bcert.objects import Device, Domain, Manufacturer, Metering
+from rightsmanager.protocol.formats.bcert.objects import (
+    CertificateObject,
+    Device,
+    Domain,
+    Manufacturer,
+    Metering,
+    SecurityVersion,
+)
 from rightsmanager.protocol.messages.metering import read_metering_certificate
 from rightsmanager.protocol.wire import GUID_LENGTH, NEVER, Mid
 
 DEFAULT_LEVEL: Final = 2000
+_SECURITY_VERSION: Final = 1
 DOMAIN_LEVEL: Final = 3000
 """At least any device's: a member's own certificate limits what it may use."""
 DEFAULT_FEATURES: Final = (
@@ -39,6 +47,24 @@ DEFAULT_FEATURES: Final = (
     Feature.REVOCATION_LISTS,
     Feature.PLAYREADY_3,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientModel:
+    """The manufacturer, model and platform in a device's certificate."""
+
+    manufacturer: str = MANUFACTURER
+    model_name: str = "Simulated device"
+    model_number: str = "1"
+    platform: int | None = None
+    """A number of `policy.reflection.PLATFORMS`; None for a certificate without a platform."""
+
+    @property
+    def objects(self) -> tuple[CertificateObject, ...]:
+        """The certificate's objects for a device of this model."""
+        if self.platform is None:
+            return (Device(),)
+        return (Device(), SecurityVersion(_SECURITY_VERSION, self.platform))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +76,19 @@ class CertifiedKeys:
     encryption_key: p256.PrivateKey = field(repr=False)
 
 
-def certify_device(
+def certify_device(  # noqa: PLR0913 -- the contents of a certificate
     files: KeyFiles,
     rng: Rng,
     *,
     security_level: int = DEFAULT_LEVEL,
     features: Sequence[Feature | int] = DEFAULT_FEATURES,
     expiry: int = NEVER,
+    model: ClientModel = ClientModel(),
 ) -> CertifiedKeys:
     """Return a new device under the device issuer; `expiry` is in Unix seconds.
 
-    Raises InternalError if the keyring has no device issuer.
+    Raises InternalError if the keyring has no device issuer, and InvalidMessage for a text that a
+    certificate cannot hold.
     """
     issuer = _issuer_key(files, DEVICE_ISSUER)
     signing, encryption = p256.PrivateKey.generate(rng), p256.PrivateKey.generate(rng)
@@ -75,8 +103,8 @@ def certify_device(
             Key(encryption.public, (KeyUsage.ENCRYPT_KEY,)),
         ),
         features=tuple(features),
-        manufacturer=Manufacturer(MANUFACTURER, "Simulated device", "1"),
-        objects=(Device(),),
+        manufacturer=Manufacturer(model.manufacturer, model.model_name, model.model_number),
+        objects=model.objects,
     )
     chain = chain_under(issue(template, issuer), files.find_chain(DEVICE_ISSUER.name))
     return CertifiedKeys(chain, signing, encryption)

@@ -9,6 +9,7 @@ import pytest
 
 from rightsmanager.device import load_device
 from rightsmanager.protocol.formats.bcert import CertificateType, Feature
+from rightsmanager.protocol.formats.bcert.objects import Manufacturer, SecurityVersion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,23 @@ def test_the_certificate_has_the_values_of_the_options(
     leaf = load_device(tmp_path / "d").chain.leaf
     assert leaf.security_level == 150
     assert set(leaf.features) == {Feature.RECEIVER, Feature.SECURE_CLOCK}
+
+
+def test_the_certificate_has_the_model_and_the_platform_of_the_options(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    new = ("device", "new", "--data", str(data))
+    model = ("--manufacturer", "Ünïcode", "--model-name", "TV", "--model-number", "X-1")
+    assert run(*new, *model, "--platform", "androidonarm", str(tmp_path / "tv")).status == 0
+    chain = load_device(tmp_path / "tv").chain
+    assert chain.leaf.manufacturer == Manufacturer("Ünïcode", "TV", "X-1")
+    assert chain.leaf.find(SecurityVersion) == SecurityVersion(1, 11)
+    assert run(*new, str(tmp_path / "plain")).status == 0
+    plain = load_device(tmp_path / "plain").chain.leaf
+    assert plain.find(SecurityVersion) is None
+    assert plain.manufacturer == Manufacturer("RightsManager test PKI", "Simulated device", "1")
+    wrong = run(*new, "--platform", "amiga", str(tmp_path / "other"))
+    assert (wrong.status, "AndroidOnARM" in wrong.errors) == (2, True)
 
 
 def test_a_device_is_not_overwritten(run: Run, data: Path, tmp_path: Path) -> None:

@@ -74,7 +74,17 @@ def test_a_device_imports_neither_server_nor_store(folder: Path, tmp_path: Path)
     libraries, parts = loaded("device", "new", "--data", str(folder), device)
     assert libraries <= {"cryptography", "gmpy2", "lxml"}
     assert parts <= {
-        *("cli", "crypto", "device", "environment", "errors", "files", "keyring", "protocol"),
+        *(
+            "cli",
+            "crypto",
+            "device",
+            "environment",
+            "errors",
+            "files",
+            "keyring",
+            "policy",
+            "protocol",
+        ),
     }
     for command in ("show", "licenses", "domains"):
         libraries, parts = loaded("device", command, "--device", device, "--json")
