@@ -41,7 +41,7 @@ from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.database import Store
 from rightsmanager.web.address import Addressing
 from rightsmanager.web.admin_access import AdminAccess
-from rightsmanager.web.cors import CrossOrigin
+from rightsmanager.web.cors import make_cross_origin
 from rightsmanager.web.router import Router, RouterSettings
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -141,9 +141,7 @@ def _router_settings(settings: Settings, admin: AdminAccess | None) -> RouterSet
     server = settings.server
     return RouterSettings(
         addressing=Addressing(server.public_url, server.trust_forwarded),
-        cross_origin=CrossOrigin(
-            server.cors_origins, server.cors_max_age_seconds, server.cors_credentials
-        ),
+        cross_origin=make_cross_origin(server),
         max_body=server.max_body,
         max_bodies={"ProcessMeteringData": max(server.max_body, settings.metering.max_body)},
         body_seconds=float(server.timeout_seconds),

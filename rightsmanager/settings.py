@@ -179,6 +179,10 @@ class ServerSettings(_Section):
     pin_workers: bool = True
     timeout_seconds: Annotated[int, Field(ge=1)] = 30
     keepalive_seconds: Annotated[int, Field(ge=0)] = 15
+    request_seconds: Annotated[int, Field(ge=1)] = 10
+    min_bytes_per_second: Annotated[int, Field(ge=1)] = 1000
+    max_headers: Annotated[int, Field(ge=1, le=32768)] = 100
+    max_header_bytes: Annotated[int, Field(ge=256)] = 65536
     roles: Annotated[tuple[Role, ...], BeforeValidator(_split_list)] = ALL_ROLES
     public_url: Url = ""
     trust_forwarded: bool = False

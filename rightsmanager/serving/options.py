@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.errors import AppImportError
@@ -10,16 +10,14 @@ from gunicorn.errors import AppImportError
 from rightsmanager.environment import passphrase
 from rightsmanager.errors import Refusal
 from rightsmanager.logs import log_reload
-from rightsmanager.serving.worker import Worker, clear_count, pin_to_cpu
+from rightsmanager.serving.worker import Worker, WorkerOptions, clear_count, pin_to_cpu
 from rightsmanager.settings import Settings
+from rightsmanager.web.cors import make_cross_origin
 from rightsmanager.web.tls import find_tls_files, server_context
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 OnReady = Callable[[str], None]
 """Called with the address that is listened on, such as `127.0.0.1:8080`."""
-
-WORKERS: Final[dict[str, Any]] = {"buffered": Worker, "gthread": "gthread"}
-"""Gunicorn's worker class by the value of `server.worker`."""
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -29,7 +27,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "bind": server.bind,
         "workers": server.workers,
         "threads": server.threads,
-        "worker_class": WORKERS[server.worker],
+        "worker_class": _worker_class(settings),
         "child_exit": clear_count,
         "timeout": server.timeout_seconds,
         "graceful_timeout": server.timeout_seconds,
@@ -37,6 +35,8 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "loglevel": "warning",
         # Long queries are refused by our own limits with a fault; gunicorn would send a page.
         "limit_request_line": 0,
+        "limit_request_fields": server.max_headers,
+        "limit_request_field_size": server.max_header_bytes,
         # server.trust_forwarded alone decides whether a proxy's headers are used. Gunicorn trusts
         # every client on this machine, and compares each client's address with its list.
         "forwarded_allow_ips": "*",
@@ -47,6 +47,22 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         **_pin_options(settings),
         **_https_options(settings),
     }
+
+
+def _worker_class(settings: Settings) -> str | type[Worker]:
+    server = settings.server
+    if server.worker == "gthread":
+        return "gthread"
+    options = WorkerOptions(
+        request_seconds=float(server.request_seconds),
+        min_bytes_per_second=server.min_bytes_per_second,
+        max_head=max(server.max_body, server.max_headers * server.max_header_bytes),
+        max_body=server.max_body,
+        max_bodies={b"ProcessMeteringData": max(server.max_body, settings.metering.max_body)},
+        cross_origin=make_cross_origin(server),
+    )
+    # Gunicorn makes workers from a class alone.
+    return type("Worker", (Worker,), {"options": options})
 
 
 def _pin_options(settings: Settings) -> dict[str, Any]:

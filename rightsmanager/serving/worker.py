@@ -3,34 +3,39 @@
 Read against gunicorn 27.0.1 (`gunicorn.workers.gthread`, `gunicorn.workers.base`); the methods and
 attributes of its classes that are used here are its own, so another version is to be read first.
 The setting `server.worker = "gthread"` serves with the stock worker: about a third more CPU for a
-licence over a connection that is kept alive.
+licence over a connection that is kept alive, no deadline for a request as a whole, and each slow
+client occupies a thread.
 """
 
 import mmap
 import os
-import select
 import socket
-import ssl
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Final
 
-from gunicorn.workers.gthread import _DEFER, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
-from rightsmanager.web.tls import HANDSHAKE_SECONDS
+from rightsmanager.serving.connection import (
+    PLAIN_HTTP,
+    RECEIVE_SIZE,
+    BufferedSocket,
+    Connection,
+)
+from rightsmanager.serving.framing import RequestBuffer
+from rightsmanager.web.cors import CrossOrigin
 
-KEEPALIVE_POLL_MS: Final = 2
-"""Wait of a thread for the next request of the client that it has just answered."""
 ACCEPT_BACKOFF: Final = 0.01
 """Longest time, in seconds, that a worker leaves a new connection to less busy workers."""
 ACCEPT_POLL: Final = 0.0002
 """Interval, in seconds, at which it looks whether one of them has accepted."""
-MAX_BUFFER: Final = 1 << 16
-"""Longest reply, in bytes, that is collected before it is sent."""
-PLAIN_HTTP: Final = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 45\r\n"
-    b"Connection: close\r\n\r\nHTTPS is spoken here: write https in the URL\n"
-)
-"""The reply to plain HTTP where HTTPS is expected."""
+LINGER_SECONDS: Final = 2.0
+"""Time for a client to close a connection after the last reply."""
+SWEEP_SECONDS: Final = 0.5
+"""Interval at which connections are checked for their deadlines."""
 
 
 class ConnectionCounts:
@@ -57,40 +62,39 @@ class ConnectionCounts:
 CONNECTION_COUNTS: Final = ConnectionCounts()
 
 
-class BufferedSocket:
-    """A connection that collects a reply and sends it at once."""
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """The options of the worker that gunicorn has no settings for."""
 
-    # Gunicorn sends head and body by two calls: two system calls, two packets, and a wait between
-    # them where the client delays its acknowledgement.
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._pieces: list[bytes] = []
-        self._length = 0
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- any attribute of a socket
-        return getattr(self._connection, name)
-
-    def sendall(self, data: bytes) -> None:
-        """Collect a piece of the reply."""
-        self._pieces.append(data)
-        self._length += len(data)
-        if self._length > MAX_BUFFER:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send the collected pieces."""
-        if self._pieces:
-            self._connection.sendall(b"".join(self._pieces))
-            self._pieces, self._length = [], 0
+    request_seconds: float = 10.0
+    """Time for a request's head and body, and for the client to take the reply."""
+    min_bytes_per_second: int = 1000
+    """Rate at which the bytes that came extend this time."""
+    max_head: int = 1 << 20
+    max_body: int = 1 << 20
+    max_bodies: Mapping[bytes, int] = field(default_factory=dict)
+    """Other limits of the body, by a word in the head."""
+    cross_origin: CrossOrigin = field(default_factory=CrossOrigin)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
-    """Gunicorn's threaded worker with the changes that the methods describe."""
+    """Gunicorn's threaded worker with the changes that the methods describe.
 
+    The main thread shakes hands, receives requests, sends what clients did not take at once, and
+    closes connections, all without waiting. A thread gets a request when it is complete, so that
+    slow and silent clients occupy none.
+    """
+
+    options = WorkerOptions()
     _count = 0
     _is_quitting = False
     """Whether to end without waiting for further requests on open connections."""
+    _next_sweep = 0.0
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 -- gunicorn's own
+        super().__init__(*arguments, **keywords)
+        self._waiting: dict[Connection, None] = {}
+        """The connections in the poller."""
 
     @property
     def nr_conns(self) -> int:
@@ -122,88 +126,206 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
         # The loop may be waiting for connections that are to be closed now.
         self.method_queue.defer(lambda: None)
 
-    def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 -- gunicorn's own
-        """Close idle connections after their time, all of them while quitting."""
-        super().murder_keepalived(force=force or self._is_quitting)
-
     def murder_pending(self) -> None:
-        """Close connections without a request after their time, all of them while quitting."""
-        if self._is_quitting:
-            for conn in self.pending_conns:
-                conn.timeout = 0
-        super().murder_pending()
+        """Close the connections whose time is over."""
+        now = time.monotonic()
+        if now >= self._next_sweep or self._is_quitting:
+            self._next_sweep = now + SWEEP_SECONDS
+            for conn in [each for each in self._waiting if self._deadline(each) <= now]:
+                self._expire(conn)
 
     def accept(self, listener: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
         """Accept a connection, after a while in which a less busy worker may accept it."""
+        self._wait_for_others()
+        try:
+            client, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        limits = self.options
+        buffer = RequestBuffer(limits.max_head, limits.max_body, limits.max_bodies)
+        conn = Connection(self.cfg, client, (address, listener.getsockname()), buffer)
+        if self._count >= self.worker_connections:
+            self._close_longest_idle()
+        try:
+            if conn.is_shaking_hands:
+                conn.start_tls()
+        except OSError:
+            self._drop(conn)
+            return
+        self._watch(conn, EVENT_READ)
+
+    def _wait_for_others(self) -> None:
         # A client stays with its worker while it keeps its connection, so an uneven start would
         # leave one processor idle. All workers wake up for a new connection; the first one gets it.
         until = time.monotonic() + ACCEPT_BACKOFF
         while CONNECTION_COUNTS.find_fewest() < self._count and time.monotonic() < until:
             time.sleep(ACCEPT_POLL)
-        super().accept(listener)
+
+    def handle(self, conn: Connection) -> bool:
+        """Serve a complete request, and those that follow at once on the same connection."""
+        while True:
+            conn.take_request()
+            is_kept = super().handle(conn) and conn.is_kept
+            if not conn.sock.flush() or not is_kept:
+                return is_kept
+            # The way through the main thread and its poller costs as much as a signature.
+            if not self._has_time() or not conn.is_readable() or not conn.receive():
+                return True
+
+    def handle_request(self, req: Any, conn: Connection) -> Any:  # noqa: ANN401 -- gunicorn ships no types
+        """Serve one request; say that the connection closes if it has to."""
+        if not conn.is_kept:
+            req.force_close()
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: BufferedSocket, addr: Any, exc: Exception) -> None:  # noqa: ANN401
+        """Answer with gunicorn's page for an invalid request, with the cross-origin headers."""
+        super().handle_error(req, client, addr, exc)
+        client.add_headers(self.options.cross_origin.headers({}))
+
+    def finish_request(self, conn: Connection, fs: Any) -> None:  # noqa: ANN401 -- as above
+        """Continue with a connection that a thread has served."""
+        conn.is_served = True
+        try:
+            conn.is_kept = fs.result()
+        except Exception:  # noqa: BLE001 -- as gunicorn's own: a broken connection ends nothing
+            self._drop(conn)
+            return
+        self._advance(conn)
+
+    def _advance(self, conn: Connection) -> None:
+        """Send what is unsent, else close the connection, else wait for the next request."""
+        if conn.sock.unsent:
+            self._watch(conn, EVENT_WRITE)
+        elif not conn.is_kept:
+            self._linger(conn)
+        elif conn.buffer.is_complete():
+            self.enqueue_req(conn)
+        else:
+            conn.invite_body()
+            self._watch(conn, EVENT_READ)
+
+    def _watch(self, conn: Connection, events: int) -> None:
+        """Wait for the client without a thread."""
+        conn.begun = time.monotonic()
+        self._waiting[conn] = None
+        self.poller.register(conn.sock, events, partial(self._continue, conn))
+
+    def _unwatch(self, conn: Connection) -> None:
+        del self._waiting[conn]
+        self.poller.unregister(conn.sock)
+
+    def _continue(self, conn: Connection, _socket: object) -> None:
+        """Continue with a connection that is readable or writable."""
+        try:
+            if conn.is_closing:
+                self._discard(conn)
+            elif conn.sock.unsent:
+                if conn.sock.flush():
+                    self._unwatch(conn)
+                    self._advance(conn)
+            elif not conn.is_shaking_hands or self._shake_hands(conn):
+                self._receive(conn)
+        except OSError:
+            self._unwatch(conn)
+            self._drop(conn)
+
+    def _shake_hands(self, conn: Connection) -> bool:
+        try:
+            return conn.shake_hands()
+        except OSError as error:
+            self.log.warning("No TLS with %s: %s", conn.client[0], error)
+            if getattr(error, "reason", None) == "HTTP_REQUEST":
+                # TLS has not begun, so the reply goes past the SSLSocket.
+                socket.socket.send(conn.sock.connection, PLAIN_HTTP)
+            self._unwatch(conn)
+            self._linger(conn)
+            return False
+
+    def _receive(self, conn: Connection) -> None:
+        is_first = not conn.buffer.data
+        if conn.receive():
+            self._unwatch(conn)
+            self.enqueue_req(conn)
+        elif conn.buffer.is_head_too_long:
+            self._refuse(conn, "431 Request Header Fields Too Large")
+        else:
+            if is_first:
+                conn.begun = time.monotonic()
+            conn.invite_body()
+
+    def _deadline(self, conn: Connection) -> float:
+        """Return the time at which to give up waiting for a client."""
+        options = self.options
+        if conn.is_closing:
+            return conn.begun + LINGER_SECONDS
+        if not conn.buffer.data and not conn.sock.unsent:
+            seconds = self.cfg.keepalive if conn.is_served else options.request_seconds
+            if not self.alive:
+                seconds = 0 if self._is_quitting else min(seconds, LINGER_SECONDS)
+            return conn.begun + float(seconds)
+        length = len(conn.buffer.data) + len(conn.sock.unsent)
+        return conn.begun + options.request_seconds + length / options.min_bytes_per_second
+
+    def _expire(self, conn: Connection) -> None:
+        if conn.buffer.data and not conn.is_closing:
+            self._refuse(conn, "408 Request Timeout")
+        else:
+            self._unwatch(conn)
+            self._drop(conn)
+
+    def _refuse(self, conn: Connection, status: str) -> None:
+        """Answer a request that is not complete, and close the connection."""
+        self._unwatch(conn)
+        self.log.warning("%s for %s", status, conn.client[0])
+        conn.sock.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\n".encode())
+        conn.sock.sendall(b"Content-Length: 0\r\n\r\n")
+        conn.sock.add_headers(self.options.cross_origin.headers({}))
+        try:
+            conn.sock.flush()
+        except OSError:
+            self._drop(conn)
+            return
+        self._linger(conn)
+
+    def _linger(self, conn: Connection) -> None:
+        """Say that no more is sent, and wait for the client to close."""
+        # A connection that is closed with unread bytes is reset, which can destroy the reply.
+        # Gunicorn waits for the client on its main thread.
+        conn.is_closing = True
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(conn)
+            return
+        self._watch(conn, EVENT_READ)
+
+    def _discard(self, conn: Connection) -> None:
+        connection = conn.sock.connection
+        # Past TLS: what comes is not read.
+        if not socket.socket.recv(connection, RECEIVE_SIZE):
+            raise ConnectionResetError
+
+    def _drop(self, conn: Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def _close_longest_idle(self) -> None:
+        """Close an idle connection, so that as many idle clients do not keep others out."""
+        idle = (each for each in self._waiting if each.is_served and not each.buffer.data)
+        if (conn := next(idle, None)) is not None:
+            self._unwatch(conn)
+            self._drop(conn)
 
     def _publish_count(self) -> None:
         is_accepting = getattr(self, "_accepting", False)
         CONNECTION_COUNTS.record(self.age, self._count if is_accepting else None)
 
-    def handle(self, conn: Any) -> Any:  # noqa: ANN401 -- gunicorn ships no types
-        """Serve a request, and those that follow at once on the same connection."""
-        if self.cfg.is_ssl and not conn.initialized:
-            deferred = self._shake_hands(conn)
-            if deferred is not None:
-                return deferred
-        kept = super().handle(conn)
-        # The way through the main thread and its poller costs as much as a signature.
-        while kept is True and self._has_next(conn):
-            kept = super().handle(conn)
-        return kept
-
-    def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401 -- as above
-        """Serve one request; head and body of the reply are sent at once."""
-        connection = conn.sock
-        conn.sock = buffered = BufferedSocket(connection)
-        try:
-            kept = super().handle_request(req, conn)
-            buffered.flush()
-        finally:
-            conn.sock = connection
-        return kept
-
-    def _shake_hands(self, conn: Any) -> Any:  # noqa: ANN401 -- as above
-        """Return None if a request follows the handshake, else the connection's state."""
-        if not conn.wait_for_data(HANDSHAKE_SECONDS):
-            return _DEFER
-        try:
-            conn.init()
-        except OSError as error:
-            self.log.warning("No TLS with %s: %s", conn.client[0], error)
-            if getattr(error, "reason", None) == "HTTP_REQUEST":
-                # TLS has not begun, so the reply goes past the SSLSocket.
-                socket.socket.sendall(conn.sock, PLAIN_HTTP)
-            return False
-        # Browsers shake hands for requests that they may send later: no thread waits for those.
-        return None if _holds(conn.sock) or _is_readable(conn.sock) else _DEFER
-
-    def _has_next(self, conn: Any) -> bool:  # noqa: ANN401 -- as above
-        # Bytes that TLS has decrypted no longer make the socket readable to the poller.
-        return _holds(conn.sock) or (self._has_time(conn) and _is_readable(conn.sock))
-
-    def _has_time(self, conn: Any) -> bool:  # noqa: ANN401 -- as above
+    def _has_time(self) -> bool:
         """Return whether no other request waits for a thread."""
         waiting = self.tpool._work_queue.qsize()  # noqa: SLF001 -- it has no public name
-        return bool(self.alive) and not waiting and not conn.parser.unreader.buf.getvalue()
-
-
-def _holds(connection: socket.socket) -> bool:
-    """Return whether TLS has decrypted bytes that are not yet read."""
-    return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-
-
-def _is_readable(connection: socket.socket) -> bool:
-    """Return whether the client sends or closes within KEEPALIVE_POLL_MS."""
-    poller = select.poll()
-    poller.register(connection, select.POLLIN)
-    return bool(poller.poll(KEEPALIVE_POLL_MS))
+        return bool(self.alive) and not waiting
 
 
 def cache_config(config: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rightsmanager.settings import ServerSettings
+
 METHODS: Final = "GET, HEAD, OPTIONS, POST"
 
 _ANY: Final = "*"
@@ -63,6 +65,11 @@ class CrossOrigin:
             return _ANY
         is_listed = origin in self.origins or (_ANY in self.origins and origin)
         return origin if is_listed else None
+
+
+def make_cross_origin(server: ServerSettings) -> CrossOrigin:
+    """Return the headers that the settings describe."""
+    return CrossOrigin(server.cors_origins, server.cors_max_age_seconds, server.cors_credentials)
 
 
 def _with_requested(environ: Mapping[str, Any]) -> str:

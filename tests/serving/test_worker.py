@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from rightsmanager.serving import worker as worker_module
+from rightsmanager.serving.connection import Connection
+from rightsmanager.serving.framing import RequestBuffer
 from rightsmanager.serving.worker import (
     ACCEPT_BACKOFF,
     ConnectionCounts,
@@ -58,13 +59,8 @@ def passing(monkeypatch: pytest.MonkeyPatch) -> Passing:
 
 
 @pytest.fixture
-def worker(connections: ConnectionCounts, monkeypatch: pytest.MonkeyPatch) -> Worker:
+def worker(connections: ConnectionCounts) -> Worker:
     """A worker that takes connections and has none."""
-
-    def accept(worker: Worker, _listener: object) -> None:
-        worker.nr_conns += 1
-
-    monkeypatch.setattr(ThreadWorker, "accept", accept)
     worker = Worker.__new__(Worker)
     worker.age = OURS
     worker._accepting = True
@@ -103,8 +99,8 @@ def test_a_worker_with_as_few_as_any_takes_a_connection_at_once(
     worker: Worker, connections: ConnectionCounts, passing: Passing
 ) -> None:
     connections.record(THEIRS, 0)
-    worker.accept(None)
-    assert (worker.nr_conns, passing.now) == (1, 0)
+    worker._wait_for_others()
+    assert passing.now == 0
 
 
 def test_a_worker_leaves_a_connection_to_one_that_has_fewer(
@@ -113,7 +109,7 @@ def test_a_worker_leaves_a_connection_to_one_that_has_fewer(
     worker.nr_conns = 1
     connections.record(THEIRS, 0)
     passing.meanwhile = lambda: connections.record(THEIRS, 1)
-    worker.accept(None)
+    worker._wait_for_others()
     assert 0 < passing.now < ACCEPT_BACKOFF
 
 
@@ -122,8 +118,7 @@ def test_a_worker_does_not_leave_a_connection_to_one_that_is_stuck(
 ) -> None:
     worker.nr_conns = 1
     connections.record(THEIRS, 0)
-    worker.accept(None)
-    assert worker.nr_conns == 2
+    worker._wait_for_others()
     assert passing.now >= ACCEPT_BACKOFF
 
 
@@ -140,20 +135,18 @@ def test_cached_options_equal_the_set_ones() -> None:
 
 @pytest.fixture
 def idle(connections: ConnectionCounts) -> Iterator[Worker]:
-    """A worker that has one connection which is kept and one that has sent nothing yet."""
+    """A worker with an idle connection and one that has sent nothing yet."""
     config = Config()
     application, log = SimpleNamespace(callable=None), Logger(config)
     worker = Worker(OURS, os.getpid(), [], application, 30, config, log)
     worker.poller = selectors.DefaultSelector()
     worker.method_queue.init()
     pairs = [socket.socketpair() for _ in range(2)]
-    kept, pending = (TConn(config, ours, "", "") for ours, _ in pairs)
-    for connection in (kept, pending):
-        connection.set_timeout()
-        worker.poller.register(connection.sock, selectors.EVENT_READ)
+    for ours, _ in pairs:
+        conn = Connection(config, ours, ("", ""), RequestBuffer(100, 100))
+        conn.is_served = ours is pairs[0][0]
         worker.nr_conns += 1
-    worker.keepalived_conns.append(kept)
-    worker.pending_conns.append(pending)
+        worker._watch(conn, selectors.EVENT_READ)
     assert connections.find_fewest() == 0
     yield worker
     worker.tmp.close()
@@ -165,15 +158,22 @@ def idle(connections: ConnectionCounts) -> Iterator[Worker]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
-def test_a_quitting_worker_raises_nothing_and_closes_all_connections(
+def test_a_quitting_worker_raises_nothing_and_closes_idle_connections(
     idle: Worker, number: signal.Signals
 ) -> None:
-    idle.murder_keepalived()
     idle.murder_pending()
     assert idle.nr_conns == 2
     idle.handle_quit(number, None)
     idle.handle_quit(number, None)
     assert not idle.alive
-    idle.murder_keepalived()
     idle.murder_pending()
-    assert (idle.nr_conns, list(idle.keepalived_conns), list(idle.pending_conns)) == (0, [], [])
+    assert (idle.nr_conns, idle._waiting) == (0, {})
+
+
+def test_a_full_worker_closes_its_longest_idle_connection(idle: Worker) -> None:
+    kept, pending = idle._waiting
+    idle._close_longest_idle()
+    assert (idle.nr_conns, list(idle._waiting)) == (1, [pending])
+    idle._close_longest_idle()
+    assert (idle.nr_conns, list(idle._waiting)) == (1, [pending])
+    assert kept.sock.fileno() == -1

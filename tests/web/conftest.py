@@ -13,6 +13,7 @@ from rightsmanager.errors import ServiceSpecific
 from rightsmanager.inspection.explain import Defaults, explain_form, parameter_rows
 from rightsmanager.operations.request import Request
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
+from rightsmanager.serving.worker import Worker, WorkerOptions
 from rightsmanager.soap.application import build, why_not
 from rightsmanager.soap.samples import exchanges
 from rightsmanager.soap.server import SoapServer
@@ -21,6 +22,13 @@ from rightsmanager.web.admin_access import AdminAccess
 from rightsmanager.web.application import build_application
 from rightsmanager.web.pages import Site
 from rightsmanager.web.router import Router, RouterSettings
+
+
+class QuickWorker(Worker):
+    """The worker with a deadline that tests can wait for."""
+
+    options = WorkerOptions(request_seconds=1.0)
+
 
 Written = Callable[..., bytes]
 """Builds a request's body."""
