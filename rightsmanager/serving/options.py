@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.errors import AppImportError
@@ -18,6 +18,10 @@ from rightsmanager.web.tls import find_tls_files, server_context
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 OnReady = Callable[[str], None]
 """Called with the address that is listened on, such as `127.0.0.1:8080`."""
+
+
+MAX_HEAD: Final = 1 << 20
+"""Longest head that is received before gunicorn applies its own limits, in bytes."""
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -56,7 +60,7 @@ def _worker_class(settings: Settings) -> str | type[Worker]:
     options = WorkerOptions(
         request_seconds=float(server.request_seconds),
         min_bytes_per_second=server.min_bytes_per_second,
-        max_head=max(server.max_body, server.max_headers * server.max_header_bytes),
+        max_head=max(MAX_HEAD, 2 * server.max_header_bytes),
         max_body=server.max_body,
         max_bodies={b"ProcessMeteringData": max(server.max_body, settings.metering.max_body)},
         cross_origin=make_cross_origin(server),

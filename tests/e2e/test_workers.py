@@ -33,7 +33,7 @@ def test_too_many_or_too_long_headers_are_431_for_a_browser_too(
     server = start(tmp_path / "data", RIGHTSMANAGER_SERVER__MAX_HEADER_BYTES="1000", **limits)
     many = {f"X-{number}": "y" for number in range(20)}
     for headers in ({"X_Long": "y" * 1000}, many):
-        answer = server.call("GET", "/rightsmanager.asmx", **headers)
+        answer = server.call("GET", "/rightsmanager.asmx", None, **headers)
         assert answer.status == 431
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert server.call("GET", "/rightsmanager.asmx", X_Long="y" * 900).status == 200
