@@ -7,9 +7,8 @@ import click
 
 from rightsmanager.cli.options import INPUT, KID, add_options
 from rightsmanager.cli.versions import VersionParameter
-from rightsmanager.protocol.formats.pssh import parse_object, parse_pssh
-from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version, parse_header
-from rightsmanager.protocol.wire import decode_base64
+from rightsmanager.protocol.formats.input_forms import find_headers
+from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
 
 if TYPE_CHECKING:
     from rightsmanager.protocol.wire import Kid
@@ -29,9 +28,9 @@ class Content:
         if sum(map(bool, (kids, self.header_file, self.pssh))) != 1:
             raise click.UsageError("give one of --kid, --header and --pssh")
         if self.header_file:
-            return parse_header(self.header_file)
-        if self.pssh is not None:
-            return _header_in(decode_base64(self.pssh, "--pssh"))
+            return _first_header(self.header_file)
+        if self.pssh:
+            return _first_header(self.pssh.encode(errors="replace"))
         return self._header_of(kids)
 
     def header_for(self, kid: "Kid") -> Header:
@@ -52,9 +51,11 @@ content_options: Final = add_options(
         "header_file",
         metavar="FILE",
         type=INPUT,
-        help="A file with the content's WRMHEADER.",
+        help="A file with the header: WRMHEADER, PSSH, MP4, manifest, playlist and others.",
     ),
-    click.option("--pssh", help="A PSSH box or PlayReady Object, base64."),
+    click.option(
+        "--pssh", help="A PSSH box, PlayReady Object or WRMHEADER, in base64 or the like."
+    ),
     click.option(
         "--header-version",
         type=VersionParameter(),
@@ -73,5 +74,12 @@ kid_option: Final = click.option(
 )
 
 
-def _header_in(data: bytes) -> Header:
-    return (parse_pssh(data).object if data[4:8] == b"pssh" else parse_object(data)).header
+def _first_header(data: bytes) -> Header:
+    """Return the first header, and report other KIDs: a client makes a challenge per header."""
+    first, *others = find_headers(data)
+    used = {key.kid for key in first.kids}
+    kids = dict.fromkeys(key.kid for header in others for key in header.kids)
+    left = [kid.text for kid in kids if kid not in used]
+    if left:
+        click.echo(f"only the first header is used; others have KID {', '.join(left)}", err=True)
+    return first

@@ -4,8 +4,8 @@ URL             its query is the request
 query           cfg=(…), cfg64=…, Name=value&…, with or without its question mark
 cfg's value     (name:value,…)
 CustomData      json=[{…}], or the array alone
-header          WRMHEADER, PlayReady Object or PSSH box, in base64 or hexadecimal too: its KIDs
-challenge       the KIDs of its header, and its CustomData
+header          the KIDs of the first header, in any form that `input_forms` finds
+challenge       the KIDs of its header, and its CustomData; also in a key message or initiator
 """
 
 import re
@@ -13,11 +13,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.inspection.encodings import decodings, xml_text
 from rightsmanager.policy.query import JSON_PREFIX, Spelling
-from rightsmanager.protocol.formats.pssh import parse_object, parse_pssh
-from rightsmanager.protocol.formats.wrmheader import Header, parse_header
-from rightsmanager.protocol.wire import HEADER
+from rightsmanager.protocol.formats.input_forms import (
+    EXPECTED,
+    HEADERS,
+    Form,
+    Found,
+    decode_text,
+    find_all,
+)
+from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.xml.xmlview import Xml
 
 
@@ -34,47 +39,55 @@ class Question:
     """The assumed security level of the device, None for any."""
 
 
-_LENGTH: Final = 4
 _BEFORE_A_QUERY: Final = re.compile(r"[^=(&\[{]*")
 """Matches input before any query, value or array."""
 
 
 def find_question(data: bytes) -> Question:
-    """Return the request in any input.
+    """Return the question in bytes of any kind.
 
-    Raises InvalidMessage for a damaged header or challenge, and for bytes that are not text.
+    Raises InvalidMessage for a damaged header or challenge, for a document without a header, and
+    for bytes that are not text.
     """
-    for decoding in decodings(data):
-        found = _find_in_bytes(decoding.data)
+    text = decode_text(data)
+    # A URL or query is never taken for base64, which has no brackets and no inner equals sign.
+    if text is None or not _is_question(text.strip()):
+        found = _find_content(data, text)
         if found is not None:
             return found
+    if text is None:
+        raise InvalidMessage(f"the request has nothing known, expected {EXPECTED}")
+    return _find_in_text(text.strip())
+
+
+def _is_question(text: str) -> bool:
+    return text.startswith(("(", "[", "?", "http://", "https://", JSON_PREFIX)) or "=(" in text
+
+
+def _find_content(data: bytes, text: str | None) -> Question | None:
+    """Return the question that a header or challenge asks, None for other text."""
     try:
-        return _find_in_text(data.decode("utf-8-sig").strip())
-    except UnicodeDecodeError:
-        raise InvalidMessage(
-            "it is not text, and not a WRMHEADER, PlayReady Object, PSSH box or challenge"
-        ) from None
-
-
-def _find_in_bytes(data: bytes) -> Question | None:
-    if data[_LENGTH : 2 * _LENGTH] == b"pssh":
-        return Question(header=parse_pssh(data).object.header)
-    if data and int.from_bytes(data[:_LENGTH], "little") == len(data):
-        return Question(header=parse_object(data).header)
-    text = xml_text(data)
-    return None if text is None else _find_in_xml(Xml.parse(text, "it"), text)
-
-
-def _find_in_xml(root: Xml, text: bytes) -> Question:
-    if (root.namespace, root.name) == (HEADER, "WRMHEADER"):
-        return Question(header=parse_header(text))
-    header, custom_data = root.find("WRMHEADER"), root.find("CustomData")
+        found = find_all(data)
+    except InvalidMessage:
+        # A document or a box is not a query, whatever is wrong with it.
+        if text is None or text.lstrip().startswith("<") or data[4:8] == b"pssh":
+            raise
+        return None
+    header = next((each.header for each in found if each.form in HEADERS), None)
     if header is None:
-        raise InvalidMessage(f"its root element is {root.name[:64]}, and no WRMHEADER is in it")
-    return Question(
-        header=parse_header(header.canonical()),
-        custom_data=None if custom_data is None else custom_data.text,
-    )
+        names = ", ".join(dict.fromkeys(each.form.value for each in found))
+        raise InvalidMessage(f"no WRMHEADER is in it, only: {names}")
+    return Question(header=header, custom_data=_find_custom_data(found))
+
+
+def _find_custom_data(found: tuple[Found, ...]) -> str | None:
+    for each in found:
+        if each.form in {Form.MESSAGE, Form.INITIATOR}:
+            root = Xml.parse(each.data, each.form.value)
+            # SetCustomData of an initiator holds the CustomData of the next challenge.
+            element = root.find("CustomData")
+            return None if element is None else element.text
+    return None
 
 
 def _find_in_text(text: str) -> Question:

@@ -90,7 +90,8 @@ EXPECTED: Final = (
 
 _START: Final = 512
 """Bytes in which the root element's name is expected."""
-_HEADERS: Final = {Form.HEADER, Form.OBJECT, Form.PSSH}
+HEADERS: Final = frozenset((Form.HEADER, Form.OBJECT, Form.PSSH))
+"""The forms of content headers."""
 # Nothing here is canonicalised but a single header, which is parsed within its own bounds.
 _BOUNDS: Final = Bounds(tags=2**19, declarations=2**12, all_attributes=2**19)
 _WRMHEADER: Final = f"{{{HEADER}}}WRMHEADER"
@@ -136,7 +137,7 @@ def find_all(data: bytes) -> tuple[Found, ...]:
 def find_headers(data: bytes) -> tuple[Header, ...]:
     """Return each header that is found; raises InvalidMessage without any, or for a damaged one."""
     found = find_all(data)
-    headers = tuple(each.header for each in found if each.form in _HEADERS)
+    headers = tuple(each.header for each in found if each.form in HEADERS)
     if not headers:
         names = ", ".join(dict.fromkeys(each.form.value for each in found))
         raise InvalidMessage(f"no WRMHEADER is in it, only: {names}")
@@ -247,14 +248,14 @@ def _find_in_text(text: str, path: tuple[str, ...]) -> Iterator[Found]:
     elif (uri := _DATA_URI.fullmatch(text)) is not None:
         yield from _find_in_data_uri(uri[1], uri[2], path)
     else:
-        for name, data in _decode(text):
+        for name, data in decode_encodings(text):
             found = list(_find(data, (*path, name)))
             if found:
                 yield from found
                 return
 
 
-def _decode(text: str) -> Iterator[tuple[str, bytes]]:
+def decode_encodings(text: str) -> Iterator[tuple[str, bytes]]:
     """Yield the bytes that a text may encode, the most specific encoding first."""
     lines = [_XXD.fullmatch(line.rstrip()) for line in text.splitlines()]
     if lines and all(lines):

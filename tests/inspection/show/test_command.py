@@ -87,7 +87,7 @@ def test_what_is_not_recognised_is_status_2(tmp_path: Path) -> None:
     result = run("--data", str(tmp_path), "-", stdin=b"hello")
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert "XMR licence, raw: its bytes at offset 0 are not 'XMR\\x00'" in result.stderr
+    assert "it is not recognised: nothing known is in it, expected a WRMHEADER" in result.stderr
 
 
 def test_json_says_the_same_for_base64(tmp_path: Path, things: dict[str, bytes]) -> None:
