@@ -15,6 +15,7 @@ from rightsmanager.errors import StatusCode
 from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.settings import ALL_ROLES, Settings, load
+from rightsmanager.web.pages import EXPLAIN_PATH, PARAMETERS_PATH
 from tests.docs.conftest import Workplace
 from tests.docs.documents import (
     DOCUMENTS,
@@ -171,6 +172,24 @@ def test_the_proxys_limits_are_wider_than_the_servers() -> None:
         "X-Forwarded-Proto",
         "X-Forwarded-Host",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "is_passed_on"),
+    [
+        ("/rightsmanager.asmx", True),
+        ("/playready/RightsManager.asmx", True),
+        (EXPLAIN_PATH, True),
+        (PARAMETERS_PATH, True),
+        (Settings().admin.path, False),
+        (f"{Settings().admin.path}/domains", False),
+        (f"/other{EXPLAIN_PATH}", False),
+    ],
+)
+def test_the_proxy_passes_on_the_service_and_its_pages(path: str, *, is_passed_on: bool) -> None:
+    text = (ROOT / "config" / "nginx" / "rightsmanager.conf").read_text()
+    (pattern,) = re.findall(r"location ~\* (\S+) \{", text)
+    assert bool(re.search(pattern, path, re.IGNORECASE)) is is_passed_on
 
 
 def test_each_text_of_a_refusal_is_one_of_the_sources() -> None:
