@@ -160,6 +160,7 @@ def test_the_message_in_a_key_message_is_found() -> None:
     assert found is not None
     assert found.data == CHALLENGE
     assert find_message(OBJECT) is None
+    assert find_message(CHALLENGE) is None
     assert find_message(b"nothing") is None
 
 

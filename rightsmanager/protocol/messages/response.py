@@ -51,6 +51,7 @@ from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion
 
 RESPONSE_VERSION: Final = 1
 RESPONSE_ID_LENGTH: Final = 32
+_NO_LICENSES: Final = "<Licenses></Licenses>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +115,25 @@ class Fault:
 
 def seal_license_response(response: LicenseResponse, key: p256.PrivateKey | None) -> bytes:
     """Return the Body's child: the reply, signed if there is a `key`."""
-    licenses = [f"<License>{encode_base64(each)}</License>" for each in response.licenses]
+    licenses = "</License><License>".join(map(encode_base64, response.licenses))
+    optional = ""
+    if response.revocation_lists:
+        optional += _build_revocation_lists(response.revocation_lists)
+    if response.transaction_id is not None:
+        optional += _build_acknowledgement(response.transaction_id)
+    if response.nonce is not None:
+        optional += f"<LicenseNonce>{encode_base64(response.nonce)}</LicenseNonce>"
     element = "".join(
         (
             f'<LicenseResponse xmlns="{PROTOCOLS}" Id="{xmlsec.SIGNED_ID}">',
-            f"<Version>{response.version}</Version><Licenses>{''.join(licenses)}</Licenses>",
-            _build_revocation_lists(response.revocation_lists),
-            _build_acknowledgement(response.transaction_id),
-            _build_base64("LicenseNonce", response.nonce),
-            _build_base64("ResponseID", response.response_id),
+            f"<Version>{response.version}</Version>",
+            f"<Licenses><License>{licenses}</License></Licenses>"
+            if response.licenses
+            else _NO_LICENSES,
+            optional,
+            f"<ResponseID>{encode_base64(response.response_id)}</ResponseID>",
             build_custom_data(response.custom_data),
-            _build_base64("SigningCertificateChain", response.signing_chain),
+            _build_chain(response.signing_chain),
             "</LicenseResponse>",
         )
     ).encode()
@@ -147,13 +156,13 @@ def sign_response(operation: str, element: bytes, key: p256.PrivateKey | None) -
     )
 
 
-def _build_base64(name: str, data: bytes | None) -> str:
-    return "" if data is None else f"<{name}>{encode_base64(data)}</{name}>"
+def _build_chain(chain: bytes | None) -> str:
+    if chain is None:
+        return ""
+    return f"<SigningCertificateChain>{encode_base64(chain)}</SigningCertificateChain>"
 
 
 def _build_revocation_lists(lists: tuple[RevocationList, ...]) -> str:
-    if not lists:
-        return ""
     elements = "".join(
         f"<Revocation><ListID>{entry.list_id.base64}</ListID>"
         f"<ListData>{encode_base64(entry.data)}</ListData></Revocation>"
@@ -162,9 +171,7 @@ def _build_revocation_lists(lists: tuple[RevocationList, ...]) -> str:
     return f"<RevInfo>{elements}</RevInfo>"
 
 
-def _build_acknowledgement(transaction_id: TransactionId | None) -> str:
-    if transaction_id is None:
-        return ""
+def _build_acknowledgement(transaction_id: TransactionId) -> str:
     return (
         f"<Acknowledgement><TransactionID>{transaction_id.text}</TransactionID></Acknowledgement>"
     )

@@ -109,7 +109,9 @@ class Fields:
 
 def text_of(parent: etree._Element, namespace: str, name: str) -> str:
     """Return the text of the only child of that name without surrounding white space."""
-    return text_in(child(parent, namespace, name)).strip(WHITE_SPACE)
+    return text_in(descend(parent, f"{{{namespace}}}{name}" if namespace else name)).strip(
+        WHITE_SPACE
+    )
 
 
 def text_at(parent: etree._Element, *tags: str) -> str:

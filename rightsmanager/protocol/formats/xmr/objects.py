@@ -40,9 +40,8 @@ class Cipher(IntEnum):
     """By EC ElGamal over P-256 to a key of a certificate."""
 
 
-def _expect_length(what: str, data: bytes, length: int) -> None:
-    if len(data) != length:
-        raise InvalidMessage(f"{what} of the licence has {len(data)} bytes, expected {length}")
+def _other_length(what: str, data: bytes, length: int) -> InvalidMessage:
+    return InvalidMessage(f"{what} of the licence has {len(data)} bytes, expected {length}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +163,8 @@ class SecureStop2Key(XmrObject):
 
     def __post_init__(self) -> None:
         """Refuse any other length."""
-        _expect_length("the secure stop 2 key", self.wrapped, SECURE_STOP_2_KEY_LENGTH)
+        if len(self.wrapped) != SECURE_STOP_2_KEY_LENGTH:
+            raise _other_length("the secure stop 2 key", self.wrapped, SECURE_STOP_2_KEY_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +323,8 @@ class DeviceKey(XmrObject):
 
     def __post_init__(self) -> None:
         """Refuse any other length."""
-        _expect_length("the device key", self.key, DEVICE_KEY_LENGTH)
+        if len(self.key) != DEVICE_KEY_LENGTH:
+            raise _other_length("the device key", self.key, DEVICE_KEY_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,4 +344,5 @@ class Signature(XmrObject):
 
     def __post_init__(self) -> None:
         """Refuse any other length."""
-        _expect_length("the signature", self.cmac, SIGNATURE_LENGTH)
+        if len(self.cmac) != SIGNATURE_LENGTH:
+            raise _other_length("the signature", self.cmac, SIGNATURE_LENGTH)
