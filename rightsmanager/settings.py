@@ -434,7 +434,12 @@ def load_with_origins(
 
 def default_settings() -> Settings:
     """Return the settings in force when no data folder is named."""
-    return load(find_file(find_data() or Settings().data))
+    return load_default().settings
+
+
+def load_default() -> Loaded:
+    """Return the settings in force when no data folder is named, with origins and warnings."""
+    return load_with_origins(find_file(find_data() or Settings().data))
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:

@@ -7,8 +7,8 @@ import gc
 
 from rightsmanager.app import Runtime, Wsgi, build
 from rightsmanager.environment import passphrase
-from rightsmanager.logs import configure_logs
-from rightsmanager.settings import Settings, default_settings
+from rightsmanager.logs import configure_logs, log_deprecations
+from rightsmanager.settings import Settings, load_default
 from rightsmanager.store.schema import refuse_outdated
 
 
@@ -18,8 +18,10 @@ def create() -> Wsgi:
     Raises InternalError if the database needs an upgrade. An unreachable database is not an error
     here: a worker that starts meanwhile must not end the server.
     """
-    settings = default_settings()
+    loaded = load_default()
+    settings = loaded.settings
     configure_logs(settings.log)
+    log_deprecations(loaded.warnings)
     refuse_outdated(settings.effective_database_url)
     return create_from(settings)
 
