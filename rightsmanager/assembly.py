@@ -36,7 +36,7 @@ from rightsmanager.protocol.wire import AccountId, ServiceId
 from rightsmanager.settings import DATABASE_FILE, KeyringSettings, Settings, refuse_admin_token
 from rightsmanager.store.database import Store, StoreFailed
 from rightsmanager.store.database import open_store as open_database
-from rightsmanager.store.schema import find_revision
+from rightsmanager.store.schema import find_revision, newest_revision
 
 _ANOTHER_FOLDER: Final = "use the keyring folder it was made with, or another database"
 
@@ -81,7 +81,10 @@ def refuse_lost_keyring(settings: Settings, files: KeyFiles) -> None:
     """
     is_missing = not is_file(files.key_file(STORAGE.name))
     has_database = bool(settings.database_url) or is_file(settings.data / DATABASE_FILE)
-    if is_missing and has_database and find_revision(settings.effective_database_url):
+    if not (is_missing and has_database):
+        return
+    # `upgrade` refuses any other revision.
+    if find_revision(settings.effective_database_url) == newest_revision():
         store = open_store(settings)
         with store.reading() as found:
             recorded = found.fingerprints.find_all()

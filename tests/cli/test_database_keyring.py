@@ -11,6 +11,7 @@ from rightsmanager.settings import load
 from rightsmanager.store.database import open_store
 from rightsmanager.wsgi import create_from
 from tests.cli.conftest import Run
+from tests.databases import execute
 
 KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 ADVICE = "use the keyring folder it was made with, or another database"
@@ -92,6 +93,18 @@ def test_a_lost_keyring_is_not_replaced(run: Run, data: Path, other: Path, comma
     assert f"was made with the keyring {root} (root), which {other}" in refused.errors
     assert ADVICE in refused.errors
     assert not other.exists()
+
+
+@pytest.mark.parametrize("command", ["init", "serve"])
+def test_a_database_of_an_unknown_revision_is_refused_as_such(
+    run: Run, data: Path, other: Path, database_url: str, command: str
+) -> None:
+    del data
+    execute(database_url, "UPDATE alembic_version SET version_num = '0009'")
+    more = ["--bind", "127.0.0.1:0"] if command == "serve" else []
+    refused = run(command, "--data", str(other), *more)
+    assert "has revision 0009, which this version does not know" in refused.errors
+    execute(database_url, "UPDATE alembic_version SET version_num = '0001_baseline'")
 
 
 def test_commands_that_only_list_need_no_keyring(run: Run, data: Path) -> None:
