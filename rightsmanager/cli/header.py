@@ -178,7 +178,6 @@ header.add_command(show)
     "keys",
     metavar="KID[:KEY]...",
     nargs=-1,
-    required=True,
     type=Parsed("kid[:key]", _parse_given_key),
 )
 def make(  # noqa: PLR0913 -- one parameter for each option
@@ -195,8 +194,13 @@ def make(  # noqa: PLR0913 -- one parameter for each option
     """Make a content header and print it.
 
     A WRMHEADER is printed as text, the other forms in base64. The checksum is of the given content
-    KEY (32 hexadecimal digits or base64), else of the stored one, else of the key seed's.
+    KEY (32 hexadecimal digits or base64), else of the stored one, else of the key seed's. A header
+    without KIDs needs --decryptor-setup or --no-license-requested.
     """
+    if not keys and options["decryptor_setup"] is None and options["license_requested"]:
+        raise click.UsageError(
+            "Missing argument 'KID[:KEY]...', or --decryptor-setup or --no-license-requested."
+        )
     operator.refuse_missing_given_data()
     header_options = HeaderOptions(**options)
     made = header_options.header(_entries(operator, header_options, keys))

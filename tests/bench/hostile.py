@@ -78,6 +78,12 @@ def lists(size: int) -> bytes:
     return second.challenge(world.CLIENT, replace(WISH, revocation=revocation))
 
 
+def plaintext(xml: str) -> bytes:
+    """Return a message with this XML in its plaintext."""
+    data = second.data(world.DEVICE_CHAIN).replace("<Features>", f"{xml}<Features>", 1)
+    return second.with_plaintext(world.CLIENT, WISH, data.encode())
+
+
 def chains(size: int) -> bytes:
     count = size // len(second.b64(world.DEVICE_CHAIN))
     plaintext = second.data(*[world.DEVICE_CHAIN] * count).encode()
@@ -112,6 +118,12 @@ SHAPES: Final[dict[str, Shape]] = {
     "KIDs that repeat a tag": lambda size: kids(size).replace(b"</KIDS>", b"<KIDS></KIDS>"),
     "revocation lists": lists,
     "chains": chains,
+    "plaintext, wide": lambda size: plaintext(repeated("<x/>", size)),
+    "plaintext, deep": lambda size: plaintext("<x>" * 200 + "<x/>" * (size // 4) + "</x>" * 200),
+    "plaintext, attributes": lambda size: plaintext(f"<x {attributes(size)}/>"),
+    "plaintext, features": lambda size: plaintext(
+        f"<Features>{repeated('<Feature/>', size)}</Features>"
+    ),
 }
 
 

@@ -175,3 +175,23 @@ def test_an_impossible_header_is_reported_in_one_line(
     assert (ran.status, ran.output) == (status, "")
     assert message in ran.errors.splitlines()[-1]
     assert KEY.hex()[:-2] not in ran.errors
+
+
+@pytest.mark.parametrize(
+    ("options", "version"),
+    [
+        (("--decryptor-setup", "ONDEMAND"), Version.V4_2),
+        (("--decryptor-setup", "ONDEMAND", "--version", "4.1"), Version.V4_1),
+        (("--no-license-requested",), Version.V4_3),
+    ],
+)
+def test_a_header_may_have_no_kids(made: Make, options: tuple[str, ...], version: Version) -> None:
+    header, facts = made(*options)
+    assert (header.version, header.kids, facts["kids"]) == (version, (), [])
+
+
+def test_a_header_of_4_0_needs_a_kid(run: Run, data: Path) -> None:
+    arguments = ("header", "make", "--data", str(data), "--version", "4.0")
+    refused = run(*arguments, "--decryptor-setup", "ONDEMAND")
+    assert "WRMHEADER 4.0.0.0 has 0 KIDs, expected one" in refused.errors
+    assert run(*arguments).status == 2
