@@ -1,6 +1,5 @@
 """The composition root: the one place that knows every part and puts them together."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,9 +25,8 @@ from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
 from rightsmanager.keyring import Keyring
 from rightsmanager.logs import log_failure
-from rightsmanager.operations.context import Context, Options, Signing
+from rightsmanager.operations.context import Context, Options, RevocationCache, Signing, unix_time
 from rightsmanager.operations.metering_keys import MeteringKeys
-from rightsmanager.operations.revocation import RevocationCache
 from rightsmanager.operations.secure_stop_keys import SecureStopKeys
 from rightsmanager.operations.table import bind_operations
 from rightsmanager.protocol.formats.bcert import ChainVerifier
@@ -39,9 +37,8 @@ from rightsmanager.soap import application, samples, wsdl
 from rightsmanager.soap.application import ServiceOperation
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.database import Store
-from rightsmanager.web.address import Addressing
 from rightsmanager.web.admin_access import AdminAccess
-from rightsmanager.web.cors import make_cross_origin
+from rightsmanager.web.http import Addressing, make_cross_origin
 from rightsmanager.web.router import Router, RouterSettings
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -51,7 +48,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 class Runtime:
     """The clock, the randomness and the passphrase of a run."""
 
-    clock: Callable[[], int] = field(default=lambda: int(time.time()))
+    clock: Callable[[], int] = unix_time
     rng: Rng = system_random
     passphrase: bytes | None = field(default=None, repr=False)
 

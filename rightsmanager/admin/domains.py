@@ -13,7 +13,6 @@ from rightsmanager.errors import (
     UnknownAccountId,
 )
 from rightsmanager.operations.domain_authority import MAX_NAME, DomainAuthority
-from rightsmanager.policy.device import encryption_key
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.wire import (
     GUID_LENGTH,
@@ -291,5 +290,5 @@ def _expect(account: Account | None, account_id: AccountId) -> Account:
 def _facts(stored: StoredRevision) -> RevisionFacts:
     leaf = parse_chain(stored.chain).leaf
     return RevisionFacts(
-        stored.revision, fingerprint(encryption_key(leaf).raw), leaf.digest, stored.made_at
+        stored.revision, fingerprint(leaf.encryption_key.raw), leaf.digest, stored.made_at
     )

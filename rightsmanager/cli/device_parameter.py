@@ -7,7 +7,6 @@ from rightsmanager.admin.domains import parse_device
 from rightsmanager.cli.options import Parsed
 from rightsmanager.device.identity import CHAIN_FILE
 from rightsmanager.files import is_file, read_file
-from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.formats.bcert import parse_chain
 
 
@@ -16,7 +15,7 @@ def _parse(text: str) -> str:
     if is_file(file / CHAIN_FILE):
         file /= CHAIN_FILE
     if is_file(file):
-        return device_id(parse_chain(read_file(file)).leaf)
+        return parse_chain(read_file(file)).leaf.device_id
     return parse_device(text)
 
 

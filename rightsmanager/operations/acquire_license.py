@@ -12,13 +12,12 @@ from dataclasses import replace
 from rightsmanager.crypto import p256
 from rightsmanager.hooks.facts import Facts
 from rightsmanager.operations.content import KnownKeys
-from rightsmanager.operations.context import Context, Verified, verify_chains
+from rightsmanager.operations.context import Context, Revoked, Verified, verify_chains
 from rightsmanager.operations.license_record import IssuedBatch, license_facts, record_licenses
 from rightsmanager.operations.license_seal import build_license
 from rightsmanager.operations.request import Request
-from rightsmanager.operations.revocation import Revoked
 from rightsmanager.policy.decision import Decision, LicenseQuery, apply_level, decide
-from rightsmanager.policy.device import Device, device_id, encryption_key
+from rightsmanager.policy.device import Device
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.messages.challenge import LicenseChallenge, open_license_challenge
 from rightsmanager.protocol.messages.response import (
@@ -40,7 +39,7 @@ def acquire_license(context: Context, request: Request) -> bytes:
     device = _authenticate(context, challenge, revoked, now)
     request.progress.device = device.id
     # A licence that cannot be sealed must not be recorded.
-    device_key = encryption_key(device.chain.leaf)
+    device_key = device.chain.leaf.encryption_key
     asked = Verified(request, challenge, device, now)
     decision = _decide(context, asked)
     newer_lists = context.revocations.find_newer_lists(revoked, challenge.revocation_lists)
@@ -66,7 +65,7 @@ def _authenticate(
     chains, signer = challenge.client.chains, challenge.signer
     verify_chains(context, chains, signer, revoked, now)
     return Device(
-        device_id(signer.leaf),
+        signer.leaf.device_id,
         signer,
         chains,
         features=challenge.client.features,

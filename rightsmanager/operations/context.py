@@ -11,7 +11,8 @@ nothing. Its steps are the same five everywhere:
     seal      build and sign the reply
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -26,17 +27,78 @@ from rightsmanager.operations.domain_authority import DomainAuthority
 from rightsmanager.operations.metering_keys import MeteringKeys
 from rightsmanager.operations.packaging_keys import PackagingOptions
 from rightsmanager.operations.request import Request
-from rightsmanager.operations.revocation import RevocationCache, Revoked
 from rightsmanager.operations.secure_stop_keys import SecureStopKeys
 from rightsmanager.operations.streams import StreamSettings
 from rightsmanager.policy.defaults import LicenseDefaults
-from rightsmanager.policy.device import Device, device_id
+from rightsmanager.policy.device import Device
 from rightsmanager.protocol.formats.bcert import CertificateType, Chain, ChainVerifier
-from rightsmanager.protocol.messages.challenge import ChallengeReader
+from rightsmanager.protocol.formats.revocation import REVOCATION_INFO
+from rightsmanager.protocol.messages.challenge import ChallengeReader, RevocationListInfo
 from rightsmanager.protocol.messages.delete_license import MAX_KIDS
 from rightsmanager.protocol.messages.metering import MAX_RECORDS
+from rightsmanager.protocol.messages.response import RevocationList
 from rightsmanager.protocol.messages.secure_stop import MAX_SESSIONS
-from rightsmanager.store.database import Store
+from rightsmanager.protocol.wire import Guid, Kid
+from rightsmanager.store.content_keys import KeyPair
+from rightsmanager.store.database import Store, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The revoked certificates at one version of the revocation information."""
+
+    version: int = 0
+    digests: frozenset[bytes] = field(default=frozenset(), repr=False)
+    """SHA-256 of each certificate that is on a list and not allowed, 32 bytes each."""
+    lists: Mapping[Guid, int] = field(default_factory=dict)
+    """The newest version of each list that was ever changed."""
+
+
+class RevocationCache:
+    """Finds the revoked certificates; thread-safe."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known = Revoked()
+
+    def find_revoked(self) -> Revoked:
+        """Return the certificates that are revoked now."""
+        with self._store.reading() as found:
+            version = found.revocations.find_version(REVOCATION_INFO)
+            known = self._known
+            return known if version == known.version else self._reload(found, version)
+
+    def find_revoked_and_keys(self, kid: Kid) -> tuple[Revoked, KeyPair]:
+        """Return the certificates that are revoked now, and the stored content keys of a KID."""
+        with self._store.reading() as found:
+            version, keys = found.content_keys.find_with_version(REVOCATION_INFO, kid)
+            known = self._known
+            return (known if version == known.version else self._reload(found, version)), keys
+
+    def _reload(self, found: Transaction, version: int) -> Revoked:
+        # If a change comes in between, the older number has it read again next time.
+        self._known = Revoked(
+            version,
+            found.revocations.find_revoked(),
+            {each.list_id: each.version for each in found.revocations.find_lists()},
+        )
+        return self._known
+
+    def find_newer_lists(
+        self, revoked: Revoked, held: Sequence[RevocationListInfo]
+    ) -> tuple[RevocationList, ...]:
+        """Return the lists of which the client holds an older version."""
+        if not held:
+            return ()
+        older = [info.list_id for info in held if info.version < revoked.lists.get(info.list_id, 0)]
+        if not older:
+            return ()
+        with self._store.reading() as found:
+            return tuple(
+                RevocationList(list_id, found.revocations.find_list_data(list_id))
+                for list_id in dict.fromkeys(older)
+            )
+
 
 CLIENT_TYPES: Final = frozenset(
     {
@@ -106,6 +168,11 @@ class Context:
     options: Options = field(default_factory=Options)
 
 
+def unix_time() -> int:
+    """Return the time of the system's clock in Unix seconds."""
+    return int(time.time())
+
+
 Operation = Callable[[Context, Request], bytes]
 """An operation: returns the Body's child in UTF-8, or raises a Refusal."""
 
@@ -146,7 +213,7 @@ def authenticate(
     """
     revoked = context.revocations.find_revoked()
     verify_chains(context, challenge.chains, challenge.signer, revoked, now)
-    device = Device(device_id(challenge.signer.leaf), challenge.signer, challenge.chains)
+    device = Device(challenge.signer.leaf.device_id, challenge.signer, challenge.chains)
     request.progress.device = device.id
     if context.hooks.authorises_operations:
         # Only JoinDomain's challenge has CustomData.

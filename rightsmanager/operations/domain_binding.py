@@ -24,7 +24,7 @@ from rightsmanager.errors import (
 )
 from rightsmanager.operations.context import Context
 from rightsmanager.operations.domain_authority import DomainDefaults
-from rightsmanager.policy.device import Device, encryption_key
+from rightsmanager.policy.device import Device
 from rightsmanager.protocol.formats.bcert import Certificate, CertificateType, Chain
 from rightsmanager.protocol.formats.xmr.objects import Domain
 from rightsmanager.protocol.wire import AccountId
@@ -69,7 +69,7 @@ def bind_to_domain(
     stored = transaction.domains.find_chain(account_id, account.revision)
     ours = context.verifier.parse(stored).leaf
     _refuse_certificate(account, presented, ours, details)
-    return Binding(Domain(account_id, account.revision), encryption_key(ours))
+    return Binding(Domain(account_id, account.revision), ours.encryption_key)
 
 
 def _not_open(

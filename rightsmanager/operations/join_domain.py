@@ -23,7 +23,6 @@ from rightsmanager.errors import (
 from rightsmanager.operations.context import Context, Verified, authenticate
 from rightsmanager.operations.domain_authority import MAX_NAME, expect_account, refuse_service
 from rightsmanager.operations.request import Request
-from rightsmanager.policy.device import encryption_key
 from rightsmanager.policy.query import parse_request
 from rightsmanager.protocol.messages.domain import (
     DomainRevision,
@@ -55,7 +54,7 @@ def join_domain(context: Context, request: Request) -> bytes:
     device = authenticate(context, request, challenge, now)
     _refuse_name(challenge.friendly_name or "")
     # A reply that cannot be sealed must not be recorded.
-    device_key = encryption_key(device.leaf)
+    device_key = device.leaf.encryption_key
     account_id = _find_account_id(context, challenge, request.query)
     asked = Verified(request, challenge, device, now)
     with context.store.transaction() as transaction:

@@ -10,6 +10,7 @@ Source: the published structure of licences; the checksum of the uplink is the p
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from rightsmanager.crypto import aes, p256
@@ -121,12 +122,16 @@ def _build_policy(context: Context, license_: PendingLicense, now: int) -> bytes
     )
 
 
+# The same devices return; a checked object need not be checked again.
+_device_key_object: Final = lru_cache(maxsize=1024)(DeviceKey)
+
+
 def bind(clear: ClearKey, device_key: p256.PublicKey, backend: p256.Backend, rng: Rng) -> SealedKey:
     """Encrypt a content key to the public key of a device or a domain."""
     x = p256.point_x_with_tail(clear.key, rng)
     value = backend.encrypt(device_key, x, rng)
     content_key = ContentKey(clear.kid, clear.key_type, Cipher.ECC_256, value)
-    material = KeyMaterial((content_key, DeviceKey(device_key.raw)))
+    material = KeyMaterial((content_key, _device_key_object(device_key.raw)))
     return SealedKey(material, x[:INTEGRITY_KEY_LENGTH])
 
 

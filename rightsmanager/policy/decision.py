@@ -14,7 +14,7 @@ from rightsmanager.policy.defaults import Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.device import Device
 from rightsmanager.policy.granting import collect_fields, grant_licenses
 from rightsmanager.policy.grants import Grant, apply_security_level, default_grants
-from rightsmanager.policy.query import ParsedRequest, parse_request
+from rightsmanager.policy.query import NO_REQUEST, ParsedRequest, parse_request
 from rightsmanager.policy.reflection import client_info_refusal, requested_refusal
 from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.policy.rules import DecisionWarning, Rules, WarningCode
@@ -68,7 +68,10 @@ def decide(query: LicenseQuery, defaults: LicenseDefaults, now: int) -> Decision
 
     Raises ServiceSpecific for parameters that cannot be granted.
     """
-    request = parse_request(query.query, query.custom_data, defaults.rules.unknown_parameters)
+    request = NO_REQUEST
+    # Most requests of players have neither.
+    if query.query or query.custom_data:
+        request = parse_request(query.query, query.custom_data, defaults.rules.unknown_parameters)
     fault = _find_fault(request.licenses, query) if request.licenses else None
     if fault is not None:
         return Decision((), fault, warnings=request.warnings)

@@ -1,13 +1,8 @@
 """An authenticated device: the one that signed a challenge and whose certificates verified."""
 
-import base64
-import hashlib
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from rightsmanager.crypto import p256
-from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.formats.bcert import Certificate, Chain, KeyUsage
+from rightsmanager.protocol.formats.bcert import Certificate, Chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +26,3 @@ class Device:
     def leaf(self) -> Certificate:
         """The device's own certificate."""
         return self.chain.leaf
-
-
-def device_id(leaf: Certificate) -> str:
-    """Return the device id of a leaf certificate; raises InvalidMessage without a signing key."""
-    key = leaf.key_with_usage(KeyUsage.SIGN)
-    if key is None:
-        raise InvalidMessage("the leaf certificate has no key with the usage to sign")
-    return _hash_key(key.raw)
-
-
-def encryption_key(leaf: Certificate) -> p256.PublicKey:
-    """Return the key that licences for a certificate are bound to; raises InvalidMessage."""
-    key = leaf.key_with_usage(KeyUsage.ENCRYPT_KEY)
-    if key is None:
-        raise InvalidMessage("the leaf certificate has no key with the usage to encrypt keys")
-    return key
-
-
-# The same devices return, and hashing and encoding cost as much as a dozen calls.
-@lru_cache(maxsize=1024)
-def _hash_key(key: bytes) -> str:
-    return base64.b64encode(hashlib.sha256(key).digest()).decode()

@@ -56,7 +56,7 @@ class ParsedRequest:
     warnings: tuple[DecisionWarning, ...] = ()
 
 
-_NOTHING: Final = ParsedRequest()
+NO_REQUEST: Final = ParsedRequest()
 
 
 def parse_request(
@@ -70,7 +70,7 @@ def parse_request(
     """
     # Most requests of players have neither.
     if not query and not custom_data:
-        return _NOTHING
+        return NO_REQUEST
     split = split_query(query, unknown_parameters)
     warnings = split.warnings
     if not split.groups and custom_data:

@@ -12,7 +12,7 @@ from rightsmanager.errors import Refusal
 from rightsmanager.logs import log_reload
 from rightsmanager.serving.worker import Worker, WorkerOptions, clear_count, pin_to_cpu
 from rightsmanager.settings import Settings
-from rightsmanager.web.cors import make_cross_origin
+from rightsmanager.web.http import make_cross_origin
 from rightsmanager.web.tls import find_tls_files, server_context
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

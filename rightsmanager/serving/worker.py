@@ -26,7 +26,7 @@ from rightsmanager.serving.connection import (
     Connection,
 )
 from rightsmanager.serving.framing import RequestBuffer
-from rightsmanager.web.cors import CrossOrigin
+from rightsmanager.web.http import CrossOrigin
 
 ACCEPT_BACKOFF: Final = 0.01
 """Longest time, in seconds, that a worker leaves a new connection to less busy workers."""

@@ -1,6 +1,6 @@
 """The one spyne application: nine operations, one line each.
 
-Each method's result is the Body's child, ready bytes; see rightsmanager.soap.outgoing.
+Each method's result is the Body's child, ready bytes; see rightsmanager.soap.protocols.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +13,7 @@ from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.envelope import SoapVersion
 from rightsmanager.soap.faults import RefusalFault
 from rightsmanager.soap.incidents import Incidents
-from rightsmanager.soap.incoming import Incoming
-from rightsmanager.soap.outgoing import Outgoing
+from rightsmanager.soap.protocols import Incoming, Outgoing
 from rightsmanager.soap.spyne_import import (
     AnyXml,
     Application,

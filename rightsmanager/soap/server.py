@@ -14,8 +14,13 @@ from rightsmanager.errors import Refusal
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.soap.application import RightsManagerApplication
 from rightsmanager.soap.faults import RefusalFault, build_fault
-from rightsmanager.soap.incoming import operation_named, soap_action, soap_version
-from rightsmanager.soap.outgoing import CONTENT_TYPES, build_envelope
+from rightsmanager.soap.protocols import (
+    CONTENT_TYPES,
+    build_envelope,
+    operation_named,
+    soap_action,
+    soap_version,
+)
 from rightsmanager.soap.spyne_import import HttpMethodContext, SpyneContext, WsgiApplication
 
 OK: Final = "200 OK"

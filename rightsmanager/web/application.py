@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.web.admin_access import AdminAccess
-from rightsmanager.web.body import BodyTooLarge, read_body
+from rightsmanager.web.http import BodyTooLarge, read_body
 from rightsmanager.web.pages import Site, add_pages, notice
 from rightsmanager.web.problems import Problem, describe_http_error
 

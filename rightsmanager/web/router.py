@@ -17,9 +17,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from rightsmanager.errors import InvalidMessage, Refusal
-from rightsmanager.web.address import Addressing
-from rightsmanager.web.body import BodyTooLarge, read_body
-from rightsmanager.web.cors import METHODS, CrossOrigin
+from rightsmanager.web.http import METHODS, Addressing, BodyTooLarge, CrossOrigin, read_body
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

@@ -9,7 +9,6 @@ import pytest
 
 from rightsmanager.cli.device import COMMANDS
 from rightsmanager.device import load_device
-from rightsmanager.policy.device import device_id
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -60,7 +59,7 @@ def test_a_new_device_is_shown(run: Run, device: str) -> None:
     facts = run("device", "show", "--device", device, "--json").json
     leaf = load_device(Path(device)).chain.leaf
     assert facts == {
-        "device": device_id(leaf),
+        "device": leaf.device_id,
         "security_level": 2000,
         "features": ["SECURE_CLOCK", "REVOCATION_LISTS", "PLAYREADY_3"],
         "licenses": 0,

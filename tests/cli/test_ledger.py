@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.device.identity import load_device
-from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.wire import Kid, SessionId, TransactionId
 from rightsmanager.settings import load
 from rightsmanager.store.database import open_store
@@ -41,7 +40,7 @@ class Ledger:
         self._data = data
         self.folder = folder
         assert run("device", "new", "--data", str(data), str(folder)).status == 0
-        self.device = device_id(load_device(folder).chain.leaf)
+        self.device = load_device(folder).chain.leaf.device_id
         store = open_store(load(None, data=data).effective_database_url)
         with store.transaction() as transaction:
             for ordinal, kid in enumerate(STATES):

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from rightsmanager.crypto.random import seeded_random
-from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.messages.exchange import ChallengeKeys, ClientInfo
 from rightsmanager.protocol.messages.metering import (
     MeteringCertificate,
@@ -68,7 +67,7 @@ class Device:
 
     @property
     def name(self) -> str:
-        return device_id(self.client.device.chain.leaf)
+        return self.client.device.chain.leaf.device_id
 
     def play(self, count: int, most: int) -> None:
         """Prepare this many reports."""

@@ -10,7 +10,6 @@ import pytest
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device import acknowledge, post
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
-from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.wire import Kid, TransactionId
 from rightsmanager.store.database import open_store
 
@@ -60,7 +59,7 @@ def test_a_url_with_tid_asks_for_an_acknowledgement_under_it(
         acknowledged = told(client, url, acquired)
         assert acknowledged is not None
         assert [(each.kid.base64, each.result) for each in acknowledged.results] == [(KIDS[0], 0)]
-    device = device_id(client.device.chain.leaf)
+    device = client.device.chain.leaf.device_id
     assert recorded(server, TID) == [(device, KIDS[0], 0)]
 
 

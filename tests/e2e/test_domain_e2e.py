@@ -17,7 +17,6 @@ from click.testing import CliRunner
 from rightsmanager.cli import rightsmanager
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import NotADomainMember
-from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.messages.domain import (
     JoinResponse,
     open_join_response,
@@ -97,7 +96,7 @@ def test_simultaneous_joins_fill_the_account_exactly(
     stored, members, revisions = recorded(crowded, account)
     assert (stored.members, stored.limit, revisions) == (LIMIT, LIMIT, 1)
     inside = {
-        device_id(client.device.chain.leaf)
+        client.device.chain.leaf.device_id
         for client, answer in zip(clients, answers, strict=True)
         if answer.status == 200
     }
@@ -186,7 +185,7 @@ def test_a_removed_device_gives_up_and_the_others_renew_once(
     assert [asks(client, chain) for client, chain in zip(clients, chains, strict=True)] == [
         None
     ] * 3
-    Operator(server)("remove", account.text, device_id(clients[0].device.chain.leaf))
+    Operator(server)("remove", account.text, clients[0].device.chain.leaf.device_id)
     told = [asks(client, chain) for client, chain in zip(clients, chains, strict=True)]
     assert told == ["0x8004c60a", "0x8004c606", "0x8004c606"]
     renewed = list(map(joins, clients[1:]))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rightsmanager.crypto.random import system_random
-from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.wire import Kid, SessionId
 from tests.e2e.devices import CommandedDevice, make_device
 from tests.e2e.reporting import Reporter, read_delete
@@ -53,7 +52,7 @@ class Ledger:
 
 @pytest.fixture
 def ledger(command: Command, reporter: Reporter) -> Ledger:
-    return Ledger(command, reporter.server, device_id(reporter.client.device.chain.leaf))
+    return Ledger(command, reporter.server, reporter.client.device.chain.leaf.device_id)
 
 
 def test_a_licence_is_issued_and_deleted_once(

@@ -16,7 +16,6 @@ from lxml import etree
 
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import system_random
-from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.formats.xmr.objects import SecureStop2Key
 from rightsmanager.protocol.messages.secure_stop import build_proof, unwrap_key
 from rightsmanager.protocol.wire import AccountId, Kid, SessionId
@@ -51,7 +50,7 @@ def reporter(limited: Server, enrol: Enrol) -> Reporter:
 
 def of(reporter: Reporter) -> list[Kid]:
     """Return the KIDs of a device's open streams."""
-    device = device_id(reporter.client.device.chain.leaf)
+    device = reporter.client.device.chain.leaf.device_id
     return sorted(
         (each.kid for each in open_streams_of(reporter.server) if each.device == device),
         key=lambda kid: kid.raw,

@@ -12,11 +12,10 @@ from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.keyring import MeteringIdentity
 from rightsmanager.operations.acquire_license import acquire_license
 from rightsmanager.operations.content import ContentKeys
-from rightsmanager.operations.context import Context, Options, Signing
+from rightsmanager.operations.context import Context, Options, RevocationCache, Signing
 from rightsmanager.operations.domain_authority import DomainAuthority, DomainDefaults
 from rightsmanager.operations.metering_keys import MeteringKeys
 from rightsmanager.operations.request import Request
-from rightsmanager.operations.revocation import RevocationCache
 from rightsmanager.operations.secure_stop_keys import SecureStopKeys
 from rightsmanager.operations.table import bind_operations
 from rightsmanager.policy.defaults import LicenseDefaults

@@ -21,7 +21,6 @@ from rightsmanager.hooks.facts import Event
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.context import Context, Options
 from rightsmanager.policy.defaults import LicenseDefaults
-from rightsmanager.policy.device import device_id
 from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
@@ -41,7 +40,7 @@ from tests.second import curve, world
 KIDS = (bytes([1]) * 16, bytes([2]) * 16)
 WISH = second.Wish(second.header_42(*KIDS), "4")
 STORED, FAILED = "0x00000000", "0x8004B896"
-DEVICE = device_id(parse_chain(world.DEVICE_CHAIN).leaf)
+DEVICE = parse_chain(world.DEVICE_CHAIN).leaf.device_id
 OTHER_CLIENT = second.Client(
     world.device_chain(cert.Subject(cert.DEVICE, ((world.OTHER, (cert.SIGN, cert.ENCRYPT)),))),
     world.OTHER,

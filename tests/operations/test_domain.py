@@ -26,7 +26,6 @@ from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.keyring import DomainIssuer
 from rightsmanager.operations.context import Context
 from rightsmanager.operations.domain_authority import DomainAuthority, DomainDefaults
-from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import AccountId
@@ -54,7 +53,7 @@ ISSUER = DomainIssuer(private_key(world.DOMAIN_ISSUER), parse_chain(world.DOMAIN
 
 
 def device_of(client: second.Client) -> str:
-    return device_id(parse_chain(client.chain).leaf)
+    return parse_chain(client.chain).leaf.device_id
 
 
 @dataclass

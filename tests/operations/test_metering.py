@@ -21,7 +21,6 @@ from rightsmanager.hooks.facts import Event
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.context import Context, Options
 from rightsmanager.operations.process_metering_data import process_metering_data
-from rightsmanager.policy.device import device_id
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO
 from rightsmanager.protocol.wire import Kid, Mid
@@ -376,7 +375,7 @@ def test_a_batch_of_removed_rows_is_bounded(subject: Subject) -> None:
 def test_hooks_receive_certificates_and_reports(subject: Subject) -> None:
     received: Queue[Event] = Queue()
     told = replace(subject, callables=HookSet(on_event=received.put))
-    device = device_id(parse_chain(CLIENT.chain).leaf)
+    device = parse_chain(CLIENT.chain).leaf.device_id
     ask_certificate(told, OWN_MID)
     assert received.get(timeout=10) == Event("GetMeteringCertificate", device)
     told.report()

@@ -24,7 +24,7 @@ from rightsmanager.policy.rules import WarningCode
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xml.envelope import SoapVersion, parse_envelope
-from rightsmanager.soap.outgoing import build_envelope
+from rightsmanager.soap.protocols import build_envelope
 from rightsmanager.store.sources import PACKAGER, Source
 from tests.operations.subject import STORAGE_KEY, make_context
 from tests.second import packager

@@ -9,7 +9,7 @@ from rightsmanager.admin.revocations import NewVersions, RevocationEditor
 from rightsmanager.crypto.p256 import PublicKey
 from rightsmanager.errors import DeviceCertificateRevoked, ServiceSpecific
 from rightsmanager.keyring import ListSigner
-from rightsmanager.operations.revocation import RevocationCache
+from rightsmanager.operations.context import RevocationCache
 from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO, SignedList, parse_list

@@ -23,7 +23,7 @@ from rightsmanager.protocol.messages.packaging import (
 )
 from rightsmanager.protocol.wire import MAX_PROGRAM_LENGTH, Kid
 from rightsmanager.protocol.xml.envelope import parse_envelope
-from rightsmanager.soap.outgoing import build_envelope
+from rightsmanager.soap.protocols import build_envelope
 from tests.second import packager
 
 PLAYREADY = uuid.UUID(packager.PLAYREADY)

@@ -6,7 +6,7 @@ from lxml import etree
 from rightsmanager.errors import DomainFacts, DomainRequired, InvalidMessage
 from rightsmanager.protocol.xml.envelope import SoapVersion
 from rightsmanager.soap.faults import build_fault, clean
-from rightsmanager.soap.outgoing import build_envelope
+from rightsmanager.soap.protocols import build_envelope
 
 _ANYTHING = st.text(st.characters(exclude_categories=()), max_size=60)
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from rightsmanager.web.address import Addressing
+from rightsmanager.web.http import Addressing
 
 ENVIRON: dict[str, Any] = {
     "wsgi.url_scheme": "http",

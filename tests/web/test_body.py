@@ -3,7 +3,7 @@ import io
 import pytest
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.web.body import BodyTooLarge, read_body
+from rightsmanager.web.http import BodyTooLarge, read_body
 
 LIMIT = 10
 

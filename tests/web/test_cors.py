@@ -1,6 +1,6 @@
 import pytest
 
-from rightsmanager.web.cors import CrossOrigin
+from rightsmanager.web.http import CrossOrigin
 
 LISTED = CrossOrigin(("https://a.example", "https://b.example"), max_age=60)
 

@@ -6,7 +6,7 @@ import pytest
 from lxml import etree, html
 
 from rightsmanager.protocol.messages.operations import OPERATIONS
-from rightsmanager.web.address import Addressing
+from rightsmanager.web.http import Addressing
 from rightsmanager.web.router import RouterSettings
 
 if TYPE_CHECKING:

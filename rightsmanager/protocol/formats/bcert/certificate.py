@@ -6,10 +6,12 @@ The signature object starts at the length in the head and signs all bytes before
 it are unsigned: only extended data is allowed there, in certificates with that flag.
 """
 
+import base64
 import hashlib
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeVar, cast
 
 from rightsmanager.crypto.p256 import PublicKey
@@ -70,6 +72,22 @@ class Certificate:
     def find(self, kind: type[T]) -> T | None:
         """Return the object of a class, None if there is none."""
         return cast("T | None", self._by_kind.get(kind))
+
+    @property
+    def device_id(self) -> str:
+        """Base64 of the SHA-256 of the signing key; raises InvalidMessage without such a key."""
+        key = self.key_with_usage(KeyUsage.SIGN)
+        if key is None:
+            raise InvalidMessage("the leaf certificate has no key with the usage to sign")
+        return _hash_key(key.raw)
+
+    @property
+    def encryption_key(self) -> PublicKey:
+        """The key that licences are bound to; raises InvalidMessage without such a key."""
+        key = self.key_with_usage(KeyUsage.ENCRYPT_KEY)
+        if key is None:
+            raise InvalidMessage("the leaf certificate has no key with the usage to encrypt keys")
+        return key
 
     @property
     def certificate_id(self) -> bytes:
@@ -242,3 +260,9 @@ def _refuse_misplaced(
         raise InvalidMessage(
             f"{name}: after the signature is what is not ExtendedData or what no flag announces"
         )
+
+
+# The same devices return, and hashing and encoding cost as much as a dozen calls.
+@lru_cache(maxsize=1024)
+def _hash_key(key: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(key).digest()).decode()

@@ -1,7 +1,7 @@
-"""The in-protocol: one envelope of either SOAP version, dispatched by its Body's element.
+"""spyne's two protocols: envelopes in, ready bytes out.
 
-The envelope's namespace tells the version, whatever the content type says, and with it the
-out-protocol of the answer. Nothing is deserialised: the operation is given the request as it came.
+A signed subtree is serialised once, by its operation, and only spliced in here: spyne's own
+protocols would rename its prefixes and break the signature.
 """
 
 import re
@@ -16,9 +16,51 @@ from rightsmanager.protocol.formats.input_forms import find_message
 from rightsmanager.protocol.messages.operations import OPERATIONS
 from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_envelope
-from rightsmanager.soap.faults import NotUnderstood
-from rightsmanager.soap.outgoing import Outgoing
-from rightsmanager.soap.spyne_import import InProtocolBase, SpyneContext
+from rightsmanager.soap.faults import NotUnderstood, build_fault
+from rightsmanager.soap.spyne_import import InProtocolBase, OutProtocolBase, SpyneContext
+
+CONTENT_TYPES: Final = {
+    SoapVersion.SOAP11: "text/xml; charset=utf-8",
+    SoapVersion.SOAP12: "application/soap+xml; charset=utf-8",
+}
+_HEADS: Final = {
+    version: (
+        '<?xml version="1.0" encoding="utf-8"?>'
+        f'<soap:Envelope xmlns:soap="{version.namespace}"'
+        ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+        ' xmlns:xsd="http://www.w3.org/2001/XMLSchema"><soap:Body>'
+    ).encode()
+    for version in SoapVersion
+}
+_TAIL: Final = b"</soap:Body></soap:Envelope>"
+
+
+def build_envelope(version: SoapVersion, child: bytes) -> list[bytes]:
+    """Return the pieces of an envelope of this version round the Body's child."""
+    return [_HEADS[version], child, _TAIL]
+
+
+class Outgoing(OutProtocolBase):  # type: ignore[misc] # spyne ships no types
+    """Writes envelopes of one SOAP version."""
+
+    def __init__(self, version: SoapVersion) -> None:
+        super().__init__(mime_type=CONTENT_TYPES[version])
+        self.version = version
+
+    def serialize(self, ctx: SpyneContext, message: object) -> None:
+        """Set the document to a list of byte pieces, of the reply or of the fault."""
+        del message
+        if ctx.out_error is None:
+            child = ctx.out_object[0]
+        else:
+            child = build_fault(self.version, ctx.out_error.refusal, ctx.udc)
+        ctx.out_document = build_envelope(self.version, child)
+
+    def create_out_string(self, ctx: SpyneContext, out_string_encoding: str | None = None) -> None:
+        """Join the pieces."""
+        del out_string_encoding
+        ctx.out_string = [b"".join(ctx.out_document)]
+
 
 _ACTION_PARAMETER: Final = re.compile(r'(?i:;\s*action\s*=\s*)(?:"([^"]*)"|([^\s;"]+))')
 _ENVIRON_NAMES: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
