@@ -13,11 +13,11 @@ from rightsmanager.policy.capabilities import find_capability_warnings, refuse_r
 from rightsmanager.policy.defaults import Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.device import Device
 from rightsmanager.policy.granting import collect_fields, grant_licenses
-from rightsmanager.policy.grants import Grant, apply_security_level, default_grants
+from rightsmanager.policy.grants import KEY_TYPES, Grant, Policy, key_type_of
 from rightsmanager.policy.query import NO_REQUEST, ParsedRequest, parse_request
 from rightsmanager.policy.reflection import client_info_refusal, requested_refusal
 from rightsmanager.policy.requested_licenses import RequestedLicense
-from rightsmanager.policy.rules import DecisionWarning, Rules, WarningCode
+from rightsmanager.policy.rules import AboveLevel, DecisionWarning, Rules, WarningCode
 from rightsmanager.policy.value_types import RelativeTime
 from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.wire import AccountId, Kid, TransactionId
@@ -231,3 +231,58 @@ def _with_test_content(grants: tuple[Grant, ...], domain: DefaultDomain) -> tupl
         roots.append(Grant(SPECIAL_ROOT, grant.key_type, soon, is_root=True))
         leaves.append(replace(grant, policy=soon, root_kid=SPECIAL_ROOT))
     return *roots, *leaves
+
+
+def default_grants(header: Header, policy: Policy) -> tuple[Grant, ...]:
+    """Return one grant for each KID of the header, none if LICENSEREQUESTED is false.
+
+    Raises ServiceSpecific for a header without KIDs and for an ALGID that no licence supports.
+    """
+    if not header.license_requested:
+        return ()
+    if not header.kids:
+        raise ServiceSpecific("the header has no KID, expected one in the request: cfg=(kid:GUID)")
+    # `key_type_of` words the refusal; a look-up for each KID needs no call.
+    return tuple(
+        [
+            Grant(
+                entry.kid,
+                KEY_TYPES[entry.algid] if entry.algid in KEY_TYPES else key_type_of(entry),
+                policy,
+            )
+            for entry in header.kids
+        ]
+    )
+
+
+def apply_security_level(
+    grants: tuple[Grant, ...], device_level: int, rule: AboveLevel
+) -> tuple[tuple[Grant, ...], tuple[DecisionWarning, ...]]:
+    """Return the grants that the rule allows for a device, with a warning for each one above it.
+
+    Raises ServiceSpecific if the rule refuses one of them or drops all of them.
+    """
+    above = [grant for grant in grants if grant.policy.security_level > device_level]
+    if not above:
+        return grants, ()
+    warnings = tuple(_above_level(grant, device_level) for grant in above)
+    if rule is AboveLevel.ISSUE:
+        return grants, warnings
+    left = _without(grants, above)
+    if rule is AboveLevel.REFUSE or not left:
+        raise ServiceSpecific(warnings[0].text)
+    return left, warnings
+
+
+def _above_level(grant: Grant, device_level: int) -> DecisionWarning:
+    return DecisionWarning.of(
+        WarningCode.ABOVE_LEVEL,
+        f"the licence for KID {grant.kid.text} needs security level "
+        f"{grant.policy.security_level}, the device's certificate has {device_level}",
+    )
+
+
+def _without(grants: Sequence[Grant], dropped: Sequence[Grant]) -> tuple[Grant, ...]:
+    """Return the grants that are left, without leaves of a dropped root."""
+    roots = {grant.kid for grant in dropped if grant.is_root}
+    return tuple(grant for grant in grants if grant not in dropped and grant.root_kid not in roots)

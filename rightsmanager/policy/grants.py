@@ -1,15 +1,13 @@
 """Policies and grants: the content of licences before they are bound to a device."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.rules import AboveLevel, DecisionWarning, WarningCode
-from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid
+from rightsmanager.protocol.formats.wrmheader import HeaderKid
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.wire import NEVER, AccountId, Guid, Kid, Mid, encode_base64
 
@@ -122,7 +120,7 @@ class Grant:
     """The account to whose domain the licence is bound; None for the device alone."""
 
 
-_KEY_TYPES: Final = {
+KEY_TYPES: Final = {
     "AESCTR": KeyType.AES_CTR,
     "AESCBC": KeyType.AES_CBC,
     None: None,
@@ -130,61 +128,16 @@ _KEY_TYPES: Final = {
 """Key types by ALGID of the header; COCKTAIL has none."""
 
 
-def default_grants(header: Header, policy: Policy) -> tuple[Grant, ...]:
-    """Return one grant for each KID of the header, none if LICENSEREQUESTED is false.
-
-    Raises ServiceSpecific for a header without KIDs and for an ALGID that no licence supports.
-    """
-    if not header.license_requested:
-        return ()
-    if not header.kids:
-        raise ServiceSpecific("the header has no KID, expected one in the request: cfg=(kid:GUID)")
-    return tuple([Grant(entry.kid, key_type_of(entry), policy) for entry in header.kids])
-
-
 def key_type_of(entry: HeaderKid) -> KeyType | None:
     """Return the key type of a KID by its ALGID, None without an ALGID.
 
     Raises ServiceSpecific for an ALGID that no licence supports.
     """
-    if entry.algid not in _KEY_TYPES:
+    if entry.algid not in KEY_TYPES:
         raise ServiceSpecific(
             f"KID {entry.kid.text} has ALGID {entry.algid!r}, expected AESCTR or AESCBC"
         )
-    return _KEY_TYPES[entry.algid]
-
-
-def apply_security_level(
-    grants: tuple[Grant, ...], device_level: int, rule: AboveLevel
-) -> tuple[tuple[Grant, ...], tuple[DecisionWarning, ...]]:
-    """Return the grants that the rule allows for a device, with a warning for each one above it.
-
-    Raises ServiceSpecific if the rule refuses one of them or drops all of them.
-    """
-    above = [grant for grant in grants if grant.policy.security_level > device_level]
-    if not above:
-        return grants, ()
-    warnings = tuple(_above_level(grant, device_level) for grant in above)
-    if rule is AboveLevel.ISSUE:
-        return grants, warnings
-    left = _without(grants, above)
-    if rule is AboveLevel.REFUSE or not left:
-        raise ServiceSpecific(warnings[0].text)
-    return left, warnings
-
-
-def _above_level(grant: Grant, device_level: int) -> DecisionWarning:
-    return DecisionWarning.of(
-        WarningCode.ABOVE_LEVEL,
-        f"the licence for KID {grant.kid.text} needs security level "
-        f"{grant.policy.security_level}, the device's certificate has {device_level}",
-    )
-
-
-def _without(grants: Sequence[Grant], dropped: Sequence[Grant]) -> tuple[Grant, ...]:
-    """Return the grants that are left, without leaves of a dropped root."""
-    roots = {grant.kid for grant in dropped if grant.is_root}
-    return tuple(grant for grant in grants if grant not in dropped and grant.root_kid not in roots)
+    return KEY_TYPES[entry.algid]
 
 
 _ALWAYS_DESCRIBED: Final = frozenset(

@@ -16,6 +16,7 @@ from rightsmanager.protocol.formats.input_forms import find_message
 from rightsmanager.protocol.messages.operations import OPERATIONS
 from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_envelope
+from rightsmanager.protocol.xml.fastpath import parse_fast
 from rightsmanager.soap.faults import NotUnderstood, build_fault
 from rightsmanager.soap.spyne_import import InProtocolBase, OutProtocolBase, SpyneContext
 
@@ -148,7 +149,7 @@ def read_envelope(body: bytes) -> tuple[Envelope, str]:
     A player should post the Challenge of a PlayReadyKeyMessage. Many post the whole message.
     """
     try:
-        return parse_envelope(body), ""
+        return parse_fast(body), ""
     except InvalidMessage:
         found = find_message(body)
         if found is None:

@@ -10,7 +10,7 @@ from statistics import median
 
 from rightsmanager.app import Server
 from rightsmanager.operations.request import Request
-from rightsmanager.protocol.xml.envelope import parse_envelope
+from rightsmanager.protocol.xml.fastpath import parse_fast
 from tests.bench import limit
 from tests.bench.fixture import Bench
 
@@ -34,7 +34,7 @@ def measure(bench: Bench, backend: str) -> dict[str, dict[str, float]]:
 
 def answer(server: Server, body: bytes) -> bytes:
     """Return the reply to one request."""
-    envelope = parse_envelope(body)
+    envelope = parse_fast(body)
     request = Request(envelope, "http://127.0.0.1/rightsmanager.asmx", "", {}, "127.0.0.1")
     return server.operations["AcquireLicense"](request)
 

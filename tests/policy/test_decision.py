@@ -18,10 +18,11 @@ from rightsmanager.policy.decision import (
     LicenseQuery,
     apply_level,
     decide,
+    default_grants,
 )
 from rightsmanager.policy.defaults import NO_DOMAIN, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.device import Device
-from rightsmanager.policy.grants import Policy, default_grants
+from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.parameters import BY_NAME
 from rightsmanager.policy.query import Spelling, parse_query, write
 from rightsmanager.policy.reflection import client_info

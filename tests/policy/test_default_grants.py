@@ -8,14 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.policy.grants import (
-    Grant,
-    OutputLevels,
-    Policy,
-    apply_security_level,
-    default_grants,
-    describe,
-)
+from rightsmanager.policy.decision import apply_security_level, default_grants
+from rightsmanager.policy.grants import Grant, OutputLevels, Policy, describe
 from rightsmanager.policy.licenses import policy_objects
 from rightsmanager.policy.rules import AboveLevel
 from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version

@@ -11,20 +11,19 @@ declaration is ignored. A document type declaration is refused, and with it ever
 """
 
 import codecs
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from itertools import permutations
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.elements import split_tag
-from rightsmanager.protocol.xml.fastpath import CanonicalChallenge, find_challenge
 from rightsmanager.protocol.xml.parsing import parse_xml
+
+if TYPE_CHECKING:
+    from rightsmanager.protocol.xml.fastpath import CanonicalChallenge
 
 
 class SoapVersion(Enum):
@@ -37,15 +36,6 @@ class SoapVersion(Enum):
     def namespace(self) -> str:
         """The envelope's namespace."""
         return self.value
-
-
-def _namespaces(version: SoapVersion) -> Iterator[tuple[str, ...]]:
-    """Yield the namespace declarations of usual envelopes, in each order."""
-    soap = f' xmlns:soap="{version.namespace}"'
-    xsi = ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-    xsd = ' xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
-    yield (soap,)
-    yield from permutations((soap, xsi, xsd))
 
 
 _VERSIONS: Final = {version.value: version for version in SoapVersion}
@@ -71,20 +61,6 @@ _UTF16: Final = {
     b"\0<": "utf-16-be",
 }
 """Encodings by the first two bytes."""
-_BODY_TAG: Final = b"<soap:Body>"
-_DECLARATIONS: Final = (
-    "",
-    '<?xml version="1.0" encoding="utf-8"?>',
-    '<?xml version="1.0" encoding="UTF-8"?>',
-)
-_HEADS: Final = {
-    (declaration + f"<soap:Envelope{''.join(names)}>").encode() + _BODY_TAG: version
-    for version in SoapVersion
-    for declaration in _DECLARATIONS
-    for names in _namespaces(version)
-}
-"""The usual first bytes of a request, up to and with the Body's start tag."""
-_MAX_HEAD: Final = max(map(len, _HEADS))
 
 
 # No slots: `cached_property` stores its value in the instance's dictionary.
@@ -99,7 +75,7 @@ class Envelope:
     """Tags of the header blocks that must be understood, `{namespace}name`."""
     text: bytes = field(repr=False)
     """The whole document in UTF-8 without byte order mark."""
-    canonical_challenge: CanonicalChallenge | None = field(default=None, repr=False)
+    canonical_challenge: "CanonicalChallenge | None" = field(default=None, repr=False)
     """The values of a usual AcquireLicense challenge; None for any other text."""
 
     @cached_property
@@ -114,19 +90,7 @@ def parse_envelope(body: bytes) -> Envelope:
     Raises InvalidMessage unless the body is one SOAP 1.1 or 1.2 envelope with exactly one element
     in its Body.
     """
-    return _recognise(body) or _parse(_as_utf8(body))
-
-
-def _recognise(text: bytes) -> Envelope | None:
-    """Return the envelope of a usual challenge, None for any other text."""
-    start = text.find(_BODY_TAG, 0, _MAX_HEAD) + len(_BODY_TAG)
-    version = _HEADS.get(text[:start])
-    if version is None:
-        return None
-    challenge = find_challenge(text, start)
-    if challenge is None:
-        return None
-    return Envelope(version, "AcquireLicense", PROTOCOLS, (), text, challenge)
+    return _parse(_as_utf8(body))
 
 
 def _parse(text: bytes) -> Envelope:
