@@ -1,14 +1,13 @@
 """`rightsmanager packager`: a simulated packager that asks for keys by AcquirePackagingData."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from rightsmanager.cli.printing import Form, form_options, print_list
-from rightsmanager.device.http import Post, post, post_trusting
+from rightsmanager.device.http import HttpClient, post_trusting
 from rightsmanager.device.packaging import acquire_packaging_data, playready_object
 from rightsmanager.protocol.formats.durations import parse_duration
 from rightsmanager.protocol.formats.pssh import Pssh, build_object, build_pssh
@@ -64,9 +63,7 @@ def packager(  # noqa: PLR0913 -- one parameter for each option
     if token == "-":  # noqa: S105 -- not a token
         token = sys.stdin.readline().strip()
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    reach: Post = (
-        partial(post, more_headers=headers) if cafile is None else post_trusting(cafile, headers)
-    )
+    reach = HttpClient(headers=headers) if cafile is None else post_trusting(cafile, headers)
     streams = [StreamInformation(program, *part) for program in programs]
     facts = [_facts(each) for each in acquire_packaging_data(url, streams, reach)]
     print_list(form, facts, _COLUMNS)

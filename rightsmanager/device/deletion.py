@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rightsmanager.crypto.random import Rng
-from rightsmanager.device.calling import ServerClient
+from rightsmanager.device.client import ServerClient
 from rightsmanager.device.journal import Journal
 from rightsmanager.device.licenses import LicenseStore
 from rightsmanager.errors import InternalError, InvalidMessage
@@ -96,21 +96,26 @@ class DeletionStore:
             )
 
 
-def report_deletions(url: str, caller: ServerClient, store: DeletionStore) -> Iterator[Deletion]:
-    """Tell the server what was deleted, and give each message once it was answered.
+def report_deletions(url: str, client: ServerClient, store: DeletionStore) -> Iterator[Deletion]:
+    """Report the deletions, and yield each one that was answered.
 
-    Raises the Refusal that a fault says, InvalidMessage for a reply with another session id, and
-    InternalError where there is no reply; what was not answered is sent again the next time.
+    Raises the Refusal of a fault, InvalidMessage for a reply with another session id, and
+    InternalError without a reply; deletions without an answer are sent again the next time.
     """
     store.finish()
     for deletion in store.find_all():
-        body = seal_delete_license(
-            deletion.session_id, deletion.kids, caller.asking(), caller.sealing()
-        )
-        answered = open_delete_license_response(caller.call(url, FORM, body))
+        envelope = client.call(url, FORM.operation, deletion_challenge(deletion, client))
+        answered = open_delete_license_response(envelope)
         if answered != deletion.session_id:
             raise InvalidMessage(
                 f"the reply is to SessionID {answered.text}, expected {deletion.session_id.text}"
             )
         store.clear(deletion)
         yield deletion
+
+
+def deletion_challenge(deletion: Deletion, client: ServerClient) -> bytes:
+    """Return the SOAP 1.1 envelope of a ProcessDeleteLicenseData challenge."""
+    return seal_delete_license(
+        deletion.session_id, deletion.kids, client.client_info(), client.challenge_keys()
+    )

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from rightsmanager.crypto import p256, pem
-from rightsmanager.device.files import read_whole, remove_whole, write_whole
 from rightsmanager.device.opening import DomainKeys
 from rightsmanager.errors import InternalError, Refusal
+from rightsmanager.files import find_file, remove_file, replace_file
 from rightsmanager.protocol.formats.bcert import Chain, parse_chain
 from rightsmanager.protocol.wire import AccountId, ServiceId
 
@@ -68,14 +68,14 @@ class DomainStore:
         """Keep a domain and its revisions beside those kept before; raises InternalError."""
         folder = self._folder(domain.account_id)
         for each in domain.revisions:
-            write_whole(folder / f"{each.revision}.key", pem.build_private_key(each.key))
-            write_whole(folder / f"{each.revision}.chain", each.chain.raw)
+            replace_file(folder / f"{each.revision}.key", pem.build_private_key(each.key))
+            replace_file(folder / f"{each.revision}.chain", each.chain.raw)
         about = {
             "service_id": domain.service_id.text,
             "friendly_name": domain.friendly_name,
             "url": domain.url,
         }
-        write_whole(folder / _ABOUT, json.dumps(about, indent=2).encode())
+        replace_file(folder / _ABOUT, json.dumps(about, indent=2).encode())
 
     def find(self, account_id: AccountId) -> HeldDomain | None:
         """Return the domain of an account, or None; raises InternalError for a bad file."""
@@ -106,9 +106,9 @@ class DomainStore:
     def remove(self, account_id: AccountId) -> None:
         """Keep nothing of a domain any longer: its licences do not open after this."""
         folder = self._folder(account_id)
-        remove_whole(folder / _ABOUT)
+        remove_file(folder / _ABOUT)
         for file in folder.glob("*"):
-            remove_whole(file)
+            remove_file(file)
 
     def _folder(self, account_id: AccountId) -> Path:
         return self.folder / FOLDER / account_id.text
@@ -136,7 +136,7 @@ def _parse_about(data: bytes) -> tuple[ServiceId, str, str]:
 
 
 def _read(file: Path, parse: Callable[[bytes], T]) -> T | None:
-    data = read_whole(file)
+    data = find_file(file)
     try:
         return None if data is None else parse(data)
     except Refusal as refusal:

@@ -1,72 +1,109 @@
-"""How a device reaches a server: one POST."""
+"""Reaches servers: one POST, sent again to where a redirect points."""
 
 import http.client
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urljoin, urlsplit
 
 from rightsmanager.errors import ConnectionFailed, InternalError
+from rightsmanager.files import make_folder, write_output
 
 Post = Callable[[str, str, bytes], bytes]
-"""Posts a body to a URL for an operation and returns the body of the answer."""
+"""Posts a body to a URL with a SOAPAction and returns the body of the answer."""
 
 TIMEOUT_SECONDS: Final = 30
+MAX_HINTS: Final = {
+    404: "; the path of the service ends in rightsmanager.asmx",
+    413: "; the server's limit is server.max_body or metering.max_body",
+}
+_REDIRECTS: Final = 5
 _FAULT: Final = 500
 _HINTS: Final = {
     404: "; the path of the service ends in rightsmanager.asmx",
     413: "; the server's limit is server.max_body or metering.max_body",
 }
-_NO_HEADERS: Final[Mapping[str, str]] = {}
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
 
-def post_trusting(cafile: Path, more_headers: Mapping[str, str] = _NO_HEADERS) -> Post:
-    """Return a way to post by https to servers that prove themselves by a certificate of the file.
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    # urllib follows 301 to 303 by GET, which drops the challenge, and refuses 307 and 308.
+    def redirect_request(self, *_args: object, **_more: object) -> None:
+        return None
 
-    Raises InternalError if it holds none.
+
+@dataclass(frozen=True, slots=True)
+class HttpClient:
+    """Posts SOAP 1.1; calling it is a `Post`.
+
+    A server by https has to have a certificate that the context, or else the system, trusts.
     """
-    try:
-        context = ssl.create_default_context(cafile=cafile)
-    except ssl.SSLError:
-        raise InternalError(f"{cafile} holds no certificate in PEM") from None
-    except OSError as error:
-        raise InternalError(f"{cafile} cannot be read: {error.strerror}") from None
-    return partial(post, context=context, more_headers=more_headers)
+
+    context: ssl.SSLContext | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """In addition to those of SOAP."""
+
+    def __call__(self, url: str, action: str, body: bytes) -> bytes:
+        """Return the answer, a fault's too; raises ConnectionFailed for others."""
+        _refuse_other_scheme(url)
+        target, headers = url, dict(self.headers)
+        for _ in range(MAX_REDIRECTS + 1):
+            answer, location = self._send(target, action, body, headers)
+            if location is None:
+                return answer
+            if _origin(location) != _origin(target):
+                # A token is for the server that it was given for.
+                headers.pop("Authorization", None)
+            target = location
+        raise ConnectionFailed(f"{url} redirects more than {MAX_REDIRECTS} times")
+
+    def _send(
+        self, url: str, action: str, body: bytes, more: Mapping[str, str]
+    ) -> tuple[bytes, str | None]:
+        """Return the answer, or the URL of a redirect."""
+        headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"', **more}
+        handlers = [_NoRedirect(), urllib.request.HTTPSHandler(context=self.context)]
+        try:
+            request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 -- checked
+            opener = urllib.request.build_opener(*handlers)
+            with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+                return bytes(answer.read()), None
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code in _REDIRECTS:
+                    return b"", _location(url, error)
+                if error.code != _FAULT:
+                    hint = _HINTS.get(error.code, "")
+                    raise ConnectionFailed(f"{url} answered HTTP {error.code}{hint}") from None
+                return error.read(), None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            # An invalid URL is the second or the third kind, an invalid answer the third.
+            raise ConnectionFailed(f"{url} cannot be reached: {_reason(error)}") from None
 
 
-def post(
-    url: str,
-    action: str,
-    body: bytes,
-    context: ssl.SSLContext | None = None,
-    more_headers: Mapping[str, str] = _NO_HEADERS,
-) -> bytes:
-    """Return the answer to a SOAP 1.1 request, a fault's too; raises InternalError for others.
+def _location(url: str, error: urllib.error.HTTPError) -> str:
+    location = error.headers.get("Location")
+    if not location:
+        raise ConnectionFailed(f"{url} redirects without a Location (HTTP {error.code})")
+    target = urljoin(url, location)
+    _refuse_other_scheme(target)
+    if url.startswith("https://") and not target.startswith("https://"):
+        raise ConnectionFailed(f"{url} redirects to {target}, which is not https")
+    return target
 
-    By https the server must prove itself by what the context trusts, or by what the system does.
-    """
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _refuse_other_scheme(url: str) -> None:
     if not url.startswith(("http://", "https://")):
         raise InternalError(f"the URL {url!r} is neither http nor https")
-    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
-    headers |= more_headers
-    try:
-        request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 -- checked
-        with urllib.request.urlopen(  # noqa: S310
-            request, timeout=TIMEOUT_SECONDS, context=context
-        ) as answer:
-            return bytes(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code != _FAULT:
-                hint = _HINTS.get(error.code, "")
-                raise ConnectionFailed(f"{url} answered HTTP {error.code}{hint}") from None
-            return error.read()
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        # A URL that is none is the second kind or the third, an answer that is none the third.
-        raise ConnectionFailed(f"{url} cannot be reached: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
@@ -77,3 +114,39 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, ConnectionRefusedError):
         return "connection refused; is the server running?"
     return str(getattr(cause, "strerror", None) or cause)
+
+
+post: Final = HttpClient()
+"""Posts with the trust of the system."""
+
+
+def post_trusting(cafile: Path, headers: Mapping[str, str] | None = None) -> HttpClient:
+    """Return a client that trusts the PEM certificates of a file; raises InternalError."""
+    try:
+        context = ssl.create_default_context(cafile=cafile)
+    except ssl.SSLError:
+        raise InternalError(f"{cafile} holds no certificate in PEM") from None
+    except OSError as error:
+        raise InternalError(f"{cafile} cannot be read: {error.strerror}") from None
+    return HttpClient(context, headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class SavingPost:
+    """A `Post` that writes each request and answer into a folder, numbered from 001."""
+
+    post: Post
+    folder: Path
+
+    def __call__(self, url: str, action: str, body: bytes) -> bytes:
+        """Return the answer; raises what the inner `post` raises, and InternalError."""
+        make_folder(self.folder)
+        name = f"{self._next_number():03d}-{action.rpartition('/')[2]}"
+        write_output(self.folder / f"{name}-challenge.xml", body)
+        answer = self.post(url, action, body)
+        write_output(self.folder / f"{name}-reply.xml", answer)
+        return answer
+
+    def _next_number(self) -> int:
+        numbers = (file.name.partition("-")[0] for file in self.folder.glob("*-challenge.xml"))
+        return max((int(each) for each in numbers if each.isdecimal()), default=0) + 1

@@ -1,14 +1,16 @@
-"""What a device remembers of its own doings, in one SQLite file of its folder.
+"""The journal of a device: one SQLite file of its folder.
 
 device.db     every change is one transaction, on the disk when it ends; several processes may use
-              it at once
+              it at the same time
 
-first_plays          when a persistent licence was first played, by its rights id
-usage                what was done with content keys and is in no transaction yet, by metering id
+first_plays          the first play of each persistent licence, by its licence id
+usage                plays and other actions that are in no transaction yet, by metering id
 transactions         the one report of a metering id that the server has not answered yet
-transaction_usage    what that report says; nothing changes it until it is answered
+transaction_usage    the content of that report, unchanged until it is answered
 sessions             playbacks under secure stop that the server has not accepted yet
-deletions            licences that were deleted, and under which session the server is told so
+deletions            deleted licences, and the session under which they are reported
+challenges           challenges as messages whose replies were not accepted yet
+acknowledgements     results that replies asked for, of licences that came as messages
 """
 
 import os
@@ -18,12 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from rightsmanager.device.files import PRIVATE_MODE
 from rightsmanager.errors import InternalError
+from rightsmanager.files import PRIVATE_MODE
 
 FILE: Final = "device.db"
-PATIENCE_SECONDS: Final = 30
-"""How long a process waits for another's transaction."""
+TIMEOUT_SECONDS: Final = 30
+"""The longest wait for another process's transaction."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS first_plays (
@@ -64,18 +66,30 @@ CREATE TABLE IF NOT EXISTS deletions (
     rights_id BLOB NOT NULL,
     PRIMARY KEY (session_id, kid, rights_id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS challenges (
+    operation TEXT NOT NULL,
+    key BLOB NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (operation, key)
+) STRICT;
+CREATE TABLE IF NOT EXISTS acknowledgements (
+    transaction_id BLOB NOT NULL,
+    kid BLOB NOT NULL,
+    result INTEGER NOT NULL,
+    PRIMARY KEY (transaction_id, kid)
+) STRICT;
 """
 
 
 class Journal:
-    """The journal of a device, open; `close` it."""
+    """An open journal; `close` it."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         with self._named():
-            # The file is made here and not by SQLite, which would let others read it.
+            # Made here and not by SQLite, which would make it readable by others.
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE_MODE))
-            self._connection = sqlite3.connect(file, timeout=PATIENCE_SECONDS, isolation_level=None)
+            self._connection = sqlite3.connect(file, timeout=TIMEOUT_SECONDS, isolation_level=None)
         try:
             self._make_tables()
         except InternalError:
@@ -93,9 +107,9 @@ class Journal:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection; all that is changed is kept together, or nothing of it.
+        """Yield the connection; all changes are committed together, or rolled back.
 
-        Raises InternalError, which names the file, for whatever SQLite cannot do.
+        Raises InternalError, which names the file, for any failure of SQLite.
         """
         with self._named():
             self._connection.execute("BEGIN IMMEDIATE")
@@ -107,7 +121,7 @@ class Journal:
                     self._connection.execute("ROLLBACK")
 
     def first_played(self, rights_id: bytes) -> int | None:
-        """Return when a licence was first played, in Unix seconds, None if it was not yet."""
+        """Return the time of a licence's first play in Unix seconds, None before it."""
         with self._named():
             row = self._connection.execute(
                 "SELECT played_at FROM first_plays WHERE rights_id = ?", (rights_id,)
@@ -123,5 +137,5 @@ class Journal:
 
 
 def open_journal(folder: Path) -> Journal:
-    """Return the journal of a device's folder, made if there is none yet."""
+    """Return the journal of a device's folder; it is made if it is missing."""
     return Journal(folder / FILE)

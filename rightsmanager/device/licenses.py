@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from rightsmanager.device.files import read_whole, remove_whole, write_whole
 from rightsmanager.device.opening import LicenseOpener, OpenedLicense, open_license
 from rightsmanager.device.terms import State, Terms, refuse_unusable, terms_of
 from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.files import find_file, remove_file, replace_file
 from rightsmanager.protocol.formats import xmr
 from rightsmanager.protocol.formats.xmr.objects import ContentKey
 from rightsmanager.protocol.wire import Kid
@@ -50,7 +50,7 @@ class LicenseStore:
 
     def record(self, license_: OpenedLicense) -> None:
         """Keep a licence that was opened; raises InternalError if it cannot be written."""
-        write_whole(self._file(license_.kid, license_.license.rights_id), license_.raw)
+        replace_file(self._file(license_.kid, license_.license.rights_id), license_.raw)
 
     def record_all(self, licenses: Iterable[OpenedLicense]) -> dict[Kid, int]:
         """Keep those that are persistent; returns an HRESULT for each that could not be kept."""
@@ -80,7 +80,7 @@ class LicenseStore:
 
     def remove(self, kid: Kid, rights_id: bytes) -> None:
         """Keep the licence no longer."""
-        remove_whole(self._file(kid, rights_id))
+        remove_file(self._file(kid, rights_id))
 
     def drop_removed(self, now: int) -> tuple[StoredLicense, ...]:
         """Keep no licence whose removal date was reached; returns them."""
@@ -88,7 +88,7 @@ class LicenseStore:
             each for each in self.find_all() if each.terms.state(now, None) is State.REMOVED
         )
         for each in dropped:
-            remove_whole(each.file)
+            remove_file(each.file)
         return dropped
 
     def _folder(self, kid: Kid) -> Path:
@@ -99,7 +99,7 @@ class LicenseStore:
 
 
 @dataclass(frozen=True, slots=True)
-class LicenseShelf:
+class StoredLicenses:
     """A device's licences and what it needs to open them at one moment."""
 
     store: LicenseStore
@@ -157,7 +157,7 @@ class LicenseShelf:
 class _StoredRoots(Mapping[Kid, bytes]):
     """The content keys of the stored licences, each opened when it is asked for."""
 
-    def __init__(self, shelf: LicenseShelf) -> None:
+    def __init__(self, shelf: StoredLicenses) -> None:
         self._shelf = shelf
 
     def __getitem__(self, kid: Kid) -> bytes:
@@ -183,7 +183,7 @@ def kid_of(license_: xmr.License) -> Kid:
 
 def _load(file: Path) -> StoredLicense | None:
     """Return a licence; None for one that another process dropped meanwhile."""
-    raw = read_whole(file)
+    raw = find_file(file)
     if raw is None:
         return None
     try:

@@ -10,7 +10,7 @@ acquire   0x8004c606 has the device join again and ask again, once; 0x8004c605 d
 from dataclasses import dataclass, replace
 
 from rightsmanager.device.acquire import Acquired, Wanted, acquire
-from rightsmanager.device.calling import ServerClient
+from rightsmanager.device.client import ServerClient
 from rightsmanager.device.domains import DomainStore, HeldDomain, HeldRevision
 from rightsmanager.errors import (
     DomainFacts,
@@ -33,6 +33,7 @@ from rightsmanager.protocol.messages.domain import (
     unwrap_domain_key,
 )
 from rightsmanager.protocol.wire import AccountId, ServiceId
+from rightsmanager.protocol.xml.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +48,67 @@ class Joining:
     custom_data: str | None = None
 
 
-def join(url: str, joining: Joining, caller: ServerClient) -> HeldDomain:
-    """Return the domain that the device is a member of now; it is not stored yet.
+def join(url: str, joining: Joining, client: ServerClient) -> HeldDomain:
+    """Join a domain and return it; it is not stored yet.
 
-    Raises the Refusal that a fault says, and InvalidMessage for a reply that does not pass every
-    check.
+    Raises the Refusal of a fault, and InvalidMessage for a reply that fails a check.
     """
-    body = seal_join(
+    envelope = client.call(url, JOIN.operation, join_challenge(joining, client))
+    return accept_join(envelope, joining, client)
+
+
+def join_challenge(joining: Joining, client: ServerClient) -> bytes:
+    """Return the SOAP 1.1 envelope of a JoinDomain challenge."""
+    return seal_join(
         joining.service_id,
         joining.account_id,
         joining.friendly_name,
-        caller.asking(joining.custom_data),
-        caller.sealing(),
+        client.client_info(joining.custom_data),
+        client.challenge_keys(),
     )
-    response, answered = open_join_response(caller.call(url, JOIN, body))
-    caller.verify(answered)
+
+
+def accept_join(envelope: Envelope, joining: Joining, client: ServerClient) -> HeldDomain:
+    """Return the domain of a reply; raises InvalidMessage for one that fails a check."""
+    response, reply = open_join_response(envelope)
+    client.verify(reply)
     _refuse_other(response.service_id, response.account_id, joining)
     return HeldDomain(
         response.account_id,
         response.service_id,
         response.friendly_name,
         response.domain_url,
-        tuple(_open_revision(each, response, caller) for each in response.revisions),
+        tuple(_open_revision(each, response, client) for each in response.revisions),
     )
 
 
-def leave(url: str, domain: HeldDomain, caller: ServerClient) -> bool:
-    """Have the server know that the device left; returns whether it was a member until now.
+def leave(url: str, domain: HeldDomain, client: ServerClient) -> bool:
+    """Leave a domain; returns whether the device was a member until now.
 
-    Raises the Refusal that a fault says, and InvalidMessage for a reply that does not pass every
-    check.
+    Raises the Refusal of a fault, and InvalidMessage for a reply that fails a check.
     """
-    body = seal_leave(domain.service_id, domain.account_id, caller.asking(), caller.sealing())
     try:
-        envelope = caller.call(url, LEAVE, body)
+        envelope = client.call(url, LEAVE.operation, leave_challenge(domain, client))
     except NotADomainMember:
-        # The reply to an earlier message got lost, or the operator was quicker.
+        # The reply to an earlier challenge got lost, or the operator removed the device.
         return False
-    response, answered = open_leave_response(envelope)
-    caller.verify(answered)
-    left = Joining(domain.service_id, domain.account_id)
-    _refuse_other(response.service_id, response.account_id, left)
+    accept_leave(envelope, domain, client)
     return True
+
+
+def leave_challenge(domain: HeldDomain, client: ServerClient) -> bytes:
+    """Return the SOAP 1.1 envelope of a LeaveDomain challenge."""
+    return seal_leave(
+        domain.service_id, domain.account_id, client.client_info(), client.challenge_keys()
+    )
+
+
+def accept_leave(envelope: Envelope, domain: HeldDomain, client: ServerClient) -> None:
+    """Verify a reply to LeaveDomain; raises InvalidMessage if it fails a check."""
+    response, reply = open_leave_response(envelope)
+    client.verify(reply)
+    expected = Joining(domain.service_id, domain.account_id)
+    _refuse_other(response.service_id, response.account_id, expected)
 
 
 def _refuse_other(service_id: ServiceId, account_id: AccountId, joining: Joining) -> None:
@@ -103,12 +123,12 @@ def _refuse_other(service_id: ServiceId, account_id: AccountId, joining: Joining
 
 
 def _open_revision(
-    given: DomainRevision, response: JoinResponse, caller: ServerClient
+    given: DomainRevision, response: JoinResponse, client: ServerClient
 ) -> HeldRevision:
-    opening = caller.opening
+    opening = client.opening
     name = f"the domain certificate of revision {given.revision}"
     chain = opening.verifier.parse(given.chain)
-    opening.verifier.verify(chain, caller.now, opening.held.digests)
+    opening.verifier.verify(chain, client.now, opening.held.digests)
     leaf, expected = chain.leaf, (response.service_id, response.account_id, given.revision)
     if leaf.type != CertificateType.DOMAIN or leaf.domain is None:
         raise InvalidMessage(f"{name} is of type {leaf.type.name}, expected a domain")
@@ -133,47 +153,40 @@ class Membership:
     joins: bool = False
     """Whether it joins the domain that a fault says is needed."""
 
-    def acquire(self, url: str, wanted: Wanted, caller: ServerClient) -> Acquired:
+    def acquire(self, url: str, wanted: Wanted, client: ServerClient) -> Acquired:
         """Return what `acquire` returns, the domain joined before if need be.
 
         Raises what `acquire` raises.
         """
         try:
-            return self._acquire(url, wanted, caller)
+            return self._acquire(url, wanted, client)
         except NotADomainMember as refusal:
             raise _given_up(refusal, self._domain()) from None
 
-    def _acquire(self, url: str, wanted: Wanted, caller: ServerClient) -> Acquired:
+    def _acquire(self, url: str, wanted: Wanted, client: ServerClient) -> Acquired:
         try:
-            return self._ask(url, wanted, caller, self._domain())
+            return self._ask(url, wanted, client, self._domain())
         except RenewDomain as refusal:
-            domain = self._join(url, refusal, caller)
+            domain = self._join(url, refusal, client)
         except DomainRequired as refusal:
             if not self.joins:
                 raise
-            domain = self._join(url, refusal, caller)
+            domain = self._join(url, refusal, client)
         self.store.record(domain)
         # What was given with the new revision opens what is given now.
-        opening = replace(caller.opening, domains=self.store.private_keys())
-        return self._ask(url, wanted, replace(caller, opening=opening), domain)
+        opening = replace(client.opening, domains=self.store.private_keys())
+        return self._ask(url, wanted, replace(client, opening=opening), domain)
 
     def _domain(self) -> HeldDomain | None:
         return None if self.account_id is None else self.store.find(self.account_id)
 
     def _ask(
-        self, url: str, wanted: Wanted, caller: ServerClient, domain: HeldDomain | None
+        self, url: str, wanted: Wanted, client: ServerClient, domain: HeldDomain | None
     ) -> Acquired:
-        return acquire(
-            url,
-            replace(wanted, domain_chains=() if domain is None else (domain.newest.chain.raw,)),
-            caller.opening,
-            caller.server,
-            now=caller.now,
-            rng=caller.rng,
-            post=caller.post,
-        )
+        chains = () if domain is None else (domain.newest.chain.raw,)
+        return acquire(url, replace(wanted, domain_chains=chains), client)
 
-    def _join(self, url: str, refusal: Refusal, caller: ServerClient) -> HeldDomain:
+    def _join(self, url: str, refusal: Refusal, client: ServerClient) -> HeldDomain:
         """Join the domain that a fault is about."""
         facts, held = refusal.domain or DomainFacts(), self._domain()
         service_id = held.service_id if held is not None else None
@@ -184,7 +197,7 @@ class Membership:
             account_id = AccountId.from_base64(facts.account_id)
         if service_id is None or account_id is None:
             raise refusal
-        return join(facts.url or url, Joining(service_id, account_id), caller)
+        return join(facts.url or url, Joining(service_id, account_id), client)
 
 
 def _given_up(refusal: NotADomainMember, domain: HeldDomain | None) -> NotADomainMember:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rightsmanager.device.calling import ServerClient
-from rightsmanager.device.files import read_whole, write_whole
+from rightsmanager.device.client import ServerClient
 from rightsmanager.device.usage import MeteringStore
 from rightsmanager.errors import DeviceCertificateRevoked, InternalError, InvalidMessage
+from rightsmanager.files import find_file, replace_file
 from rightsmanager.protocol.messages.metering import (
     CERTIFICATE_FORM,
     DATA_FORM,
@@ -28,6 +28,7 @@ from rightsmanager.protocol.messages.metering import (
     seal_metering_data,
 )
 from rightsmanager.protocol.wire import Mid
+from rightsmanager.protocol.xml.envelope import Envelope
 
 FOLDER: Final = "metering"
 
@@ -39,14 +40,13 @@ class MeteringCertificates:
     folder: Path
     """The device's."""
 
-    def obtain(self, mid: Mid, url: str | None, caller: ServerClient) -> MeteringCertificate:
+    def obtain(self, mid: Mid, url: str | None, client: ServerClient) -> MeteringCertificate:
         """Return the certificate of a metering id, asked for at the URL if need be.
 
         Raises InternalError where it has none and there is no URL, the Refusal that a fault says,
         and InvalidMessage for a certificate that does not pass every check.
         """
-        file = self.folder / FOLDER / f"{mid.text}.bin"
-        kept = read_whole(file)
+        kept = find_file(self._file(mid))
         if url is None and kept is None:
             raise InternalError(
                 f"the device has no metering certificate of {mid.text} yet, expected a URL to ask "
@@ -54,36 +54,50 @@ class MeteringCertificates:
             )
         if kept is not None:
             try:
-                return _verified(kept, mid, caller)
+                return _verified(kept, mid, client)
             except (InvalidMessage, DeviceCertificateRevoked):
                 if url is None:
                     raise
         assert url is not None  # noqa: S101 -- both ways to come here without one are raised above
-        certificate = get_metering_certificate(url, mid, caller)
-        write_whole(file, certificate.chain.raw)
+        certificate = get_metering_certificate(url, mid, client)
+        self.record(certificate)
         return certificate
 
+    def record(self, certificate: MeteringCertificate) -> None:
+        """Store a certificate; raises InternalError if it cannot be written."""
+        replace_file(self._file(certificate.mid), certificate.chain.raw)
 
-def get_metering_certificate(url: str, mid: Mid, caller: ServerClient) -> MeteringCertificate:
+    def _file(self, mid: Mid) -> Path:
+        return self.folder / FOLDER / f"{mid.text}.bin"
+
+
+def get_metering_certificate(url: str, mid: Mid, client: ServerClient) -> MeteringCertificate:
     """Return the certificate of a metering id from the server at a URL.
 
-    Raises the Refusal that a fault says, and InvalidMessage for a reply or a certificate that does
-    not pass every check.
+    Raises the Refusal of a fault, and InvalidMessage for a reply that fails a check.
     """
-    body = seal_certificate_request(mid, caller.asking(), caller.sealing())
-    answered_mid, chain, answered = open_certificate_response(
-        caller.call(url, CERTIFICATE_FORM, body)
-    )
-    caller.verify(answered)
-    if answered_mid != mid:
-        raise InvalidMessage(f"the reply is of MeteringID {answered_mid.text}, expected {mid.text}")
-    return _verified(chain, mid, caller)
+    body = certificate_challenge(mid, client)
+    return accept_certificate(client.call(url, CERTIFICATE_FORM.operation, body), mid, client)
 
 
-def _verified(data: bytes, mid: Mid, caller: ServerClient) -> MeteringCertificate:
-    opening = caller.opening
+def certificate_challenge(mid: Mid, client: ServerClient) -> bytes:
+    """Return the SOAP 1.1 envelope of a GetMeteringCertificate challenge."""
+    return seal_certificate_request(mid, client.client_info(), client.challenge_keys())
+
+
+def accept_certificate(envelope: Envelope, mid: Mid, client: ServerClient) -> MeteringCertificate:
+    """Return the certificate of a reply; raises InvalidMessage for one that fails a check."""
+    found, chain, reply = open_certificate_response(envelope)
+    client.verify(reply)
+    if found != mid:
+        raise InvalidMessage(f"the reply is of MeteringID {found.text}, expected {mid.text}")
+    return _verified(chain, mid, client)
+
+
+def _verified(data: bytes, mid: Mid, client: ServerClient) -> MeteringCertificate:
+    opening = client.opening
     chain = opening.verifier.parse(data)
-    opening.verifier.verify(chain, caller.now, opening.held.digests)
+    opening.verifier.verify(chain, client.now, opening.held.digests)
     certificate = read_metering_certificate(chain)
     if certificate.mid != mid:
         raise InvalidMessage(
@@ -95,7 +109,7 @@ def _verified(data: bytes, mid: Mid, caller: ServerClient) -> MeteringCertificat
 def report_usage(
     mid: Mid,
     url: str | None,
-    caller: ServerClient,
+    client: ServerClient,
     certificates: MeteringCertificates,
     store: MeteringStore,
 ) -> Iterator[MeteringReport]:
@@ -106,20 +120,33 @@ def report_usage(
     there is no reply; what was not answered is sent again the next time.
     """
     certificate: MeteringCertificate | None = None
-    while (report := store.freeze(mid, caller.rng)) is not None:
-        certificate = certificate or certificates.obtain(mid, url, caller)
-        process_metering_data(report_url(url, certificate), report, certificate, caller)
+    while (report := store.freeze(mid, client.rng)) is not None:
+        certificate = certificate or certificates.obtain(mid, url, client)
+        process_metering_data(report_url(url, certificate), report, certificate, client)
         store.clear(report)
         yield report
 
 
 def process_metering_data(
-    url: str, report: MeteringReport, certificate: MeteringCertificate, caller: ServerClient
+    url: str, report: MeteringReport, certificate: MeteringCertificate, client: ServerClient
 ) -> None:
-    """Return once the server has answered for a report; raises what `report_usage` raises."""
-    body = seal_metering_data(report, caller.asking(), caller.sealing(certificate.key))
-    answer, answered = open_metering_response(caller.call(url, DATA_FORM, body))
-    caller.verify(answered)
+    """Send one report; raises what `report_usage` raises."""
+    body = report_challenge(report, certificate, client)
+    accept_report(client.call(url, DATA_FORM.operation, body), report, client)
+
+
+def report_challenge(
+    report: MeteringReport, certificate: MeteringCertificate, client: ServerClient
+) -> bytes:
+    """Return the SOAP 1.1 envelope of a ProcessMeteringData challenge."""
+    keys = client.challenge_keys(certificate.key)
+    return seal_metering_data(report, client.client_info(), keys)
+
+
+def accept_report(envelope: Envelope, report: MeteringReport, client: ServerClient) -> None:
+    """Verify the reply to a report; raises InvalidMessage if it fails a check."""
+    answer, reply = open_metering_response(envelope)
+    client.verify(reply)
     records = len({each.kid for each in report.usage})
     expected = MeteringAnswer(report.mid, report.transaction_id, records)
     if answer != expected:

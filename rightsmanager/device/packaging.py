@@ -1,9 +1,8 @@
 """AcquirePackagingData from the packager's side: programs in, keys and PlayReady Objects out."""
 
-import uuid
 from collections.abc import Sequence
 
-from rightsmanager.device.acquire import call
+from rightsmanager.device.client import call
 from rightsmanager.device.http import Post
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.pssh import SYSTEM_ID, PlayReadyObject, parse_object
@@ -16,21 +15,27 @@ from rightsmanager.protocol.messages.packaging import (
     build_packaging_request,
     parse_packaging_response,
 )
+from rightsmanager.protocol.xml.envelope import Envelope
 
 
 def acquire_packaging_data(
-    url: str,
-    streams: Sequence[StreamInformation],
-    post: Post,
-    systems: tuple[uuid.UUID, ...] = (SYSTEM_ID,),
+    url: str, streams: Sequence[StreamInformation], post: Post
 ) -> tuple[StreamProtection, ...]:
     """Return the keys for streams from the server at a URL.
 
-    Raises the Refusal that a fault says, and InvalidMessage for a reply whose PlayReady Objects are
-    not those of its keys.
+    Raises the Refusal of a fault, and InvalidMessage for a reply whose PlayReady Objects have other
+    keys.
     """
-    request = PackagingRequest(systems, tuple(streams))
-    envelope = call(url, OPERATION, build_packaging_request(request), post)
+    return accept_packaging(call(url, OPERATION, packaging_challenge(streams), post))
+
+
+def packaging_challenge(streams: Sequence[StreamInformation]) -> bytes:
+    """Return the SOAP 1.1 envelope of an AcquirePackagingData request."""
+    return build_packaging_request(PackagingRequest((SYSTEM_ID,), tuple(streams)))
+
+
+def accept_packaging(envelope: Envelope) -> tuple[StreamProtection, ...]:
+    """Return the keys of a reply; raises InvalidMessage for one that fails a check."""
     protections = parse_packaging_response(envelope)
     for protection in protections:
         _refuse_other_keys(protection)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from rightsmanager.device.files import read_whole, write_whole
 from rightsmanager.errors import InternalError, InvalidMessage
+from rightsmanager.files import find_file, replace_file
 from rightsmanager.protocol.formats import xmr
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.formats.revocation import (
@@ -102,7 +102,7 @@ def save_lists(folder: Path, held: HeldLists) -> None:
     for name, list_id in _FILES.items():
         for each in held.lists:
             if each.list_id == list_id:
-                write_whole(_file(folder, name), each.raw)
+                replace_file(_file(folder, name), each.raw)
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -110,7 +110,7 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _load(file: Path) -> SignedList | None:
-    data = read_whole(file)
+    data = find_file(file)
     if data is None:
         return None
     try:

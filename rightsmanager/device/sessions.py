@@ -4,11 +4,11 @@ A message proves one session, so each whose licence brought a key of secure stop
 of its own, together with as many others as fit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from rightsmanager.device.calling import ServerClient
+from rightsmanager.device.client import ServerClient
 from rightsmanager.device.journal import Journal
 from rightsmanager.device.metering import MeteringCertificates, report_url
 from rightsmanager.errors import InvalidMessage
@@ -23,6 +23,7 @@ from rightsmanager.protocol.messages.secure_stop import (
     seal_secure_stop,
 )
 from rightsmanager.protocol.wire import Kid, Mid, SessionId
+from rightsmanager.protocol.xml.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,12 @@ class Message:
 
     sessions: tuple[KeptSession, ...]
     proven: KeptSession | None
-    """The one of them that it proves."""
+    """The session that it proves."""
+
+    @property
+    def ids(self) -> frozenset[SessionId]:
+        """The ids of its sessions."""
+        return frozenset(each.session.session_id for each in self.sessions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class SessionStore:
 def report_sessions(
     mid: Mid,
     url: str | None,
-    caller: ServerClient,
+    client: ServerClient,
     certificates: MeteringCertificates,
     store: SessionStore,
 ) -> Iterator[tuple[Message, SecureStopResponse]]:
@@ -91,10 +97,10 @@ def report_sessions(
     Raises the Refusal that a fault says, InvalidMessage for a reply that does not pass every check,
     and InternalError where there is no reply; what was not accepted is sent again the next time.
     """
-    certificate = certificates.obtain(mid, url, caller)
+    certificate = certificates.obtain(mid, url, client)
     for message in messages(store.find(mid)):
         answer = process_secure_stop_data(
-            report_url(url, certificate), message, certificate, caller
+            report_url(url, certificate), message, certificate, client
         )
         accepted = set(answer.accepted)
         sessions = [each.session for each in message.sessions]
@@ -113,9 +119,17 @@ def messages(kept: Sequence[KeptSession], max_sessions: int = MAX_SESSIONS) -> I
 
 
 def process_secure_stop_data(
-    url: str, message: Message, certificate: MeteringCertificate, caller: ServerClient
+    url: str, message: Message, certificate: MeteringCertificate, client: ServerClient
 ) -> SecureStopResponse:
-    """Return which sessions the server accepted; raises what `report_sessions` raises."""
+    """Return the sessions that the server accepted; raises what `report_sessions` raises."""
+    envelope = client.call(url, FORM.operation, sessions_challenge(message, certificate, client))
+    return accept_sessions(envelope, certificate.mid, message.ids, client)
+
+
+def sessions_challenge(
+    message: Message, certificate: MeteringCertificate, client: ServerClient
+) -> bytes:
+    """Return the SOAP 1.1 envelope of a ProcessSecureStopData challenge."""
     proven = message.proven
     proof = (
         None
@@ -123,19 +137,28 @@ def process_secure_stop_data(
         else build_proof(proven.proof_key, proven.session)
     )
     sessions = [each.session for each in message.sessions]
-    body = seal_secure_stop(
-        certificate.mid, sessions, proof, caller.asking(), caller.sealing(certificate.key)
+    return seal_secure_stop(
+        certificate.mid,
+        sessions,
+        proof,
+        client.client_info(),
+        client.challenge_keys(certificate.key),
     )
-    response, answered = open_secure_stop_response(caller.call(url, FORM, body))
-    caller.verify(answered)
-    _refuse_other(response, certificate.mid, sessions)
+
+
+def accept_sessions(
+    envelope: Envelope, mid: Mid, reported: Collection[SessionId], client: ServerClient
+) -> SecureStopResponse:
+    """Return a reply to a report of sessions; raises InvalidMessage if it fails a check."""
+    response, reply = open_secure_stop_response(envelope)
+    client.verify(reply)
+    _refuse_other(response, mid, reported)
     return response
 
 
-def _refuse_other(response: SecureStopResponse, mid: Mid, sessions: Sequence[Session]) -> None:
+def _refuse_other(response: SecureStopResponse, mid: Mid, reported: Collection[SessionId]) -> None:
     if response.mid != mid:
         raise InvalidMessage(f"the reply is of MeteringID {response.mid.text}, expected {mid.text}")
-    reported = {each.session_id for each in sessions}
     for session_id in response.accepted:
         if session_id not in reported:
             raise InvalidMessage(

@@ -70,6 +70,11 @@ class MeteringStore:
                 return None
             return _freeze(connection, mid, TransactionId(rng(GUID_LENGTH)), usage)
 
+    def find_pending(self, mid: Mid) -> MeteringReport | None:
+        """Return the report of a metering id that was not answered yet, None without one."""
+        with self.journal.transaction() as connection:
+            return _pending(connection, mid)
+
     def clear(self, report: MeteringReport) -> None:
         """Keep a report no longer: the server has answered for it."""
         transaction_id = (report.transaction_id.raw,)

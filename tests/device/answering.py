@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rightsmanager.crypto.random import seeded_random
 from rightsmanager.device import LicenseOpener, ServerKeys
-from rightsmanager.device.calling import ServerClient
+from rightsmanager.device.client import ServerClient
 from rightsmanager.errors import Refusal
 from rightsmanager.protocol.formats.bcert import (
     CertificateType,
@@ -77,13 +77,13 @@ def refusing(refusal: Refusal) -> Answer:
     return answer
 
 
-def caller_of(opening: LicenseOpener, server: Server, **more: Any) -> ServerClient:  # noqa: ANN401 -- fields of ServerClient
+def make_client(opening: LicenseOpener, server: Server, **more: Any) -> ServerClient:  # noqa: ANN401 -- fields of ServerClient
     keys = ServerKeys(public_key(world.SERVER), public_key(world.ROOT))
     given: dict[str, Any] = {
         "opening": opening,
         "server": keys,
         "now": world.NOW,
-        "rng": seeded_random(b"caller"),
+        "rng": seeded_random(b"client"),
         "post": server.post,
     }
     return ServerClient(**{**given, **more})

@@ -19,7 +19,7 @@ from rightsmanager.protocol.messages.delete_license import (
     seal_delete_license_response,
 )
 from rightsmanager.protocol.wire import Kid, SessionId
-from tests.device.answering import URL, Answer, Lost, Server, caller_of, refusing
+from tests.device.answering import URL, Answer, Lost, Server, make_client, refusing
 from tests.operations.subject import PORTABLE, private_key
 from tests.second import world
 
@@ -56,7 +56,7 @@ def hearing(received: list[Deletion], session_id: SessionId | None = None) -> An
 
 def report(store: DeletionStore, opening: LicenseOpener, *answers: Answer) -> list[Deletion]:
     server = Server({"ProcessDeleteLicenseData": list(answers)})
-    return list(report_deletions(URL, caller_of(opening, server), store))
+    return list(report_deletions(URL, make_client(opening, server), store))
 
 
 def test_all_licences_for_a_kid_are_deleted_and_reported(

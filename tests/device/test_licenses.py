@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.device.journal import open_journal
-from rightsmanager.device.licenses import NOT_STORED, LicenseShelf, LicenseStore
+from rightsmanager.device.licenses import NOT_STORED, LicenseStore, StoredLicenses
 from rightsmanager.device.opening import open_license
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.protocol.formats.xmr.objects import (
@@ -39,11 +39,11 @@ def store(tmp_path: Path) -> LicenseStore:
 
 
 @pytest.fixture
-def shelf(store: LicenseStore, opening: LicenseOpener) -> LicenseShelf:
-    return LicenseShelf(store, opening, NOW)
+def shelf(store: LicenseStore, opening: LicenseOpener) -> StoredLicenses:
+    return StoredLicenses(store, opening, NOW)
 
 
-def put(shelf: LicenseShelf, *raws: bytes) -> list[OpenedLicense]:
+def put(shelf: StoredLicenses, *raws: bytes) -> list[OpenedLicense]:
     opened = []
     for raw in raws:
         opened.append(open_license(raw, shelf.with_roots()))
@@ -51,7 +51,7 @@ def put(shelf: LicenseShelf, *raws: bytes) -> list[OpenedLicense]:
     return opened
 
 
-def test_an_empty_folder_has_no_licence(shelf: LicenseShelf) -> None:
+def test_an_empty_folder_has_no_licence(shelf: StoredLicenses) -> None:
     assert shelf.store.find_all() == shelf.store.find(KID) == ()
     assert shelf.store.kids() == ()
     with pytest.raises(InternalError, match=f"no licence for KID {KID.text}"):
@@ -59,7 +59,7 @@ def test_an_empty_folder_has_no_licence(shelf: LicenseShelf) -> None:
 
 
 def test_a_licence_is_kept_byte_for_byte_for_its_owner_only(
-    shelf: LicenseShelf, issuer: Issuer
+    shelf: StoredLicenses, issuer: Issuer
 ) -> None:
     raw = issuer.bound(KID)
     (opened,) = put(shelf, raw)
@@ -70,13 +70,13 @@ def test_a_licence_is_kept_byte_for_byte_for_its_owner_only(
     assert shelf.open(KID) == opened
 
 
-def test_a_licence_kept_again_is_one(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_a_licence_kept_again_is_one(shelf: StoredLicenses, issuer: Issuer) -> None:
     raw = issuer.bound(KID)
     put(shelf, raw, raw)
     assert len(shelf.store.find(KID)) == 1
 
 
-def test_the_newest_that_may_be_used_is_the_best(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_the_newest_that_may_be_used_is_the_best(shelf: StoredLicenses, issuer: Issuer) -> None:
     old, good, _, _ = put(
         shelf,
         issuer.bound(KID, issued=NOW - 20),
@@ -90,7 +90,7 @@ def test_the_newest_that_may_be_used_is_the_best(shelf: LicenseShelf, issuer: Is
 
 
 def test_without_a_usable_one_it_says_what_is_wrong_with_the_newest(
-    shelf: LicenseShelf, issuer: Issuer
+    shelf: StoredLicenses, issuer: Issuer
 ) -> None:
     put(
         shelf,
@@ -102,7 +102,7 @@ def test_without_a_usable_one_it_says_what_is_wrong_with_the_newest(
 
 
 def test_a_first_play_counts(store: LicenseStore, opening: LicenseOpener, issuer: Issuer) -> None:
-    shelf = LicenseShelf(store, opening, NOW)
+    shelf = StoredLicenses(store, opening, NOW)
     (opened,) = put(shelf, issuer.bound(KID, ExpireAfterFirstPlay(10)))
     assert shelf.open(KID) == opened
     played = {opened.license.rights_id: NOW - 10}
@@ -112,7 +112,7 @@ def test_a_first_play_counts(store: LicenseStore, opening: LicenseOpener, issuer
 
 
 def test_a_leaf_is_opened_through_the_root_that_is_kept(
-    shelf: LicenseShelf, issuer: Issuer
+    shelf: StoredLicenses, issuer: Issuer
 ) -> None:
     leaf = issuer.leaf(KID, ROOT, ROOT_KEY)
     with pytest.raises(InvalidMessage, match=f"needs the root licence for KID {ROOT.text}"):
@@ -122,7 +122,7 @@ def test_a_leaf_is_opened_through_the_root_that_is_kept(
     assert shelf.open(KID).root_kid == ROOT
 
 
-def test_a_leaf_is_unusable_with_its_root(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_a_leaf_is_unusable_with_its_root(shelf: StoredLicenses, issuer: Issuer) -> None:
     put(
         shelf,
         issuer.bound(ROOT, Expiration(0, NOW), key=ROOT_KEY),
@@ -133,14 +133,14 @@ def test_a_leaf_is_unusable_with_its_root(shelf: LicenseShelf, issuer: Issuer) -
         replace(shelf, now=NOW + 1).open(KID)
 
 
-def test_another_root_key_does_not_open_a_leaf(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_another_root_key_does_not_open_a_leaf(shelf: StoredLicenses, issuer: Issuer) -> None:
     put(shelf, issuer.bound(ROOT, key=bytes(16)))
     with pytest.raises(InvalidMessage, match="CMAC"):
         shelf.open_file(issuer.leaf(KID, ROOT, ROOT_KEY))
 
 
 def test_a_domains_licence_opens_with_the_key_of_its_revision(
-    shelf: LicenseShelf, issuer: Issuer
+    shelf: StoredLicenses, issuer: Issuer
 ) -> None:
     first, second = private_key(4001), private_key(4002)
     raw = issuer.bound(KID, Domain(ACCOUNT, 2), to=second.public)
@@ -155,7 +155,7 @@ def test_a_domains_licence_opens_with_the_key_of_its_revision(
         replace(shelf, opening=wrong).open_file(raw)
 
 
-def test_what_is_shared_is_a_licence_of_a_domain(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_what_is_shared_is_a_licence_of_a_domain(shelf: StoredLicenses, issuer: Issuer) -> None:
     key = private_key(4001)
     member = replace(shelf.opening, domains={(ACCOUNT, 1): key})
     shelf = replace(shelf, opening=member)
@@ -166,7 +166,7 @@ def test_what_is_shared_is_a_licence_of_a_domain(shelf: LicenseShelf, issuer: Is
 
 
 def test_of_two_of_the_same_second_the_later_is_the_best(
-    shelf: LicenseShelf, issuer: Issuer
+    shelf: StoredLicenses, issuer: Issuer
 ) -> None:
     for _ in range(4):
         (later,) = put(shelf, issuer.bound(KID))
@@ -174,26 +174,26 @@ def test_of_two_of_the_same_second_the_later_is_the_best(
 
 
 def test_a_domains_licence_does_not_open_with_the_devices_own_key(
-    shelf: LicenseShelf, issuer: Issuer
+    shelf: StoredLicenses, issuer: Issuer
 ) -> None:
     with pytest.raises(InvalidMessage, match="whose key the device does not have"):
         shelf.open_file(issuer.bound(KID, Domain(ACCOUNT, 1)))
 
 
 @pytest.mark.parametrize("at", [-1, 30, 60, 200])
-def test_an_altered_licence_does_not_open(shelf: LicenseShelf, issuer: Issuer, at: int) -> None:
+def test_an_altered_licence_does_not_open(shelf: StoredLicenses, issuer: Issuer, at: int) -> None:
     raw = bytearray(issuer.bound(KID, SecurityLevel(150)))
     raw[at] ^= 1
     with pytest.raises(InvalidMessage):
         shelf.open_file(bytes(raw))
 
 
-def test_a_licence_for_a_better_device_does_not_open(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_a_licence_for_a_better_device_does_not_open(shelf: StoredLicenses, issuer: Issuer) -> None:
     with pytest.raises(InvalidMessage, match="needs security level 3000"):
         shelf.open_file(issuer.bound(KID, SecurityLevel(3000)))
 
 
-def test_what_was_to_be_removed_is_dropped(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_what_was_to_be_removed_is_dropped(shelf: StoredLicenses, issuer: Issuer) -> None:
     stays, goes = put(
         shelf,
         issuer.bound(KID, RemovalDate(NOW + 1)),
@@ -205,7 +205,7 @@ def test_what_was_to_be_removed_is_dropped(shelf: LicenseShelf, issuer: Issuer) 
     assert shelf.store.drop_removed(NOW) == ()
 
 
-def test_only_persistent_licences_are_kept(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_only_persistent_licences_are_kept(shelf: StoredLicenses, issuer: Issuer) -> None:
     raws = (issuer.bound(KID), issuer.bound(ROOT, persistent=False))
     opened = [open_license(raw, shelf.opening) for raw in raws]
     assert shelf.store.record_all(opened) == {}
@@ -220,7 +220,7 @@ def test_a_licence_that_cannot_be_kept_is_a_failure(
     assert LicenseStore(tmp_path).record_all([opened]) == {KID: NOT_STORED}
 
 
-def test_an_invalid_licence_file_is_named(shelf: LicenseShelf, issuer: Issuer) -> None:
+def test_an_invalid_licence_file_is_named(shelf: StoredLicenses, issuer: Issuer) -> None:
     put(shelf, issuer.bound(KID))
     (stored,) = shelf.store.find_all()
     stored.file.write_bytes(b"XMR")

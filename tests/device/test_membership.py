@@ -39,9 +39,9 @@ from tests.device.answering import (
     URL,
     Answer,
     Server,
-    caller_of,
     certified,
     domain_revision,
+    make_client,
     refusing,
 )
 from tests.operations.subject import PORTABLE, private_key
@@ -88,7 +88,7 @@ def join_once(
     opening: LicenseOpener, answer: Answer, account_id: AccountId | None = ACCOUNT
 ) -> HeldDomain:
     server = Server({"JoinDomain": [answer]})
-    return join(URL, Joining(SERVICE, account_id), caller_of(opening, server))
+    return join(URL, Joining(SERVICE, account_id), make_client(opening, server))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_the_challenge_says_what_is_joined(opening: LicenseOpener) -> None:
 
     server = Server({"JoinDomain": [answer]})
     joining = Joining(SERVICE, None, "living room", "custom <data>")
-    assert join(URL, joining, caller_of(opening, server)).account_id == ACCOUNT
+    assert join(URL, joining, make_client(opening, server)).account_id == ACCOUNT
     (challenge,) = asked
     assert (challenge.service_id, challenge.account_id) == (SERVICE, None)
     assert (challenge.friendly_name, challenge.custom_data) == ("living room", "custom <data>")
@@ -206,7 +206,7 @@ def test_who_leaves_was_a_member_or_not(
 ) -> None:
     domain = join_once(opening, joined(TWO, ONE))
     server = Server({"LeaveDomain": [answer]})
-    assert leave(URL, domain, caller_of(opening, server)) is was_member
+    assert leave(URL, domain, make_client(opening, server)) is was_member
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_failure_to_leave_is_reported(opening: LicenseOpener, answer: Answer, 
     domain = join_once(opening, joined(ONE))
     server = Server({"LeaveDomain": [answer]})
     with pytest.raises((InvalidMessage, ServiceSpecific), match=told):
-        leave(URL, domain, caller_of(opening, server))
+        leave(URL, domain, make_client(opening, server))
 
 
 def test_a_domain_that_is_removed_leaves_nothing(
@@ -274,7 +274,7 @@ def test_an_outdated_member_joins_again_once_and_asks_again(
         }
     )
     with pytest.raises(ServiceSpecific, match="enough"):
-        Membership(store, ACCOUNT).acquire(URL, WANTED, caller_of(opening, server))
+        Membership(store, ACCOUNT).acquire(URL, WANTED, make_client(opening, server))
     assert server.asked == ["AcquireLicense", "JoinDomain", "AcquireLicense"]
     assert server.urls == [URL, "http://domain.test/", URL]
     assert (ACCOUNT, 2) in store.private_keys()
@@ -286,7 +286,7 @@ def test_a_server_that_always_wants_a_newer_revision_is_not_asked_for_ever(
     store.record(join_once(opening, joined(ONE)))
     server = Server({"AcquireLicense": [refusing(RenewDomain("old"))], "JoinDomain": [joined(ONE)]})
     with pytest.raises(RenewDomain):
-        Membership(store, ACCOUNT).acquire(URL, WANTED, caller_of(opening, server))
+        Membership(store, ACCOUNT).acquire(URL, WANTED, make_client(opening, server))
     assert server.asked == ["AcquireLicense", "JoinDomain", "AcquireLicense"]
     assert server.urls[1] == URL
 
@@ -297,7 +297,7 @@ def test_with_join_the_device_joins_the_required_domain(
     needed = refusing(DomainRequired("join first", domain=FACTS))
     server = Server({"AcquireLicense": [needed, ENOUGH], "JoinDomain": [joined(ONE)]})
     with pytest.raises(ServiceSpecific, match="enough"):
-        Membership(store, None, joins=True).acquire(URL, WANTED, caller_of(opening, server))
+        Membership(store, None, joins=True).acquire(URL, WANTED, make_client(opening, server))
     assert server.asked == ["AcquireLicense", "JoinDomain", "AcquireLicense"]
     assert [domain.account_id for domain in store.find_all()] == [ACCOUNT]
 
@@ -308,7 +308,7 @@ def test_who_was_not_told_to_or_where_does_not_join(
 ) -> None:
     server = Server({"AcquireLicense": [refusing(DomainRequired("join first", domain=facts))]})
     with pytest.raises(DomainRequired):
-        Membership(store, None, joins).acquire(URL, WANTED, caller_of(opening, server))
+        Membership(store, None, joins).acquire(URL, WANTED, make_client(opening, server))
     assert server.asked == ["AcquireLicense"]
 
 
@@ -322,6 +322,6 @@ def test_who_was_removed_gives_up_and_keeps_its_keys(
         {"AcquireLicense": [refusing(RenewDomain("old", domain=FACTS))], "JoinDomain": [removed]},
     ):
         with pytest.raises(NotADomainMember, match="removed; the device keeps its keys") as caught:
-            Membership(store, ACCOUNT).acquire(URL, WANTED, caller_of(opening, Server(answers)))
+            Membership(store, ACCOUNT).acquire(URL, WANTED, make_client(opening, Server(answers)))
         assert caught.value.domain == FACTS
     assert store.private_keys() == {(ACCOUNT, 1): FIRST}

@@ -37,8 +37,8 @@ from tests.device.answering import (
     Answer,
     Lost,
     Server,
-    caller_of,
     certified,
+    make_client,
     refusing,
 )
 from tests.operations.subject import PORTABLE, private_key
@@ -98,8 +98,8 @@ class Metered:
     certificates: MeteringCertificates
 
     def report(self, server: Server, url: str | None = URL, **more: object) -> list[MeteringReport]:
-        caller = caller_of(self.opening, server, rng=seeded_random(repr(server).encode()), **more)
-        return list(report_usage(MID, url, caller, self.certificates, self.store))
+        client = make_client(self.opening, server, rng=seeded_random(repr(server).encode()), **more)
+        return list(report_usage(MID, url, client, self.certificates, self.store))
 
     def play(self, *kids: Kid) -> None:
         with self.store.journal.transaction() as connection:
@@ -200,7 +200,7 @@ def test_a_certificate_that_is_not_as_it_must_be_is_refused(
 ) -> None:
     server = Server({"GetMeteringCertificate": [answer]})
     with pytest.raises(InvalidMessage, match=told):
-        get_metering_certificate(URL, MID, caller_of(opening, server))
+        get_metering_certificate(URL, MID, make_client(opening, server))
 
 
 def lose(answer: Answer) -> Answer:

@@ -30,7 +30,7 @@ from tests.device.answering import (
     Answer,
     Lost,
     Server,
-    caller_of,
+    make_client,
     refusing,
 )
 from tests.device.test_metering import METERING_KEY, MID, OTHER_MID, giving, metering_chain
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rightsmanager.device import LicenseOpener
-    from rightsmanager.device.calling import ServerClient
+    from rightsmanager.device.client import ServerClient
     from rightsmanager.protocol.xml.envelope import Envelope
 
 KID, KEY = Kid(bytes(range(16))), b"secure stop key2"
@@ -88,8 +88,8 @@ class Stopping:
                 "ProcessSecureStopData": list(answers),
             }
         )
-        caller: ServerClient = caller_of(self.opening, server)
-        reported = report_sessions(MID, URL, caller, self.certificates, self.store)
+        client: ServerClient = make_client(self.opening, server)
+        reported = report_sessions(MID, URL, client, self.certificates, self.store)
         return [answer for _, answer in reported]
 
     def left(self) -> list[SessionId]:

@@ -24,6 +24,7 @@ from rightsmanager.device import (
     Device,
     LicenseOpener,
     Post,
+    ServerClient,
     ServerKeys,
     Wanted,
     acquire,
@@ -230,15 +231,10 @@ class Client:
     def acquire(
         self, url: str, header: Header, custom_data: str | None = None, post: Post = post
     ) -> Acquired:
-        return acquire(
-            url,
-            Wanted(header, custom_data),
-            self.opening,
-            self.server,
-            now=int(time.time()),
-            rng=system_random,
-            post=post,
-        )
+        return acquire(url, Wanted(header, custom_data), self.reaching(post))
+
+    def reaching(self, post: Post = post) -> ServerClient:
+        return ServerClient(self.opening, self.server, int(time.time()), system_random, post)
 
     def challenge(self, header: Header, /, **changes: Any) -> bytes:  # noqa: ANN401 -- fields of LicenseRequest
         """Return the body of a challenge with some fields changed."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from rightsmanager.crypto.random import system_random
-from rightsmanager.device import acknowledge, post
+from rightsmanager.device import acknowledge
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
 from rightsmanager.protocol.wire import Kid, TransactionId
 from rightsmanager.store.database import open_store
 
 if TYPE_CHECKING:
-    from rightsmanager.device import Acknowledged, Acquired
+    from rightsmanager.device import Acknowledgement, Acquired
     from tests.e2e.conftest import Client, Enrol, HeaderOf, Server
 
 KIDS = ("4Rplb+TbNES8tGkNFWTEHA==", "AAAAAAAAAAAAAAAAAAAAAQ==")
@@ -23,17 +22,8 @@ TID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
 def told(
     client: Client, url: str, acquired: Acquired, failures: dict[Kid, int] | None = None
-) -> Acknowledged | None:
-    return acknowledge(
-        url,
-        acquired,
-        client.opening,
-        client.server,
-        now=int(time.time()),
-        rng=system_random,
-        post=post,
-        failures=failures or {},
-    )
+) -> Acknowledgement | None:
+    return acknowledge(url, acquired, client.reaching(), failures or {})
 
 
 def recorded(server: Server, transaction_id: str) -> list[tuple[str, str, int]]:

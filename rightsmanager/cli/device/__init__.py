@@ -11,6 +11,8 @@ COMMANDS: Final = {
     "new": Lazy(f"{_HERE}.new:new", "Make a device in a new folder"),
     "show": Lazy(f"{_HERE}.show:show", "Show a device's id and its pending reports"),
     "acquire": Lazy(f"{_HERE}.acquire:acquire_", "Acquire licences and print their content keys"),
+    "challenge": Lazy(f"{_HERE}.messages:challenge", "Write the challenge of an operation"),
+    "accept": Lazy(f"{_HERE}.messages:accept", "Verify a reply and store what it brings"),
     "licenses": Lazy(f"{_HERE}.licenses:licenses", "List the stored licences"),
     "open": Lazy(f"{_HERE}.licenses:open_", "Open a stored licence and print its content key"),
     "export": Lazy(f"{_HERE}.licenses:export", "Write a stored licence into a file"),

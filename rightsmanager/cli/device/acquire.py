@@ -1,5 +1,7 @@
 """`rightsmanager device acquire`: licences from a server, stored if they are persistent."""
 
+from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -7,7 +9,6 @@ import click
 
 from rightsmanager.cli.device.content import Content, content_options, kid_option
 from rightsmanager.cli.device.session import (
-    DeviceSession,
     account_option,
     custom_data_option,
     device_option,
@@ -15,18 +16,29 @@ from rightsmanager.cli.device.session import (
     url_option,
 )
 from rightsmanager.cli.printing import Form, counted, json_option, print_json, print_list
-from rightsmanager.device.acknowledge import Acknowledged, acknowledge
-from rightsmanager.device.acquire import Acquired, Wanted
+from rightsmanager.device.acquire import Acknowledgement, Acquired, Wanted, acknowledge
 from rightsmanager.device.membership import Membership
-from rightsmanager.device.revocation import save_lists
+from rightsmanager.device.session import DeviceSession
+from rightsmanager.device.terms import State
 from rightsmanager.protocol.formats.revocation import NAMES
-from rightsmanager.protocol.formats.xmr.objects import KeyType, SecurityLevel
+from rightsmanager.protocol.formats.xmr.objects import (
+    CopyPolicy,
+    CopyPolicy2,
+    ExecutePolicy,
+    KeyType,
+    OutputProtectionLevels,
+    PlaybackPolicy,
+    ReadPolicy,
+    SecurityLevel,
+)
 from rightsmanager.protocol.messages.acknowledgement import STORED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rightsmanager.device.opening import OpenedLicense
+    from rightsmanager.device.terms import Terms
+    from rightsmanager.protocol.formats.xmr import License
     from rightsmanager.protocol.wire import AccountId, Kid
 
 _COLUMNS: Final = {
@@ -35,6 +47,14 @@ _COLUMNS: Final = {
     "key_type": "key type",
     "persistent": "persistent",
     "security_level": "security level",
+    "state": "state",
+}
+_RIGHTS: Final = {
+    "play": PlaybackPolicy,
+    "copy": CopyPolicy,
+    "copy 2": CopyPolicy2,
+    "execute": ExecutePolicy,
+    "read": ReadPolicy,
 }
 
 
@@ -76,9 +96,9 @@ def acquire_(  # noqa: PLR0913 -- one parameter for each option
     membership = Membership(session.domains, account_id, joins)
     acquired, acknowledged = obtain(session, url, wanted, membership, keep_quiet=keep_quiet)
     if form == "json":
-        print_json(_facts(acquired, acknowledged))
+        print_json(_facts(acquired, acknowledged, session.now))
     else:
-        _print(acquired)
+        _print(acquired, session.now)
         _print_acknowledgement(acquired, acknowledged, keep_quiet=keep_quiet)
 
 
@@ -89,31 +109,19 @@ def obtain(
     membership: Membership,
     *,
     keep_quiet: bool = False,
-) -> tuple[Acquired, Acknowledged | None]:
+) -> tuple[Acquired, Acknowledgement | None]:
     """Acquire licences, store the persistent ones, and acknowledge them if the reply asks."""
     client = session.client
     acquired = membership.acquire(url, wanted, client)
-    save_lists(session.folder, acquired.held)
-    failures = session.licenses.record_all(acquired.licenses)
+    failures = session.record(acquired)
     for kid in failures:
         click.echo(f"the licence for KID {kid.text} could not be stored", err=True)
-    acknowledged = None
-    if not keep_quiet:
-        acknowledged = acknowledge(
-            url,
-            acquired,
-            client.opening,
-            client.server,
-            now=client.now,
-            rng=client.rng,
-            post=client.post,
-            failures=failures,
-        )
+    acknowledged = None if keep_quiet else acknowledge(url, acquired, client, failures)
     return acquired, acknowledged
 
 
-def license_facts(license_: "OpenedLicense") -> dict[str, object]:
-    """Return the facts of an opened licence, its content key among them."""
+def license_facts(license_: "OpenedLicense", now: int) -> dict[str, object]:
+    """Return the facts of an opened licence at `now`, its content key among them."""
     level = license_.license.find(SecurityLevel)
     return {
         "kid": license_.kid.text,
@@ -122,15 +130,40 @@ def license_facts(license_: "OpenedLicense") -> dict[str, object]:
         "rights_id": license_.license.rights_id.hex(),
         "persistent": license_.persistent,
         "security_level": None if level is None else level.level,
+        "state": license_.terms.state(now, None).value,
+        "rights": [name for name, policy in _RIGHTS.items() if license_.license.find(policy)],
+        **terms_facts(license_.terms),
+        "output_levels": _output_levels(license_.license),
     }
 
 
-def print_opened(licenses: "Sequence[OpenedLicense]") -> None:
+def terms_facts(terms: "Terms") -> dict[str, object]:
+    """Return the dates and ids of a licence; dates in Unix seconds."""
+    return {
+        "issued": terms.issued,
+        "begin": terms.begin,
+        "end": terms.end,
+        "expire_after_first_play": terms.first_play,
+        "removal_date": terms.removal,
+        "metering_id": None if terms.metering is None else terms.metering.text,
+        "secure_stop": None if terms.secure_stop is None else terms.secure_stop.text,
+    }
+
+
+def _output_levels(license_: "License") -> dict[str, int] | None:
+    found = license_.find(OutputProtectionLevels)
+    if found is None:
+        return None
+    names = (each.name for each in fields(found) if each.name != "flags")
+    return {name: getattr(found, name) for name in names}
+
+
+def print_opened(licenses: "Sequence[OpenedLicense]", now: int) -> None:
     """Print opened licences as a table, with their content keys."""
-    print_list(None, [license_facts(each) for each in licenses], _COLUMNS)
+    print_list(None, [license_facts(each, now) for each in licenses], _COLUMNS)
 
 
-def _facts(acquired: Acquired, acknowledged: Acknowledged | None) -> dict[str, object]:
+def _facts(acquired: Acquired, acknowledged: Acknowledgement | None, now: int) -> dict[str, object]:
     transaction_id = acquired.response.transaction_id
     return {
         "signed": acquired.response.signing_chain is not None,
@@ -141,19 +174,32 @@ def _facts(acquired: Acquired, acknowledged: Acknowledged | None) -> dict[str, o
         ],
         "revocation_lists": {NAMES[each.list_id]: each.version for each in acquired.held.lists},
         "custom_data": acquired.response.custom_data,
-        "licenses": [license_facts(license_) for license_ in acquired.licenses],
+        "licenses": [license_facts(license_, now) for license_ in acquired.licenses],
     }
 
 
-def _print(acquired: Acquired) -> None:
-    print_opened(acquired.licenses)
+def _print(acquired: Acquired, now: int) -> None:
+    print_opened(acquired.licenses, now)
     signed = "signed" if acquired.response.signing_chain is not None else "not signed"
     licenses = counted(len(acquired.licenses), "licence")
-    click.echo(f"{licenses}, the reply {signed}; every check passed")
+    click.echo(f"{licenses}, the reply {signed}; {_verdict(acquired, now)}")
+
+
+def _verdict(acquired: Acquired, now: int) -> str:
+    """Return the result of the checks, and the licences that cannot be used now."""
+    states = Counter(each.terms.state(now, None) for each in acquired.licenses)
+    unusable = [
+        f"{counted(states[state], 'licence')} {state.value}"
+        for state in State
+        if state is not State.GOOD and states[state]
+    ]
+    if not unusable:
+        return "every check passed"
+    return f"the reply is valid, but not usable now: {', '.join(unusable)}"
 
 
 def _print_acknowledgement(
-    acquired: Acquired, acknowledged: Acknowledged | None, *, keep_quiet: bool
+    acquired: Acquired, acknowledged: Acknowledgement | None, *, keep_quiet: bool
 ) -> None:
     transaction_id = acquired.response.transaction_id
     if transaction_id is None:

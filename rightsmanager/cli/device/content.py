@@ -7,8 +7,9 @@ import click
 
 from rightsmanager.cli.options import INPUT, KID, add_options
 from rightsmanager.cli.versions import VersionParameter
+from rightsmanager.device.acquire import header_of_kids
 from rightsmanager.protocol.formats.input_forms import find_headers
-from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
+from rightsmanager.protocol.formats.wrmheader import Algid, Header, Version
 
 if TYPE_CHECKING:
     from rightsmanager.protocol.wire import Kid
@@ -31,18 +32,11 @@ class Content:
             return _first_header(self.header_file)
         if self.pssh:
             return _first_header(self.pssh.encode(errors="replace"))
-        return self._header_of(kids)
+        return header_of_kids(kids, Algid(self.algid), self.header_version)
 
     def header_for(self, kid: "Kid") -> Header:
         """Return the header that the options name, else one of the KID."""
         return self.header(() if self.header_file or self.pssh else (kid,))
-
-    def _header_of(self, kids: "tuple[Kid, ...]") -> Header:
-        entries = tuple(HeaderKid(kid, Algid(self.algid)) for kid in kids)
-        if self.header_version is not None:
-            return Header(self.header_version, entries)
-        ctr = Version.V4_0 if len(kids) == 1 else Version.V4_2
-        return Header(ctr if self.algid == Algid.AESCTR else Version.V4_3, entries)
 
 
 content_options: Final = add_options(

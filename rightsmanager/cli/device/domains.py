@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from rightsmanager.cli.device.session import (
-    DeviceSession,
     account_option,
-    cafile_option,
     custom_data_option,
     device_option,
     open_session,
+    server_options,
     url_option,
 )
 from rightsmanager.cli.options import ACCOUNT, SERVICE
@@ -24,6 +23,7 @@ from rightsmanager.cli.printing import (
     print_result,
 )
 from rightsmanager.device.membership import Joining, join, leave
+from rightsmanager.device.session import DeviceSession
 from rightsmanager.errors import InternalError
 from rightsmanager.protocol.wire import AccountId, ServiceId
 
@@ -83,7 +83,7 @@ def join_(  # noqa: PLR0913 -- one parameter for each option
 @click.command(name="leave")
 @device_option
 @click.option("--url", help="The server's URL.  [default: the domain's own]")
-@cafile_option
+@server_options
 @click.option(
     "--account", "account_id", required=True, type=ACCOUNT, help="The account, GUID or base64."
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from rightsmanager.cli.device.acquire import license_facts, print_opened
-from rightsmanager.cli.device.session import DeviceSession, device_option, open_session
+from rightsmanager.cli.device.session import device_option, open_session
 from rightsmanager.cli.options import KID
 from rightsmanager.cli.printing import (
     Form,
@@ -16,6 +16,7 @@ from rightsmanager.cli.printing import (
     print_json,
     print_list,
 )
+from rightsmanager.device.session import DeviceSession
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import is_file, read_file, replace_file
 from rightsmanager.inspection.values import time_text
@@ -68,13 +69,16 @@ def open_(folder: Path, *, license_: str, form: Form) -> None:
     No server is asked. It is the best stored licence for KID, or the one in FILE, which another
     member of a domain may have exported. A leaf licence is opened through its stored root.
     """
-    shelf = open_session(folder).shelf
+    session = open_session(folder)
+    stored = session.stored_licenses
     file = Path(license_)
-    opened = shelf.open_file(read_file(file)) if is_file(file) else shelf.open(_parse_kid(license_))
+    opened = (
+        stored.open_file(read_file(file)) if is_file(file) else stored.open(_parse_kid(license_))
+    )
     if form == "json":
-        print_json(license_facts(opened))
+        print_json(license_facts(opened, session.now))
     else:
-        print_opened((opened,))
+        print_opened((opened,), session.now)
 
 
 @click.command()
@@ -87,7 +91,7 @@ def export(folder: Path, *, kid: Kid, file: Path) -> None:
     It is the best licence for KID, one that is bound to a domain first: other members can use it.
     A leaf licence needs its root's licence too.
     """
-    opened = open_session(folder).shelf.open_shared(kid)
+    opened = open_session(folder).stored_licenses.open_shared(kid)
     replace_file(file, opened.raw)
     root = opened.root_kid
     leaf = "" if root is None else f"; it is a leaf, export its root {root.text} too"
@@ -103,7 +107,7 @@ def import_(folder: Path, *, file: Path) -> None:
     The licence must be persistent, and the device able to open it.
     """
     session = open_session(folder)
-    opened = session.shelf.open_file(read_file(file))
+    opened = session.stored_licenses.open_file(read_file(file))
     if not opened.persistent:
         raise InvalidMessage(f"the licence in {file} is not persistent")
     session.licenses.record(opened)

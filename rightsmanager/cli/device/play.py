@@ -8,12 +8,11 @@ import click
 from rightsmanager.cli.device.acquire import obtain
 from rightsmanager.cli.device.content import Content, content_options
 from rightsmanager.cli.device.session import (
-    DeviceSession,
     account_option,
-    cafile_option,
     custom_data_option,
     device_option,
     open_session,
+    server_options,
 )
 from rightsmanager.cli.operator import now
 from rightsmanager.cli.options import KID
@@ -23,6 +22,7 @@ from rightsmanager.device.acquire import Wanted
 from rightsmanager.device.membership import Membership
 from rightsmanager.device.playing import MAX_TIMES, Playback, start
 from rightsmanager.device.playing import stop as stop_cleanly
+from rightsmanager.device.session import DeviceSession
 from rightsmanager.device.terms import refuse_unusable
 from rightsmanager.errors import InvalidMessage
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     help="The end of the playback, as secure stop reports it.",
 )
 @click.option("--url", help="Acquire a licence here, unless a usable one is stored.")
-@cafile_option
+@server_options
 @custom_data_option
 @account_option
 @content_options
@@ -90,7 +90,7 @@ def _stored(session: DeviceSession, kid: "Kid", *, must: bool) -> "OpenedLicense
     """Return the best stored licence; None if none is usable and one may be acquired instead."""
     if must or session.licenses.find(kid):
         try:
-            return session.shelf.open(kid)
+            return session.stored_licenses.open(kid)
         except InvalidMessage:
             if must:
                 raise

@@ -7,10 +7,9 @@ from typing import Final
 import click
 
 from rightsmanager.cli.device.session import (
-    DeviceSession,
-    cafile_option,
     device_option,
     open_session,
+    server_options,
     url_option,
 )
 from rightsmanager.cli.failures import exit_status, failure_facts, failure_line
@@ -19,6 +18,7 @@ from rightsmanager.cli.printing import Form, counted, json_option, print_json, p
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device.deletion import DeletionStore, report_deletions
 from rightsmanager.device.metering import MeteringCertificates, report_usage
+from rightsmanager.device.session import DeviceSession
 from rightsmanager.device.sessions import SessionStore, report_sessions
 from rightsmanager.device.usage import MeteringStore
 from rightsmanager.errors import Refusal
@@ -43,7 +43,7 @@ _DELETE_COLUMNS: Final = {"session_id": "session", "kids": "KIDs"}
 
 report_url_option: Final = add_options(
     click.option("--url", help="The server's URL.  [default: the metering certificate's]"),
-    cafile_option,
+    server_options,
 )
 
 

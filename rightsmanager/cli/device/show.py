@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from rightsmanager.cli.device.session import DeviceSession, device_option, open_session
+from rightsmanager.cli.device.session import device_option, open_session
 from rightsmanager.cli.printing import Form, json_option, print_json, print_table
 from rightsmanager.device.deletion import DeletionStore
+from rightsmanager.device.session import DeviceSession
 from rightsmanager.device.sessions import SessionStore
 from rightsmanager.device.usage import MeteringStore
 
