@@ -17,17 +17,13 @@ Post = Callable[[str, str, bytes], bytes]
 """Posts a body to a URL with a SOAPAction and returns the body of the answer."""
 
 TIMEOUT_SECONDS: Final = 30
-MAX_HINTS: Final = {
-    404: "; the path of the service ends in rightsmanager.asmx",
-    413: "; the server's limit is server.max_body or metering.max_body",
-}
-_REDIRECTS: Final = 5
+MAX_REDIRECTS: Final = 5
 _FAULT: Final = 500
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _HINTS: Final = {
     404: "; the path of the service ends in rightsmanager.asmx",
     413: "; the server's limit is server.max_body or metering.max_body",
 }
-_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
