@@ -39,6 +39,7 @@ REWRITTEN: Final = (
     "rightsmanager/charts",
     "rightsmanager/cli",
     "rightsmanager/crypto",
+    "rightsmanager/device",
     "rightsmanager/environment.py",
     "rightsmanager/errors.py",
     "rightsmanager/files.py",

@@ -1,7 +1,7 @@
-"""ProcessDeleteLicenseData from the client's side: licences are deleted, and the server told.
+"""ProcessDeleteLicenseData on the client's side: deletes licences and reports it.
 
-What is to be deleted is in the journal before anything is; its messages stay there until a reply
-with their session id came. A licence that is got again meanwhile is another one and stays.
+A deletion is in the journal before a file is removed, and stays there until a reply has its session
+id. A licence that is acquired again in the meantime has another id, and stays.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from rightsmanager.protocol.wire import GUID_LENGTH, Kid, SessionId
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What one message tells."""
+    """The content of one message."""
 
     session_id: SessionId
     kids: tuple[Kid, ...]
@@ -31,24 +31,24 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class DeletionStore:
-    """The deletions in a journal that no server knows of yet."""
+    """The deletions in a journal that are not reported yet."""
 
     journal: Journal
     licenses: LicenseStore
     max_kids: int = MAX_KIDS
-    """How many KIDs one message may name."""
+    """The most KIDs of one message."""
 
     def delete(self, kids: Sequence[Kid], rng: Rng) -> None:
-        """Delete all licences for the KIDs, to be told later.
+        """Delete all licences for the KIDs, and record it for a report.
 
-        Raises InternalError, before anything is deleted, where there is none for one of them and
-        none was deleted of late.
+        Raises InternalError, before anything is deleted, for a KID without a licence, unless its
+        deletion waits for a report.
         """
         self.finish()
-        told_later = {kid for each in self.find_all() for kid in each.kids}
+        unreported = {kid for each in self.find_all() for kid in each.kids}
         wanted = {kid: self._rights_ids(kid) for kid in dict.fromkeys(kids)}
         for kid, rights_ids in wanted.items():
-            if not rights_ids and kid not in told_later:
+            if not rights_ids and kid not in unreported:
                 raise InternalError(f"the device has no licence for KID {kid.text}")
         self._record([kid for kid, rights_ids in wanted.items() if rights_ids], wanted, rng)
         self.finish()
@@ -72,14 +72,14 @@ class DeletionStore:
                 )
 
     def finish(self) -> None:
-        """Delete what should be deleted already, where a process did not come to it."""
+        """Remove the files of recorded deletions that an earlier process left."""
         with self.journal.transaction() as connection:
             rows = connection.execute("SELECT kid, rights_id FROM deletions").fetchall()
         for kid, rights_id in rows:
             self.licenses.remove(Kid(kid), rights_id)
 
     def find_all(self) -> tuple[Deletion, ...]:
-        """Return what is to be told."""
+        """Return the deletions to report."""
         kids: dict[bytes, dict[Kid, None]] = {}
         with self.journal.transaction() as connection:
             for session_id, kid in connection.execute(
@@ -89,7 +89,7 @@ class DeletionStore:
         return tuple(Deletion(SessionId(each), tuple(found)) for each, found in kids.items())
 
     def clear(self, deletion: Deletion) -> None:
-        """Keep a deletion no longer: the server knows of it."""
+        """Remove a reported deletion."""
         with self.journal.transaction() as connection:
             connection.execute(
                 "DELETE FROM deletions WHERE session_id = ?", (deletion.session_id.raw,)

@@ -1,12 +1,12 @@
-"""The domains that a device is in, or was: what it opens their licences with.
+"""The domains of a device: the certificates and keys to open their licences with.
 
 domains/ACCOUNT/REVISION.key      the revision's private key, PKCS#8 PEM
 domains/ACCOUNT/REVISION.chain    its certificate, a BCert chain
 domains/ACCOUNT/domain.json       service id, friendly name and URL
 
-ACCOUNT is the account id as GUID. Every revision that was ever given stays until the device leaves:
-licences of old revisions are opened with old keys. domain.json is written last, and without it
-there is no domain.
+ACCOUNT is the account id as GUID. Every revision stays until the device
+leaves: licences of old revisions are opened with old keys. domain.json is written last; a folder
+without it is not a domain.
 """
 
 import json
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class HeldRevision:
-    """One revision of a domain as a member has it."""
+    """One revision of a joined domain."""
 
     revision: int
     chain: Chain
@@ -41,19 +41,19 @@ class HeldRevision:
 
 @dataclass(frozen=True, slots=True)
 class HeldDomain:
-    """A domain as a member has it."""
+    """A joined domain."""
 
     account_id: AccountId
     service_id: ServiceId
     friendly_name: str
     url: str
-    """Where it is joined."""
+    """The URL to join it at."""
     revisions: tuple[HeldRevision, ...]
     """Newest first, at least one."""
 
     @property
     def newest(self) -> HeldRevision:
-        """The revision that licences are asked for with."""
+        """The revision to request licences with."""
         return self.revisions[0]
 
 
@@ -65,7 +65,7 @@ class DomainStore:
     """The device's."""
 
     def record(self, domain: HeldDomain) -> None:
-        """Keep a domain and its revisions beside those kept before; raises InternalError."""
+        """Store a domain; revisions stored before stay. Raises InternalError."""
         folder = self._folder(domain.account_id)
         for each in domain.revisions:
             replace_file(folder / f"{each.revision}.key", pem.build_private_key(each.key))
@@ -104,7 +104,7 @@ class DomainStore:
         }
 
     def remove(self, account_id: AccountId) -> None:
-        """Keep nothing of a domain any longer: its licences do not open after this."""
+        """Remove a domain; its licences do not open after this."""
         folder = self._folder(account_id)
         remove_file(folder / _ABOUT)
         for file in folder.glob("*"):

@@ -1,10 +1,10 @@
-"""Who a device is: its certificate chain and keys, and the server's public keys that it knows.
+"""A device's identity: its certificate chain and keys, and the public keys of its server.
 
 certificate-chain.bin   BCert chain
 signing.key             PKCS#8 PEM
 encryption.key          PKCS#8 PEM
-wmrmserver.pub          x(32), y(32): what challenges are encrypted to
-root.pub                x(32), y(32): what the server's chain must end in
+wmrmserver.pub          x(32), y(32): challenges are encrypted to it
+root.pub                x(32), y(32): the server's chain must end in it
 """
 
 import hashlib
@@ -38,13 +38,13 @@ class Device:
 
     @property
     def id(self) -> str:
-        """How servers name it: base64 of the SHA-256 of its signing key."""
+        """The device id of servers: base64 of the SHA-256 of its signing key."""
         return encode_base64(hashlib.sha256(self.signing_key.public.raw).digest())
 
 
 @dataclass(frozen=True, slots=True)
 class ServerKeys:
-    """What a device must know of a server beforehand."""
+    """The public keys that a device needs before its first request."""
 
     wmrmserver: p256.PublicKey
     root: p256.PublicKey
@@ -76,7 +76,7 @@ def load_device(folder: Path) -> Device:
 
 
 def load_server_keys(folder: Path) -> ServerKeys:
-    """Return the server's public keys that lie in a folder; raises InternalError likewise."""
+    """Return the server's public keys of a folder; raises InternalError likewise."""
     return ServerKeys(
         wmrmserver=_load(folder / SERVER_FILE, p256.PublicKey),
         root=_load(folder / ROOT_FILE, p256.PublicKey),

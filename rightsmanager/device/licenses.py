@@ -1,9 +1,8 @@
-"""The licences that a device keeps: its persistent ones, each in a file of its own.
+"""The persistent licences of a device, each in its own file.
 
-licenses/KID/RIGHTSID.xmr     an XMR licence; KID as GUID, its rights id in hexadecimal digits
+licenses/KID/RIGHTSID.xmr     an XMR licence; KID as GUID, RIGHTSID its id in hexadecimal digits
 
-The folders are the index: what is there for a KID is found without reading anything else. The best
-licence for a KID is the newest that may be used now and opens.
+The folders are the index. The best licence for a KID is the newest that may be used now and opens.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,16 +20,16 @@ from rightsmanager.protocol.wire import Kid
 
 FOLDER: Final = "licenses"
 NOT_STORED: Final = 0x80004005
-"""What a device acknowledges of a licence that it could not keep: E_FAIL, an unspecified error."""
+"""E_FAIL, an unspecified error: the acknowledged result of a licence that could not be stored."""
 _ENDING: Final = ".xmr"
 
 FirstPlayed = Callable[[bytes], int | None]
-"""Gives when the licence of a rights id was first played, in Unix seconds."""
+"""Returns the time of a licence's first play in Unix seconds, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLicense:
-    """A licence in the store, read and not opened."""
+    """A stored licence, parsed and not opened."""
 
     file: Path
     kid: Kid
@@ -38,7 +37,7 @@ class StoredLicense:
     terms: Terms
     raw: bytes = field(repr=False)
     kept_at: int
-    """Nanoseconds, by the file."""
+    """Nanoseconds: the file's modification time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +48,11 @@ class LicenseStore:
     """The device's."""
 
     def record(self, license_: OpenedLicense) -> None:
-        """Keep a licence that was opened; raises InternalError if it cannot be written."""
+        """Store an opened licence; raises InternalError if it cannot be written."""
         replace_file(self._file(license_.kid, license_.license.rights_id), license_.raw)
 
     def record_all(self, licenses: Iterable[OpenedLicense]) -> dict[Kid, int]:
-        """Keep those that are persistent; returns an HRESULT for each that could not be kept."""
+        """Store the persistent ones; returns an HRESULT for each that could not be stored."""
         failures = {}
         for license_ in licenses:
             try:
@@ -70,7 +69,7 @@ class LicenseStore:
         return tuple(sorted(there, key=_age, reverse=True))
 
     def kids(self) -> tuple[Kid, ...]:
-        """Return the KIDs that there are licences for."""
+        """Return the KIDs of the stored licences."""
         folders = sorted((self.folder / FOLDER).glob("*"))
         return tuple(Kid.from_text(each.name) for each in folders if any(each.glob("*.xmr")))
 
@@ -79,11 +78,11 @@ class LicenseStore:
         return tuple(each for kid in self.kids() for each in self.find(kid))
 
     def remove(self, kid: Kid, rights_id: bytes) -> None:
-        """Keep the licence no longer."""
+        """Remove a licence."""
         remove_file(self._file(kid, rights_id))
 
     def drop_removed(self, now: int) -> tuple[StoredLicense, ...]:
-        """Keep no licence whose removal date was reached; returns them."""
+        """Remove the licences that reached their removal date; returns them."""
         dropped = tuple(
             each for each in self.find_all() if each.terms.state(now, None) is State.REMOVED
         )
@@ -100,7 +99,7 @@ class LicenseStore:
 
 @dataclass(frozen=True, slots=True)
 class StoredLicenses:
-    """A device's licences and what it needs to open them at one moment."""
+    """A device's licences, and the keys to open them at one time."""
 
     store: LicenseStore
     opening: LicenseOpener
@@ -111,8 +110,8 @@ class StoredLicenses:
     def open(self, kid: Kid) -> OpenedLicense:
         """Return the best licence for a KID, opened.
 
-        Raises InternalError where there is none, and for one that may not be used or does not
-        open what is wrong with the newest.
+        Raises InternalError without a licence. If none may be used and opens, raises the reason of
+        the newest.
         """
         stored = self.store.find(kid)
         if not stored:
@@ -120,7 +119,7 @@ class StoredLicenses:
         return self._best(stored, self.with_roots())
 
     def open_shared(self, kid: Kid) -> OpenedLicense:
-        """Return what `open` returns, but one of a domain rather than the device's own."""
+        """Return the best licence that is bound to a domain, else that of `open`."""
         of_domains = [each for each in self.store.find(kid) if each.terms.domain is not None]
         return self._best(of_domains, self.with_roots()) if of_domains else self.open(kid)
 
@@ -129,7 +128,7 @@ class StoredLicenses:
         return self._open_one(raw, self.with_roots())
 
     def with_roots(self) -> LicenseOpener:
-        """Return the opening that knows the content keys of the stored licences as roots."""
+        """Return the opener with the stored licences as roots."""
         return replace(self.opening, roots=_StoredRoots(self))
 
     def open_root(self, kid: Kid) -> bytes | None:
@@ -155,7 +154,7 @@ class StoredLicenses:
 
 
 class _StoredRoots(Mapping[Kid, bytes]):
-    """The content keys of the stored licences, each opened when it is asked for."""
+    """The content keys of the stored licences, each opened at its first use."""
 
     def __init__(self, shelf: StoredLicenses) -> None:
         self._shelf = shelf
@@ -182,7 +181,7 @@ def kid_of(license_: xmr.License) -> Kid:
 
 
 def _load(file: Path) -> StoredLicense | None:
-    """Return a licence; None for one that another process dropped meanwhile."""
+    """Return a licence; None if another process removed it in the meantime."""
     raw = find_file(file)
     if raw is None:
         return None
@@ -203,5 +202,5 @@ def _kept_at(file: Path) -> int:
 
 
 def _age(stored: StoredLicense) -> tuple[int, int]:
-    """Return what tells the newer of two: when they were issued, else when they were kept."""
+    """Return the sort key of age: the date of issue, then the time of storing."""
     return stored.terms.issued or 0, stored.kept_at

@@ -1,10 +1,10 @@
-"""JoinDomain and LeaveDomain from the client's side, and licences of a domain that is joined.
+"""JoinDomain and LeaveDomain on the client's side, and licences of joined domains.
 
-join      the reply is signed by the server and about what was asked; each certificate is the
-          domain's of its revision under the known root, and each private key is the certificate's
-leave     the domain's keys are deleted once the server knows, or says that it knew
-acquire   0x8004c606 has the device join again and ask again, once; 0x8004c605 does so only for a
-          device that was told to join; 0x8004c60a ends it, and the keys that it has stay
+join      the server signed the reply to this challenge; each certificate is the domain's at its
+          revision under the device's root, and each private key belongs to its certificate
+leave     the domain's keys are deleted once the server answered, or if the device is not a member
+acquire   after 0x8004c606 the device joins again and repeats the request once; after 0x8004c605
+          only if `joins` is set; after 0x8004c60a it fails, and the stored keys stay
 """
 
 from dataclasses import dataclass, replace
@@ -38,13 +38,13 @@ from rightsmanager.protocol.xml.envelope import Envelope
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """Which domain a device wants to join."""
+    """The domain to join, and the options of the challenge."""
 
     service_id: ServiceId
     account_id: AccountId | None
     """None: the server takes it from the URL or CustomData."""
     friendly_name: str | None = None
-    """How the device is called in the domain."""
+    """The device's name in the domain."""
     custom_data: str | None = None
 
 
@@ -145,27 +145,24 @@ def _open_revision(
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """How a device asks for the licences of a domain."""
+    """Requests licences as a member of a domain."""
 
     store: DomainStore
     account_id: AccountId | None
-    """Whose domain it names beside itself; None for none."""
+    """The account of the domain to request licences for; None for the device alone."""
     joins: bool = False
-    """Whether it joins the domain that a fault says is needed."""
+    """Whether to join the domain that a fault requires."""
 
     def acquire(self, url: str, wanted: Wanted, client: ServerClient) -> Acquired:
-        """Return what `acquire` returns, the domain joined before if need be.
-
-        Raises what `acquire` raises.
-        """
+        """Return the licences, after joining the domain if needed; raises as `acquire` does."""
         try:
             return self._acquire(url, wanted, client)
         except NotADomainMember as refusal:
-            raise _given_up(refusal, self._domain()) from None
+            raise _with_kept_keys(refusal, self._domain()) from None
 
     def _acquire(self, url: str, wanted: Wanted, client: ServerClient) -> Acquired:
         try:
-            return self._ask(url, wanted, client, self._domain())
+            return self._request(url, wanted, client, self._domain())
         except RenewDomain as refusal:
             domain = self._join(url, refusal, client)
         except DomainRequired as refusal:
@@ -173,21 +170,21 @@ class Membership:
                 raise
             domain = self._join(url, refusal, client)
         self.store.record(domain)
-        # What was given with the new revision opens what is given now.
+        # The reply may be bound to the new revision.
         opening = replace(client.opening, domains=self.store.private_keys())
-        return self._ask(url, wanted, replace(client, opening=opening), domain)
+        return self._request(url, wanted, replace(client, opening=opening), domain)
 
     def _domain(self) -> HeldDomain | None:
         return None if self.account_id is None else self.store.find(self.account_id)
 
-    def _ask(
+    def _request(
         self, url: str, wanted: Wanted, client: ServerClient, domain: HeldDomain | None
     ) -> Acquired:
         chains = () if domain is None else (domain.newest.chain.raw,)
         return acquire(url, replace(wanted, domain_chains=chains), client)
 
     def _join(self, url: str, refusal: Refusal, client: ServerClient) -> HeldDomain:
-        """Join the domain that a fault is about."""
+        """Join the domain of a fault."""
         facts, held = refusal.domain or DomainFacts(), self._domain()
         service_id = held.service_id if held is not None else None
         if facts.service_id is not None:
@@ -200,7 +197,7 @@ class Membership:
         return join(facts.url or url, Joining(service_id, account_id), client)
 
 
-def _given_up(refusal: NotADomainMember, domain: HeldDomain | None) -> NotADomainMember:
+def _with_kept_keys(refusal: NotADomainMember, domain: HeldDomain | None) -> NotADomainMember:
     kept = (
         ""
         if domain is None

@@ -1,9 +1,9 @@
-"""GetMeteringCertificate and ProcessMeteringData from the client's side.
+"""GetMeteringCertificate and ProcessMeteringData on the client's side.
 
-metering/MID.bin     the metering certificate that a server gave, a BCert chain; verified whenever
-                     it is used, and asked for again where it does not verify any more
+metering/MID.bin     the certificate of a metering id, a BCert chain; verified at each use, and
+                     requested again if it is not valid any more
 
-A report goes to the URL that is given, else to the one in the metering certificate.
+A report goes to the given URL, else to that of the metering certificate.
 """
 
 from collections.abc import Iterator
@@ -41,10 +41,10 @@ class MeteringCertificates:
     """The device's."""
 
     def obtain(self, mid: Mid, url: str | None, client: ServerClient) -> MeteringCertificate:
-        """Return the certificate of a metering id, asked for at the URL if need be.
+        """Return the certificate of a metering id, requested at the URL if needed.
 
-        Raises InternalError where it has none and there is no URL, the Refusal that a fault says,
-        and InvalidMessage for a certificate that does not pass every check.
+        Raises InternalError if it is needed and there is no URL, the Refusal of a fault, and
+        InvalidMessage for a certificate that fails a check.
         """
         kept = find_file(self._file(mid))
         if url is None and kept is None:
@@ -113,11 +113,10 @@ def report_usage(
     certificates: MeteringCertificates,
     store: MeteringStore,
 ) -> Iterator[MeteringReport]:
-    """Report what was counted for a metering id, and give each report once it was answered.
+    """Report the plays of a metering id, and yield each report that was answered.
 
-    What was not answered before comes first, under its own transaction id. Raises the Refusal that
-    a fault says, InvalidMessage for a reply that does not pass every check, and InternalError where
-    there is no reply; what was not answered is sent again the next time.
+    A report without an answer comes first, under its old transaction id. Raises the Refusal of a
+    fault, InvalidMessage for a reply that fails a check, and InternalError without a reply.
     """
     certificate: MeteringCertificate | None = None
     while (report := store.freeze(mid, client.rng)) is not None:
@@ -158,7 +157,7 @@ def accept_report(envelope: Envelope, report: MeteringReport, client: ServerClie
 
 
 def report_url(url: str | None, certificate: MeteringCertificate) -> str:
-    """Return where to report: to the URL that is given, or to that in the certificate."""
+    """Return the given URL, or that of the certificate; raises InternalError without either."""
     found = url or certificate.url
     if not found:
         raise InternalError(

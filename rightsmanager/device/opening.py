@@ -1,4 +1,4 @@
-"""What a client verifies before it uses a reply and its licences.
+"""The checks of a reply and its licences before a client uses them.
 
 reply     the signature verifies under the leaf of its chain, which ends in the known root and
           whose leaf may sign licences and responses
@@ -53,7 +53,7 @@ class OpenedLicense:
 
     @property
     def persistent(self) -> bool:
-        """Whether a device may keep it."""
+        """Whether a device may store it."""
         return self.terms.persistent
 
     @property
@@ -71,27 +71,27 @@ DomainKeys = Mapping[tuple[AccountId, int], p256.PrivateKey]
 
 @dataclass(frozen=True, slots=True)
 class LicenseOpener:
-    """What a device needs to open replies."""
+    """A device's keys and lists, to open replies with."""
 
     device: Device
     verifier: ChainVerifier
     """Trusts the server's root."""
     backend: p256.Backend
     held: HeldLists = NO_LISTS
-    """The revocation lists that the device was given."""
+    """The revocation lists that the device holds."""
     roots: Roots = field(default_factory=dict, repr=False)
-    """Of root licences that the device has."""
+    """Of the stored root licences."""
     domains: DomainKeys = field(default_factory=dict, repr=False)
-    """Of the domains that the device is in."""
+    """Of the joined domains."""
 
 
 def open_reply(
     envelope: Envelope, opening: LicenseOpener, header: wrmheader.Header, nonce: bytes, now: int
 ) -> tuple[LicenseResponse, tuple[OpenedLicense, ...]]:
-    """Return a reply and its licences, all of whose checks passed.
+    """Return a reply and its licences, verified.
 
     `nonce` is the 16-byte LicenseNonce of the challenge, `now` is in Unix seconds.
-    Raises InvalidMessage, which says the check that failed.
+    Raises InvalidMessage, which names the failed check.
     """
     opened = open_license_response(envelope)
     response = opened.response
@@ -124,7 +124,7 @@ _NO_ROOTS: Roots = {}
 def open_license(raw: bytes, opening: LicenseOpener, here: Roots = _NO_ROOTS) -> OpenedLicense:
     """Return a licence that the device can open, with its content key.
 
-    here: roots that came with the licence; they go before those that the device has.
+    here: roots of the same reply; they come before stored ones.
 
     Raises InvalidMessage.
     """
@@ -162,7 +162,7 @@ def _open_bound(
 
 
 def _bound_key(license_: xmr.License, opening: LicenseOpener) -> tuple[p256.PrivateKey, str]:
-    """Return the key that the licence should be bound to, and whose it is."""
+    """Return the key that the licence should be bound to, and its owner."""
     domain = license_.find(Domain)
     if domain is None:
         return opening.device.encryption_key, "device's"
@@ -203,14 +203,13 @@ _OPENERS: Final[Mapping[int, Callable[[xmr.License, ContentKey, LicenseOpener, R
     Cipher.ECC_256: _open_bound,
     Cipher.CHAINED: _open_chained,
 }
-"""How a licence is opened, by the cipher of its content key."""
+"""The function that opens a licence, by the cipher of its content key."""
 
 
 def response_key(signing_chain: bytes, opening: LicenseOpener, now: int) -> p256.PublicKey:
     """Return the key that signs a server's replies, its chain verified.
 
-    Raises InvalidMessage, and DeviceCertificateRevoked where the device holds a list with one of
-    the chain's certificates.
+    Raises InvalidMessage, and DeviceCertificateRevoked for a certificate on a list of the device.
     """
     chain = parse_chain(signing_chain)
     opening.verifier.verify(chain, now, opening.held.digests)

@@ -1,4 +1,4 @@
-"""AcquirePackagingData from the packager's side: programs in, keys and PlayReady Objects out."""
+"""AcquirePackagingData on the packager's side: programs in, keys and PlayReady Objects out."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,7 @@ def accept_packaging(envelope: Envelope) -> tuple[StreamProtection, ...]:
 
 
 def playready_object(protection: StreamProtection) -> PlayReadyObject:
-    """Return the PlayReady Object of a key; raises InvalidMessage where there is none."""
+    """Return the PlayReady Object of a key; raises InvalidMessage without one."""
     for each in protection.systems:
         if each.system == SYSTEM_ID:
             return parse_object(each.data)

@@ -1,8 +1,8 @@
-"""What happens when content is played, as far as a licence server hears of it.
+"""Plays content: records the counts and sessions that are reported to a server.
 
-Playing needs a licence with the Play right. It is counted where the licence has a metering id, and
-opens a session where the licence has secure stop: one for each time. Both are kept in the same
-transaction, before the first frame; a session is one that ended uncleanly until it is stopped.
+Playing needs a licence with the Play right. A play is counted if the licence has a metering id, and
+opens a session if it has secure stop. Both are committed in one transaction before the first frame;
+a session counts as ended uncleanly until it is stopped.
 """
 
 import sqlite3
@@ -21,26 +21,26 @@ from rightsmanager.protocol.messages.secure_stop import unwrap_key
 from rightsmanager.protocol.wire import GUID_LENGTH, SessionId
 
 MAX_TIMES: Final = 100_000
-"""At once: each may be a session."""
+"""Of one start: each may be a session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """Content that plays."""
+    """A started playback."""
 
     license: OpenedLicense
     times: int
     sessions: tuple[SessionId, ...]
-    """One for each time under secure stop, none without it."""
+    """One for each play under secure stop, else empty."""
 
 
 def start(
     license_: OpenedLicense, journal: Journal, *, now: int, rng: Rng, times: int = 1
 ) -> Playback:
-    """Return the playback, on the disk; `now` is in Unix seconds.
+    """Record a playback and return it; `now` is in Unix seconds.
 
-    Raises InvalidMessage for a licence without the Play right, and InternalError where the journal
-    cannot keep it.
+    Raises InvalidMessage for a licence without the Play right, and InternalError if the journal
+    cannot be written.
     """
     terms = license_.terms
     if not terms.playable:
@@ -58,7 +58,7 @@ def start(
 
 
 def stop(sessions: Sequence[SessionId], journal: Journal, now: int) -> None:
-    """Have sessions end cleanly, at `now` in Unix seconds."""
+    """Record the clean end of sessions, at `now` in Unix seconds."""
     with journal.transaction() as connection:
         connection.executemany(
             "UPDATE sessions SET stopped = 1, updated_at = max(updated_at, ?) WHERE session_id = ?",

@@ -1,6 +1,6 @@
-"""The revocation lists that a device holds, in files beside its certificate.
+"""The revocation lists of a device, in its folder.
 
-revocation-NAME.bin     the newest version of a list that it was given, NAME being information,
+revocation-NAME.bin     the newest received version of a list; NAME is information,
                         application, pc or device
 """
 
@@ -30,7 +30,7 @@ _FILES: Final = {"information": REVOCATION_INFO} | LISTS
 
 @dataclass(frozen=True, slots=True)
 class HeldLists:
-    """The lists that a device was given so far, verified when it was."""
+    """The lists that a device holds, verified when they were received."""
 
     lists: tuple[SignedList, ...] = ()
     """At most one of each id."""
@@ -43,11 +43,11 @@ class HeldLists:
         object.__setattr__(self, "digests", digests)
 
     def version(self, list_id: Guid) -> int:
-        """Return the version of a list, 0 for one that it was not given yet."""
+        """Return the version of a list, 0 without one."""
         return next((each.version for each in self.lists if each.list_id == list_id), 0)
 
     def infos(self) -> tuple[RevocationListInfo, ...]:
-        """Return what a challenge says: the version of each list that there is."""
+        """Return the version of each list, for a challenge."""
         return tuple(RevocationListInfo(each, self.version(each)) for each in NAMES)
 
 
@@ -57,10 +57,10 @@ NO_LISTS: Final = HeldLists()
 def take_lists(
     held: HeldLists, given: Iterable[RevocationList], verifier: ChainVerifier, now: int
 ) -> HeldLists:
-    """Return the lists that a device holds after a reply gave it some, each of which verified.
+    """Return the lists that a device holds after a reply, each verified.
 
-    Raises InvalidMessage for a list that is not what the reply says, is not signed as it should
-    be, or is not newer than the one that is held.
+    Raises InvalidMessage for a list that differs from its ListID, has an invalid signature, or is
+    not newer than the held one.
     """
     lists = {each.list_id: each for each in held.lists}
     for entry in given:
@@ -81,7 +81,7 @@ def take_lists(
 
 
 def refuse_outdated(license_: xmr.License, held: HeldLists) -> None:
-    """Refuse a licence that wants newer revocation information; raises InvalidMessage."""
+    """Raise InvalidMessage if a licence needs newer revocation information."""
     wanted = license_.find(RevocationInfoVersion)
     version = held.version(REVOCATION_INFO)
     if wanted is not None and wanted.version > version:
@@ -98,7 +98,7 @@ def load_lists(folder: Path) -> HeldLists:
 
 
 def save_lists(folder: Path, held: HeldLists) -> None:
-    """Write the lists into a device's folder, each file whole or not at all."""
+    """Write the lists into a device's folder."""
     for name, list_id in _FILES.items():
         for each in held.lists:
             if each.list_id == list_id:

@@ -1,4 +1,4 @@
-"""ProcessSecureStopData from the client's side: playbacks under secure stop, until accepted.
+"""ProcessSecureStopData on the client's side: sessions under secure stop, until accepted.
 
 A message proves one session, so each whose licence brought a key of secure stop 2 is in a message
 of its own, together with as many others as fit.
@@ -32,12 +32,12 @@ class KeptSession:
 
     session: Session
     proof_key: bytes | None = field(repr=False)
-    """16 bytes; None where the licence brought none."""
+    """16 bytes; None if the licence had none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one message reports."""
+    """The sessions of one message."""
 
     sessions: tuple[KeptSession, ...]
     proven: KeptSession | None
@@ -56,7 +56,7 @@ class SessionStore:
     journal: Journal
 
     def mids(self) -> tuple[Mid, ...]:
-        """Return the metering ids that there are sessions to report for."""
+        """Return the metering ids with sessions to report."""
         with self.journal.transaction() as connection:
             rows = connection.execute("SELECT DISTINCT mid FROM sessions ORDER BY mid").fetchall()
         return tuple(Mid(mid) for (mid,) in rows)
@@ -77,7 +77,7 @@ class SessionStore:
         )
 
     def clear(self, sessions: Sequence[Session]) -> None:
-        """Keep no longer what was accepted, unless it has changed since it was reported."""
+        """Remove accepted sessions, unless they changed since they were reported."""
         with self.journal.transaction() as connection:
             connection.executemany(
                 "DELETE FROM sessions WHERE session_id = ? AND updated_at = ? AND stopped = ?",
@@ -92,10 +92,10 @@ def report_sessions(
     certificates: MeteringCertificates,
     store: SessionStore,
 ) -> Iterator[tuple[Message, SecureStopResponse]]:
-    """Report the sessions of a metering id, and give each message once it was answered.
+    """Report the sessions of a metering id, and yield each message that was answered.
 
-    Raises the Refusal that a fault says, InvalidMessage for a reply that does not pass every check,
-    and InternalError where there is no reply; what was not accepted is sent again the next time.
+    Raises the Refusal of a fault, InvalidMessage for a reply that fails a check, and InternalError
+    without a reply; sessions that were not accepted are sent again the next time.
     """
     certificate = certificates.obtain(mid, url, client)
     for message in messages(store.find(mid)):
@@ -109,7 +109,7 @@ def report_sessions(
 
 
 def messages(kept: Sequence[KeptSession], max_sessions: int = MAX_SESSIONS) -> Iterator[Message]:
-    """Give the messages that report the sessions, at most so many in each, at least 2."""
+    """Yield the messages that report the sessions, with at most `max_sessions` (2 or more) each."""
     provable = [each for each in kept if each.proof_key is not None]
     others = [each for each in kept if each.proof_key is None]
     size = max_sessions - 1

@@ -1,10 +1,10 @@
-"""What a licence says about its use, and whether it may be used now.
+"""The terms of a licence, and whether it may be used now.
 
 not yet     before the begin of its Expiration
 expired     after the end of its Expiration, or more than its ExpireAfterFirstPlay after that play
 removed     at its RemovalDate or later: the client may drop it
 
-A date is the last second in which the licence is good, as a certificate's expiry is.
+An end is the last second in which the licence may be used, as in certificates.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A licence's terms; dates are in Unix seconds, None is no such term."""
+    """A licence's terms; dates are in Unix seconds, None for a missing term."""
 
     persistent: bool
     playable: bool
@@ -40,7 +40,7 @@ class Terms:
     begin: int | None
     end: int | None
     first_play: int | None
-    """For how many seconds after its first play it is good."""
+    """Seconds of use after its first play."""
     removal: int | None
     metering: Mid | None
     secure_stop: Mid | None
@@ -48,7 +48,7 @@ class Terms:
     root_kid: Kid | None
 
     def end_after(self, first_played: int | None) -> int | None:
-        """Return the last second in which it is good, its first play at a time or not yet."""
+        """Return the last second of use; before the first play `first_played` is missing."""
         ends = [] if self.end is None else [self.end]
         if self.first_play is not None and first_played is not None:
             ends.append(first_played + self.first_play)
@@ -65,7 +65,7 @@ class Terms:
 
 
 def terms_of(license_: License) -> Terms:
-    """Return what a licence says about its use."""
+    """Return the terms of a licence."""
     settings = license_.find(xmr.RightsSettings)
     issued = license_.find(xmr.IssueDate)
     expiration = license_.find(xmr.Expiration) or xmr.Expiration(0, NEVER)
@@ -90,7 +90,7 @@ def terms_of(license_: License) -> Terms:
 
 
 def refuse_unusable(kid: Kid, terms: Terms, now: int, first_played: int | None) -> None:
-    """Refuse a licence that may not be used at `now`; raises InvalidMessage, which says why."""
+    """Raise InvalidMessage, with the reason, if a licence may not be used at `now`."""
     name = f"the licence for KID {kid.text}"
     state = terms.state(now, first_played)
     if state is State.REMOVED:

@@ -1,10 +1,9 @@
-"""A device's metering store: what was played, kept until a server has answered for it.
+"""A device's metering store: plays, until a server has answered the report of them.
 
 counted     added up by metering id, KID and action
-frozen      moved into the one transaction of its metering id: id and content are on the disk before
-            the server hears of them and stay as they are until it has answered; what is counted
-            meanwhile is for the next one
-cleared     gone with its transaction, when the server has answered for that
+frozen      moved into the one transaction of its metering id, which is committed before it is sent
+            and unchanged until it is answered; later plays are for the next one
+cleared     removed with its transaction, after the server's answer
 """
 
 import sqlite3
@@ -22,7 +21,7 @@ PLAY: Final = "Play"
 
 
 def count(connection: sqlite3.Connection, mid: Mid, usage: Usage) -> None:
-    """Add to what is counted, as a part of a transaction of the journal."""
+    """Add to the counts, in a transaction of the journal."""
     connection.execute(
         "INSERT INTO usage VALUES (?, ?, ?, ?) "
         "ON CONFLICT DO UPDATE SET value = value + excluded.value",
@@ -32,14 +31,14 @@ def count(connection: sqlite3.Connection, mid: Mid, usage: Usage) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MeteringStore:
-    """What a journal has counted."""
+    """The counts in a journal."""
 
     journal: Journal
     max_records: int = MAX_RECORDS
-    """How many KIDs one report may have."""
+    """The most KIDs of one report."""
 
     def mids(self) -> tuple[Mid, ...]:
-        """Return the metering ids that there is something to report for."""
+        """Return the metering ids with counts to report."""
         with self.journal.transaction() as connection:
             rows = connection.execute(
                 "SELECT mid FROM usage UNION SELECT mid FROM transactions ORDER BY mid"
@@ -47,7 +46,7 @@ class MeteringStore:
         return tuple(Mid(mid) for (mid,) in rows)
 
     def total(self) -> int:
-        """Return how much is counted and not answered yet, of all metering ids and actions."""
+        """Return the sum of all unanswered counts."""
         with self.journal.transaction() as connection:
             (total,) = connection.execute(
                 "SELECT coalesce(sum(value), 0) FROM "
@@ -56,10 +55,9 @@ class MeteringStore:
         return int(total)
 
     def freeze(self, mid: Mid, rng: Rng) -> MeteringReport | None:
-        """Return the report that is to be sent now, or None; it is on the disk.
+        """Return the report to send now, committed; None without counts.
 
-        It is the one that was not answered yet, if there is one, else a new one of what was
-        counted, of at most `max_records` KIDs.
+        It is the unanswered one, if there is any, else a new one of at most `max_records` KIDs.
         """
         with self.journal.transaction() as connection:
             pending = _pending(connection, mid)
@@ -76,7 +74,7 @@ class MeteringStore:
             return _pending(connection, mid)
 
     def clear(self, report: MeteringReport) -> None:
-        """Keep a report no longer: the server has answered for it."""
+        """Remove an answered report."""
         transaction_id = (report.transaction_id.raw,)
         with self.journal.transaction() as connection:
             connection.execute("DELETE FROM transactions WHERE transaction_id = ?", transaction_id)
@@ -122,14 +120,14 @@ def _freeze(
     transaction_id: TransactionId,
     usage: tuple[Usage, ...],
 ) -> MeteringReport:
-    """Move what was counted into a transaction."""
+    """Move counts into a transaction."""
     for each in usage:
         key = (mid.raw, each.kid.raw, each.action)
         connection.execute(
             "DELETE FROM usage WHERE mid = ? AND kid = ? AND action = ? AND value = ?",
             (*key, each.value),
         )
-        # More than a report can say stays for the next one.
+        # A count above the highest value of a report stays for the next one.
         connection.execute(
             "UPDATE usage SET value = value - ? WHERE mid = ? AND kid = ? AND action = ?",
             (each.value, *key),
