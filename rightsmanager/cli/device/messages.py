@@ -90,11 +90,11 @@ def challenge(  # noqa: PLR0913 -- one parameter for each option
     operation: str,
     **content: Any,  # noqa: ANN401 -- the fields of Content
 ) -> None:
-    """Write the challenge of an operation, for your own HTTP or SOAP client.
+    """Write the challenge of an operation.
 
-    Without --soap11 or --soap12 it is the bare element that a SOAP client takes as argument. Give
-    the reply to `accept`: the device stores what it needs for that. A nonce is used once, so make
-    one challenge for each request.
+    The file is for your own HTTP or SOAP client. Without --soap11 or --soap12 it is the bare
+    element that a SOAP client takes as argument. Give the reply to `accept`, which takes one reply
+    for each challenge.
 
     Example: rightsmanager device challenge AcquireLicense --device players/one --kid KID
     --soap11 --output challenge.xml
