@@ -96,7 +96,7 @@ def device(run: Run, data: Path, tmp_path: Path) -> Path:
         (("--kid", KID, "--kid", KID), 1, "has a KID twice"),
         (("--kid", KID, "--kid", "AAAAAAAAAAAAAAAAAAAAAA==", "--header-version", "4.1.0.0"), 1, ""),
         (("--header", "/nowhere/header.xml"), 2, "/nowhere/header.xml cannot be read"),
-        (("--pssh", "?"), 1, "--pssh: nothing known is in it"),
+        (("--pssh", "?"), 1, "nothing known is in it"),
         (("--pssh", "AAAA"), 1, "PlayReady Object"),
         (("--pssh", b64encode(b"\0\0\0\x20pssh").decode()), 1, "PSSH"),
         (("--kid", KID, "--url", "ftp://127.0.0.1/"), 1, "neither http nor https"),
