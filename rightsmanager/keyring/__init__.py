@@ -12,6 +12,7 @@ from rightsmanager.keyring.certification import (
     certify_device,
     certify_domain,
     certify_metering,
+    certify_public_keys,
 )
 from rightsmanager.keyring.creation import create, rng_for
 from rightsmanager.keyring.https import HttpsFiles, create_https, read_certificate
@@ -38,6 +39,7 @@ __all__ = [
     "certify_device",
     "certify_domain",
     "certify_metering",
+    "certify_public_keys",
     "create",
     "create_https",
     "load",

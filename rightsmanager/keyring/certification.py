@@ -90,8 +90,35 @@ def certify_device(  # noqa: PLR0913 -- the contents of a certificate
     Raises InternalError if the keyring has no device issuer, and InvalidMessage for a text that a
     certificate cannot hold.
     """
-    issuer = _issuer_key(files, DEVICE_ISSUER)
     signing, encryption = p256.PrivateKey.generate(rng), p256.PrivateKey.generate(rng)
+    chain = certify_public_keys(
+        files,
+        rng,
+        (signing.public, encryption.public),
+        security_level=security_level,
+        features=features,
+        expiry=expiry,
+        model=model,
+    )
+    return CertifiedKeys(chain, signing, encryption)
+
+
+def certify_public_keys(  # noqa: PLR0913 -- as above
+    files: KeyFiles,
+    rng: Rng,
+    keys: tuple[p256.PublicKey, p256.PublicKey],
+    *,
+    security_level: int = DEFAULT_LEVEL,
+    features: Sequence[Feature | int] = DEFAULT_FEATURES,
+    expiry: int = NEVER,
+    model: ClientModel = ClientModel(),
+) -> Chain:
+    """Return the chain of a device that has its keys already: one to sign, one to encrypt.
+
+    Raises InternalError and InvalidMessage like `certify_device`.
+    """
+    issuer = _issuer_key(files, DEVICE_ISSUER)
+    signing, encryption = keys
     template = Template(
         type=CertificateType.DEVICE,
         security_level=security_level,
@@ -99,15 +126,14 @@ def certify_device(  # noqa: PLR0913 -- the contents of a certificate
         client_id=rng(GUID_LENGTH),
         expiry=expiry,
         keys=(
-            Key(signing.public, (KeyUsage.SIGN,)),
-            Key(encryption.public, (KeyUsage.ENCRYPT_KEY,)),
+            Key(signing, (KeyUsage.SIGN,)),
+            Key(encryption, (KeyUsage.ENCRYPT_KEY,)),
         ),
         features=tuple(features),
         manufacturer=Manufacturer(model.manufacturer, model.model_name, model.model_number),
         objects=model.objects,
     )
-    chain = chain_under(issue(template, issuer), files.find_chain(DEVICE_ISSUER.name))
-    return CertifiedKeys(chain, signing, encryption)
+    return chain_under(issue(template, issuer), files.find_chain(DEVICE_ISSUER.name))
 
 
 def certify_metering(files: KeyFiles, rng: Rng, mid: Mid, url: str) -> MeteringIdentity:

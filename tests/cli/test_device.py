@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rightsmanager.crypto.p256 import PrivateKey, PublicKey
+from rightsmanager.crypto.random import system_random
 from rightsmanager.device import load_device
-from rightsmanager.protocol.formats.bcert import CertificateType, Feature
+from rightsmanager.protocol.formats.bcert import (
+    CertificateType,
+    ChainVerifier,
+    Feature,
+    KeyUsage,
+    parse_chain,
+)
 from rightsmanager.protocol.formats.bcert.objects import Manufacturer, SecurityVersion
 
 if TYPE_CHECKING:
@@ -57,6 +65,26 @@ def test_the_certificate_has_the_model_and_the_platform_of_the_options(
     assert plain.manufacturer == Manufacturer("RightsManager test PKI", "Simulated device", "1")
     wrong = run(*new, "--platform", "amiga", str(tmp_path / "other"))
     assert (wrong.status, "androidonarm" in wrong.errors.lower()) == (2, True)
+
+
+def test_keys_of_a_client_are_certified(run: Run, data: Path, tmp_path: Path) -> None:
+    signing, encryption = (PrivateKey.generate(system_random) for _ in range(2))
+    (tmp_path / "signing.pub").write_bytes(signing.public.raw)
+    (tmp_path / "encryption.pub").write_bytes(encryption.public.raw)
+    chain_file = tmp_path / "chain"
+    names = [str(tmp_path / name) for name in ("signing.pub", "encryption.pub", "chain")]
+    certify = ("device", "certify", "--data", str(data), "--model-name", "TV", *names)
+    assert run(*certify).output == f"The certificate chain is in {chain_file}.\n"
+    chain = parse_chain(chain_file.read_bytes())
+    root = PublicKey((data / "public" / "root.pub").read_bytes())
+    ChainVerifier((root,)).verify(chain, 0)
+    assert chain.leaf.key_with_usage(KeyUsage.SIGN) == signing.public
+    assert chain.leaf.key_with_usage(KeyUsage.ENCRYPT_KEY) == encryption.public
+    again = run(*certify)
+    assert (again.status, "exists already, expected a new file" in again.errors) == (1, True)
+    (tmp_path / "signing.pub").write_bytes(b"short")
+    wrong = run(*certify)
+    assert (wrong.status, str(tmp_path / "signing.pub") in wrong.errors) == (1, True)
 
 
 def test_a_device_is_not_overwritten(run: Run, data: Path, tmp_path: Path) -> None:

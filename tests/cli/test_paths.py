@@ -37,6 +37,8 @@ READING: dict[tuple[str, str], tuple[str, ...]] = {
     ("device play", "cafile"): (
         *("--cafile", "{path}", "--device", "{device}", "--url", NOWHERE, KID),
     ),
+    ("device certify", "signing"): ("{path}", "{root}", "{new}", "--data", "{data}"),
+    ("device certify", "encryption"): ("{root}", "{path}", "{new}", "--data", "{data}"),
     ("device import", "file"): ("{path}", "--device", "{device}"),
     ("device join", "cafile"): ("--cafile", "{path}", "--device", "{device}", "--url", NOWHERE),
     ("device leave", "cafile"): ("--cafile", "{path}", "--device", "{device}", "--account", KID),
@@ -49,6 +51,7 @@ READING: dict[tuple[str, str], tuple[str, ...]] = {
 
 WRITING: dict[tuple[str, str], tuple[str, ...]] = {
     ("content export", "file"): ("{path}", "--data", "{data}"),
+    ("device certify", "chain"): ("{root}", "{root}", "{path}", "--data", "{data}"),
     ("header make", "output"): ("--output", "{path}", "--algid", "none", KEY),
     ("metering show", "chain_file"): ("--chain", "{path}", "--data", "{data}", "{mid}"),
     ("metering chart", "out"): ("--out", "{path}.png", "--data", "{data}"),
@@ -77,7 +80,14 @@ def places(run: Run, tmp_path: Path) -> dict[str, str]:
     assert run("content", "add", "--data", str(data), *KEY.split(":")).status == 0
     file.write_bytes(b"\xff\xfe\0")
     (mid,) = run("metering", "list", "--data", str(data), "--json").json
-    return {"data": str(data), "device": str(device), "file": str(file), "mid": mid["mid"]}
+    return {
+        "data": str(data),
+        "device": str(device),
+        "file": str(file),
+        "mid": mid["mid"],
+        "new": str(tmp_path / "new"),
+        "root": str(data / "public" / "root.pub"),
+    }
 
 
 def unusable(tmp_path: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from rightsmanager.cli.lazy import Lazy, LazyGroup
 _HERE: Final = "rightsmanager.cli.device"
 COMMANDS: Final = {
     "new": Lazy(f"{_HERE}.new:new", "Make a device in a new folder"),
+    "certify": Lazy(f"{_HERE}.new:certify", "Certify the keys of a client that has its own"),
     "show": Lazy(f"{_HERE}.show:show", "Show a device's id and its pending reports"),
     "acquire": Lazy(f"{_HERE}.acquire:acquire_", "Acquire licences and print their content keys"),
     "challenge": Lazy(f"{_HERE}.messages:challenge", "Write the challenge of an operation"),
