@@ -192,6 +192,8 @@ def describe_pssh(data: bytes, context: Context) -> Description:
     length, _, version, flags, system = _BOX.unpack_from(data)
     system_id = uuid.UUID(bytes=system)
     ours = system_id == pssh.SYSTEM_ID
+    if not ours and length == len(data):
+        form = not_possible("form", "the box is for another system, whose data is unknown")
     facts = (
         Description("length", length),
         Description("version", version),
