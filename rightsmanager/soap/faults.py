@@ -59,7 +59,7 @@ def clean(text: str, limit: int) -> str:
 def build_fault(version: SoapVersion, refusal: Refusal, actor: str) -> bytes:
     """Return the Fault element for the Body of an envelope of this version.
 
-    `actor` is the URL of the request, which SOAP 1.1 has a place for.
+    `actor` is the URL of the request with its query, keys masked; SOAP 1.1 has a place for it.
     """
     reason = _text(_EXCEPTION_TYPE + refusal.text, TEXT_LIMIT)
     return _FORMS[version](refusal, reason, _text(actor, TEXT_LIMIT)).encode()

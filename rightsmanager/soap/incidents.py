@@ -36,16 +36,17 @@ class Incidents:
         """
         if isinstance(error, Refusal):
             if error.__cause__ is not None:
-                self._note(error.text, error.__cause__)
+                self._note(self.new_id(), error.__cause__, reason=error.text)
             return error
         incident = self.new_id()
         self._note(incident, error)
         return InternalError(f"the server failed; its log has the reason under {incident}")
 
-    def _note(self, incident: str, error: BaseException) -> None:
+    def _note(self, incident: str, error: BaseException, **facts: str) -> None:
         self.log.error(
             "incident",
             incident=incident,
+            **facts,
             error=type(error).__name__,
             message=next(iter(str(error).splitlines()), "")[:_MESSAGE_LIMIT],
             frames=_frames(error),

@@ -13,7 +13,8 @@ from typing import Any, Final
 from rightsmanager.errors import Refusal
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.soap.application import RightsManagerApplication
-from rightsmanager.soap.faults import RefusalFault, build_fault
+from rightsmanager.soap.faults import RefusalFault, build_fault, clean
+from rightsmanager.soap.masking import mask_query
 from rightsmanager.soap.protocols import (
     CONTENT_TYPES,
     build_envelope,
@@ -26,6 +27,10 @@ from rightsmanager.soap.spyne_import import HttpMethodContext, SpyneContext, Wsg
 OK: Final = "200 OK"
 FAULT: Final = "500 Internal Server Error"
 WARNING_HEADER: Final = "X-RightsManager-Warning"
+MAX_LOGGED_KIDS: Final = 20
+"""KIDs of a request in its log event, which are enough to find it."""
+MAX_REASON: Final = 1024
+"""Longest text of a fault in the log, in characters."""
 # A query may have thousands of unknown names, and clients limit the size of headers.
 MAX_WARNINGS: Final = 8
 
@@ -81,8 +86,8 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         mime_type, body = ctx.transport.mime_type, ctx.out_string[0]
         progress = ctx.in_object[0].progress if ctx.in_object else Progress()
         warnings = tuple([each.text for each in progress.warnings[:MAX_WARNINGS]])
-        facts = {"warnings": warnings} if warnings else {}
-        self._log(req_env, begun, refusal, body, operation=ctx.method_name or "", **facts)
+        facts = {"operation": ctx.method_name or "", **_describe(progress)}
+        self._log(req_env, begun, refusal, body, **facts)
         ctx.release()
         return _send(start_response, FAULT if refusal else OK, mime_type, body, warnings)
 
@@ -131,6 +136,10 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
     def _log(
         self, environ: Environ, begun: float, refusal: Refusal | None, body: bytes, **facts: object
     ) -> None:
+        if query := environ.get("QUERY_STRING"):
+            facts["query"] = mask_query(query)
+        if refusal is not None:
+            facts["reason"] = clean(refusal.text, MAX_REASON)
         self._incidents.log.info(
             "call",
             **facts,
@@ -140,6 +149,18 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
             bytes_in=int(environ.get("CONTENT_LENGTH") or 0),
             bytes_out=len(body),
         )
+
+
+def _describe(progress: Progress) -> dict[str, object]:
+    """Return what is known of a request, for the log."""
+    facts: dict[str, object] = {}
+    if progress.device:
+        facts["device"] = progress.device
+    if progress.kids:
+        facts["kids"] = [kid.text for kid in progress.kids[:MAX_LOGGED_KIDS]]
+    if progress.warnings:
+        facts["warnings"] = tuple([each.text for each in progress.warnings[:MAX_WARNINGS]])
+    return facts
 
 
 def _send(

@@ -3,8 +3,10 @@
     …/rightsmanager.asmx      the operations that are served
         ?op=Name              sample messages of one operation
         ?wsdl, ?singleWsdl    the WSDL, in any letter case
-    /explain                  a form: the licences that a request would get
-    /parameters               all parameters of licence URLs
+        ?disco                the addresses of the WSDL and of the service
+        ?explain              a form: the licences that a request would get
+        ?parameters           all parameters of licence URLs
+    /explain, /parameters     the same two, at short addresses
     /                         a link to the service
 
 The form is sent by GET, so that an answer has an address. It may contain a content key: the answer
@@ -12,7 +14,7 @@ is not stored, and links from it carry no referrer.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import parse_qs
@@ -26,13 +28,13 @@ EXPLAIN_PATH: Final = "/explain"
 PARAMETERS_PATH: Final = "/parameters"
 
 _FIELDS: Final = ("asked", "customdata", "kids", "level")
-_GUIDES: Final = ((EXPLAIN_PATH, "Explain a licence URL"), (PARAMETERS_PATH, "List of parameters"))
+# Queries of the service's own path: proxies often pass nothing else on.
+_GUIDES: Final = (("?explain", "Explain a licence URL"), ("?parameters", "List of parameters"))
 _MAX_FIELDS: Final = 20
 """The form has fewer fields."""
 _PRIVATE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _WITH_PARAMETERS: Final = "AcquireLicense"
 """The operation whose URLs have parameters."""
-_WSDL_QUERIES: Final = frozenset({"wsdl", "singlewsdl"})
 
 
 class Described(Protocol):
@@ -45,6 +47,10 @@ class Described(Protocol):
     @property
     def summary(self) -> str:
         """One sentence."""
+
+    @property
+    def profile(self) -> str:
+        """The parts that follow no publication, empty if there are none."""
 
 
 class Explain(Protocol):
@@ -66,7 +72,7 @@ class Site:
     wsdl: Callable[[str], bytes]
     """The WSDL for the URL of the service."""
     explain: Explain
-    parameters: Iterable[object]
+    parameters: Sequence[object]
     """The rows of the table of parameters."""
 
 
@@ -77,7 +83,7 @@ def add_pages(app: Flask, site: Site) -> None:
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters["spelled"] = _spelled
     environment.globals.update(
-        home=ASMX_PATH, explain_path=EXPLAIN_PATH, parameters_path=PARAMETERS_PATH
+        home=_home, explain_path=_explain_path, parameters_path=_parameters_path
     )
     _add_service(app, site)
     _add_guides(app, site)
@@ -88,6 +94,20 @@ def add_pages(app: Flask, site: Site) -> None:
         return notice(200, "RightsManager", "A PlayReady test server. The service is here:")
 
 
+def _home() -> str:
+    """Return the address of the operations: relative on the service's own path."""
+    # A proxy may have put the service below another path, which only the client knows.
+    return "?" if request.path == ASMX_PATH else ASMX_PATH
+
+
+def _explain_path() -> str:
+    return f"{_home().rstrip('?')}?explain"
+
+
+def _parameters_path() -> str:
+    return f"{_home().rstrip('?')}?parameters"
+
+
 def notice(status: int, title: str, text: str) -> Response:
     """Return a page of one sentence with a link to the service."""
     return _html(render_template("notice.html", title=title, text=text), status)
@@ -95,13 +115,15 @@ def notice(status: int, title: str, text: str) -> Response:
 
 def _add_service(app: Flask, site: Site) -> None:
     by_name = {name.lower(): operation for name, operation in site.operations.items()}
+    pages = _queries(site)
 
     # POST never comes here; it is named for the header Allow of a refused method.
     @app.route(ASMX_PATH, methods=["GET", "POST"])
     def asmx() -> Response:
         query, url = request.query_string.decode("latin-1"), request.environ[SERVICE_URL]
-        if re.split("[=&]", query.lower())[0] in _WSDL_QUERIES:
-            return Response(site.wsdl(url), mimetype="text/xml")
+        page = pages.get(re.split("[=&]", query.lower())[0])
+        if page is not None:
+            return page(query, url)
         name = parse_qs(query).get("op", [""])[0]
         if not name:
             return _operations(site, url)
@@ -109,6 +131,27 @@ def _add_service(app: Flask, site: Site) -> None:
         if operation is None:
             return notice(404, "No such operation", "The nine are listed here:")
         return _operation(site, operation, url)
+
+
+def _queries(site: Site) -> dict[str, Callable[[str, str], Response]]:
+    """Return the pages by the first name in the query of the service's path."""
+    rows = site.parameters
+
+    def wsdl(_query: str, url: str) -> Response:
+        return Response(site.wsdl(url), mimetype="text/xml")
+
+    def disco(_query: str, url: str) -> Response:
+        return Response(render_template("disco.xml", url=url), mimetype="text/xml")
+
+    return {
+        "wsdl": wsdl,
+        "singlewsdl": wsdl,
+        "disco": lambda _, url: Response(
+            render_template("disco.xml", url=url), mimetype="text/xml"
+        ),
+        "explain": lambda query, _: _explain(site, query),
+        "parameters": lambda _, __: _parameters(rows),
+    }
 
 
 def _operations(site: Site, url: str) -> Response:
@@ -136,26 +179,34 @@ def _operation(site: Site, operation: Described, url: str) -> Response:
 
 
 def _add_guides(app: Flask, site: Site) -> None:
-    rows = tuple(site.parameters)
+    rows = site.parameters
 
     @app.route(EXPLAIN_PATH)
     def explain() -> Response:
-        fields = _read_fields(request.query_string.decode("latin-1"))
-        answer = None
-        if any(fields.values()):
-            answer = site.explain(
-                asked=fields["asked"],
-                custom_data=fields["customdata"],
-                kids=fields["kids"],
-                level=fields["level"],
-            )
-        response = _html(render_template("explain.html", fields=fields, answer=answer))
-        response.headers.update(_PRIVATE)
-        return response
+        return _explain(site, request.query_string.decode("latin-1"))
 
     @app.route(PARAMETERS_PATH)
     def parameters() -> Response:
-        return _html(render_template("parameters.html", parameters=rows))
+        return _parameters(rows)
+
+
+def _explain(site: Site, query: str) -> Response:
+    fields = _read_fields(query)
+    answer = None
+    if any(fields.values()):
+        answer = site.explain(
+            asked=fields["asked"],
+            custom_data=fields["customdata"],
+            kids=fields["kids"],
+            level=fields["level"],
+        )
+    response = _html(render_template("explain.html", fields=fields, answer=answer))
+    response.headers.update(_PRIVATE)
+    return response
+
+
+def _parameters(rows: Sequence[object]) -> Response:
+    return _html(render_template("parameters.html", parameters=rows))
 
 
 def _read_fields(query: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ NS = {
     "soap12": "http://schemas.xmlsoap.org/wsdl/soap12/",
     "s": "http://www.w3.org/2001/XMLSchema",
 }
+SCHEMA = f"w:types/s:schema[@targetNamespace='{P}']"
 BINDINGS = [("RightsManagerSoap", "soap"), ("RightsManagerSoap12", "soap12")]
 # The order and the number of children that WSDL 1.1 (chapter 2 and its appendix A 4.1) allows.
 CONTENT = {
@@ -74,7 +75,7 @@ def schema_fixture(
 ) -> etree.XMLSchema:
     """The types as a schema of their own: two files, the first of which imports the second."""
     folder = tmp_path_factory.mktemp("schema")
-    protocols, packaging = wsdl.findall("w:types/s:schema", NS)
+    packaging, protocols = wsdl.findall("w:types/s:schema", NS)
     (folder / "packaging.xsd").write_bytes(etree.tostring(packaging))
     root = etree.fromstring(etree.tostring(protocols))
     root[0].set("schemaLocation", (folder / "packaging.xsd").as_uri())
@@ -119,7 +120,7 @@ def test_it_has_the_operations_of_the_table_everywhere(wsdl: etree._Element) -> 
     assert names(wsdl, "w:portType[@name='RightsManagerSoap']/w:operation") == expected
     for binding, _ in BINDINGS:
         assert names(wsdl, f"w:binding[@name='{binding}']/w:operation") == expected
-    assert names(wsdl, "w:types/s:schema[1]/s:element") == [
+    assert names(wsdl, f"{SCHEMA}/s:element") == [
         element for name in expected for element in (name, name + "Response")
     ]
 
@@ -130,7 +131,7 @@ def test_every_reference_leads_somewhere(wsdl: etree._Element) -> None:
         for kind in ("message", "portType", "binding")
         for name in names(wsdl, f"w:{kind}")
     }
-    elements = {f"{{{P}}}{name}" for name in names(wsdl, "w:types/s:schema[1]/s:element")}
+    elements = {f"{{{P}}}{name}" for name in names(wsdl, f"{SCHEMA}/s:element")}
     for port in wsdl.findall("w:service/w:port", NS):
         assert ("binding", qname(port, "binding")) in defined
     for binding in wsdl.findall("w:binding", NS):
@@ -159,7 +160,7 @@ def test_both_bindings_are_document_literal_with_full_actions(
 
 
 def test_a_challenge_is_mixed_content_that_is_not_validated(wsdl: etree._Element) -> None:
-    path = "w:types/s:schema[1]/s:element[@name='JoinDomain']//s:element[@name='challenge']"
+    path = f"{SCHEMA}/s:element[@name='JoinDomain']//s:element[@name='challenge']"
     challenge = wsdl.find(path + "/s:complexType", NS)
     assert challenge is not None
     assert challenge.get("mixed") == "true"
@@ -172,3 +173,14 @@ def test_a_challenge_is_mixed_content_that_is_not_validated(wsdl: etree._Element
 def test_the_address_is_filled_in_and_escaped(url: str) -> None:
     root: Any = etree.fromstring(build_wsdl(url))
     assert [port.get("location") for port in root.findall(".//{*}address")] == [url, url]
+
+
+def test_each_schema_comes_after_those_that_it_refers_to(wsdl: etree._Element) -> None:
+    # Four generators resolve names in the order of the document.
+    namespaces = [schema.get("targetNamespace") for schema in wsdl.findall("w:types/s:schema", NS)]
+    assert namespaces == [f"{P}/AcquirePackagingData/v1.0", P]
+
+
+def test_each_local_element_has_a_type(wsdl: etree._Element) -> None:
+    for element in wsdl.iterfind(".//s:element", NS):
+        assert element.get("type") or element.get("ref") or len(element), dict(element.attrib)

@@ -6,11 +6,14 @@ import pytest
 from lxml import etree
 from structlog.testing import capture_logs
 
+from rightsmanager.errors import InternalError, ServiceSpecific
 from rightsmanager.protocol.wire import PROTOCOLS as P
+from rightsmanager.protocol.wire import Kid
 from rightsmanager.web.admin_access import AdminAccess
 from rightsmanager.web.router import RouterSettings
 
 if TYPE_CHECKING:
+    from rightsmanager.operations.request import Request
     from tests.web.conftest import Calling, ServerClient, Written
 
 
@@ -145,9 +148,40 @@ def test_a_call_is_one_line_in_the_log_without_its_body(
 def test_a_refused_call_is_logged_with_its_status_code(calling: Calling, envelope: Written) -> None:
     with capture_logs() as lines:
         calling().post(envelope("LeaveDomain"))
-    assert [(line["operation"], line["status"]) for line in lines] == [
-        ("LeaveDomain", "0x8004c604")
+    assert [(line["operation"], line["status"], line["reason"]) for line in lines] == [
+        ("LeaveDomain", "0x8004c604", "the account is full")
     ]
+
+
+def test_a_call_is_logged_with_device_kids_and_masked_query(
+    calling: Calling, envelope: Written
+) -> None:
+    def answer(request: Request) -> bytes:
+        request.progress.device = "the device"
+        request.progress.kids = (Kid(bytes(16)),)
+        raise ServiceSpecific("refused later")
+
+    call = calling(more={"JoinDomain": answer})
+    with capture_logs() as lines:
+        call("POST", "/rightsmanager.asmx?cfg=(contentkey:abc,sl:1)", envelope("JoinDomain"))
+    (line,) = lines
+    assert line["device"] == "the device"
+    assert line["kids"] == ["00000000-0000-0000-0000-000000000000"]
+    assert line["query"] == "cfg=(contentkey:***,sl:1)"
+    assert line["reason"] == "refused later"
+
+
+def test_two_failures_of_a_kind_have_ids_of_their_own(calling: Calling, envelope: Written) -> None:
+    def fail(_request: object) -> bytes:
+        raise InternalError("the store failed") from OSError("disk")
+
+    call = calling(more={"JoinDomain": fail})
+    with capture_logs() as lines:
+        for _ in range(2):
+            call.post(envelope("JoinDomain"))
+    incidents = [line for line in lines if line["event"] == "incident"]
+    assert len({line["incident"] for line in incidents}) == 2
+    assert {line["reason"] for line in incidents} == {"the store failed"}
 
 
 def test_a_surprise_is_an_internal_error_whose_id_the_log_has(

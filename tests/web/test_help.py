@@ -81,6 +81,32 @@ def test_the_wsdl_has_the_public_address_where_one_is_configured(calling: Callin
     assert {port.get("location") for port in root.findall(".//{*}address")} == {public}
 
 
+@pytest.mark.parametrize("query", ["disco", "DISCO", "disco="])
+def test_discovery_names_the_wsdl_and_both_bindings(call: ServerClient, query: str) -> None:
+    answer = call("GET", f"/svc/RightsManager.asmx?{query}", HTTP_HOST="drm.example:81")
+    url = "http://drm.example:81/svc/RightsManager.asmx"
+    assert answer.headers["Content-Type"] == "text/xml; charset=utf-8"
+    root = etree.fromstring(answer.body)
+    assert root.tag == "{http://schemas.xmlsoap.org/disco/}discovery"
+    contract, *bindings = root
+    assert (contract.get("ref"), contract.get("docRef")) == (f"{url}?wsdl", url)
+    assert [each.get("binding") for each in bindings] == [
+        "tns:RightsManagerSoap",
+        "tns:RightsManagerSoap12",
+    ]
+    assert {each.get("address") for each in bindings} == {url}
+    page = html.fromstring(call("GET", "/svc/RightsManager.asmx").body)
+    assert "?disco" in page.xpath("//a/@href")
+
+
+def test_profiles_are_called_profiles(call: ServerClient) -> None:
+    for name, operation in OPERATIONS.items():
+        text = html.fromstring(call("GET", f"/x/rightsmanager.asmx?op={name}").body).text_content()
+        assert ("do not take it for Microsoft's wire" in text) == bool(operation.profile)
+    row = html.fromstring(call("GET", "/rightsmanager.asmx").body).xpath("//tr[td/a='JoinDomain']")
+    assert "profile" in row[0].text_content().lower()
+
+
 def test_the_root_leads_to_the_service(call: ServerClient) -> None:
     page = html.fromstring(call("GET", "/").body)
     assert page.xpath("//a/@href") == ["/rightsmanager.asmx"]

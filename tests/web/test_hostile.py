@@ -97,8 +97,8 @@ def test_a_declared_encoding_does_not_matter(call: ServerClient, envelope: Writt
         assert call.post(body).status == 200
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-8"])
-def test_a_byte_order_mark_is_understood(
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8", "utf-16-le", "utf-16-be"])
+def test_utf_8_and_utf_16_are_understood_with_and_without_a_mark(
     call: ServerClient, envelope: Written, encoding: str
 ) -> None:
     assert call.post(envelope().decode().encode(encoding)).status == 200
