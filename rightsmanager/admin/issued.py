@@ -25,6 +25,20 @@ class IssuedReader:
         with self.store.reading() as found:
             return [license_facts(each) for each in found.licenses.find_newest(chosen, limit)]
 
+    def find_devices(self, limit: int) -> list[Facts]:
+        """Return the facts of at most `limit` devices with licences, the last one first."""
+        with self.store.reading() as found:
+            devices = found.licenses.find_devices(limit)
+        return [
+            {
+                "device": each.device,
+                "licenses": each.licenses,
+                "first_at": _date(each.first_at),
+                "last_at": _date(each.last_at),
+            }
+            for each in devices
+        ]
+
     def find_sessions(self, device: str | None, kid: Kid | None, limit: int) -> list[Facts]:
         """Return the facts of at most `limit` sessions, of a device and KID where given.
 

@@ -23,6 +23,13 @@ _COLUMNS: Final = {
     "policy": "policy",
 }
 
+_DEVICE_COLUMNS: Final = {
+    "device": "device",
+    "licenses": "licences",
+    "first_at": "first",
+    "last_at": "last",
+}
+
 
 @click.group()
 def licenses() -> None:
@@ -62,3 +69,12 @@ def list_(  # noqa: PLR0913 -- one parameter for each option
     if form != "json":
         facts = [{**fact, "policy": json.dumps(fact["policy"])} for fact in facts]
     print_list(form, facts, _COLUMNS)
+
+
+@licenses.command()
+@pass_operator
+@form_options
+@limit_option
+def devices(operator: Operator, *, limit: int, form: Form) -> None:
+    """List the devices with licences, the last one first."""
+    print_list(form, IssuedReader(operator.store).find_devices(limit), _DEVICE_COLUMNS)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, bindparam, delete, select
+from sqlalchemy import ColumnElement, bindparam, delete, desc, func, select
 
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store import hot
@@ -15,6 +15,16 @@ _LICENSE: Final = LICENSES.c
 _FIND_ALL: Final = select(LICENSES).order_by(_LICENSE.issued_at, _LICENSE.request, _LICENSE.ordinal)
 _FIND_NEWEST: Final = select(LICENSES).order_by(
     _LICENSE.issued_at.desc(), _LICENSE.request, _LICENSE.ordinal
+)
+_FIND_DEVICES: Final = (
+    select(
+        _LICENSE.device,
+        func.count().label("licenses"),
+        func.min(_LICENSE.issued_at).label("first_at"),
+        func.max(_LICENSE.issued_at).label("last_at"),
+    )
+    .group_by(_LICENSE.device)
+    .order_by(desc("last_at"), _LICENSE.device)
 )
 # Batches are ranges of the primary key: the table has no index of times, as each index would make
 # every licence slower.
@@ -76,6 +86,18 @@ class LicenseFilter:
             yield _LICENSE.issued_at < self.before
 
 
+@dataclass(frozen=True, slots=True)
+class LicensedDevice:
+    """A device that licences were issued to; times are in Unix seconds."""
+
+    device: str
+    """The device id."""
+    licenses: int
+    """Their count."""
+    first_at: int
+    last_at: int
+
+
 class Licenses(Component):
     """Issued licences by request and rank."""
 
@@ -111,6 +133,11 @@ class Licenses(Component):
         """Return at most `limit` licences that meet a filter, newest first."""
         statement = _FIND_NEWEST.where(*chosen.conditions()).limit(limit)
         return [record_of(IssuedLicense, row) for row in self._execute(statement)]
+
+    def find_devices(self, limit: int) -> list[LicensedDevice]:
+        """Return at most `limit` devices with licences, the one with the newest first."""
+        rows = self._execute(_FIND_DEVICES.limit(limit))
+        return [record_of(LicensedDevice, row) for row in rows]
 
     def remove_old(self, before: int, after: bytes = b"") -> tuple[int, bytes | None]:
         """Remove the licences issued before a time among the BATCH_ROWS that follow a request.

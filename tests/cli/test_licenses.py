@@ -82,6 +82,19 @@ def test_a_licence_is_shown_with_its_policy_in_each_form(run: Run, issued: Path)
     assert '"security_level": 150' in table
 
 
+def test_devices_are_listed_by_their_last_licence(run: Run, issued: Path) -> None:
+    words = ("licenses", "devices", "--data", str(issued))
+    facts = run(*words, "--json").json
+    assert [(fact["device"], fact["licenses"]) for fact in facts] == [
+        (DEVICES[0], 2),
+        (DEVICES[1], 2),
+    ]
+    assert all(fact["first_at"] < fact["last_at"] for fact in facts)
+    assert facts[0]["last_at"] > facts[1]["last_at"]
+    assert run(*words, "--limit", "1", "--json").json == facts[:1]
+    assert DEVICES[1] in run(*words).output
+
+
 def test_purge_removes_old_licences(run: Run, issued: Path) -> None:
     purged = run("purge", "--data", str(issued), "--older-than", "2h", "--json").json
     assert purged["licences"] == 2
