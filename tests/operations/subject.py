@@ -37,7 +37,7 @@ from rightsmanager.protocol.messages.challenge import (
 )
 from rightsmanager.protocol.messages.metering import read_metering_certificate
 from rightsmanager.protocol.wire import Mid, ServiceId
-from rightsmanager.protocol.xml.envelope import parse_envelope
+from rightsmanager.protocol.xml.fastpath import parse_fast
 from rightsmanager.store.database import Store
 from rightsmanager.store.licenses import IssuedLicense
 from tests.policy.sample import OWN_MID
@@ -85,9 +85,7 @@ class Opener:
         object.__setattr__(self, "reader", ChallengeReader(verifier.parse))
 
     def open(self, body: bytes) -> LicenseChallenge:
-        challenge = open_license_challenge(
-            parse_envelope(body), self.keys, self.backend, self.reader
-        )
+        challenge = open_license_challenge(parse_fast(body), self.keys, self.backend, self.reader)
         for chain in challenge.client.chains:
             self.verifier.verify(chain, self.now)
         return challenge
@@ -146,7 +144,7 @@ def make_context(
 
 
 def request(body: bytes, query: str = "", url: str = URL) -> Request:
-    return Request(parse_envelope(body), url, query, {}, "127.0.0.1")
+    return Request(parse_fast(body), url, query, {}, "127.0.0.1")
 
 
 def post(context: Context, operation: str, body: bytes, query: str = "") -> bytes:

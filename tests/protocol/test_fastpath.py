@@ -272,3 +272,10 @@ def test_each_revocation_list_is_found() -> None:
     assert REVOCATION_LIST.findall(LISTS.encode()) == [
         (second.b64(bytes([n] * 16)).encode(), str(n).encode()) for n in (1, 2)
     ]
+
+
+def test_the_element_of_a_recognised_challenge_is_parsed_when_it_is_read() -> None:
+    body = second.challenge(world.CLIENT, second.Wish(second.header_40(bytes(16))))
+    envelope = parse_fast(body)
+    assert envelope.canonical_challenge is not None
+    assert str(envelope.element.tag).endswith("}AcquireLicense")
