@@ -37,6 +37,10 @@ READING: dict[tuple[str, str], tuple[str, ...]] = {
     ("device play", "cafile"): (
         *("--cafile", "{path}", "--device", "{device}", "--url", NOWHERE, KID),
     ),
+    ("device accept", "file"): ("{path}", "--device", "{device}"),
+    ("device challenge", "header_file"): (
+        *("--header", "{path}", "--device", "{device}", "--output", "{new}", "AcquireLicense"),
+    ),
     ("device certify", "signing"): ("{path}", "{root}", "{new}", "--data", "{data}"),
     ("device certify", "encryption"): ("{root}", "{path}", "{new}", "--data", "{data}"),
     ("device import", "file"): ("{path}", "--device", "{device}"),
@@ -51,6 +55,9 @@ READING: dict[tuple[str, str], tuple[str, ...]] = {
 
 WRITING: dict[tuple[str, str], tuple[str, ...]] = {
     ("content export", "file"): ("{path}", "--data", "{data}"),
+    ("device challenge", "output"): (
+        *("--output", "{path}", "--device", "{device}", "--kid", KID, "AcquireLicense"),
+    ),
     ("device certify", "chain"): ("{root}", "{root}", "{path}", "--data", "{data}"),
     ("header make", "output"): ("--output", "{path}", "--algid", "none", KEY),
     ("metering show", "chain_file"): ("--chain", "{path}", "--data", "{data}", "{mid}"),
@@ -60,6 +67,9 @@ WRITING: dict[tuple[str, str], tuple[str, ...]] = {
 
 FOLDERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("device new", "folder"): ("{path}", "--data", "{data}"),
+    ("device acquire", "save_messages"): (
+        *("--save-messages", "{path}", "--device", "{device}", "--url", NOWHERE, "--kid", KID),
+    ),
     ("device show", "folder"): ("--device", "{path}"),
     ("show", "folder"): ("--device", "{path}", "{file}"),
     ("keys", "data"): ("--data", "{path}"),
@@ -125,7 +135,9 @@ def test_an_unusable_file_is_refused_in_a_line(
 def test_an_unusable_folder_is_refused_in_a_line(
     run: Run, places: dict[str, str], tmp_path: Path, key: tuple[str, str]
 ) -> None:
-    for path in unusable(tmp_path)[2:4] if key[0] == "device new" else unusable(tmp_path):
+    # These make a missing folder.
+    makes = key in {("device new", "folder"), ("device acquire", "save_messages")}
+    for path in unusable(tmp_path)[2:4] if makes else unusable(tmp_path):
         if path.name != "folder" or key[1] == "folder":
             assert_refused(run, key[0], FOLDERS[key], {**places, "path": str(path)})
 
@@ -146,7 +158,7 @@ def test_every_parameter_that_names_a_path_is_tried() -> None:
         or parameter.type is INPUT
         or parameter.name in {"cafile", "certfile", "out"}
     }
-    # All commands share one --data, and those of a device one --device.
-    shared = {key for key in found if key[1] in {"data", "folder"}}
+    # All commands share one --data, and those of a device one --device and one --save-messages.
+    shared = {key for key in found if key[1] in {"data", "folder", "save_messages"}}
     assert found - shared == {*READING, *WRITING} | {("device export", "file")}
     assert set(FOLDERS) <= shared
