@@ -152,7 +152,7 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
 
 
 def _describe(progress: Progress) -> dict[str, object]:
-    """Return what is known of a request, for the log."""
+    """Return the facts of a request for the log."""
     facts: dict[str, object] = {}
     if progress.device:
         facts["device"] = progress.device
