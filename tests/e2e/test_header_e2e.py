@@ -46,7 +46,7 @@ def test_licences_are_issued_for_it_in_each_form(
     server: Server, device: Path, tmp_path: Path, arguments: tuple[str, ...], key_type: str
 ) -> None:
     url = ("--la-url", server.url)
-    make = ("header", "make", "--data", str(tmp_path / "none"), *url, *arguments)
+    make = ("header", "make", "--data", str(tmp_path), *url, *arguments)
     file = tmp_path / "header.xml"
     run(*make, "--as", "wrmheader", "--output", str(file))
     ways = [("--header", str(file))]
