@@ -7,7 +7,7 @@ from rightsmanager.crypto import p256
 from rightsmanager.crypto.random import Rng, seeded_random, system_random
 from rightsmanager.errors import InternalError
 from rightsmanager.files import keep_file
-from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.keyring.files import METERING_FILE, KeyFiles
 from rightsmanager.keyring.identities import (
     IDENTITIES,
     METERING,
@@ -107,4 +107,4 @@ def _publish(files: KeyFiles) -> None:
             keep_file(files.public_file(identity.name), lambda: public)  # noqa: B023 -- called at once
     metering = files.find_chain(METERING.name)
     if metering is not None:
-        keep_file(files.public / "metering.bin", lambda: metering.raw)
+        keep_file(files.public / METERING_FILE, lambda: metering.raw)

@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from rightsmanager.crypto import p256, pem
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import find_file, keep_file
 from rightsmanager.protocol.formats.bcert import Chain, parse_chain
+
+METERING_FILE: Final = "metering.bin"
+"""The public file of the keyring's own metering service."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from flask import Response
+from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.server import Server
 from flask_openapi3.models.tag import Tag
@@ -50,6 +51,20 @@ _UNPROCESSABLE: Final = 422
 _SCHEME: Final = "bearer"
 
 Reply = tuple[dict[str, Any], int] | dict[str, Any]
+
+
+class _Json(DefaultJSONProvider):
+    """Flask's JSON; text that is nested too deeply is malformed."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **options: Any) -> Any:  # noqa: ANN401 -- as in Flask
+        try:
+            return super().loads(s, **options)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
+
+
 NoteFailure = Callable[[str, BaseException], None]
 """Logs a failure: where it happened, and the exception."""
 
@@ -68,7 +83,7 @@ def build_api(administration: DomainAdministration, path: str, note: NoteFailure
         doc_ui=False,
         static_folder=None,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined] # of Flask's own provider
+    app.json = _Json(app)
     describe = partial(_describe, app, path)
     app.add_url_rule(f"{path}/openapi.json", view_func=describe, endpoint="openapi")
     _add_accounts(app, f"{path}/domains", administration)

@@ -4,6 +4,7 @@ Pages are HTML and readable by pages of other origins; the admin API is JSON and
 the two a path belongs to decides how a refusal is written and how the request is logged.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any, Final
@@ -13,7 +14,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.web.admin_access import AdminAccess
+from rightsmanager.web.admin_access import AdminAccess, find_token
 from rightsmanager.web.http import BodyTooLarge, read_body
 from rightsmanager.web.pages import Site, add_pages, notice
 from rightsmanager.web.problems import Problem, describe_http_error
@@ -39,9 +40,10 @@ def build_application(
     app.url_map.merge_slashes = False
     add_pages(app, site)
     _add_errors(app, admin)
+    log = log or structlog.get_logger("rightsmanager").bind()
     if admin is not None:
-        _add_access(app, admin)
-    _add_log(app, admin, log or structlog.get_logger("rightsmanager").bind())
+        _add_access(app, admin, log)
+    _add_log(app, admin, log)
     return app.wsgi_app
 
 
@@ -62,20 +64,20 @@ def _add_errors(app: Flask, admin: AdminAccess | None) -> None:
         return response
 
 
-def _add_access(app: Flask, admin: AdminAccess) -> None:
+def _add_access(app: Flask, admin: AdminAccess, log: Any) -> None:  # noqa: ANN401 -- as above
     @app.before_request
     def check() -> Response | None:
-        problem = _check_access(request.environ, admin) if _is_admin(admin) else None
+        problem = _check_access(request.environ, admin, log) if _is_admin(admin) else None
         return None if problem is None else problem.response()
 
 
-def _check_access(environ: dict[str, Any], access: AdminAccess) -> Problem | None:
+def _check_access(environ: dict[str, Any], access: AdminAccess, log: Any) -> Problem | None:  # noqa: ANN401
     """Return the reason to refuse a request, else None with the body read into `wsgi.input`."""
     if environ["PATH_INFO"] == access.path:
         return Problem(404, f"nothing is here, try {access.path}/openapi.json")
-    if not access.has_token(environ.get("HTTP_AUTHORIZATION", "")):
-        text = "expected the header Authorization: Bearer with the token of the admin API"
-        return Problem(401, text, headers=_CHALLENGE)
+    problem = _check_token(environ, access, log)
+    if problem is not None:
+        return problem
     try:
         body = read_body(environ, MAX_ADMIN_BODY, access.body_seconds)
     except BodyTooLarge as refusal:
@@ -84,6 +86,23 @@ def _check_access(environ: dict[str, Any], access: AdminAccess) -> Problem | Non
         return Problem(400, refusal.text)
     environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
     return None
+
+
+def _check_token(environ: dict[str, Any], access: AdminAccess, log: Any) -> Problem | None:  # noqa: ANN401
+    """Return the reason to refuse a token; a wrong one delays the next from the same address."""
+    token, remote = find_token(environ.get("HTTP_AUTHORIZATION", "")), environ["REMOTE_ADDR"]
+    if token:
+        # The right token has to wait too: otherwise its answer would tell it from wrong ones.
+        seconds = math.ceil(access.delays.remaining(remote))
+        if seconds:
+            text = f"too many wrong tokens from {remote}, the next is read in {seconds} seconds"
+            return Problem(429, text, headers=(("Retry-After", str(seconds)),))
+        if access.is_token(token):
+            access.delays.forget(remote)
+            return None
+        log.warning("admin_token_refused", remote=remote, attempts=access.delays.record(remote))
+    text = "expected the header Authorization: Bearer with the token of the admin API"
+    return Problem(401, text, headers=_CHALLENGE)
 
 
 def _add_log(app: Flask, admin: AdminAccess | None, log: Any) -> None:  # noqa: ANN401 -- as above

@@ -16,6 +16,8 @@ from rightsmanager.store.domains import Member
 from tests.docs.documents import ROOT, table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.e2e.conftest import Answer, Command, Server, Start
 
 TOKEN = "mF_9.B5f-4.1JqM-long-enough"
@@ -234,17 +236,45 @@ def test_unknown_paths_and_methods_are_refused_as_json(
     assert set(json.loads(answer.body)) == {"error", "status_code"}
 
 
+@pytest.mark.parametrize("opening", ["[", '{"limit":'])
+@pytest.mark.parametrize("depth", [500, 5000])
+def test_a_deeply_nested_body_is_refused(administered: Server, opening: str, depth: int) -> None:
+    answer = send(administered, "POST", "/domains", opening * depth)
+    closing = {"[": "]", '{"limit":': "1" + "}"}[opening]
+    whole = opening * depth + closing[:-1] + closing[-1] * depth
+    for each in (answer, send(administered, "POST", "/domains", whole)):
+        assert each.status in {400, 422}, each.body
+        assert set(json.loads(each.body)) == {"error", "status_code"}
+
+
+def test_guesses_of_the_token_are_delayed(start: Start, tmp_path: Path) -> None:
+    server = start(tmp_path / "data", "--workers", "1", RIGHTSMANAGER_ADMIN__TOKEN=TOKEN)
+    for status in (401, 401, 401, 401, 429):
+        answer = send(server, "GET", "/domains", Authorization="Bearer guess")
+        assert answer.status == status
+    assert answer.headers["Retry-After"] == "1"
+    assert set(json.loads(answer.body)) == {"error", "status_code"}
+    assert "admin_token_refused" in server.log.read_text()
+
+
 def test_a_long_body_is_not_read(administered: Server) -> None:
     answer = send(administered, "POST", "/domains", " " * 65537)
     assert answer.status == 413
     assert "the limit is 65536 bytes" in json.loads(answer.body)["error"]
 
 
+NO_TOKENS = ("", "Bearer", "Bearer ", f"Basic {TOKEN}", TOKEN)
+
+
 @pytest.mark.parametrize(
-    "authorization",
-    ["", "Bearer", "Bearer ", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN],
+    ("path", "authorization"),
+    [
+        *[(path, each) for path in ("/domains", "/openapi.json", "/nothing") for each in NO_TOKENS],
+        # Few: more wrong tokens from one address are answered with a delay.
+        ("/domains", f"Bearer {TOKEN[:-1]}"),
+        ("/nothing", f"Bearer {TOKEN}x"),
+    ],
 )
-@pytest.mark.parametrize("path", ["/domains", "/openapi.json", "/nothing"])
 def test_without_the_token_everything_is_refused(
     administered: Server, path: str, authorization: str
 ) -> None:

@@ -66,6 +66,7 @@ def make_front(
     settings: RouterSettings | None = None,
     more: Mapping[str, Callable[[Request], bytes]] | None = None,
     admin: AdminAccess | None = None,
+    log: Any = None,  # noqa: ANN401 -- any structlog logger
 ) -> Router:
     services = {"AcquireLicense": echo, "LeaveDomain": refuse, **(more or {})}
     roles = frozenset(Role) - {Role.PACKAGING}
@@ -73,7 +74,7 @@ def make_front(
     site = Site(OPERATIONS, reasons, exchanges, build_wsdl, explain, parameter_rows())
     return Router(
         SoapServer(build(services, roles)),
-        lambda: build_application(site, admin),
+        lambda: build_application(site, admin, log=log),
         settings or RouterSettings(max_body=4096, body_seconds=0.5),
     )
 
