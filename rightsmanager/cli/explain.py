@@ -35,7 +35,7 @@ _MARKS: Final = frozenset("=(?[&:/")
     "header_file",
     metavar="FILE",
     type=INPUT,
-    help="A WRMHEADER, PlayReady Object, PSSH box or challenge with the KIDs.",
+    help="A file with the KIDs, such as a header, PSSH box, manifest or challenge.",
 )
 @click.option("--kid", "kids", multiple=True, type=KID, help="A KID of the content.")
 @click.option("--custom-data", help="The CustomData of the challenge.")

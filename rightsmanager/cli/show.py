@@ -65,8 +65,9 @@ def show(  # noqa: PLR0913 -- one parameter for each option
     """Decode and check a licence, challenge, header or chain.
 
     FILE (- for standard input) holds a licence, certificate chain, WRMHEADER, PlayReady Object,
-    PSSH box, challenge or reply: raw, in hexadecimal digits or in base64. Exit status 0: every
-    check passed, 1: one failed, 2: the format is not recognised.
+    PSSH boxes, challenge, reply or key, in binary, hexadecimal or base64; or an MP4, manifest,
+    playlist or key message with these. Exit status 0: every check passed, 1: one failed, 2: the
+    format is not recognised.
 
     Example: rightsmanager header make KID | rightsmanager show -
     """

@@ -179,6 +179,19 @@ def _record_value(kind: int, value: bytes, context: Context) -> Description:
 
 # --- PSSH -----------------------------------------------------------------------------------------
 
+SYSTEMS: Final = {
+    pssh.SYSTEM_ID: "PlayReady",
+    uuid.UUID("edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"): "Widevine",
+    uuid.UUID("94ce86fb-07ff-4f43-adb8-93d2fa968ca2"): "FairPlay",
+    uuid.UUID("1077efec-c0b2-4d02-ace3-3c1e52e2fb4b"): "common, of W3C",
+    uuid.UUID("e2719d58-a985-b3c9-781a-b030af78d30e"): "Clear Key, of DASH-IF",
+    uuid.UUID("5e629af5-38da-4063-8977-97ffbd9902d4"): "Marlin",
+    uuid.UUID("3d5e6d35-9b9a-41e8-b843-dd3c6e72c42c"): "ChinaDRM",
+    uuid.UUID("adb41c24-2dbf-4a6d-958b-4457c0d27b95"): "Nagra",
+    uuid.UUID("80a6be7e-1448-4c37-9e70-d5aebe04c8d2"): "Irdeto",
+    uuid.UUID("f239e769-efa3-4850-9c16-a903c6932efb"): "Adobe Primetime",
+}
+"""Names of systems by id, as DASH-IF publishes them; only the most frequent ones."""
 _BOX: Final = struct.Struct(">I4sB3s16s")
 _COUNT: Final = struct.Struct(">I")
 _KID_LENGTH: Final = 16
@@ -198,7 +211,7 @@ def describe_pssh(data: bytes, context: Context) -> Description:
         Description("length", length),
         Description("version", version),
         binary("flags", flags),
-        Description("system id", str(system_id), "PlayReady" if ours else "not PlayReady's"),
+        Description("system id", str(system_id), SYSTEMS.get(system_id, "unknown")),
     )
     kids_found, body = _split(data, version)
     inner = describe_object(body, context) if ours else binary("data", body)

@@ -18,7 +18,7 @@ KINDS = {
     "wrmheader_1": "WRMHEADER",
 }
 # A box of Widevine without data.
-OTHER_BOX = bytes.fromhex("0000002070737368000000000edef8ba79d64acea3c827dcd51d21ed00000000")
+OTHER_BOX = bytes.fromhex("000000207073736800000000edef8ba979d64acea3c827dcd51d21ed00000000")
 SPELLINGS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "base64": (b64encode, "base64"),
     "base64 in lines": (lambda data: b"\r\n ".join((b" ", *pieces(b64encode(data)))), "base64"),
@@ -145,3 +145,22 @@ def test_a_key_message_is_described_as_its_challenge(
 def test_a_damaged_box_is_still_described(things: dict[str, bytes], bare: Context) -> None:
     found = describe(b64encode(things["pssh_1"][:-1]), bare)
     assert (found.name, found.failed) == ("PSSH box", True)
+
+
+def test_boxes_of_other_systems_are_named(
+    bare: Context, find: Callable[[Description, str], Description]
+) -> None:
+    assert find(describe(OTHER_BOX, bare), "system id").meaning == "Widevine"
+    unknown = OTHER_BOX[:12] + bytes(16) + OTHER_BOX[28:]
+    found = describe(unknown, bare)
+    assert find(found, "system id").meaning == "unknown"
+    assert not found.failed
+
+
+def test_a_line_end_after_a_header_is_not_part_of_it(
+    things: dict[str, bytes], bare: Context
+) -> None:
+    header = things["wrmheader_1"]
+    assert without_spelling(describe(header + b"\n", bare)) == without_spelling(
+        describe(header, bare)
+    )
