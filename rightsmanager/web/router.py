@@ -30,6 +30,8 @@ SERVICE_URL: Final = "rightsmanager.url"
 
 _ASMX: Final = ASMX_PATH[1:]
 _BAD_BODY: Final = "500 Internal Server Error"
+_GZIP: Final = b"\x1f\x8b"
+"""The first bytes of a gzip body."""
 _MAX_DIGITS: Final = 20
 """A longer number is over every limit."""
 _TOO_LARGE: Final = "413 Content Too Large"
@@ -115,7 +117,10 @@ class Router:
     def _post(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         url = self._settings.addressing.url(environ)
         try:
+            _refuse_encoding(environ.get("HTTP_CONTENT_ENCODING", ""))
             body = read_body(environ, self._max_body(environ), self._settings.body_seconds)
+            if body.startswith(_GZIP):
+                _refuse_encoding("gzip")
         except BodyTooLarge as refusal:
             return self._soap.refuse(environ, start, url, refusal, _TOO_LARGE)
         except InvalidMessage as refusal:
@@ -152,3 +157,10 @@ class Router:
         if is_asmx:
             environ["PATH_INFO"] = ASMX_PATH
         return self._pages()(environ, start)
+
+
+def _refuse_encoding(encoding: str) -> None:
+    if encoding.strip().lower() not in {"", "identity"}:
+        raise InvalidMessage(
+            f"the body's Content-Encoding is {encoding[:32]!r}, expected none: send it uncompressed"
+        )

@@ -52,7 +52,7 @@ HOSTILE = {
     "half of UTF-16": (b"\xff\xfe<", "is not the UTF-16 its first bytes say"),
     "lone surrogate": (b"\xff\xfe<\x00\x00\xd8", "is not the UTF-16 its first bytes say"),
     "UTF-32": ((_OPEN + _CALL + _CLOSE).decode().encode("utf-32"), _NOT_WELL_FORMED),
-    "gzip": (gzip.compress(_OPEN + _CALL + _CLOSE), _NOT_WELL_FORMED),
+    "gzip": (gzip.compress(_OPEN + _CALL + _CLOSE), "Content-Encoding is 'gzip', expected none"),
     "NUL": (_OPEN + b"\x00" + _CALL + _CLOSE, _NOT_WELL_FORMED),
     "control characters": (_OPEN + b"<x>\x01\x1b</x>" + _CLOSE, _NOT_WELL_FORMED),
     "control character reference": (_OPEN + b"<x>&#1;</x>" + _CLOSE, _NOT_WELL_FORMED),
@@ -89,6 +89,20 @@ def test_the_charset_of_the_content_type_does_not_matter(
     call: ServerClient, envelope: Written, charset: str
 ) -> None:
     assert call.post(envelope(), CONTENT_TYPE=f"text/xml; charset={charset}").status == 200
+
+
+@pytest.mark.parametrize(
+    ("encoding", "status"),
+    [("gzip", 500), ("br", 500), ("Deflate", 500), ("x" * 5000, 500), ("identity", 200), ("", 200)],
+)
+def test_a_content_encoding_is_named_in_the_refusal(
+    call: ServerClient, envelope: Written, encoding: str, status: int
+) -> None:
+    answer = call.post(envelope(), HTTP_CONTENT_ENCODING=encoding)
+    assert answer.status == status
+    if status != 200:
+        assert answer.code == "0x8004c601"
+        assert f"Content-Encoding is '{encoding[:32]}'".encode() in answer.body
 
 
 def test_a_declared_encoding_does_not_matter(call: ServerClient, envelope: Written) -> None:
