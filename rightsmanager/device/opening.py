@@ -250,5 +250,12 @@ def _check_nonce(
 
 def _check_header(license_: OpenedLicense, header: wrmheader.Header) -> None:
     entry = next((entry for entry in header.kids if entry.kid == license_.kid), None)
-    if entry is not None:
+    if entry is None:
+        return
+    try:
         wrmheader.verify_checksum(entry, license_.content_key)
+    except InvalidMessage as refusal:
+        raise InvalidMessage(
+            f"{refusal.text}; the server has another key for this KID: store the content's key by "
+            "rightsmanager content add, or give it in the URL as contentkey"
+        ) from None

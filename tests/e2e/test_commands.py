@@ -12,8 +12,16 @@ from click.testing import CliRunner, Result
 
 from rightsmanager.cli import rightsmanager
 from rightsmanager.protocol.formats.pssh import Pssh, build_object, build_pssh, object_of
-from rightsmanager.protocol.formats.wrmheader import canonical_header
+from rightsmanager.protocol.formats.wrmheader import (
+    Algid,
+    Header,
+    HeaderKid,
+    Version,
+    canonical_header,
+)
 from rightsmanager.protocol.wire import Kid
+from tests.protocol.test_input_forms import FORMS
+from tests.protocol.test_input_forms import KID as FORMS_KID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +131,29 @@ def test_a_pssh_box_or_a_playready_object_names_the_keys(
     output = acquire("--pssh", b64encode(data).decode()).output
     assert test_keys[FIRST] in output
     assert test_keys[OTHER] in output
+
+
+@pytest.mark.parametrize("form", ["object", "boxes", "MP4", "playlist", "manifest", "xxd"])
+def test_a_header_is_found_in_a_file_of_any_form(
+    acquire: Acquire, tmp_path: Path, form: str
+) -> None:
+    file = tmp_path / "content"
+    file.write_bytes(FORMS[form][0])
+    result = acquire("--header", str(file))
+    assert result.exit_code == 0, result.output
+    assert Kid(FORMS_KID).text in result.output
+
+
+def test_a_checksum_of_another_key_says_what_helps(acquire: Acquire, tmp_path: Path) -> None:
+    file = tmp_path / "header"
+    wrong = HeaderKid(Kid.from_base64(FIRST), Algid.AESCTR, bytes(8))
+    file.write_text(canonical_header(Header(Version.V4_0, (wrong,))), "utf-8")
+    result = acquire("--header", str(file))
+    reason = result.output + str(result.exception)
+    assert result.exit_code == 1
+    assert "WRMHEADER CHECKSUM" in reason
+    assert "rightsmanager content add" in reason
+    assert "0x8004" not in reason
 
 
 def test_other_custom_data_is_ignored(acquire: Acquire, test_keys: dict[str, str]) -> None:
