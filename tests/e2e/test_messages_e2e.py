@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -212,12 +211,35 @@ def test_messages_of_other_commands_are_saved(exchange: Exchange, tmp_path: Path
         assert etree.QName(etree.fromstring(file.read_bytes())).localname == "Envelope"
 
 
-def test_the_license_facts_show_what_a_policy_grants(exchange: Exchange) -> None:
-    query = "cfg=(persist:true,begindate:20200101,expiration:20200102,cvopl:250)"
-    reply = exchange.post("AcquireLicense", "--kid", KID, query=query)
-    ran = exchange.device.run("accept", str(reply), "--json")
-    (license_,) = json.loads(ran)["licenses"]
-    assert license_["state"] == "expired"
-    assert license_["rights"] == ["play"]
-    assert license_["begin"] < license_["end"]
-    assert license_["output_levels"]["compressed_digital_video"] >= 0
+@pytest.mark.parametrize(
+    ("query", "state", "rights"),
+    [
+        ("cfg=(persist:true,begindate:20200101,expiration:20200102)", "expired", ["play"]),
+        ("cfg=(persist:true,begindate:20400101)", "not yet", ["play"]),
+        ("cfg=(cvopl:500,firstexp:60,realtime:true)", "good", ["play"]),
+    ],
+)
+def test_what_a_policy_grants_is_shown(
+    exchange: Exchange, query: str, state: str, rights: list[str]
+) -> None:
+    arguments = ("--kid", KID, "--url", f"{exchange.server.url}?{query}")
+    (license_,) = exchange.device.json("acquire", *arguments)["licenses"]
+    assert (license_["state"], license_["rights"]) == (state, rights)
+    levels = license_["output_levels"]
+    assert "opl" not in query or levels["compressed_digital_video"] == 500
+    limits = (license_["begin"], license_["end"], license_["expire_after_first_play"])
+    assert any(each is not None for each in limits)
+    verdict = exchange.device.run("acquire", *arguments).splitlines()[-1]
+    passed = "1 licence, the reply signed; every check passed"
+    unusable = (
+        f"1 licence, the reply signed; the reply is valid, but not usable now: 1 licence {state}"
+    )
+    assert verdict == (passed if state == "good" else unusable)
+
+
+def test_a_url_that_is_not_asked_is_said(exchange: Exchange) -> None:
+    url = f"{exchange.server.url}?cfg=(persist:true)"
+    exchange.device.run("acquire", "--kid", KID, "--url", url)
+    played = exchange.device.invoke("play", KID, "--url", url)
+    assert played.exit_code == 0
+    assert "a stored licence is played; the server of --url is not asked" in played.stderr

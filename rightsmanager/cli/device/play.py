@@ -76,6 +76,8 @@ def play(  # noqa: PLR0913 -- one parameter for each option
     membership = Membership(session.domains, account_id)
     stored = _stored(session, kid, must=url is None)
     wanted = Wanted(Content(**content).header_for(kid), custom_data)
+    if stored is not None and url is not None:
+        click.echo("a stored licence is played; the server of --url is not asked", err=True)
     license_ = stored or _acquired(session, kid, url or "", wanted, membership)
     playback = start(license_, session.journal, now=session.now, rng=system_random, times=times)
     if ending == "clean":

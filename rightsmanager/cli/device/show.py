@@ -28,11 +28,15 @@ def show(folder: Path, *, form: Form) -> None:
 
 def _facts(session: DeviceSession) -> dict[str, object]:
     leaf = session.opening.device.chain.leaf
+    made = leaf.manufacturer
     sessions = SessionStore(session.journal)
     deletions = DeletionStore(session.journal, session.licenses).find_all()
     return {
         "device": session.opening.device.id,
         "security_level": leaf.security_level,
+        "manufacturer": None if made is None else made.name,
+        "model_name": None if made is None else made.model_name,
+        "model_number": None if made is None else made.model_number,
         "features": [getattr(each, "name", str(each)) for each in leaf.features],
         "licenses": len(session.licenses.find_all()),
         "domains": [domain.account_id.text for domain in session.domains.find_all()],

@@ -21,6 +21,10 @@ from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.policy.value_types import DATE, InvalidValue
 from rightsmanager.protocol.wire import Guid
 
+_HARDWARE: Final = 3000
+_HDCP_TYPE: Final = "abb2c6f1-e663-4625-a945-972d17b231e7"
+_HDCP_TYPE_1: Final = b"\0\0\0\1"
+_HDCP_LEVEL: Final = 271
 _REFUSED: Final = "the request is refused with 0x8004c604"
 _RIGHTS: Final = ("copyright", "executeright", "readright")
 
@@ -64,6 +68,7 @@ def find_warnings(
         _of_request(question),
         chain.from_iterable(map(_of_wish, requested_licenses)),
         _of_leaves(grants),
+        _of_shared_keys(grants),
         _of_domains(grants),
         *(_of_policy(policy, now) for policy in policies),
     )
@@ -107,6 +112,33 @@ def _of_leaves(grants: Sequence[Grant]) -> Iterator[str]:
                 "had that root licence before"
             )
 
+        if grant.root_kid is not None and _is_limited(grant.policy):
+            yield (
+                f"the leaf licence for KID {grant.kid.text} has time limits: publications "
+                "recommend them for its root licence, where they hold for all leaves"
+            )
+
+
+def _is_limited(policy: Policy) -> bool:
+    """Return whether the request limits the time of use; `valid_for` is a setting."""
+    limits = (policy.begin, policy.expiration, policy.first_play_expiration)
+    return any(each is not None for each in limits)
+
+
+def _of_shared_keys(grants: Sequence[Grant]) -> Iterator[str]:
+    """Yield KIDs that share a content key, if only some of them need hardware."""
+    for key in dict.fromkeys(grant.content_key for grant in grants if grant.content_key):
+        levels = {
+            grant.kid.text: grant.policy.security_level
+            for grant in grants
+            if grant.content_key == key
+        }
+        if len(levels) > 1 and min(levels.values()) < _HARDWARE <= max(levels.values()):
+            yield (
+                f"KIDs {' and '.join(levels)} have one content key, but not one security level: "
+                f"the key of level {max(levels.values())} is given at {min(levels.values())} too"
+            )
+
 
 def _of_domains(grants: Sequence[Grant]) -> Iterator[str]:
     for account_id in dict.fromkeys(grant.account_id for grant in grants):
@@ -125,6 +157,7 @@ def _of_policy(policy: Policy, now: int) -> Iterator[str]:
     yield from _levels(policy)
     yield from _dates(policy, now)
     yield from _without_effect(policy, now)
+    yield from _hdcp(policy)
     for place, kind in _PLACES.items():
         for each in getattr(policy, place.removeprefix("policy.")):
             yield from kind(place, each)
@@ -175,8 +208,21 @@ def _dates(policy: Policy, now: int) -> Iterator[str]:
 
 def _without_effect(policy: Policy, now: int) -> Iterator[str]:
     ends = policy.end(now) is not None or policy.first_play_expiration is not None
-    if policy.begin is not None and policy.begin <= now:
+    # With an end, a begin in the past guards against a clock that is set back.
+    if policy.begin is not None and policy.begin <= now and not ends:
         yield f"begindate is {DATE.write(policy.begin)}, which is past: it has no effect"
+    ends_later = policy.expiration is not None and policy.expiration > now
+    requested_end = ends_later or policy.first_play_expiration is not None
+    if requested_end and not policy.persistent and not policy.real_time:
+        yield (
+            "the licence ends and is not persistent: without realtime:true clients may check the "
+            "end only when playback begins"
+        )
+    if ends_later and policy.begin is None:
+        yield (
+            "expiration without begindate: publications recommend both, against clocks that are "
+            "set back"
+        )
     if policy.real_time and not ends:
         yield "realtime has no effect: the licence does not end"
     if policy.grace_period is not None and not ends and policy.begin is None:
@@ -185,6 +231,16 @@ def _without_effect(policy: Policy, now: int) -> Iterator[str]:
         yield "removaldate has no effect: the licence is not persistent"
     if not (policy.play or policy.copy or policy.execute or policy.read or policy.extended_rights):
         yield "the licence grants no right: playright is false, and there is no other"
+
+
+def _hdcp(policy: Policy) -> Iterator[str]:
+    level = policy.output_levels.uncompressed_digital_video
+    for each in policy.digital_video:
+        if each.id.text == _HDCP_TYPE and each.data == _HDCP_TYPE_1 and level < _HDCP_LEVEL:
+            yield (
+                f"dvop {_HDCP_TYPE} requires HDCP type 1, and ucvopl is {level}: clients look at "
+                f"it from ucvopl {_HDCP_LEVEL} on"
+            )
 
 
 # --- protections ----------------------------------------------------------------------------------

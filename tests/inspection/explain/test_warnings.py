@@ -76,7 +76,44 @@ QUIET = set(EXAMPLES) - {
     "copyright",
     "executeright",
     "readright",
+    # Their examples have time limits alone, or a protection without its output level.
+    "dvop",
+    "expiration",
+    "firstplayexpiration",
+    "graceperiod",
+    "realtime",
 }
+HDCP = "abb2c6f1-e663-4625-a945-972d17b231e7"
+TYPE_1 = f"dvop:(guid:{HDCP},data:AAAAAQ==)"
+KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
+TWO_KIDS = tuple(f"0000000{number}-0000-0000-0000-000000000000" for number in (1, 2))
+TROUBLES = {
+    "cfg=(sl:2000,persist:false,firstexp:60)": "without realtime:true clients may check the end",
+    "cfg=(expiration:20400101,persist:true)": "expiration without begindate: publications",
+    f"cfg=({TYPE_1},ucvopl:270)": "requires HDCP type 1, and ucvopl is 270",
+    f"cfg=(rootid:{STRANGE},persist:true,firstexp:60)": "has time limits: publications recommend",
+    f"cfg=(kid:{TWO_KIDS[0]},sl:3000,contentkey:{KEY}),(kid:{TWO_KIDS[1]},contentkey:{KEY})": (
+        "have one content key, but not one security level"
+    ),
+}
+UNTROUBLED = (
+    "cfg=(persist:false,realtime:true,firstexp:60)",
+    "cfg=(persist:true,firstexp:60)",
+    "cfg=(begindate:20200101,expiration:20400101,persist:true)",
+    f"cfg=({TYPE_1},ucvopl:300)",
+    f"cfg=(kid:{TWO_KIDS[0]},contentkey:{KEY}),(kid:{TWO_KIDS[1]},contentkey:{KEY})",
+)
+
+
+@pytest.mark.parametrize("query", TROUBLES)
+def test_published_troubles_are_warned_of(explained: Explaining, query: str) -> None:
+    warnings = explained(query).warnings
+    assert [each for each in warnings if TROUBLES[query] in each]
+
+
+@pytest.mark.parametrize("query", UNTROUBLED)
+def test_requests_without_trouble_cause_no_warning(explained: Explaining, query: str) -> None:
+    assert explained(query).warnings == ()
 
 
 @pytest.mark.parametrize("query", WARNED)
