@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rightsmanager.admin.domains import DomainAdministration
@@ -20,6 +21,7 @@ from rightsmanager.assembly import (
 )
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
+from rightsmanager.files import find_file
 from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
@@ -78,7 +80,8 @@ def build(settings: Settings, runtime: Runtime) -> Server:
 
     def make_pages() -> Wsgi:
         explain = _make_explain(context, keyring)
-        return _make_pages(context, explain, _find_unserved(operations, roles), admin)
+        why_not = _find_unserved(operations, roles)
+        return _make_pages(context, explain, why_not, admin, settings.data / "public")
 
     soap = SoapServer(application.build(operations, roles))
     router = Router(soap, make_pages, _router_settings(settings, admin))
@@ -169,6 +172,7 @@ def _make_pages(
     explain: Callable[..., Explanation],
     why_not: Mapping[str, str],
     admin: AdminAccess | None,
+    public: Path,
 ) -> Wsgi:
     # Imported here: Flask takes 0.2 s and 15 MB, which licences do not need.
     from rightsmanager.web.application import build_application  # noqa: PLC0415
@@ -181,6 +185,7 @@ def _make_pages(
         wsdl=wsdl.build_wsdl,
         explain=explain,
         parameters=parameter_rows(),
+        find_public=lambda name: find_file(public / name),
     )
     if admin is None:
         return build_application(site)

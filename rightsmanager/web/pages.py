@@ -7,6 +7,7 @@
         ?explain              a form: the licences that a request would get
         ?parameters           all parameters of licence URLs
     /explain, /parameters     the same two, at short addresses
+    /public/NAME              a public file of the data folder, such as the root's public key
     /                         a link to the service
 
 The form is sent by GET, so that an answer has an address. It may contain a content key: the answer
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import parse_qs
 
-from flask import Flask, Response, render_template, request
+from flask import Flask, Response, abort, render_template, request
 from jinja2 import StrictUndefined
 
 from rightsmanager.web.router import ASMX_PATH, SERVICE_URL
@@ -32,6 +33,7 @@ _FIELDS: Final = ("asked", "customdata", "kids", "level")
 _GUIDES: Final = (("?explain", "Explain a licence URL"), ("?parameters", "List of parameters"))
 _MAX_FIELDS: Final = 20
 """The form has fewer fields."""
+_PUBLIC_NAME: Final = re.compile(r"[a-z0-9_-]+\.[a-z]+")
 _PRIVATE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _WITH_PARAMETERS: Final = "AcquireLicense"
 """The operation whose URLs have parameters."""
@@ -74,6 +76,8 @@ class Site:
     explain: Explain
     parameters: Sequence[object]
     """The rows of the table of parameters."""
+    find_public: Callable[[str], bytes | None] = lambda _name: None
+    """The public file of a name, None if there is none."""
 
 
 def add_pages(app: Flask, site: Site) -> None:
@@ -184,6 +188,12 @@ def _add_guides(app: Flask, site: Site) -> None:
     @app.route(EXPLAIN_PATH)
     def explain() -> Response:
         return _explain(site, request.query_string.decode("latin-1"))
+
+    @app.route("/public/<name>")
+    def public(name: str) -> Response:
+        # A name with a separator or a leading dot could leave the folder.
+        data = site.find_public(name) if _PUBLIC_NAME.fullmatch(name) else None
+        return abort(404) if data is None else Response(data, mimetype="application/octet-stream")
 
     @app.route(PARAMETERS_PATH)
     def parameters() -> Response:

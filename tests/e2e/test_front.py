@@ -175,3 +175,28 @@ def test_people_find_the_operations_and_samples_of_their_messages(server: Server
         assert f"&lt;{name} xmlns=" in page.body.decode()
         assert "SOAP 1.2" in page.body.decode()
     assert server.call("GET", "/nothing").status == 404
+
+
+@pytest.mark.parametrize("name", ["root.pub", "wmrmserver.pub", "metering.bin"])
+def test_public_files_are_served(server: Server, name: str) -> None:
+    answer = server.call("GET", f"/public/{name}")
+    assert answer.status == 200
+    assert answer.body == (server.data / "public" / name).read_bytes()
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "none.pub",
+        "..",
+        "../rightsmanager.db",
+        "..%2Frightsmanager.db",
+        ".hidden",
+        "%00",
+        "a%2Fb.c",
+    ],
+)
+def test_no_other_file_is_served(server: Server, path: str) -> None:
+    assert server.call("GET", f"/public/{path}").status == 404
