@@ -1,8 +1,8 @@
 """Recognises the usual AcquireLicense challenge without parsing it as XML.
 
 Nearly all clients write this one message the same way, byte for byte except for its values. One
-pattern over the whole envelope finds them. Parsing and opening a challenge takes 361 µs this way;
-the parser and the walk through its elements take 679 µs for the same result.
+pattern over the whole envelope finds them. Parsing and opening a challenge takes 170 µs this way;
+the parser and the walk through its elements take 360 µs for the same result.
 Measured with CPython 3.11, lxml 6.1 (libxml2 2.14) and OpenSSL 3; measure again before a change.
 
 The pattern must match well-formed XML only, and only where the parser would find the same values:
