@@ -1,15 +1,17 @@
 """Replies: who signed them, and each licence in them; faults: what their code is called."""
 
+import json
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from rightsmanager.crypto.aes import ecb_encrypt
 from rightsmanager.crypto.p256 import PrivateKey, PublicKey, point_x_with_tail
 from rightsmanager.crypto.random import seeded_random
-from rightsmanager.inspection import Context, Description, describe
+from rightsmanager.inspection import Check, Context, Description, describe
 from rightsmanager.inspection.description import Outcome
 from rightsmanager.protocol.formats.bcert import (
     CertificateType,
@@ -29,6 +31,7 @@ from rightsmanager.protocol.xml.envelope import SoapVersion
 Names = Callable[[Description, str], set[str]]
 Find = Callable[[Description, str], Description]
 
+VECTORS = Path(__file__).parents[2] / "vectors"
 RNG = seeded_random(b"replies")
 ROOT, ISSUER, SIGNER = (PrivateKey.generate(RNG) for _ in range(3))
 K = "http://schemas.microsoft.com/DRM/2007/03/protocols/AcquirePackagingData/v1.0"
@@ -217,3 +220,14 @@ def test_a_domains_key_on_its_way_opens_for_its_device(
     other = replace(aided, device_keys=(key,))
     found = find(describe(enveloped(reply.encode()), other), "DomainKey")
     assert [check.outcome for check in found.checks] == [Outcome.FAILED]
+
+
+def test_the_signature_of_a_deployed_server_verifies(
+    bare: Context, own_check: Callable[[Description, str], Check]
+) -> None:
+    published = json.loads((VECTORS / "published_reply.json").read_text("utf-8"))
+    found = describe(published["reply"].encode(), bare)
+    assert found.name == "AcquireLicense reply"
+    assert own_check(found, "signature").outcome == "ok"
+    # Its XML was indented after it was signed.
+    assert own_check(found, "digest").outcome == "failed"
