@@ -122,6 +122,7 @@ def _too_large(actual: str, limit: int) -> BodyTooLarge:
 METHODS: Final = "GET, HEAD, OPTIONS, POST"
 
 _ANY: Final = "*"
+_EXPOSED: Final = "X-RightsManager-Warning"
 _HEADERS: Final = "content-type, soapaction, authorization"
 _REQUESTED: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
 
@@ -151,6 +152,7 @@ class CrossOrigin:
             *([("Access-Control-Allow-Credentials", "true")] if self.credentials else ()),
             ("Access-Control-Allow-Headers", _with_requested(environ)),
             ("Access-Control-Allow-Methods", METHODS),
+            ("Access-Control-Expose-Headers", _EXPOSED),
             *_private_network(environ),
             ("Access-Control-Max-Age", str(self.max_age)),
         ]
