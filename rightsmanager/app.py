@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rightsmanager.admin.domains import DomainAdministration
 from rightsmanager.assembly import (
@@ -21,7 +20,6 @@ from rightsmanager.assembly import (
 )
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
-from rightsmanager.files import find_file
 from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
@@ -42,6 +40,9 @@ from rightsmanager.store.database import Store
 from rightsmanager.web.admin_access import AdminAccess
 from rightsmanager.web.http import Addressing, make_cross_origin
 from rightsmanager.web.router import Router, RouterSettings
+
+if TYPE_CHECKING:
+    from rightsmanager.web.pages import Site
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -79,9 +80,8 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     admin = _admin_access(settings)
 
     def make_pages() -> Wsgi:
-        explain = _make_explain(context, keyring)
-        why_not = _find_unserved(operations, roles)
-        return _make_pages(context, explain, why_not, admin, settings.data / "public")
+        site = _make_site(context, keyring, _find_unserved(operations, roles))
+        return _make_pages(context, site, admin)
 
     soap = SoapServer(application.build(operations, roles))
     router = Router(soap, make_pages, _router_settings(settings, admin))
@@ -167,26 +167,24 @@ def _find_unserved(
     }
 
 
-def _make_pages(
-    context: Context,
-    explain: Callable[..., Explanation],
-    why_not: Mapping[str, str],
-    admin: AdminAccess | None,
-    public: Path,
-) -> Wsgi:
+def _make_site(context: Context, keyring: Keyring, why_not: Mapping[str, str]) -> "Site":
     # Imported here: Flask takes 0.2 s and 15 MB, which licences do not need.
-    from rightsmanager.web.application import build_application  # noqa: PLC0415
     from rightsmanager.web.pages import Site  # noqa: PLC0415
 
-    site = Site(
+    return Site(
         operations=OPERATIONS,
         why_not=why_not,
         samples=samples.exchanges,
         wsdl=wsdl.build_wsdl,
-        explain=explain,
+        explain=_make_explain(context, keyring),
         parameters=parameter_rows(),
-        find_public=lambda name: find_file(public / name),
+        public_files=keyring.public_files,
     )
+
+
+def _make_pages(context: Context, site: "Site", admin: AdminAccess | None) -> Wsgi:
+    from rightsmanager.web.application import build_application  # noqa: PLC0415
+
     if admin is None:
         return build_application(site)
     from rightsmanager.web.api import build_api  # noqa: PLC0415

@@ -11,6 +11,7 @@ from rightsmanager.crypto.digest import hkdf_sha256
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import read_file
 from rightsmanager.keyring.files import (
+    METERING_FILE,
     KeyFiles,
     parse_chain_file,
     parse_key_file,
@@ -86,6 +87,15 @@ class Keyring:
     """Fingerprints of root and storage key by name: a database belongs to one pair of them."""
     domain_issuer: DomainIssuer | None = None
     """None if its key was taken away: no domain can be created or renewed."""
+
+    @property
+    def public_files(self) -> Mapping[str, bytes]:
+        """The files that clients need, by their names in the folder `public`."""
+        return {
+            f"{ROOT.name}.pub": self.trust_anchors[0].raw,
+            f"{WMRMSERVER.name}.pub": self.server_keys[0].public.raw,
+            METERING_FILE: self.metering.certificate.chain.raw,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@
         ?explain              a form: the licences that a request would get
         ?parameters           all parameters of licence URLs
     /explain, /parameters     the same two, at short addresses
-    /public/NAME              a public file of the data folder, such as the root's public key
+    /public/NAME              the public keys and certificates that clients need
     /                         a link to the service
 
 The form is sent by GET, so that an answer has an address. It may contain a content key: the answer
@@ -20,20 +20,20 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import parse_qs
 
-from flask import Flask, Response, abort, render_template, request
+from flask import Flask, Response, render_template, request
 from jinja2 import StrictUndefined
 
 from rightsmanager.web.router import ASMX_PATH, SERVICE_URL
 
 EXPLAIN_PATH: Final = "/explain"
 PARAMETERS_PATH: Final = "/parameters"
+PUBLIC_PATH: Final = "/public"
 
 _FIELDS: Final = ("asked", "customdata", "kids", "level")
 # Queries of the service's own path: proxies often pass nothing else on.
 _GUIDES: Final = (("?explain", "Explain a licence URL"), ("?parameters", "List of parameters"))
 _MAX_FIELDS: Final = 20
 """The form has fewer fields."""
-_PUBLIC_NAME: Final = re.compile(r"[a-z0-9_-]+\.[a-z]+")
 _PRIVATE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _WITH_PARAMETERS: Final = "AcquireLicense"
 """The operation whose URLs have parameters."""
@@ -76,8 +76,8 @@ class Site:
     explain: Explain
     parameters: Sequence[object]
     """The rows of the table of parameters."""
-    find_public: Callable[[str], bytes | None] = lambda _name: None
-    """The public file of a name, None if there is none."""
+    public_files: Mapping[str, bytes]
+    """The public keys and certificates that clients need, by file name."""
 
 
 def add_pages(app: Flask, site: Site) -> None:
@@ -91,6 +91,7 @@ def add_pages(app: Flask, site: Site) -> None:
     )
     _add_service(app, site)
     _add_guides(app, site)
+    _add_public_files(app, site.public_files)
 
     # route, not get: the admin API describes what is added by get.
     @app.route("/")
@@ -189,12 +190,6 @@ def _add_guides(app: Flask, site: Site) -> None:
     def explain() -> Response:
         return _explain(site, request.query_string.decode("latin-1"))
 
-    @app.route("/public/<name>")
-    def public(name: str) -> Response:
-        # A name with a separator or a leading dot could leave the folder.
-        data = site.find_public(name) if _PUBLIC_NAME.fullmatch(name) else None
-        return abort(404) if data is None else Response(data, mimetype="application/octet-stream")
-
     @app.route(PARAMETERS_PATH)
     def parameters() -> Response:
         return _parameters(rows)
@@ -217,6 +212,17 @@ def _explain(site: Site, query: str) -> Response:
 
 def _parameters(rows: Sequence[object]) -> Response:
     return _html(render_template("parameters.html", parameters=rows))
+
+
+def _add_public_files(app: Flask, files: Mapping[str, bytes]) -> None:
+    @app.route(f"{PUBLIC_PATH}/<name>")
+    def public_file(name: str) -> Response:
+        data = files.get(name)
+        if data is None:
+            return notice(404, "No such file", f"Public files: {', '.join(files)}.")
+        # A keyring may be replaced by another with the same names.
+        headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        return Response(data, headers=headers, mimetype="application/octet-stream")
 
 
 def _read_fields(query: str) -> dict[str, str]:

@@ -196,6 +196,10 @@ def test_public_files_are_served(server: Server, name: str) -> None:
         ".hidden",
         "%00",
         "a%2Fb.c",
+        "../keyring/root.key",
+        "%2e%2e/keyring/root.key",
+        "root.key",
+        "tls.pem",
     ],
 )
 def test_no_other_file_is_served(server: Server, path: str) -> None:

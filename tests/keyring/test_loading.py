@@ -40,6 +40,16 @@ def test_load_returns_the_created_identities(files: KeyFiles) -> None:
     assert len(keyring.storage_key) == 32
 
 
+def test_the_public_files_are_those_of_the_folder(
+    files: KeyFiles, key: PrivateKey, tmp_path: Path
+) -> None:
+    more = tmp_path / "their.pub"
+    more.write_bytes(key.public.raw)
+    keyring = load(files, KeyringSources((more,)))
+    folder = {file.name: file.read_bytes() for file in files.public.iterdir()}
+    assert keyring.public_files == folder
+
+
 def test_repr_shows_no_secret(files: KeyFiles) -> None:
     keyring = load(files, NONE)
     shown = repr(keyring)

@@ -11,6 +11,7 @@ from rightsmanager.protocol.wire import PROTOCOLS as P
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.web.admin_access import AdminAccess
 from rightsmanager.web.router import RouterSettings
+from tests.web.conftest import PUBLIC_FILES
 
 if TYPE_CHECKING:
     from rightsmanager.operations.request import Request
@@ -232,3 +233,23 @@ def test_an_operation_may_have_a_limit_of_its_own(calling: Calling, envelope: Wr
     other = envelope("LeaveDomain").ljust(len(body))
     answer = call.post(other, HTTP_SOAPACTION=f'"{P}/AcquireLicense"')
     assert b"the SOAPAction names AcquireLicense" in answer.body
+
+
+def test_public_files_are_served(call: ServerClient) -> None:
+    for name, data in PUBLIC_FILES.items():
+        answer = call("GET", f"/public/{name}")
+        assert (answer.status, answer.body) == (200, data)
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert call("HEAD", f"/public/{name}").headers["Content-Length"] == str(len(data))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "/", "/tls.pem", "/wmrmserver.key", "/ROOT.PUB", "/root.pub/", "/./root.pub"),
+        *("/../keyring/root.key", "/..", "//root.pub", "/root.pub\0", "/%2e%2e/root.key"),
+    ],
+)
+def test_nothing_else_of_the_data_folder_is_served(call: ServerClient, name: str) -> None:
+    assert call("GET", f"/public{name}").status == 404
