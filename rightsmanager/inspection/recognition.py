@@ -10,6 +10,7 @@ from typing import Final
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.inspection.certificates import describe_certificate, describe_chain
+from rightsmanager.inspection.checks import unless_refused
 from rightsmanager.inspection.context import Context
 from rightsmanager.inspection.description import Description
 from rightsmanager.inspection.headers import describe_header, describe_object, describe_pssh
@@ -172,12 +173,19 @@ def _add_place(
 
 
 def _why_unknown(data: bytes, refusal: InvalidMessage) -> str:
+    names = ", ".join(each.name for each in RECOGNISERS)
+    reason = f"{refusal.text}; or one of: {names}"
     document = _document(data)
     if document is not None:
-        # The root says more about a document than the list of all forms.
-        try:
-            refuse_root(Xml.parse(document, "it"))
-        except InvalidMessage as error:
-            return f"it is not recognised: {error.text}"
-    names = ", ".join(each.name for each in RECOGNISERS)
-    return f"it is not recognised: {refusal.text}; or one of: {names}"
+        root = unless_refused(Xml.parse, document, "it")
+        # The root says what was given; the refusal may be of a damaged box in it.
+        reason = refusal.text if root is None else f"{_why_other_root(root)}; {refusal.text}"
+    return f"it is not recognised: {reason}"
+
+
+def _why_other_root(root: Xml) -> str:
+    try:
+        refuse_root(root)
+    except InvalidMessage as refusal:
+        return refusal.text
+    return f"its root element is {root.name}"

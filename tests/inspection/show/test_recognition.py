@@ -88,7 +88,7 @@ def test_unknown_input_is_refused_with_all_that_is_expected(data: bytes, bare: C
 
 @pytest.mark.parametrize("data", [b"<", b"<a><b></a>"])
 def test_malformed_xml_is_explained(data: bytes, bare: Context) -> None:
-    with pytest.raises(InvalidMessage, match="not recognised: it is not well-formed XML"):
+    with pytest.raises(InvalidMessage, match="not recognised: the XML is not well-formed XML"):
         describe(data, bare)
 
 
@@ -164,3 +164,10 @@ def test_a_line_end_after_a_header_is_not_part_of_it(
     assert without_spelling(describe(header + b"\n", bare)) == without_spelling(
         describe(header, bare)
     )
+
+
+def test_a_damaged_box_in_a_manifest_is_the_reason(things: dict[str, bytes], bare: Context) -> None:
+    manifest = f"<MPD><pssh>{b64encode(things['pssh_1'][:-1]).decode()}</pssh></MPD>"
+    with pytest.raises(InvalidMessage, match="root element is MPD") as refusal:
+        describe(manifest.encode(), bare)
+    assert "; PSSH box at offset 0 says" in refusal.value.text
