@@ -61,6 +61,9 @@ def test_a_new_device_is_shown(run: Run, device: str) -> None:
     assert facts == {
         "device": leaf.device_id,
         "security_level": 2000,
+        "manufacturer": "RightsManager test PKI",
+        "model_name": "Simulated device",
+        "model_number": "1",
         "features": ["SECURE_CLOCK", "REVOCATION_LISTS", "PLAYREADY_3"],
         "licenses": 0,
         "domains": [],
@@ -70,7 +73,8 @@ def test_a_new_device_is_shown(run: Run, device: str) -> None:
     }
     lines = run("device", "show", "--device", device).output.splitlines()
     assert [line.split()[-1] for line in lines] == [
-        *("value", facts["device"], "2000", "PLAYREADY_3", "0", "-", "0", "0", "0"),
+        *("value", facts["device"], "2000", "PKI", "device", "1"),
+        *("PLAYREADY_3", "0", "-", "0", "0", "0"),
     ]
 
 
