@@ -15,7 +15,7 @@ from rightsmanager.errors import StatusCode
 from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.settings import ALL_ROLES, Settings, load
-from rightsmanager.web.pages import EXPLAIN_PATH, PARAMETERS_PATH
+from rightsmanager.web.pages import EXPLAIN_PATH, PARAMETERS_PATH, PUBLIC_PATH
 from tests.docs.conftest import Workplace
 from tests.docs.documents import (
     DOCUMENTS,
@@ -181,12 +181,16 @@ def test_the_proxys_limits_are_wider_than_the_servers() -> None:
         ("/playready/RightsManager.asmx", True),
         (EXPLAIN_PATH, True),
         (PARAMETERS_PATH, True),
+        (f"{PUBLIC_PATH}/root.pub", True),
+        (f"{PUBLIC_PATH}/../keyring/root.key", False),
         (Settings().admin.path, False),
         (f"{Settings().admin.path}/domains", False),
         (f"/other{EXPLAIN_PATH}", False),
     ],
 )
-def test_the_proxy_passes_on_the_service_and_its_pages(path: str, *, is_passed_on: bool) -> None:
+def test_the_proxy_passes_on_the_service_its_pages_and_public_files(
+    path: str, *, is_passed_on: bool
+) -> None:
     text = (ROOT / "config" / "nginx" / "rightsmanager.conf").read_text()
     (pattern,) = re.findall(r"location ~\* (\S+) \{", text)
     assert bool(re.search(pattern, path, re.IGNORECASE)) is is_passed_on
