@@ -85,7 +85,9 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         refusal = ctx.out_error and ctx.out_error.refusal
         mime_type, body = ctx.transport.mime_type, ctx.out_string[0]
         progress = ctx.in_object[0].progress if ctx.in_object else Progress()
-        warnings = tuple([each.text for each in progress.warnings[:MAX_WARNINGS]])
+        warnings: tuple[str, ...] = ()
+        if progress.warnings:
+            warnings = tuple([each.text for each in progress.warnings[:MAX_WARNINGS]])
         facts = {"operation": ctx.method_name or "", **_describe(progress)}
         self._log(req_env, begun, refusal, body, **facts)
         ctx.release()
@@ -170,13 +172,12 @@ def _send(
     body: bytes,
     warnings: tuple[str, ...] = (),
 ) -> list[bytes]:
-    start_response(
-        status,
-        [
-            ("Content-Type", content_type),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", "private"),
-            *[(WARNING_HEADER, text) for text in warnings],
-        ],
-    )
+    headers = [
+        ("Content-Type", content_type),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "private"),
+    ]
+    if warnings:
+        headers += [(WARNING_HEADER, text) for text in warnings]
+    start_response(status, headers)
     return [body]
