@@ -1,4 +1,8 @@
-"""Queries for the log and for faults, without the content keys that they contain."""
+"""Queries for the log and for faults, without the keys and tokens that they contain.
+
+A value is shown if it is surely harmless, and masked if it may be a key: a misspelled name has no
+effect on licences, but its value is as secret as the right one's.
+"""
 
 import base64
 import re
@@ -11,47 +15,80 @@ MASK: Final = "***"
 MAX_QUERY: Final = 2048
 """Longest masked query, in characters."""
 
-_SECRET_NAMES: Final = "|".join(
-    re.escape(name)
-    for parameter in PARAMETERS
-    if parameter.value_type.secret
-    for name in (parameter.name, *parameter.aliases, parameter.legacy or "")
-    if name
-)
-# The names with the characters of all spellings between name and value: cfg, legacy and JSON.
+
+def _names(*, secret: bool) -> list[str]:
+    return [
+        name.lower()
+        for parameter in PARAMETERS
+        if parameter.value_type.secret is secret
+        for name in (parameter.name, *parameter.aliases, parameter.legacy or "")
+        if name
+    ]
+
+
+_KNOWN: Final = frozenset(_names(secret=False)) | {"cfg", "cfg64", "json"}
+# From the name to the end of the value, in all spellings: cfg, legacy and JSON.
 _SECRET: Final = re.compile(
-    rf"""(?<![a-z0-9])((?:{_SECRET_NAMES})["']?\s*[:=]\s*["']?)[^,()&"']+""", re.IGNORECASE
+    r"(?<![a-z0-9])((?:"
+    + "|".join(map(re.escape, _names(secret=True)))
+    + r""")["']?\s*[:=]\s*)[^,)&}]+""",
+    re.IGNORECASE,
 )
-_CFG64: Final = re.compile(r"(cfg64=)([^&]*)", re.IGNORECASE)
-_ROUNDS: Final = 3
+# The name begins where a name may begin: otherwise a long one is read again from each character.
+_PAIR: Final = re.compile(
+    r"""(?<![\w.-])([\w.-]+)(["']?\s*[:=]\s*["']?)([^,(){}\[\]&"']+)""",
+)
+_SUSPICIOUS_NAME: Final = re.compile("key|seed|token|secret|password", re.IGNORECASE)
+# 16 bytes in base64 or hexadecimal digits are as long, or longer.
+_SUSPICIOUS_VALUE: Final = re.compile("[A-Za-z0-9+/_=-]{22}")
+_CFG64: Final = re.compile(r"(cfg64\s*=)([^&]*)", re.IGNORECASE)
+_ROUNDS: Final = 4
 """Times that percent-encoding may be nested."""
 _SAFE: Final = "%!$&'()*+,;=:@/?-._~\""
 
 
 def mask_query(query: str) -> str:
     """Return the query with a mask in place of each key, at most MAX_QUERY characters long."""
-    text = query
+    plain = _decode(query)
+    # JSON may escape any character of a name by a backslash.
+    if plain is None or "\\" in plain:
+        return MASK
+    masked = _mask_pairs(_CFG64.sub(_mask_cfg64, plain))
+    # The client's own spelling is kept if nothing had to be masked.
+    return _shorten(query if masked == plain else quote(masked, _SAFE))
+
+
+def _decode(text: str) -> str | None:
+    """Return the text without percent-encoding, None if it is nested too deeply."""
     for _ in range(_ROUNDS):
-        if _has_secret(text):
-            masked = _SECRET.sub(rf"\1{MASK}", _CFG64.sub(_mask_cfg64, text))
-            return _shorten(quote(masked, _SAFE))
-        text = unquote(text, "latin-1")
-    return _shorten(query)
+        decoded = unquote(text, "latin-1")
+        if decoded == text:
+            return text
+        text = decoded
+    return None
 
 
-def _has_secret(text: str) -> bool:
-    cfg64 = any(_mask_cfg64(match) != match[0] for match in _CFG64.finditer(text))
-    return cfg64 or _SECRET.search(text) is not None
+def _mask_pairs(text: str) -> str:
+    return _PAIR.sub(_mask_pair, _SECRET.sub(rf"\1{MASK}", text))
+
+
+def _mask_pair(match: re.Match[str]) -> str:
+    name, between, value = match.groups()
+    is_suspicious = _SUSPICIOUS_NAME.search(name) or _SUSPICIOUS_VALUE.search(value)
+    if name.lower() in _KNOWN or not is_suspicious:
+        return match[0]
+    return name + between + MASK
 
 
 def _mask_cfg64(match: re.Match[str]) -> str:
-    # A cfg64 is cut into no pieces here: it is masked whole if it names a key.
-    data = unquote(match[2]).translate(str.maketrans("-_ ", "+/+")).rstrip("=")
+    # It is masked whole if it has a key, or if what it has cannot be seen.
+    data = match[2].translate(str.maketrans("-_ ", "+/+")).rstrip("=")
     try:
-        text = base64.b64decode(data + "=" * (-len(data) % 4)).decode("latin-1")
+        text = _decode(base64.b64decode(data + "=" * (-len(data) % 4)).decode("latin-1"))
     except ValueError:
-        return match[0]
-    return match[1] + MASK if _SECRET.search(unquote(text)) else match[0]
+        text = None
+    is_harmless = text is not None and "\\" not in text and _mask_pairs(text) == text
+    return match[0] if is_harmless or match[2] == MASK else match[1] + MASK
 
 
 def _shorten(text: str) -> str:
