@@ -32,11 +32,15 @@ class Incidents:
     def refusal(self, error: Exception) -> Refusal:
         """Return a refusal itself, and for any other error an InternalError with a logged id.
 
-        The cause of a refusal, such as a failure of the store, is logged too.
+        The cause of a refusal, such as a failure of the store, is logged too, and the refusal's
+        text names that line as well.
         """
         if isinstance(error, Refusal):
             if error.__cause__ is not None:
-                self._note(self.new_id(), error.__cause__, reason=error.text)
+                incident = self.new_id()
+                self._note(incident, error.__cause__, reason=str(error))
+                # Not of `text`: a hook may raise one refusal many times.
+                error.text = f"{error} (incident {incident})"
             return error
         incident = self.new_id()
         self._note(incident, error)

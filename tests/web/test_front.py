@@ -173,16 +173,19 @@ def test_a_call_is_logged_with_device_kids_and_masked_query(
 
 
 def test_two_failures_of_a_kind_have_ids_of_their_own(calling: Calling, envelope: Written) -> None:
+    refusal = InternalError("the store failed")
+
     def fail(_request: object) -> bytes:
-        raise InternalError("the store failed") from OSError("disk")
+        raise refusal from OSError("disk")
 
     call = calling(more={"JoinDomain": fail})
     with capture_logs() as lines:
-        for _ in range(2):
-            call.post(envelope("JoinDomain"))
+        answers = [call.post(envelope("JoinDomain")).body for _ in range(2)]
     incidents = [line for line in lines if line["event"] == "incident"]
     assert len({line["incident"] for line in incidents}) == 2
     assert {line["reason"] for line in incidents} == {"the store failed"}
+    for answer, line in zip(answers, incidents, strict=True):
+        assert f"the store failed (incident {line['incident']})".encode() in answer
 
 
 def test_a_surprise_is_an_internal_error_whose_id_the_log_has(
