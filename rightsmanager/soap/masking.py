@@ -58,6 +58,11 @@ def mask_query(query: str) -> str:
     return _shorten(query if masked == plain else quote(masked, _SAFE))
 
 
+def mask_url(url: str, query: str) -> str:
+    """Return a URL with its masked query, without a question mark if the query is empty."""
+    return f"{url}?{mask_query(query)}" if query else url
+
+
 def _decode(text: str) -> str | None:
     """Return the text without percent-encoding, None if it is nested too deeply."""
     for _ in range(_ROUNDS):

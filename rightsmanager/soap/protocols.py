@@ -18,7 +18,7 @@ from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_envelope
 from rightsmanager.protocol.xml.fastpath import parse_fast
 from rightsmanager.soap.faults import NotUnderstood, build_fault
-from rightsmanager.soap.masking import mask_query
+from rightsmanager.soap.masking import mask_url
 from rightsmanager.soap.spyne_import import InProtocolBase, OutProtocolBase, SpyneContext
 
 CONTENT_TYPES: Final = {
@@ -55,8 +55,7 @@ class Outgoing(OutProtocolBase):  # type: ignore[misc] # spyne ships no types
         if ctx.out_error is None:
             child = ctx.out_object[0]
         else:
-            query = mask_query(ctx.transport.req.get("QUERY_STRING", ""))
-            actor = f"{ctx.udc}?{query}" if query else ctx.udc
+            actor = mask_url(ctx.udc, ctx.transport.req.get("QUERY_STRING", ""))
             child = build_fault(self.version, ctx.out_error.refusal, actor)
         ctx.out_document = build_envelope(self.version, child)
 

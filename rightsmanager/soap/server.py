@@ -14,7 +14,7 @@ from rightsmanager.errors import Refusal
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.soap.application import RightsManagerApplication
 from rightsmanager.soap.faults import RefusalFault, build_fault, clean
-from rightsmanager.soap.masking import mask_query
+from rightsmanager.soap.masking import mask_query, mask_url
 from rightsmanager.soap.protocols import (
     CONTENT_TYPES,
     build_envelope,
@@ -120,7 +120,8 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
     ) -> list[bytes]:
         """Answer a request with a fault without reading its body."""
         version = soap_version(req_env.get("CONTENT_TYPE", ""))
-        body = b"".join(build_envelope(version, build_fault(version, refusal, url)))
+        actor = mask_url(url, req_env.get("QUERY_STRING", ""))
+        body = b"".join(build_envelope(version, build_fault(version, refusal, actor)))
         self._log(req_env, self._clock(), refusal, body, operation="")
         return _send(start_response, status, CONTENT_TYPES[version], body)
 

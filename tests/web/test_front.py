@@ -256,3 +256,21 @@ def test_public_files_are_served(call: ServerClient) -> None:
 )
 def test_nothing_else_of_the_data_folder_is_served(call: ServerClient, name: str) -> None:
     assert call("GET", f"/public{name}").status == 404
+
+
+@pytest.mark.parametrize("length", [0, 5000])
+def test_a_fault_names_the_query_without_its_key(
+    call: ServerClient, envelope: Written, length: int
+) -> None:
+    """Also where the body is too long to be read."""
+    query = "cfg=(sl:150,contentkey:EjQSNBI0EjQSNBI0EjQSNw==)"
+    answer = call("POST", f"/rightsmanager.asmx?{query}", envelope("LeaveDomain") + b" " * length)
+    assert answer.status == (413 if length else 500)
+    actor = etree.fromstring(answer.body).findtext(".//faultactor")
+    assert actor == "http://127.0.0.1/rightsmanager.asmx?cfg=(sl:150,contentkey:***)"
+
+
+def test_unknown_paths_are_pages_with_the_admin_api_too(calling: Calling) -> None:
+    call = calling(RouterSettings(admin_path="/admin"), admin=AdminAccess("/admin", "x" * 16))
+    assert call("GET", "/healthz").body == calling()("GET", "/healthz").body
+    assert call("GET", "/healthz").status == 404
