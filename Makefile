@@ -105,7 +105,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # cpix requires these for single protection systems and for its schema; this project uses neither. The
 # last four are required by zeep, which only the tests use.
 UNUSED := construct protobuf pycryptodome setuptools
-UNUSED_BUT_IN_TESTS := certifi charset-normalizer requests urllib3
+UNUSED_BUT_IN_TESTS := certifi charset-normalizer idna requests urllib3
 WITHOUT = $(addprefix --no-emit-package ,$(1))
 
 lock: $(VENV)/.venv

@@ -38,7 +38,9 @@ _SECRET: Final = re.compile(
 _PAIR: Final = re.compile(
     r"""(?<![\w.-])([\w.-]+)(["']?\s*[:=]\s*["']?)([^,(){}\[\]&"']+)""",
 )
-_SUSPICIOUS_NAME: Final = re.compile("key|seed|token|secret|password", re.IGNORECASE)
+_SUSPICIOUS_NAME: Final = re.compile(
+    "key|seed|token|secret|password|session|ticket|auth|signature", re.IGNORECASE
+)
 # 16 bytes in base64 or hexadecimal digits are as long, or longer.
 _SUSPICIOUS_VALUE: Final = re.compile("[A-Za-z0-9+/_=-]{22}")
 _CFG64: Final = re.compile(r"(cfg64\s*=)([^&]*)", re.IGNORECASE)

@@ -94,13 +94,24 @@ def test_a_licence_has_the_content_key_of_the_test_key_seed(
             "key_type": key_type,
             "persistent": False,
             "security_level": 150,
+            "state": "good",
+            "rights": ["play"],
+            "begin": None,
+            "end": None,
+            "expire_after_first_play": None,
+            "removal_date": None,
+            "metering_id": None,
+            "secure_stop": None,
+            "output_levels": None,
         }
         for kid in kids
     ]
     assert ran.json["signed"] is True
     assert ran.json["custom_data"] is None
     rights_ids = [int(license_.pop("rights_id"), 16) for license_ in ran.json["licenses"]]
+    issued = {license_.pop("issued") for license_ in ran.json["licenses"]}
     assert expected == ran.json["licenses"]
+    assert len(issued) == 1
     assert rights_ids == [(rights_ids[0] + n) % 2**128 for n in range(len(kids))]
 
 
@@ -108,8 +119,8 @@ def test_without_json_it_is_a_table(acquire: Acquire, test_keys: dict[str, str])
     result = acquire("--kid", text(FIRST), "--kid", SECOND)
     head, first, second, end = (line.rstrip() for line in result.output.splitlines())
     assert head.split("  ")[0] == "KID"
-    assert first.split() == [text(FIRST), test_keys[FIRST], "AES_CTR", "no", "150"]
-    assert second.split() == [text(SECOND), test_keys[SECOND], "AES_CTR", "no", "150"]
+    assert first.split() == [text(FIRST), test_keys[FIRST], "AES_CTR", "no", "150", "good"]
+    assert second.split() == [text(SECOND), test_keys[SECOND], "AES_CTR", "no", "150", "good"]
     assert end == "2 licences, the reply signed; every check passed"
 
 
