@@ -16,7 +16,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.web.admin_access import AdminAccess, find_token
 from rightsmanager.web.http import BodyTooLarge, read_body
-from rightsmanager.web.pages import Site, add_pages, notice
+from rightsmanager.web.look import add_look, notice
+from rightsmanager.web.pages import Site, add_pages
 from rightsmanager.web.problems import Problem, describe_http_error
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -38,6 +39,7 @@ def build_application(
     app = api or Flask(__name__, static_folder=None)
     # A doubled slash makes another path, not a redirection.
     app.url_map.merge_slashes = False
+    add_look(app, (), lambda: False)
     add_pages(app, site)
     _add_errors(app, admin)
     log = log or structlog.get_logger("rightsmanager").bind()

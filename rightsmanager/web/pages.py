@@ -6,9 +6,10 @@
         ?disco                the addresses of the WSDL and of the service
         ?explain              a form: the licences that a request would get
         ?parameters           all parameters of licence URLs
+        ?style                the style sheet of these pages
     /explain, /parameters     the same two, at short addresses
     /public/NAME              the public keys and certificates that clients need
-    /                         a link to the service
+    /                         links to all of it
 
 The form is sent by GET, so that an answer has an address. It may contain a content key: the answer
 is not stored, and links from it carry no referrer.
@@ -18,11 +19,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from flask import Flask, Response, render_template, request
-from jinja2 import StrictUndefined
 
+from rightsmanager.web.look import PRIVATE, html, notice, serve_style, service_link
 from rightsmanager.web.router import ASMX_PATH, SERVICE_URL
 
 EXPLAIN_PATH: Final = "/explain"
@@ -34,7 +35,6 @@ _FIELDS: Final = ("asked", "customdata", "kids", "level")
 _GUIDES: Final = (("?explain", "Explain a licence URL"), ("?parameters", "List of parameters"))
 _MAX_FIELDS: Final = 20
 """The form has fewer fields."""
-_PRIVATE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _WITH_PARAMETERS: Final = "AcquireLicense"
 """The operation whose URLs have parameters."""
 
@@ -81,41 +81,25 @@ class Site:
 
 
 def add_pages(app: Flask, site: Site) -> None:
-    """Add the pages to an application."""
-    environment = app.jinja_env
-    environment.undefined = StrictUndefined
-    environment.trim_blocks = environment.lstrip_blocks = True
-    environment.filters["spelled"] = _spelled
-    environment.globals.update(
-        home=_home, explain_path=_explain_path, parameters_path=_parameters_path
-    )
+    """Add the pages to an application that has their look."""
+    app.jinja_env.globals["explain_link"] = _explain_link
     _add_service(app, site)
     _add_guides(app, site)
     _add_public_files(app, site.public_files)
 
     # route, not get: the admin API describes what is added by get.
     @app.route("/")
-    def root() -> Response:
-        return notice(200, "RightsManager", "A PlayReady test server. The service is here:")
+    def home() -> Response:
+        url: str = request.environ[SERVICE_URL]
+        # A public URL that names the service is the same for every path.
+        is_service = url.lower().endswith(ASMX_PATH)
+        service = url if is_service else url.rstrip("/") + ASMX_PATH
+        return html(render_template("home.html", url=service))
 
 
-def _home() -> str:
-    """Return the address of the operations: relative on the service's own path."""
-    # A proxy may have put the service below another path, which only the client knows.
-    return "?" if request.path == ASMX_PATH else ASMX_PATH
-
-
-def _explain_path() -> str:
-    return f"{_home().rstrip('?')}?explain"
-
-
-def _parameters_path() -> str:
-    return f"{_home().rstrip('?')}?parameters"
-
-
-def notice(status: int, title: str, text: str) -> Response:
-    """Return a page of one sentence with a link to the service."""
-    return _html(render_template("notice.html", title=title, text=text), status)
+def _explain_link(asked: str) -> str:
+    link = service_link("explain")
+    return f"{link}{'&' if link.startswith('?') else '?'}{urlencode({'asked': asked})}"
 
 
 def _add_service(app: Flask, site: Site) -> None:
@@ -151,16 +135,15 @@ def _queries(site: Site) -> dict[str, Callable[[str, str], Response]]:
     return {
         "wsdl": wsdl,
         "singlewsdl": wsdl,
-        "disco": lambda _, url: Response(
-            render_template("disco.xml", url=url), mimetype="text/xml"
-        ),
+        "disco": disco,
         "explain": lambda query, _: _explain(site, query),
         "parameters": lambda _, __: _parameters(rows),
+        "style": lambda _, __: serve_style(),
     }
 
 
 def _operations(site: Site, url: str) -> Response:
-    return _html(
+    return html(
         render_template(
             "list.html",
             operations=site.operations.values(),
@@ -172,7 +155,7 @@ def _operations(site: Site, url: str) -> Response:
 
 
 def _operation(site: Site, operation: Described, url: str) -> Response:
-    return _html(
+    return html(
         render_template(
             "operation.html",
             operation=operation,
@@ -205,13 +188,11 @@ def _explain(site: Site, query: str) -> Response:
             kids=fields["kids"],
             level=fields["level"],
         )
-    response = _html(render_template("explain.html", fields=fields, answer=answer))
-    response.headers.update(_PRIVATE)
-    return response
+    return html(render_template("explain.html", fields=fields, answer=answer), headers=PRIVATE)
 
 
 def _parameters(rows: Sequence[object]) -> Response:
-    return _html(render_template("parameters.html", parameters=rows))
+    return html(render_template("parameters.html", parameters=rows))
 
 
 def _add_public_files(app: Flask, files: Mapping[str, bytes]) -> None:
@@ -231,15 +212,3 @@ def _read_fields(query: str) -> dict[str, str]:
     except ValueError:
         found = {}
     return {name: found.get(name, [""])[0].strip() for name in _FIELDS}
-
-
-def _html(text: str, status: int = 200) -> Response:
-    # A query may contain half of a surrogate pair, which UTF-8 cannot encode.
-    return Response(text.encode(errors="replace"), status, mimetype="text/html")
-
-
-def _spelled(value: object) -> str:
-    """Return a fact's value as a page shows it."""
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

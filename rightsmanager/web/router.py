@@ -27,6 +27,8 @@ ASMX_PATH: Final = "/rightsmanager.asmx"
 """The path to the service in pages; it is at every path that ends like this, in any letter case."""
 SERVICE_URL: Final = "rightsmanager.url"
 """The key of the service's URL, as the client knows it, in the environment of a page."""
+CLIENT_PATH: Final = "rightsmanager.path"
+"""The key of the path that the client sent, from which pages make relative links."""
 
 _ASMX: Final = ASMX_PATH[1:]
 _BAD_BODY: Final = "500 Internal Server Error"
@@ -95,7 +97,7 @@ class Router:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         environ["REMOTE_ADDR"] = self._settings.addressing.remote(environ)
-        path = environ.get("PATH_INFO", "")
+        path = environ[CLIENT_PATH] = environ.get("PATH_INFO", "")
         if self._is_admin(path):
             return self._pages()(environ, start_response)
         cors = self._settings.cross_origin.headers(environ)

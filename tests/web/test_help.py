@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from lxml import etree, html
@@ -25,13 +26,34 @@ def test_the_help_page_lists_the_nine_operations_and_says_which_are_not_served(
     assert "JoinDomain is not built yet" in text
     assert "AcquireLicense is not" not in text
     assert "It is not a service of Microsoft" in text
-    assert page.xpath("//a/@href")[0] == "?wsdl"
+    assert page.xpath("//main//a/@href")[0] == "?wsdl"
 
 
 def test_the_pages_load_nothing_from_elsewhere(call: ServerClient) -> None:
     for path in ("/rightsmanager.asmx", "/rightsmanager.asmx?op=AcquireLicense", "/", "/x"):
         page = html.fromstring(call("GET", path).body)
-        assert page.xpath("//script | //img | //link[@rel='stylesheet']") == []
+        assert page.xpath("//script | //img | //style | //@style") == []
+        (style,) = page.xpath("//link[@rel='stylesheet']/@href")
+        assert urlsplit(style)[:2] == ("", "")
+        assert call("GET", urljoin(path, style)).headers["Content-Type"].startswith("text/css")
+
+
+def test_the_pages_allow_the_browser_nothing_but_their_own_files(call: ServerClient) -> None:
+    for path in ("/rightsmanager.asmx", "/explain", "/", "/x"):
+        headers = call("GET", path).headers
+        assert headers["Content-Security-Policy"].startswith(
+            "default-src 'none'; script-src 'self'"
+        )
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_a_static_file_may_be_kept_and_others_are_not_found(call: ServerClient) -> None:
+    style = call("GET", "/static/rightsmanager.css")
+    assert "immutable" in style.headers["Cache-Control"]
+    assert call("GET", "/static/vendor/htmx.LICENSE.txt").status == 200
+    for name in ("none.css", "../pages.py", "%2e%2e/pages.py", ""):
+        assert call("GET", f"/static/{name}").status == 404
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -108,5 +130,15 @@ def test_profiles_are_called_profiles(call: ServerClient) -> None:
 
 
 def test_the_root_leads_to_the_service(call: ServerClient) -> None:
-    page = html.fromstring(call("GET", "/").body)
-    assert page.xpath("//a/@href") == ["/rightsmanager.asmx"]
+    page = html.fromstring(call("GET", "/", HTTP_HOST="drm.example:81").body)
+    (link,) = page.xpath("//main//a[starts-with(., 'http')]")
+    assert link.get("href") == "./rightsmanager.asmx"
+    assert link.text_content() == "http://drm.example:81/rightsmanager.asmx"
+
+
+def test_the_root_names_the_public_address(calling: Calling) -> None:
+    for public in ("https://drm.example/a/rightsmanager.asmx", "https://drm.example/a"):
+        call = calling(RouterSettings(addressing=Addressing(public)))
+        page = html.fromstring(call("GET", "/").body)
+        (text,) = page.xpath("//main//a[starts-with(., 'http')]")
+        assert text.text_content() == "https://drm.example/a/rightsmanager.asmx"
