@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Client, Enrol, HeaderOf, Server
 
 KIDS = ("4Rplb+TbNES8tGkNFWTEHA==", "AAAAAAAAAAAAAAAAAAAAAQ==")
-TID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
 
 def told(
@@ -42,15 +41,16 @@ def recorded(server: Server, transaction_id: str) -> list[tuple[str, str, int]]:
 def test_a_url_with_tid_asks_for_an_acknowledgement_under_it(
     server: Server, client: Client, header_of: HeaderOf
 ) -> None:
-    url = f"{server.url}?cfg=(persist:true,tid:{TID})"
+    tid = TransactionId(system_random(16)).text
+    url = f"{server.url}?cfg=(persist:true,tid:{tid})"
     acquired = client.acquire(url, header_of(KIDS[0]))
-    assert acquired.response.transaction_id == TransactionId.from_text(TID)
+    assert acquired.response.transaction_id == TransactionId.from_text(tid)
     for _ in range(2):
         acknowledged = told(client, url, acquired)
         assert acknowledged is not None
         assert [(each.kid.base64, each.result) for each in acknowledged.results] == [(KIDS[0], 0)]
     device = client.device.chain.leaf.device_id
-    assert recorded(server, TID) == [(device, KIDS[0], 0)]
+    assert recorded(server, tid) == [(device, KIDS[0], 0)]
 
 
 def test_devices_with_the_same_tid_have_separate_transactions(

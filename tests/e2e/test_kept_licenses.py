@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import Refusal
+from rightsmanager.protocol.wire import Mid, TransactionId
 from tests.e2e.devices import CommandedDevice, make_device, text
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def test_a_licence_that_cannot_persist_is_not_kept(server: Server, run: Run) -> 
 
 def test_the_list_shows_the_granted_terms(server: Server, run: Run) -> None:
     now = int(time.time())
-    mid = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+    mid = Mid(system_random(16)).text
     granted = f"(persist:true,begindate:20300101000000,enddate:20310101000000,mid:{mid})"
     run("acquire", "--url", f"{server.url}?cfg={granted}", "--kid", FIRST)
     (fact,) = listed(run)
@@ -124,7 +126,8 @@ def test_a_failure_to_keep_a_licence_is_acknowledged_as_such(
     server: Server, run: Run, device: Path
 ) -> None:
     (device / "licenses").write_bytes(b"")
-    url = f"{server.url}?cfg=(persist:true,tid:3f2504e0-4f89-11d3-9a0c-0305e82c3302)"
+    tid = TransactionId(system_random(16)).text
+    url = f"{server.url}?cfg=(persist:true,tid:{tid})"
     told = json.loads(run("acquire", "--url", url, "--kid", FIRST, "--json"))
     assert told["acknowledged"] == [{"kid": text(FIRST), "result": "0x80004005"}]
 

@@ -9,11 +9,12 @@ import pytest
 import zeep
 from lxml import etree
 
+from rightsmanager.crypto.random import system_random
 from rightsmanager.device import Messages, Wrapping, open_device
 from rightsmanager.device.acquire import Acquired, header_of_kids
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
 from rightsmanager.protocol.messages.operations import OPERATIONS
-from rightsmanager.protocol.wire import PROTOCOLS, Kid
+from rightsmanager.protocol.wire import PROTOCOLS, AccountId, Kid, TransactionId
 from tests.e2e.devices import CommandedDevice, make_device, text
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Server
 
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
-ACCOUNT = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+ABSENT = "00000000-0000-0000-0000-000000000001"
 TYPES = {"soap11": "text/xml; charset=utf-8", "soap12": "application/soap+xml; charset=utf-8"}
 
 
@@ -62,20 +63,19 @@ def exchange(server: Server, tmp_path: Path) -> Exchange:
 
 @pytest.mark.parametrize("form", ["soap11", "soap12"])
 def test_every_operation_is_done_by_files(exchange: Exchange, form: str) -> None:
-    service = exchange.device.json("join", "--url", exchange.server.url, "--account", ACCOUNT)[
-        "service_id"
-    ]
-    exchange.device.run("leave", "--account", ACCOUNT)
-    query = f"cfg=(persist:true,tid:{ACCOUNT})"
+    account_id, tid = AccountId(system_random(16)).text, TransactionId(system_random(16)).text
+    account = ("--account", account_id)
+    service = exchange.device.json("join", "--url", exchange.server.url, *account)["service_id"]
+    exchange.device.run("leave", *account)
+    query = f"cfg=(persist:true,tid:{tid})"
 
     acquired = exchange.exchange("AcquireLicense", "--kid", KID, query=query, form=form)
-    assert acquired["transaction_id"] == ACCOUNT
+    assert acquired["transaction_id"] == tid
     acknowledged = exchange.exchange("AcknowledgeLicense", form=form)
     assert acknowledged["kids"] == [text(KID)]
 
-    account = ("--account", ACCOUNT)
     joined = exchange.exchange("JoinDomain", "--service", str(service), *account, form=form)
-    assert joined["account_id"] == ACCOUNT
+    assert joined["account_id"] == account_id
     assert len(exchange.device.json("domains")) == 1
     exchange.exchange("LeaveDomain", *account, form=form)
     assert exchange.device.json("domains") == []
@@ -163,7 +163,7 @@ def test_a_fault_is_raised_as_its_refusal(exchange: Exchange, tmp_path: Path) ->
         ("AcknowledgeLicense", ("--kid", KID), "AcknowledgeLicense does not take --kid"),
         ("JoinDomain", (), "JoinDomain needs --service"),
         ("LeaveDomain", (), "LeaveDomain needs --account"),
-        ("LeaveDomain", ("--account", ACCOUNT), "no domain of account"),
+        ("LeaveDomain", ("--account", ABSENT), "no domain of account"),
         ("GetMeteringCertificate", (), "GetMeteringCertificate needs --mid"),
         ("ProcessMeteringData", (), "no plays to report"),
         ("ProcessSecureStopData", (), "no sessions to report"),
@@ -198,7 +198,8 @@ def test_zeep_posts_a_challenge_and_its_reply_is_accepted(
 
 def test_messages_of_other_commands_are_saved(exchange: Exchange, tmp_path: Path) -> None:
     saved = tmp_path / "saved"
-    options = ("--url", f"{exchange.server.url}?cfg=(persist:true,tid:{ACCOUNT})")
+    tid = TransactionId(system_random(16)).text
+    options = ("--url", f"{exchange.server.url}?cfg=(persist:true,tid:{tid})")
     for _ in range(2):
         exchange.device.run("acquire", "--kid", KID, *options, "--save-messages", str(saved))
     names = sorted(file.name for file in saved.iterdir())
