@@ -54,6 +54,8 @@ class Runtime:
     clock: Callable[[], int] = unix_time
     rng: Rng = system_random
     passphrase: bytes | None = field(default=None, repr=False)
+    is_loopback: bool = False
+    """True if the server is known to be bound to loopback addresses only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ def create() -> Wsgi:
     return create_from(settings)
 
 
-def create_from(settings: Settings) -> Wsgi:
-    """Return the application of these settings."""
-    application = build(settings, Runtime(passphrase=passphrase())).wsgi
+def create_from(settings: Settings, *, is_loopback: bool = False) -> Wsgi:
+    """Return the application of these settings; see Runtime for `is_loopback`."""
+    application = build(settings, Runtime(passphrase=passphrase(), is_loopback=is_loopback)).wsgi
     # The garbage collector need not visit modules and tables that live as long as the process.
     gc.freeze()
     return application

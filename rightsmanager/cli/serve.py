@@ -4,12 +4,13 @@ import json
 import os
 import socket
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from rightsmanager.app import Runtime, build
+from rightsmanager.app import Runtime, Wsgi, build
 from rightsmanager.assembly import refuse_lost_keyring
 from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.printing import Form, json_option
@@ -78,7 +79,10 @@ def serve(  # noqa: PLR0913 -- one parameter for each option
     def ready(address: str) -> None:
         announce(gunicorn.settings, address, as_json=form == "json")
 
-    gunicorn = Gunicorn(read, create_from, ready)
+    def load(settings: Settings) -> Wsgi:
+        return create_from(settings, is_loopback=is_loopback(settings.server.bind))
+
+    gunicorn = Gunicorn(read, load, ready)
     gunicorn.run()
 
 
@@ -91,6 +95,15 @@ def _https_settings(certfile: str | None, keyfile: str | None, *, https: bool) -
     if https:
         return {"https": "self-signed", "certfile": "", "keyfile": ""}
     return {"https": "off", "certfile": certfile, "keyfile": keyfile or ""} if certfile else {}
+
+
+def is_loopback(bind: str) -> bool:
+    """Return True if an address to listen on is reached from this machine only."""
+    host = bind.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def refuse_taken(bind: str) -> None:

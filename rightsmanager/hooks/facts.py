@@ -1,6 +1,7 @@
 """The values that hooks receive: facts of a request, stream holders and events."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rightsmanager.errors import Refusal
@@ -64,7 +65,7 @@ class StreamHolder:
 
 @dataclass(slots=True)
 class Progress:
-    """The parts of a request that are known so far, for the log, events and response headers.
+    """The parts of a request that are known so far, for log, journal, events and response headers.
 
     An operation fills it, so that a refusal can be logged with its device and KIDs.
     """
@@ -74,6 +75,18 @@ class Progress:
     kids: tuple[Kid, ...] = ()
     """KIDs of the header; at the end those that were issued, packaged or reported."""
     warnings: tuple[DecisionWarning, ...] = ()
+    account_id: AccountId | None = None
+    """The account that a domain's operation or a licence names."""
+    custom_data: str | None = None
+    """The CustomData of the challenge; it may contain content keys."""
+    verified: float = 0.0
+    """When the device was authenticated, by the clock; 0 if that has not happened."""
+    decided: float = 0.0
+    """When it was decided what to grant."""
+    recorded: float = 0.0
+    """When the transaction was committed."""
+    clock: Callable[[], float] = time.perf_counter
+    """Returns seconds since an arbitrary origin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ def acknowledge_license(context: Context, request: Request) -> bytes:
     with context.store.transaction() as transaction:
         _refuse_unknown(transaction, challenge, device)
         _record(transaction, challenge, device, now)
+    request.progress.recorded = request.progress.clock()
     request.progress.kids = tuple(each.kid for each in challenge.results)
     return seal_acknowledgement_response(
         challenge.transaction_id, context.signing.chain, context.signing.key

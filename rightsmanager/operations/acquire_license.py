@@ -34,19 +34,24 @@ def acquire_license(context: Context, request: Request) -> bytes:
     challenge = open_license_challenge(
         request.envelope, context.server_keys, context.backend, context.reader
     )
-    request.progress.kids = tuple([entry.kid for entry in challenge.header.kids])
+    progress = request.progress
+    progress.kids = tuple([entry.kid for entry in challenge.header.kids])
+    progress.custom_data = challenge.custom_data
     revoked, keys = _look_up(context, challenge)
     device = _authenticate(context, challenge, revoked, now)
-    request.progress.device = device.id
+    progress.device = device.id
+    progress.verified = progress.clock()
     # A licence that cannot be sealed must not be recorded.
     device_key = device.chain.leaf.encryption_key
     asked = Verified(request, challenge, device, now)
     decision = _decide(context, asked)
+    progress.decided = progress.clock()
     newer_lists = context.revocations.find_newer_lists(revoked, challenge.revocation_lists)
     issued = record_licenses(context, asked, decision, keys)
+    progress.recorded = progress.clock()
     if decision.custom_data is not None:
         issued = replace(issued, custom_data=decision.custom_data)
-    request.progress.kids = tuple([license_.grant.kid for license_ in issued.licenses])
+    progress.kids = tuple([license_.grant.kid for license_ in issued.licenses])
     return _seal(context, asked, issued, device_key, newer_lists)
 
 

@@ -65,10 +65,14 @@ def acquire_packaging_data(context: Context, request: Request) -> bytes:
     asked = parse_packaging_request(request.envelope)
     options = named_options(context.options.packaging, request.query)
     _refuse(asked, options, request.url)
+    progress = request.progress
+    progress.verified = progress.clock()
     parts = _decide(asked.streams, options.key_period_seconds)
+    progress.decided = progress.clock()
     keys = _record(context, options, [part.slot for part in parts])
-    request.progress.warnings += _find_warnings(keys, options)
-    request.progress.kids = tuple(key.kid for key in keys.values())
+    progress.recorded = progress.clock()
+    progress.warnings += _find_warnings(keys, options)
+    progress.kids = tuple(key.kid for key in keys.values())
     return _seal(parts, keys, asked, options, request.url)
 
 

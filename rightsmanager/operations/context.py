@@ -214,11 +214,14 @@ def authenticate(
     revoked = context.revocations.find_revoked()
     verify_chains(context, challenge.chains, challenge.signer, revoked, now)
     device = Device(challenge.signer.leaf.device_id, challenge.signer, challenge.chains)
-    request.progress.device = device.id
+    progress = request.progress
+    progress.device = device.id
     if context.hooks.authorises_operations:
         # Only JoinDomain's challenge has CustomData.
         custom_data = getattr(challenge, "custom_data", None)
         context.hooks.authorise_operation(build_facts(request, device, custom_data))
+    # Nothing is to be decided unless the operation says so later.
+    progress.verified = progress.decided = progress.clock()
     return device
 
 

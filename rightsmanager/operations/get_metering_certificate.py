@@ -15,6 +15,7 @@ def get_metering_certificate(context: Context, request: Request) -> bytes:
     )
     authenticate(context, request, challenge, context.clock())
     certificate = context.metering_keys.find_certificate(challenge.mid)
+    request.progress.recorded = request.progress.clock()
     return seal_certificate_response(
         challenge.mid, certificate, context.signing.chain, context.signing.key
     )

@@ -51,15 +51,18 @@ def join_domain(context: Context, request: Request) -> bytes:
     challenge = open_join(
         request.envelope, context.server_keys, context.backend, context.verifier.parse
     )
+    request.progress.custom_data = challenge.custom_data
     device = authenticate(context, request, challenge, now)
     _refuse_name(challenge.friendly_name or "")
     # A reply that cannot be sealed must not be recorded.
     device_key = device.leaf.encryption_key
     account_id = _find_account_id(context, challenge, request.query)
+    request.progress.account_id = account_id
     asked = Verified(request, challenge, device, now)
     with context.store.transaction() as transaction:
         account = _open_account(context, transaction, asked, account_id)
         joined = _record(context, transaction, asked, account)
+    request.progress.recorded = request.progress.clock()
     return _seal(context, joined, device_key, request.url)
 
 

@@ -25,10 +25,12 @@ def leave_domain(context: Context, request: Request) -> bytes:
     challenge = open_leave(
         request.envelope, context.server_keys, context.backend, context.verifier.parse
     )
+    request.progress.account_id = challenge.account_id
     device = authenticate(context, request, challenge, now)
     with context.store.transaction() as transaction:
         asked = Verified(request, challenge, device, now)
         account = _record(context, transaction, asked)
+    request.progress.recorded = request.progress.clock()
     response = LeaveResponse(account.service_id, account.account_id, account.revision)
     return seal_leave_response(response, context.signing.chain, context.signing.key)
 

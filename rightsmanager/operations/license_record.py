@@ -196,6 +196,7 @@ def _bind(
     """Return the binding to the domain of each account that grants name."""
     accounts = {grant.account_id for grant in grants if grant.account_id is not None}
     device, url = asked.device, asked.request.url
+    asked.request.progress.account_id = min(accounts, default=None, key=lambda each: each.raw)
     return {
         account_id: bind_to_domain(context, transaction, account_id, device, url)
         # In a fixed order, to avoid deadlock.

@@ -32,6 +32,7 @@ def process_delete_license_data(context: Context, request: Request) -> bytes:
     device = authenticate(context, request, challenge, now)
     with context.store.transaction() as transaction:
         _record(transaction, challenge, device, now)
+    request.progress.recorded = request.progress.clock()
     request.progress.kids = challenge.kids
     return seal_delete_license_response(challenge.session_id)
 

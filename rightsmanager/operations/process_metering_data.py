@@ -36,6 +36,7 @@ def process_metering_data(context: Context, request: Request) -> bytes:
     )
     device, report = authenticate(context, request, challenge, now), challenge.report
     _record(context, _to_row(report, device, now))
+    request.progress.recorded = request.progress.clock()
     request.progress.kids = tuple(dict.fromkeys([each.kid for each in report.usage]))
     answer = MeteringAnswer(report.mid, report.transaction_id, challenge.records)
     return seal_metering_response(answer, context.signing.chain, context.signing.key)

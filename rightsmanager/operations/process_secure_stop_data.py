@@ -44,6 +44,7 @@ def process_secure_stop_data(context: Context, request: Request) -> bytes:
     proven = _find_proven(context, challenge)
     with context.store.transaction() as transaction:
         _record(transaction, challenge, device, proven, now)
+    request.progress.recorded = request.progress.clock()
     request.progress.kids = tuple(session.kid for session in challenge.sessions)
     response = SecureStopResponse(
         challenge.mid, tuple(each.session_id for each in challenge.sessions), proven

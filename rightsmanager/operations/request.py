@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.protocol.xml.envelope import Envelope
+
+REQUEST_ID: Final = "rightsmanager.request_id"
+"""The key of a request's id in its WSGI environment."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

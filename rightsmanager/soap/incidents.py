@@ -42,9 +42,14 @@ class Incidents:
                 # Not of `text`: a hook may raise one refusal many times.
                 error.text = f"{error} (incident {incident})"
             return error
+        incident = self.note(error)
+        return InternalError(f"the server failed; its log has the reason under {incident}")
+
+    def note(self, error: Exception) -> str:
+        """Log an error that is not a refusal; return the id of its line."""
         incident = self.new_id()
         self._note(incident, error)
-        return InternalError(f"the server failed; its log has the reason under {incident}")
+        return incident
 
     def _note(self, incident: str, error: BaseException, **facts: str) -> None:
         self.log.error(

@@ -7,11 +7,13 @@ get_out_string      the Body's child → bytes        Outgoing
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rightsmanager.errors import Refusal
+from rightsmanager.hooks.exchange import Exchange, Observer
 from rightsmanager.hooks.facts import Progress
+from rightsmanager.operations.request import REQUEST_ID
 from rightsmanager.soap.application import RightsManagerApplication
 from rightsmanager.soap.faults import RefusalFault, build_fault, clean
 from rightsmanager.soap.masking import mask_query, mask_url
@@ -62,10 +64,14 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
     """Answers each request with a reply or a fault, and nothing else."""
 
     def __init__(
-        self, application: RightsManagerApplication, clock: Callable[[], float] = time.perf_counter
+        self,
+        application: RightsManagerApplication,
+        observers: Sequence[Observer] = (),
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__(application)
         self._incidents = application.incidents
+        self._observers = observers
         self._clock = clock
 
     def __call__(
@@ -75,23 +81,39 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         begun = self._clock()
         ctx = Context(self, req_env, "")
         ctx.udc = wsgi_url or ""
-        ctx.in_string = [req_env["wsgi.input"].read(int(req_env.get("CONTENT_LENGTH") or 0))]
+        request = req_env["wsgi.input"].read(int(req_env.get("CONTENT_LENGTH") or 0))
+        ctx.in_string = [request]
+        ctx.read_at = 0.0
         try:
             self._run(ctx)
         except Exception as error:  # noqa: BLE001 -- the outermost guard
             self._fail(ctx, error)
             self.get_out_string(ctx)
         ctx.close()
-        refusal = ctx.out_error and ctx.out_error.refusal
-        mime_type, body = ctx.transport.mime_type, ctx.out_string[0]
-        progress = ctx.in_object[0].progress if ctx.in_object else Progress()
-        warnings: tuple[str, ...] = ()
-        if progress.warnings:
-            warnings = tuple([each.text for each in progress.warnings[:MAX_WARNINGS]])
-        facts = {"operation": ctx.method_name or "", **_describe(progress)}
-        self._log(req_env, begun, refusal, body, **facts)
+        exchange = self._complete(ctx, begun, request)
+        self._log(exchange)
+        if self._observers:
+            self._observe(exchange)
         ctx.release()
-        return _send(start_response, FAULT if refusal else OK, mime_type, body, warnings)
+        return _send(start_response, exchange)
+
+    def _complete(self, ctx: SpyneContext, begun: float, request: bytes) -> Exchange:
+        refusal = ctx.out_error and ctx.out_error.refusal
+        return Exchange(
+            request_id=ctx.transport.req.get(REQUEST_ID, ""),
+            operation=ctx.method_name or "",
+            environ=ctx.transport.req,
+            url=ctx.udc,
+            progress=ctx.in_object[0].progress if ctx.in_object else Progress(),
+            refusal=refusal,
+            http_status=FAULT if refusal else OK,
+            content_type=ctx.transport.mime_type,
+            request=request,
+            reply=ctx.out_string[0],
+            begun=begun,
+            read=ctx.read_at,
+            ended=self._clock(),
+        )
 
     def generate_contexts(
         self,
@@ -121,36 +143,63 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         """Answer a request with a fault without reading its body."""
         version = soap_version(req_env.get("CONTENT_TYPE", ""))
         actor = mask_url(url, req_env.get("QUERY_STRING", ""))
-        body = b"".join(build_envelope(version, build_fault(version, refusal, actor)))
-        self._log(req_env, self._clock(), refusal, body, operation="")
-        return _send(start_response, status, CONTENT_TYPES[version], body)
+        now = self._clock()
+        exchange = Exchange(
+            request_id=req_env.get(REQUEST_ID, ""),
+            operation="",
+            environ=req_env,
+            url=url,
+            progress=Progress(),
+            refusal=refusal,
+            http_status=status,
+            content_type=CONTENT_TYPES[version],
+            request=b"",
+            reply=b"".join(build_envelope(version, build_fault(version, refusal, actor))),
+            begun=now,
+            read=0.0,
+            ended=now,
+        )
+        self._log(exchange)
+        self._observe(exchange)
+        return _send(start_response, exchange)
 
     def _run(self, ctx: SpyneContext) -> None:
         self.generate_contexts(ctx)
         if ctx.out_error is None:
             self.get_in_object(ctx)
+            ctx.read_at = self._clock()
             self.get_out_object(ctx)
         self.get_out_string(ctx)
+
+    def _observe(self, exchange: Exchange) -> None:
+        for observe in self._observers:
+            try:
+                observe(exchange)
+            except Exception as error:  # noqa: BLE001 -- the reply must not depend on observers
+                self._incidents.note(error)
 
     def _fail(self, ctx: SpyneContext, error: Exception) -> None:
         ctx.out_error = RefusalFault(self._incidents.refusal(error))
         ctx.out_document = None
 
-    def _log(
-        self, environ: Environ, begun: float, refusal: Refusal | None, body: bytes, **facts: object
-    ) -> None:
+    def _log(self, exchange: Exchange) -> None:
+        environ, refusal = exchange.environ, exchange.refusal
+        facts = _describe(exchange.progress)
+        if exchange.request_id:
+            facts["request_id"] = exchange.request_id
         if query := environ.get("QUERY_STRING"):
             facts["query"] = mask_query(query)
         if refusal is not None:
             facts["reason"] = clean(refusal.text, MAX_REASON)
         self._incidents.log.info(
             "call",
+            operation=exchange.operation,
             **facts,
             status="ok" if refusal is None else refusal.status.hex,
-            ms=round(1000 * (self._clock() - begun), 3),
+            ms=round(1000 * (exchange.ended - exchange.begun), 3),
             remote=environ.get("REMOTE_ADDR", ""),
             bytes_in=int(environ.get("CONTENT_LENGTH") or 0),
-            bytes_out=len(body),
+            bytes_out=len(exchange.reply),
         )
 
 
@@ -166,19 +215,14 @@ def _describe(progress: Progress) -> dict[str, object]:
     return facts
 
 
-def _send(
-    start_response: StartResponse,
-    status: str,
-    content_type: str,
-    body: bytes,
-    warnings: tuple[str, ...] = (),
-) -> list[bytes]:
+def _send(start_response: StartResponse, exchange: Exchange) -> list[bytes]:
     headers = [
-        ("Content-Type", content_type),
-        ("Content-Length", str(len(body))),
+        ("Content-Type", exchange.content_type),
+        ("Content-Length", str(len(exchange.reply))),
         ("Cache-Control", "private"),
     ]
-    if warnings:
-        headers += [(WARNING_HEADER, text) for text in warnings]
-    start_response(status, headers)
-    return [body]
+    if exchange.progress.warnings:
+        warnings = exchange.progress.warnings[:MAX_WARNINGS]
+        headers += [(WARNING_HEADER, each.text) for each in warnings]
+    start_response(exchange.http_status, headers)
+    return [exchange.reply]

@@ -122,7 +122,7 @@ def _too_large(actual: str, limit: int) -> BodyTooLarge:
 METHODS: Final = "GET, HEAD, OPTIONS, POST"
 
 _ANY: Final = "*"
-_EXPOSED: Final = "X-RightsManager-Warning"
+_EXPOSED: Final = "X-RightsManager-Warning, X-Request-Id"
 _HEADERS: Final = "content-type, soapaction, authorization"
 _REQUESTED: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
 

@@ -8,6 +8,7 @@ Replies of the service and of the pages have the cross-origin headers: a player 
 read them otherwise. The replies of the admin API have none.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,13 +17,16 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InvalidMessage, Refusal
+from rightsmanager.operations.request import REQUEST_ID
 from rightsmanager.web.http import METHODS, Addressing, BodyTooLarge, CrossOrigin, read_body
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+REQUEST_ID_HEADER: Final = "X-Request-Id"
 ASMX_PATH: Final = "/rightsmanager.asmx"
 """The path to the service in pages; it is at every path that ends like this, in any letter case."""
 SERVICE_URL: Final = "rightsmanager.url"
@@ -34,6 +38,8 @@ _ASMX: Final = ASMX_PATH[1:]
 _BAD_BODY: Final = "500 Internal Server Error"
 _GZIP: Final = b"\x1f\x8b"
 """The first bytes of a gzip body."""
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+"""An id of the client's own that is kept."""
 _MAX_DIGITS: Final = 20
 """A longer number is over every limit."""
 _TOO_LARGE: Final = "413 Content Too Large"
@@ -87,8 +93,12 @@ class Router:
         make_pages: Callable[[], Wsgi],
         settings: RouterSettings,
         log: Any = None,  # noqa: ANN401 -- any structlog logger
+        rng: Rng = system_random,
     ) -> None:
         self._soap = soap
+        self._rng = rng
+        admin = settings.admin_path
+        self._admin_paths = () if admin is None else (f"{admin}/",)
         # Made at its first request: Flask takes 0.2 s and 15 MB that licences do not need.
         self._pages = cache(make_pages)
         self._settings = settings
@@ -97,13 +107,19 @@ class Router:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         environ["REMOTE_ADDR"] = self._settings.addressing.remote(environ)
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else self._rng(8).hex()
+        environ[REQUEST_ID] = request_id
         path = environ[CLIENT_PATH] = environ.get("PATH_INFO", "")
-        if self._is_admin(path):
-            return self._pages()(environ, start_response)
-        cors = self._settings.cross_origin.headers(environ)
+        is_admin = f"{path}/".startswith(self._admin_paths)
+        more = [] if is_admin else self._settings.cross_origin.headers(environ)
+        more.append((REQUEST_ID_HEADER, request_id))
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ANN401
-            return start_response(status, headers + cors, exc_info)
+            return start_response(status, headers + more, exc_info)
+
+        if is_admin:
+            return self._pages()(environ, start)
 
         is_asmx = path.lower().endswith(_ASMX)
         if is_asmx and environ["REQUEST_METHOD"] == "POST":
@@ -111,10 +127,6 @@ class Router:
         if environ["REQUEST_METHOD"] == "OPTIONS":
             return self._answer_preflight(environ, start)
         return self._show(environ, start, is_asmx=is_asmx)
-
-    def _is_admin(self, path: str) -> bool:
-        admin = self._settings.admin_path
-        return admin is not None and (path == admin or path.startswith(f"{admin}/"))
 
     def _post(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         url = self._settings.addressing.url(environ)

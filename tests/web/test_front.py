@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,8 +109,8 @@ def test_another_method_is_refused_with_the_allowed_ones(call: ServerClient) -> 
 
 
 def test_head_is_get_without_the_body(call: ServerClient) -> None:
-    get = call("GET", "/rightsmanager.asmx")
-    head = call("HEAD", "/rightsmanager.asmx")
+    get = call("GET", "/rightsmanager.asmx", HTTP_X_REQUEST_ID="same")
+    head = call("HEAD", "/rightsmanager.asmx", HTTP_X_REQUEST_ID="same")
     assert head.headers == get.headers
     assert head.body == b""
 
@@ -128,6 +129,21 @@ def test_replies_of_the_admin_api_have_no_cross_origin_headers(
     assert b"RightsManager" in call("GET", "/").body
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/rightsmanager.asmx"), ("OPTIONS", "/x"), ("POST", "/rightsmanager.asmx")],
+)
+def test_each_answer_names_its_request(call: ServerClient, method: str, path: str) -> None:
+    def named(given: str) -> str:
+        return call(method, path, HTTP_X_REQUEST_ID=given).headers["X-Request-Id"]
+
+    assert named("3f2504e0-4f89:a/b=@1") == "3f2504e0-4f89:a/b=@1"
+    assert named("a" * 128) == "a" * 128
+    made = {named(given) for given in ("", "a" * 129, "a b", "<x>", "a,b", "\u00e4")}
+    assert len(made) == 6
+    assert all(re.fullmatch("[0-9a-f]{16}", each) for each in made)
+
+
 def test_a_call_is_one_line_in_the_log_without_its_body(
     calling: Calling, envelope: Written
 ) -> None:
@@ -138,6 +154,7 @@ def test_a_call_is_one_line_in_the_log_without_its_body(
     assert line == {
         "event": "call",
         "log_level": "info",
+        "request_id": answer.headers["X-Request-Id"],
         "operation": "AcquireLicense",
         "status": "ok",
         "remote": "192.0.2.7",
