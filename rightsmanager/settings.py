@@ -9,7 +9,7 @@ import base64
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -399,6 +399,47 @@ class Loaded:
     origins: Mapping[str, str]
     """The variable or the file of each setting that is not at its default."""
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInForce:
+    """One setting as it is in force."""
+
+    name: str
+    value: object
+    """As in JSON; tokens are masked."""
+    origin: str | None
+    """The variable, option or file that it comes from; None for a default."""
+    is_secret: bool
+    """Whether pages hide the value."""
+
+
+def settings_in_force(settings: Settings, origins: Mapping[str, str]) -> tuple[SettingInForce, ...]:
+    """Return every setting, those without a section first."""
+    return tuple(
+        SettingInForce(name, value, origins.get(name), bool(value) and _is_secret(name))
+        for name, value in _named_values(settings)
+    )
+
+
+def _named_values(settings: Settings) -> Iterator[tuple[str, object]]:
+    tree = settings.model_dump(mode="json")
+    for name, value in tree.items():
+        if not isinstance(value, dict):
+            yield name, value
+    for section, values in tree.items():
+        if isinstance(values, dict):
+            # A table within a section ends it, so that it comes last.
+            plain = {name: each for name, each in values.items() if not isinstance(each, dict)}
+            yield from ((f"{section}.{name}", each) for name, each in plain.items())
+            for name in values.keys() - plain.keys():
+                yield from ((f"{section}.{name}.{key}", each) for key, each in values[name].items())
+
+
+def _is_secret(name: str) -> bool:
+    # A URL of a database may have a password, and an option of a hook may be one.
+    secrets = {"database_url", "license.key_seed", "admin.token", "packaging.token"}
+    return name in secrets or name.startswith("hooks.options.")
 
 
 def load(file: Path | None, **overrides: Any) -> Settings:  # noqa: ANN401 -- any field of Settings

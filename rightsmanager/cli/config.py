@@ -9,8 +9,6 @@ from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.printing import Form, json_option, print_json, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rightsmanager.settings import Loaded, Settings
 
 
@@ -29,11 +27,11 @@ def config(operator: Operator, *, changed: bool, form: Form) -> None:
     loaded = operator.load()
     for warning in loaded.warnings:
         click.echo(f"warning: {printable(warning)}", err=True)
-    values = dict(_values(loaded.settings))
+    values = _values(loaded.settings)
     if changed:
         from rightsmanager.settings import Settings  # noqa: PLC0415 -- costs 60 ms of every help
 
-        defaults = dict(_values(Settings(data=operator.data)))
+        defaults = _values(Settings(data=operator.data))
         values = {name: value for name, value in values.items() if value != defaults.get(name)}
     if form == "json":
         print_json(
@@ -54,19 +52,10 @@ def config(operator: Operator, *, changed: bool, form: Form) -> None:
         click.echo(f"{last} = {_toml(value)}{comment}")
 
 
-def _values(settings: "Settings") -> "Iterator[tuple[str, object]]":
-    """Yield the name and the value of each setting, those without a section first."""
-    tree = settings.model_dump(mode="json")
-    for name, value in tree.items():
-        if not isinstance(value, dict):
-            yield name, value
-    for section, values in tree.items():
-        if isinstance(values, dict):
-            # A table within a section ends it, so that it comes last.
-            plain = {name: each for name, each in values.items() if not isinstance(each, dict)}
-            yield from ((f"{section}.{name}", each) for name, each in plain.items())
-            for name in values.keys() - plain.keys():
-                yield from ((f"{section}.{name}.{key}", each) for key, each in values[name].items())
+def _values(settings: "Settings") -> dict[str, object]:
+    from rightsmanager.settings import settings_in_force  # noqa: PLC0415 -- as above
+
+    return {each.name: each.value for each in settings_in_force(settings, {})}
 
 
 def _origin(loaded: "Loaded", name: str) -> str | None:
