@@ -1,12 +1,13 @@
 """The composition root: the one place that knows every part and puts them together."""
 
+import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rightsmanager.admin.domains import DomainAdministration
+from rightsmanager.admin.management import Management
 from rightsmanager.assembly import (
-    admin_token,
+    api_token,
     content_keys,
     domain_authority,
     license_defaults,
@@ -24,7 +25,7 @@ from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
 from rightsmanager.keyring import Keyring
-from rightsmanager.logs import log_failure
+from rightsmanager.logs import log_failure, log_wrong_token
 from rightsmanager.operations.context import Context, Options, RevocationCache, Signing, unix_time
 from rightsmanager.operations.metering_keys import MeteringKeys
 from rightsmanager.operations.secure_stop_keys import SecureStopKeys
@@ -37,7 +38,7 @@ from rightsmanager.soap import application, samples, wsdl
 from rightsmanager.soap.application import ServiceOperation
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.database import Store
-from rightsmanager.web.admin_access import AdminAccess
+from rightsmanager.web.access import Access, AccessSettings
 from rightsmanager.web.http import Addressing, make_cross_origin
 from rightsmanager.web.router import Router, RouterSettings
 
@@ -79,14 +80,15 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     context = build_context(settings, runtime, keyring)
     operations = bind_operations(context)
     roles = frozenset(Role(role) for role in settings.server.roles)
-    admin = _admin_access(settings)
+    access_settings = _access_settings(settings, runtime)
 
     def make_pages() -> Wsgi:
         site = _make_site(context, keyring, _find_unserved(operations, roles))
-        return _make_pages(context, site, admin)
+        management = _make_management(context, keyring)
+        return _make_pages(settings, site, management, access_settings)
 
     soap = SoapServer(application.build(operations, roles))
-    router = Router(soap, make_pages, _router_settings(settings, admin))
+    router = Router(soap, make_pages, _router_settings(settings))
     return Server(router, context, keyring, operations)
 
 
@@ -139,24 +141,33 @@ def _options(settings: Settings) -> Options:
     )
 
 
-def _router_settings(settings: Settings, admin: AdminAccess | None) -> RouterSettings:
+def _router_settings(settings: Settings) -> RouterSettings:
     server = settings.server
     return RouterSettings(
-        addressing=Addressing(server.public_url, server.trust_forwarded),
+        addressing=_addressing(settings),
         cross_origin=make_cross_origin(server),
         max_body=server.max_body,
         max_bodies={"ProcessMeteringData": max(server.max_body, settings.metering.max_body)},
         body_seconds=float(server.timeout_seconds),
-        admin_path=None if admin is None else admin.path,
     )
 
 
-def _admin_access(settings: Settings) -> AdminAccess | None:
-    """Return the admin API's path and token, None if it is off; raises InternalError."""
-    if not settings.admin.is_on:
-        return None
-    seconds = float(settings.server.timeout_seconds)
-    return AdminAccess(settings.admin.path, admin_token(settings), seconds)
+def _addressing(settings: Settings) -> Addressing:
+    return Addressing(settings.server.public_url, settings.server.trust_forwarded)
+
+
+def _access_settings(settings: Settings, runtime: Runtime) -> AccessSettings:
+    """Return the rule for operators; raises InternalError for an invalid token's file."""
+    return AccessSettings(
+        mode=settings.api.access,
+        is_loopback=runtime.is_loopback,
+        addressing=_addressing(settings),
+        token=api_token(settings),
+    )
+
+
+def _make_management(context: Context, keyring: Keyring) -> Management:
+    return Management(context.store, keyring, context.domains, context.clock, context.rng)
 
 
 def _find_unserved(
@@ -184,15 +195,17 @@ def _make_site(context: Context, keyring: Keyring, why_not: Mapping[str, str]) -
     )
 
 
-def _make_pages(context: Context, site: "Site", admin: AdminAccess | None) -> Wsgi:
+def _make_pages(
+    settings: Settings, site: "Site", management: Management, access_settings: AccessSettings
+) -> Wsgi:
+    from rightsmanager.web.api.application import build_api  # noqa: PLC0415
     from rightsmanager.web.application import build_application  # noqa: PLC0415
 
-    if admin is None:
-        return build_application(site)
-    from rightsmanager.web.api import build_api  # noqa: PLC0415
-
-    administration = DomainAdministration(context.store, context.domains, context.clock)
-    return build_application(site, admin, build_api(administration, admin.path, log_failure))
+    # Another purpose than that of the storage key needs another key.
+    secret = hmac.digest(management.keyring.storage_key, b"sessions of operators", "sha256")
+    access = Access(access_settings, management.tokens, secret, log_wrong_token)
+    seconds = float(settings.server.timeout_seconds)
+    return build_application(site, build_api(management, access, seconds), note=log_failure)
 
 
 def _make_explain(context: Context, keyring: Keyring) -> Callable[..., Explanation]:

@@ -33,7 +33,7 @@ from rightsmanager.policy.rules import (
 )
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import AccountId, ServiceId
-from rightsmanager.settings import DATABASE_FILE, KeyringSettings, Settings, refuse_admin_token
+from rightsmanager.settings import DATABASE_FILE, KeyringSettings, Settings, refuse_api_token
 from rightsmanager.store.database import Store, StoreFailed
 from rightsmanager.store.database import open_store as open_database
 from rightsmanager.store.schema import find_revision, newest_revision
@@ -205,18 +205,21 @@ def default_policy(settings: Settings) -> Policy:
     )
 
 
-def admin_token(settings: Settings) -> str:
-    """Return the token of the admin API; raises InternalError if its file holds no valid one."""
-    admin = settings.admin
-    if not admin.token_file:
-        return admin.token.get_secret_value()
+def api_token(settings: Settings) -> str:
+    """Return the API's token of the settings, empty for none.
+
+    Raises InternalError if its file holds no valid one.
+    """
+    api = settings.api
+    if not api.token_file:
+        return api.token.get_secret_value()
     try:
-        token = Path(admin.token_file).read_text("ascii").split("\n", 1)[0].strip()
-        refuse_admin_token(token)
+        token = Path(api.token_file).read_text("ascii").split("\n", 1)[0].strip()
+        refuse_api_token(token)
     except OSError as error:
-        raise InternalError(f"admin.token_file cannot be read: {error.strerror}") from None
+        raise InternalError(f"api.token_file cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise InternalError(f"admin.token_file: {error}") from None
+        raise InternalError(f"api.token_file: {error}") from None
     return token
 
 

@@ -43,6 +43,13 @@ def log_failure(what: str, error: BaseException) -> None:
     log.error("failure", what=what, error=type(error).__name__)
 
 
+def log_wrong_token(remote: str, attempts: int) -> None:
+    """Log a wrong token of the API or the console: the client's address, and how many it sent."""
+    structlog.get_logger("rightsmanager").warning(
+        "api_token_refused", remote=remote, attempts=attempts
+    )
+
+
 def log_reload(refusal: Refusal | None = None) -> None:
     """Log that the settings and keys were read again, or why they were not."""
     log = structlog.get_logger("rightsmanager")

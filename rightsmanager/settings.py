@@ -52,6 +52,8 @@ ALL_ROLES: Final[tuple[Role, ...]] = (
 DATABASE_FILE: Final = "rightsmanager.db"
 
 RENAMED: Final = {
+    "admin.token": "api.token",
+    "admin.token_file": "api.token_file",
     "seam.seconds": "hooks.timeout_seconds",
     "seam": "hooks",
     "server.timeout": "server.timeout_seconds",
@@ -66,6 +68,8 @@ RENAMED: Final = {
     "streams.lifetime": "streams.lifetime_seconds",
 }
 """The old names of settings and sections, which still work in version 0.1 with a warning."""
+REMOVED: Final = {"admin.path": "the API is at /api/v1"}
+"""Settings that had their last version, and the reason; in version 0.1 they cause a warning."""
 
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
@@ -73,7 +77,7 @@ _MAX_PORT: Final = 0xFFFF
 _SECURITY_LEVELS: Final = {150, 2000, 3000}
 _MIN_SEED: Final = 30
 """Bytes of a key seed."""
-_ADMIN_TOKEN: Final = re.compile(r"[!-~]{16,256}")
+_API_TOKEN: Final = re.compile(r"[!-~]{16,256}")
 _TOKEN: Final = re.compile(r"[!-~]{1,256}")
 
 
@@ -309,17 +313,12 @@ class StreamsSettings(_Section):
     lifetime_seconds: Annotated[int, Field(ge=1, le=0xFFFFFFFF)] = 12 * 60 * 60
 
 
-class AdminSettings(_Section):
-    """The admin API, which is on if it has a token."""
+class ApiSettings(_Section):
+    """Access to the management API and to the console."""
 
+    access: Literal["auto", "token", "off"] = "auto"
     token: SecretStr = SecretStr("")
     token_file: str = ""
-    path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-]+)+$")] = "/admin"
-
-    @property
-    def is_on(self) -> bool:
-        """Whether the admin API is on."""
-        return bool(self.token_file or self.token.get_secret_value())
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Self:
@@ -327,13 +326,13 @@ class AdminSettings(_Section):
         if token and self.token_file:
             raise ValueError("token and token_file are both set, expected one of them")
         if token:
-            refuse_admin_token(token)
+            refuse_api_token(token)
         return self
 
 
-def refuse_admin_token(token: str) -> None:
+def refuse_api_token(token: str) -> None:
     """Raise ValueError for a token that is easy to guess or that no header can hold."""
-    if not _ADMIN_TOKEN.fullmatch(token):
+    if not _API_TOKEN.fullmatch(token):
         raise ValueError("token: expected 16 to 256 visible ASCII characters")
 
 
@@ -375,7 +374,7 @@ class Settings(_Section):
     secure_stop: SecureStopSettings = SecureStopSettings()
     secure_delete: SecureDeleteSettings = SecureDeleteSettings()
     streams: StreamsSettings = StreamsSettings()
-    admin: AdminSettings = AdminSettings()
+    api: ApiSettings = ApiSettings()
     hooks: HooksSettings = HooksSettings()
     crypto: CryptoSettings = CryptoSettings()
     log: LogSettings = LogSettings()
@@ -462,6 +461,11 @@ def load_with_origins(
     warnings: list[str] = []
     for source in sources:
         for each, old in rename(source, RENAMED):
+            if each.name in REMOVED:
+                warnings.append(
+                    f"{each.origin}: the setting {old or each.name} is gone: {REMOVED[each.name]}"
+                )
+                continue
             given.append(each)
             if old is not None:
                 warnings.append(f"{each.origin}: the setting {old} is now called {each.name}")

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "inspection": "errors crypto protocol policy",
     "hooks": "errors files crypto protocol policy",
     "operations": "errors crypto protocol keyring policy store hooks",
-    "admin": "errors crypto protocol keyring policy store hooks operations",
+    "admin": "errors files crypto protocol keyring policy store hooks operations",
     "soap": "errors crypto protocol keyring policy store hooks operations",
     "web": "errors files crypto protocol keyring policy store operations admin settings",
     "assembly": "errors files crypto protocol keyring policy store operations settings",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pydantic import SecretStr
 
 from rightsmanager.environment import REFERENCE, find_file, passphrase
 from rightsmanager.errors import InternalError
@@ -99,11 +100,20 @@ def test_a_section_and_a_table_in_the_environment_are_json_or_nested(
 def test_an_old_name_still_works_and_is_warned_of(tmp_path: Path, old: str) -> None:
     section, _, name = (old if "." in old else f"{old}.make").partition(".")
     value, new = ("m:f", "hooks.make") if name == "make" else (7, RENAMED.get(old, ""))
+    value = "t" * 16 if section == "admin" else value
     file = tmp_path / "settings.toml"
     file.write_text(f"[{section}]\n{name} = {json.dumps(value)}")
     loaded = load_with_origins(file)
-    assert flat(loaded.settings.model_dump())[new] == value
+    found = flat(loaded.settings.model_dump())[new]
+    assert (found.get_secret_value() if isinstance(found, SecretStr) else found) == value
     assert loaded.warnings == (f"{file}: the setting {section}.{name} is now called {new}",)
+
+
+def test_a_setting_that_is_gone_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIGHTSMANAGER_ADMIN__PATH", "/operator")
+    (warning,) = load_with_origins(None).warnings
+    origin = "RIGHTSMANAGER_ADMIN__PATH"
+    assert warning == f"{origin}: the setting admin.path is gone: the API is at /api/v1"
 
 
 def test_an_old_name_works_in_the_environment_and_the_new_one_overrides_it(

@@ -1,10 +1,13 @@
 """Management of accounts by command or admin API; each action is one transaction."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Final
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from enum import Enum
+from typing import Final
 
+from rightsmanager.admin.refusals import Conflict
+from rightsmanager.admin.times import date_of
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import (
     InvalidMessage,
@@ -17,12 +20,14 @@ from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.wire import (
     GUID_LENGTH,
     AccountId,
+    ServiceId,
     decode_base64,
     encode_base64,
     fingerprint,
 )
 from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.domains import Account, Member, StoredRevision
+from rightsmanager.store.paging import Cut, Page
 
 DEVICE_LENGTH: Final = 32
 MAX_LIMIT: Final = 2**31 - 1
@@ -30,12 +35,12 @@ MAX_URL: Final = 2048
 """Maximum length of a URL, in characters."""
 
 
-Facts = dict[str, Any]
-"""Public facts by name, ready for JSON."""
+class MemberState(Enum):
+    """The relation of a device to an account."""
 
-
-class Conflict(ServiceSpecific):
-    """The account's state does not allow the action."""
+    MEMBER = "member"
+    LEFT = "left"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,52 @@ class RevisionFacts:
     """The fingerprint of the domain's public key."""
     certificate_digest: bytes
     """The digest to revoke the certificate by, 32 bytes."""
-    made_at: int
-    """Unix seconds."""
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFacts:
+    """A device that is or was a member."""
+
+    device: str
+    """The device id."""
+    name: str
+    """The name that the device gave itself."""
+    state: MemberState
+    joined_at: datetime
+    revision: int
+    """The newest one that was sent to the device."""
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class AccountFacts:
+    """The public facts of an account and its domain."""
+
+    account_id: AccountId
+    service_id: ServiceId
+    friendly_name: str
+    url: str
+    """Empty for the URL of the settings."""
+    limit: int
+    """The most members at a time."""
+    members: int
+    """The count of members."""
+    revision: int
+    """The newest one."""
+    created_at: datetime
+    closed_at: datetime | None
+    """None for an open account."""
+
+
+@dataclass(frozen=True)
+class DetailedAccountFacts(AccountFacts):
+    """The facts of an account with its revisions and members."""
+
+    revisions: tuple[RevisionFacts, ...]
+    """Newest first."""
+    devices: tuple[MemberFacts, ...]
+    """Current and former members, in the order of joining."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +123,11 @@ class DomainAdministration:
         """Return every account, oldest first."""
         with self.store.reading() as found:
             return found.domains.find_all()
+
+    def find_page(self, cut: Cut) -> Page[Account]:
+        """Return a page of all accounts, oldest first."""
+        with self.store.reading() as found:
+            return found.domains.find_page(cut)
 
     def find_account(self, account_id: AccountId) -> AccountDetails:
         """Return an account with its revisions and members."""
@@ -189,53 +243,42 @@ class DomainAdministration:
         return replace(account, closed_at=closed_at)
 
 
-def account_facts(account: Account) -> Facts:
-    """Return the public facts of an account; dates are ISO 8601 in UTC."""
-    return {
-        "account_id": account.account_id.text,
-        "service_id": account.service_id.text,
-        "friendly_name": account.friendly_name,
-        "url": account.url,
-        "limit": account.limit,
-        "members": account.members,
-        "revision": account.revision,
-        "created_at": _date(account.created_at),
-        "closed_at": _date(account.closed_at),
-    }
+def account_facts(account: Account) -> AccountFacts:
+    """Return the public facts of an account."""
+    return AccountFacts(
+        account_id=account.account_id,
+        service_id=account.service_id,
+        friendly_name=account.friendly_name,
+        url=account.url,
+        limit=account.limit,
+        members=account.members,
+        revision=account.revision,
+        created_at=date_of(account.created_at),
+        closed_at=date_of(account.closed_at),
+    )
 
 
-def details_facts(details: AccountDetails) -> Facts:
+def details_facts(details: AccountDetails) -> DetailedAccountFacts:
     """Return the public facts of an account, its revisions and members."""
-    return {
-        **account_facts(details.account),
-        "revisions": [
-            {
-                "revision": each.revision,
-                "key_fingerprint": each.key_fingerprint,
-                "certificate_digest": encode_base64(each.certificate_digest),
-                "made_at": _date(each.made_at),
-            }
-            for each in details.revisions
-        ],
-        "devices": [_member_facts(member) for member in details.members],
-    }
+    facts = account_facts(details.account)
+    return DetailedAccountFacts(
+        **{each.name: getattr(facts, each.name) for each in fields(facts)},
+        revisions=details.revisions,
+        devices=tuple(map(_member_facts, details.members)),
+    )
 
 
-def _member_facts(member: Member) -> Facts:
+def _member_facts(member: Member) -> MemberFacts:
     ended_at = member.left_at if member.removed_at is None else member.removed_at
-    left = "left" if member.removed_at is None else "removed"
-    return {
-        "device": member.device,
-        "name": member.name,
-        "state": "member" if member.is_member else left,
-        "joined_at": _date(member.joined_at),
-        "revision": member.revision,
-        "ended_at": _date(ended_at),
-    }
-
-
-def _date(seconds: int | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+    left = MemberState.LEFT if member.removed_at is None else MemberState.REMOVED
+    return MemberFacts(
+        device=member.device,
+        name=member.name,
+        state=MemberState.MEMBER if member.is_member else left,
+        joined_at=date_of(member.joined_at),
+        revision=member.revision,
+        ended_at=date_of(ended_at),
+    )
 
 
 def parse_device(text: str) -> str:
@@ -290,5 +333,5 @@ def _expect(account: Account | None, account_id: AccountId) -> Account:
 def _facts(stored: StoredRevision) -> RevisionFacts:
     leaf = parse_chain(stored.chain).leaf
     return RevisionFacts(
-        stored.revision, fingerprint(leaf.encryption_key.raw), leaf.digest, stored.made_at
+        stored.revision, fingerprint(leaf.encryption_key.raw), leaf.digest, date_of(stored.made_at)
     )

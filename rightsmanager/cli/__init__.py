@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "revoke": Lazy(f"{_CLI}.revocation:revoke", "Revoke a certificate"),
     "unrevoke": Lazy(f"{_CLI}.revocation:unrevoke", "Serve a revoked certificate again"),
     "revocations": Lazy(f"{_CLI}.revocation:revocations", "Show the revocation lists"),
+    "token": Lazy(f"{_CLI}.token:token", "Manage tokens of the API and the console"),
     "show": Lazy(f"{_CLI}.show:show", "Decode and check a licence, challenge, header or chain"),
     "explain": Lazy(f"{_CLI}.explain:explain_", "Explain which licences a request would get"),
     "request-token": Lazy(f"{_CLI}.request_token:request_token", "Print a signed request token"),

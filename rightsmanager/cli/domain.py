@@ -80,13 +80,13 @@ def show(operator: Operator, *, account: "AccountId", form: Form) -> None:
         print_json(facts)
         return
     print_list(form, [facts], _COLUMNS)
-    click.echo(f"\nservice {facts['service_id']}")
-    if facts["url"]:
-        click.echo(f"URL     {facts['url']}")
+    click.echo(f"\nservice {facts.service_id.text}")
+    if facts.url:
+        click.echo(f"URL     {facts.url}")
     click.echo()
-    print_list(form, facts["revisions"], _REVISION_COLUMNS)
+    print_list(form, facts.revisions, _REVISION_COLUMNS)
     click.echo()
-    print_list(form, facts["devices"], _DEVICE_COLUMNS)
+    print_list(form, facts.devices, _DEVICE_COLUMNS)
 
 
 @domain.command()

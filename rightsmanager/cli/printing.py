@@ -1,14 +1,20 @@
 """Prints facts as a table, a tree, JSON or CSV; a key or digest is never cut.
 
+Facts are mappings, or frozen dataclasses of `rightsmanager.admin`, whose values `to_json` spells:
+identifiers as GUIDs, bytes as base64, dates as ISO 8601.
+
 Names that devices and packagers choose are part of the facts: characters that would move the
 terminal's cursor, hide text or change its direction are escaped in every form.
 """
 
+import binascii
 import csv
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
@@ -18,7 +24,8 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Facts = Mapping[str, object]
+Facts = object
+"""A mapping, or a frozen dataclass, of values by name."""
 Form = Literal["json", "csv"] | None
 """None for a table or sentences."""
 
@@ -54,12 +61,13 @@ def print_list(
 
     footer: a line after the table.
     """
+    shown = [_fields(fact) for fact in facts]
     if form == "json":
-        print_json(facts)
+        print_json(shown)
     elif form == "csv":
-        print_csv(tuple(columns), [[fact[name] for name in columns] for fact in facts])
+        print_csv(tuple(columns), [[fact[name] for name in columns] for fact in shown])
     else:
-        print_table(tuple(columns.values()), [[fact[name] for name in columns] for fact in facts])
+        print_table(tuple(columns.values()), [[fact[name] for name in columns] for fact in shown])
         if footer:
             click.echo(footer)
 
@@ -69,7 +77,7 @@ def print_facts(form: Form, facts: Facts) -> None:
     if form == "json":
         print_json(facts)
         return
-    shown = {name.replace("_", " "): _cell(value) for name, value in facts.items()}
+    shown = {name.replace("_", " "): _cell(value) for name, value in _fields(facts).items()}
     width = max(map(len, shown))
     for name, value in shown.items():
         if value:
@@ -86,7 +94,40 @@ def print_result(form: Form, facts: Facts, *sentences: str) -> None:
 
 def print_json(facts: object) -> None:
     """Print JSON, in ASCII."""
-    click.echo(json.dumps(facts, indent=2))
+    click.echo(json.dumps(to_json(facts), indent=2))
+
+
+def to_json(value: object) -> object:
+    """Return a value as JSON has it; a dataclass becomes an object of its fields."""
+    if isinstance(value, Mapping):
+        return {name: to_json(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(each) for each in value]
+    if isinstance(value, bytes):
+        return binascii.b2a_base64(value, newline=False).decode()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return _dataclass_to_json(value) if is_dataclass(value) else value
+
+
+def _dataclass_to_json(value: object) -> object:
+    from rightsmanager.protocol.wire import Guid  # noqa: PLC0415 -- help needs no protocol
+
+    if isinstance(value, Guid):
+        return value.text
+    # By the names of all classes: one with slots has no __dict__.
+    return {
+        name: to_json(getattr(value, name)) for name in getattr(value, "__dataclass_fields__", ())
+    }
+
+
+def _fields(facts: Facts) -> Mapping[str, object]:
+    shown = to_json(facts)
+    if not isinstance(shown, Mapping):
+        raise TypeError(f"{type(facts).__name__} is not a mapping or a dataclass")
+    return shown
 
 
 def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

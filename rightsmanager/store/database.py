@@ -32,6 +32,7 @@ from rightsmanager.store.roots import Roots
 from rightsmanager.store.sessions import Sessions
 from rightsmanager.store.sources import Sources
 from rightsmanager.store.streams import Streams
+from rightsmanager.store.tokens import Tokens
 
 BUSY_SECONDS: Final = 5
 """The longest wait of a writer for another one."""
@@ -72,6 +73,7 @@ class Transaction:
         self.metering = Metering(link)
         self.sessions = Sessions(link)
         self.streams = Streams(link)
+        self.tokens = Tokens(link)
 
 
 class Reading:

@@ -17,6 +17,7 @@ from rightsmanager.store.component import (
     record_of,
     values_of,
 )
+from rightsmanager.store.paging import Cut, Order, Page, map_page
 from rightsmanager.store.tables import (
     DOMAIN_ACCOUNTS,
     DOMAIN_MEMBERS,
@@ -33,6 +34,8 @@ _FIND: Final = select(DOMAIN_ACCOUNTS).where(_ACCOUNT.account_id == bindparam("a
 _LOCK_SHARED: Final = _FIND.with_for_update(read=True)
 _LOCK: Final = _FIND.with_for_update()
 _FIND_ALL: Final = select(DOMAIN_ACCOUNTS).order_by(_ACCOUNT.created_at, _ACCOUNT.account_id)
+_SELECT: Final = select(DOMAIN_ACCOUNTS)
+_ORDER: Final = Order((_ACCOUNT.created_at, _ACCOUNT.account_id))
 _RECORD: Final = insert_once(DOMAIN_ACCOUNTS)
 # `of_` and `new_`: SQLAlchemy reserves the names of columns for their new values.
 _UPDATE: Final = update(DOMAIN_ACCOUNTS).where(_ACCOUNT.account_id == bindparam("of_account_id"))
@@ -142,6 +145,11 @@ class Domains(Component):
     def find_all(self) -> list[Account]:
         """Return every account, oldest first."""
         return [record_of(Account, row) for row in self._execute(_FIND_ALL)]
+
+    def find_page(self, cut: Cut) -> Page[Account]:
+        """Return a page of all accounts, oldest first; raises InvalidMessage for a wrong key."""
+        page = _ORDER.page(self._execute(_ORDER.cut(_SELECT, cut)).all(), cut)
+        return map_page(page, [record_of(Account, row) for row in page.items])
 
     def record(self, account: Account) -> bool:
         """Record an account; return whether it is new. An existing one stays as it is."""

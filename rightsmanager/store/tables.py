@@ -471,3 +471,25 @@ DELETED_KIDS: Final = Table(
     sqlite_with_rowid=False,
 )
 """The KIDs of each deletion."""
+
+# --- operators ------------------------------------------------------------------------------------
+
+API_TOKENS: Final = Table(
+    "api_tokens",
+    METADATA,
+    # The first 8 bytes of the digest in hexadecimal digits.
+    Column("token_id", String(16), primary_key=True),
+    # SHA-256 of the token.
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("name", String(64), nullable=False),
+    # "read" or "operate".
+    Column("role", String(8), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    # Null for a token that does not expire.
+    Column("expires_at", BigInteger),
+    # Recorded at most once an hour, null until the first use.
+    Column("used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    sqlite_with_rowid=False,
+)
+"""The bearer tokens of operators, revoked and expired ones included."""

@@ -1,1 +1,1 @@
-"""Everything in front of the service: paths, limits, cross-origin headers, pages, admin API."""
+"""Everything in front of the service: paths, limits, cross-origin headers, pages, the API."""

@@ -1,63 +1,64 @@
-"""The Flask application of the pages and of the admin API.
+"""The Flask application of the pages, the API and the console.
 
-Pages are HTML and readable by pages of other origins; the admin API is JSON and is not. Which of
-the two a path belongs to decides how a refusal is written and how the request is logged.
+Pages are HTML and readable by pages of other origins; the API is JSON and is not. Which of the two
+a path belongs to decides how a refusal is written and how the request is logged.
 """
 
-import math
 from collections.abc import Callable, Iterable
-from io import BytesIO
 from typing import Any, Final
 
 import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from rightsmanager.errors import InvalidMessage
-from rightsmanager.web.admin_access import AdminAccess, find_token
-from rightsmanager.web.http import BodyTooLarge, read_body
+from rightsmanager.errors import InternalError, Refusal
 from rightsmanager.web.look import add_look, notice
 from rightsmanager.web.pages import Site, add_pages
-from rightsmanager.web.problems import Problem, describe_http_error
+from rightsmanager.web.problems import problem_of, problem_of_http
+from rightsmanager.web.router import API_PATH, is_private
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-_ADMIN_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-MAX_ADMIN_BODY: Final = 64 * 1024
-"""Longest body of a request to the admin API, in bytes."""
-_CHALLENGE: Final = (("WWW-Authenticate", 'Bearer realm="rightsmanager"'),)
+NoteFailure = Callable[[str, BaseException], None]
+"""Logs a failure: where it happened, and the exception."""
+
+_PRIVATE_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _MAX_LOGGED_PATH: Final = 200
 
 
 def build_application(
     site: Site,
-    admin: AdminAccess | None = None,
     api: Flask | None = None,
     log: Any = None,  # noqa: ANN401 -- any structlog logger
+    note: NoteFailure = lambda _what, _error: None,
 ) -> Wsgi:
-    """Return the application: the admin API's one, if it is switched on, with the pages added."""
+    """Return the application: the API's one, if there is one, with the pages added.
+
+    note: logs failures.
+    """
     app = api or Flask(__name__, static_folder=None)
     # A doubled slash makes another path, not a redirection.
     app.url_map.merge_slashes = False
     add_look(app, (), lambda: False)
     add_pages(app, site)
-    _add_errors(app, admin)
-    log = log or structlog.get_logger("rightsmanager").bind()
-    if admin is not None:
-        _add_access(app, admin, log)
-    _add_log(app, admin, log)
+    _add_errors(app)
+    _add_failures(app, note)
+    _add_log(app, log or structlog.get_logger("rightsmanager").bind())
     return app.wsgi_app
 
 
-def _is_admin(admin: AdminAccess | None) -> bool:
-    return admin is not None and admin.covers(request.environ["PATH_INFO"])
+def _kind(path: str) -> str:
+    """Return the kind of a request, by which the log names it."""
+    if path == API_PATH or path.startswith(f"{API_PATH}/"):
+        return "api"
+    return "console" if is_private(path) else "page"
 
 
-def _add_errors(app: Flask, admin: AdminAccess | None) -> None:
+def _add_errors(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
-        if _is_admin(admin):
-            return describe_http_error(error).response()
+        if _kind(request.environ["PATH_INFO"]) == "api":
+            return problem_of_http(error).response()
         if not isinstance(error, MethodNotAllowed):
             return notice(404, "Nothing here", "The service is at another path:")
         allowed = ", ".join(sorted(error.valid_methods or ()))
@@ -66,55 +67,30 @@ def _add_errors(app: Flask, admin: AdminAccess | None) -> None:
         return response
 
 
-def _add_access(app: Flask, admin: AdminAccess, log: Any) -> None:  # noqa: ANN401 -- as above
-    @app.before_request
-    def check() -> Response | None:
-        problem = _check_access(request.environ, admin, log) if _is_admin(admin) else None
-        return None if problem is None else problem.response()
+def _add_failures(app: Flask, note: NoteFailure) -> None:
+    @app.errorhandler(Refusal)
+    def refuse(refusal: Refusal) -> Response:
+        if refusal.__cause__ is not None:
+            note(request.environ["PATH_INFO"][:_MAX_LOGGED_PATH], refusal.__cause__)
+        if _kind(request.environ["PATH_INFO"]) == "api":
+            return problem_of(refusal).response()
+        return notice(problem_of(refusal).http_status, "The server refused", refusal.text)
+
+    @app.errorhandler(Exception)
+    def fail(error: Exception) -> Response:
+        failure = InternalError("the server failed; its log has the reason")
+        failure.__cause__ = error
+        return refuse(failure)
 
 
-def _check_access(environ: dict[str, Any], access: AdminAccess, log: Any) -> Problem | None:  # noqa: ANN401
-    """Return the reason to refuse a request, else None with the body read into `wsgi.input`."""
-    if environ["PATH_INFO"] == access.path:
-        return Problem(404, f"nothing is here, try {access.path}/openapi.json")
-    problem = _check_token(environ, access, log)
-    if problem is not None:
-        return problem
-    try:
-        body = read_body(environ, MAX_ADMIN_BODY, access.body_seconds)
-    except BodyTooLarge as refusal:
-        return Problem(413, refusal.text)
-    except InvalidMessage as refusal:
-        return Problem(400, refusal.text)
-    environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-    return None
-
-
-def _check_token(environ: dict[str, Any], access: AdminAccess, log: Any) -> Problem | None:  # noqa: ANN401
-    """Return the reason to refuse a token; a wrong one delays the next from the same address."""
-    token, remote = find_token(environ.get("HTTP_AUTHORIZATION", "")), environ["REMOTE_ADDR"]
-    if token:
-        # The right token has to wait too: otherwise its answer would tell it from wrong ones.
-        seconds = math.ceil(access.delays.remaining(remote))
-        if seconds:
-            text = f"too many wrong tokens from {remote}, the next is read in {seconds} seconds"
-            return Problem(429, text, headers=(("Retry-After", str(seconds)),))
-        if access.is_token(token):
-            access.delays.forget(remote)
-            return None
-        log.warning("admin_token_refused", remote=remote, attempts=access.delays.record(remote))
-    text = "expected the header Authorization: Bearer with the token of the admin API"
-    return Problem(401, text, headers=_CHALLENGE)
-
-
-def _add_log(app: Flask, admin: AdminAccess | None, log: Any) -> None:  # noqa: ANN401 -- as above
+def _add_log(app: Flask, log: Any) -> None:  # noqa: ANN401 -- as above
     @app.after_request
     def record(response: Response) -> Response:
-        is_admin = _is_admin(admin)
-        if is_admin:
-            response.headers.update(_ADMIN_HEADERS)
+        kind = _kind(request.environ["PATH_INFO"])
+        if kind != "page":
+            response.headers.update(_PRIVATE_HEADERS)
         log.info(
-            "admin" if is_admin else "page",
+            kind,
             method=request.method,
             path=request.environ["PATH_INFO"][:_MAX_LOGGED_PATH],
             status=response.status[:3],

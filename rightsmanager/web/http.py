@@ -7,11 +7,14 @@ Bodies may be chunked and are limited; a longer one is refused before it is read
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.settings import ServerSettings
+
+CLIENT_HOST: Final = "rightsmanager.host"
+"""The key of the Host header in the environment of a page, which has no HTTP_HOST."""
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _NUMBER: Final = re.compile(r"[0-9A-Fa-f.:]{2,45}")
@@ -42,15 +45,23 @@ class Addressing:
         forwarded = _last(environ, "HTTP_X_FORWARDED_FOR") if self.trust_forwarded else ""
         return forwarded if _NUMBER.fullmatch(forwarded) else peer
 
-    def _origin(self, environ: Mapping[str, Any]) -> str:
+    def scheme(self, environ: Mapping[str, Any]) -> Literal["http", "https"]:
+        """Return the scheme that the client used."""
         scheme = environ.get("wsgi.url_scheme", "http")
-        host = environ.get("HTTP_HOST", "")
         if self.trust_forwarded:
             scheme = _last(environ, "HTTP_X_FORWARDED_PROTO") or scheme
-            host = _last(environ, "HTTP_X_FORWARDED_HOST") or host
+        return "https" if scheme == "https" else "http"
+
+    def host(self, environ: Mapping[str, Any]) -> str:
+        """Return the host and port as the client named them, unchecked."""
+        host: str = environ.get(CLIENT_HOST) or environ.get("HTTP_HOST", "")
+        return (_last(environ, "HTTP_X_FORWARDED_HOST") if self.trust_forwarded else "") or host
+
+    def _origin(self, environ: Mapping[str, Any]) -> str:
+        host = self.host(environ)
         if not _HOST.fullmatch(host):
             host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
-        return f"{'https' if scheme == 'https' else 'http'}://{host}"
+        return f"{self.scheme(environ)}://{host}"
 
 
 def _last(environ: Mapping[str, Any], name: str) -> str:

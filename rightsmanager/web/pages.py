@@ -87,7 +87,7 @@ def add_pages(app: Flask, site: Site) -> None:
     _add_guides(app, site)
     _add_public_files(app, site.public_files)
 
-    # route, not get: the admin API describes what is added by get.
+    # route, not get: the API describes what is added by get.
     @app.route("/")
     def home() -> Response:
         url: str = request.environ[SERVICE_URL]

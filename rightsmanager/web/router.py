@@ -2,10 +2,10 @@
 
     …/rightsmanager.asmx   POST      the service
     any path               OPTIONS   a browser's preflight
-                           GET       the application of the pages and the admin API
+                           GET       the application of the pages, the console and the API
 
 Replies of the service and of the pages have the cross-origin headers: a player in a browser cannot
-read them otherwise. The replies of the admin API have none.
+read them otherwise. The replies of the management API and of the console have none.
 """
 
 import re
@@ -20,13 +20,25 @@ import structlog
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.operations.request import REQUEST_ID
-from rightsmanager.web.http import METHODS, Addressing, BodyTooLarge, CrossOrigin, read_body
+from rightsmanager.web.http import (
+    CLIENT_HOST,
+    METHODS,
+    Addressing,
+    BodyTooLarge,
+    CrossOrigin,
+    read_body,
+)
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
+API_PATH: Final = "/api"
+"""The path of all versions of the management API."""
+CONSOLE_PATH: Final = "/console"
+PRIVATE_PATHS: Final = (API_PATH, CONSOLE_PATH)
+"""The paths of operators: `web.access` decides who may use them."""
 ASMX_PATH: Final = "/rightsmanager.asmx"
 """The path to the service in pages; it is at every path that ends like this, in any letter case."""
 SERVICE_URL: Final = "rightsmanager.url"
@@ -80,8 +92,6 @@ class RouterSettings:
     """The same by operation, for operations with another limit."""
     body_seconds: float = 20.0
     """Longest wait for the next bytes of a body."""
-    admin_path: str | None = None
-    """The path of the admin API, None if it is switched off."""
 
 
 class Router:
@@ -97,8 +107,6 @@ class Router:
     ) -> None:
         self._soap = soap
         self._rng = rng
-        admin = settings.admin_path
-        self._admin_paths = () if admin is None else (f"{admin}/",)
         # Made at its first request: Flask takes 0.2 s and 15 MB that licences do not need.
         self._pages = cache(make_pages)
         self._settings = settings
@@ -111,14 +119,15 @@ class Router:
         request_id = given if _REQUEST_ID.fullmatch(given) else self._rng(8).hex()
         environ[REQUEST_ID] = request_id
         path = environ[CLIENT_PATH] = environ.get("PATH_INFO", "")
-        is_admin = f"{path}/".startswith(self._admin_paths)
-        more = [] if is_admin else self._settings.cross_origin.headers(environ)
+        is_operators = is_private(path)
+        more = [] if is_operators else self._settings.cross_origin.headers(environ)
         more.append((REQUEST_ID_HEADER, request_id))
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ANN401
             return start_response(status, headers + more, exc_info)
 
-        if is_admin:
+        if is_operators:
+            _hide_host(environ)
             return self._pages()(environ, start)
 
         is_asmx = path.lower().endswith(_ASMX)
@@ -166,11 +175,21 @@ class Router:
 
     def _show(self, environ: Environ, start: StartResponse, *, is_asmx: bool) -> Iterable[bytes]:
         environ[SERVICE_URL] = self._settings.addressing.url(environ)
-        # Flask answers an odd Host with 400; the pages have the URL, and need no other host.
-        environ.pop("HTTP_HOST", None)
+        _hide_host(environ)
         if is_asmx:
             environ["PATH_INFO"] = ASMX_PATH
         return self._pages()(environ, start)
+
+
+def is_private(path: str) -> bool:
+    """Return whether a path belongs to the API or to the console."""
+    return any(path == own or path.startswith(f"{own}/") for own in PRIVATE_PATHS)
+
+
+def _hide_host(environ: Environ) -> None:
+    """Keep the Host header under another key."""
+    # Flask answers an odd one with 400. Pages have the URL, and `web.access` checks the host.
+    environ[CLIENT_HOST] = environ.pop("HTTP_HOST", "")
 
 
 def _refuse_encoding(encoding: str) -> None:

@@ -32,12 +32,12 @@ def test_an_origin_is_a_variable_or_a_file(
     file = tmp_path / "rightsmanager.toml"
     file.write_text('[server]\nworkers = 3\nthreads = 5\n[hooks.options]\nurl = "a"\n')
     monkeypatch.setenv("RIGHTSMANAGER_SERVER__THREADS", "6")
-    monkeypatch.setenv("RIGHTSMANAGER_ADMIN__TOKEN", "a-secret-of-the-operator")
+    monkeypatch.setenv("RIGHTSMANAGER_API__TOKEN", "a-secret-of-the-operator")
     printed = run("config", "--data", str(tmp_path), "--changed", "--json").json
     assert printed == {
         "server.workers": {"value": 3, "origin": str(file)},
         "server.threads": {"value": 6, "origin": "RIGHTSMANAGER_SERVER__THREADS"},
-        "admin.token": {"value": "**********", "origin": "RIGHTSMANAGER_ADMIN__TOKEN"},
+        "api.token": {"value": "**********", "origin": "RIGHTSMANAGER_API__TOKEN"},
         "hooks.options.url": {"value": "a", "origin": str(file)},
     }
     text = run("config", "--data", str(tmp_path)).output

@@ -22,7 +22,7 @@ SETTINGS = {
     "metering.url": "ftp://x/y",
     "server.public_url": "foo",
     "hooks.make": "nomodule:make",
-    "admin.token_file": "nofile",
+    "api.token_file": "nofile",
     "server.certfile": "nofile",
     "server.roles": "license,none",
 }

@@ -15,7 +15,7 @@ import pytest
 
 from tests.docs.documents import ROOT, SECURE, SERVER
 
-ADMIN_TOKEN = "2b7d1f0c9a4e4f0fb6c8"
+API_TOKEN = "2b7d1f0c9a4e4f0fb6c8"
 SHELLS = ("bash", "zsh")
 
 
@@ -93,7 +93,7 @@ def _run(data: Path, *arguments: str) -> Iterator[Running]:
     with subprocess.Popen(
         [*command, "--data", str(data), "--bind", "127.0.0.1:0"],
         cwd=ROOT,
-        env={**clean_environment(), "RIGHTSMANAGER_ADMIN__TOKEN": ADMIN_TOKEN},
+        env={**clean_environment(), "RIGHTSMANAGER_API__TOKEN": API_TOKEN},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:

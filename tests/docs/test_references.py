@@ -15,7 +15,9 @@ from rightsmanager.errors import StatusCode
 from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.settings import ALL_ROLES, Settings, load
+from rightsmanager.web.api.routes import BASE
 from rightsmanager.web.pages import EXPLAIN_PATH, PARAMETERS_PATH, PUBLIC_PATH
+from rightsmanager.web.router import CONSOLE_PATH
 from tests.docs.conftest import Workplace
 from tests.docs.documents import (
     DOCUMENTS,
@@ -183,8 +185,8 @@ def test_the_proxys_limits_are_wider_than_the_servers() -> None:
         (PARAMETERS_PATH, True),
         (f"{PUBLIC_PATH}/root.pub", True),
         (f"{PUBLIC_PATH}/../keyring/root.key", False),
-        (Settings().admin.path, False),
-        (f"{Settings().admin.path}/domains", False),
+        (f"{BASE}/openapi.json", False),
+        (f"{CONSOLE_PATH}/", False),
         (f"/other{EXPLAIN_PATH}", False),
     ],
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from rightsmanager.admin.domains import Conflict
+from rightsmanager.admin.refusals import Conflict
 from rightsmanager.errors import DeviceLimitReached, NotADomainMember, Refusal, UnknownAccountId
 from rightsmanager.store.database import Store
 from tests.operations.states import Machine, run_machine

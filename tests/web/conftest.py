@@ -7,6 +7,7 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from flask import Flask
 from lxml import etree
 
 from rightsmanager.errors import ServiceSpecific
@@ -18,7 +19,6 @@ from rightsmanager.soap.application import build, why_not
 from rightsmanager.soap.samples import exchanges
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.soap.wsdl import build_wsdl
-from rightsmanager.web.admin_access import AdminAccess
 from rightsmanager.web.application import build_application
 from rightsmanager.web.pages import Site
 from rightsmanager.web.router import Router, RouterSettings
@@ -68,7 +68,7 @@ def refuse(_request: Request) -> bytes:
 def make_front(
     settings: RouterSettings | None = None,
     more: Mapping[str, Callable[[Request], bytes]] | None = None,
-    admin: AdminAccess | None = None,
+    api: Flask | None = None,
     log: Any = None,  # noqa: ANN401 -- any structlog logger
 ) -> Router:
     services = {"AcquireLicense": echo, "LeaveDomain": refuse, **(more or {})}
@@ -77,7 +77,7 @@ def make_front(
     site = Site(OPERATIONS, reasons, exchanges, build_wsdl, explain, parameter_rows(), PUBLIC_FILES)
     return Router(
         SoapServer(build(services, roles)),
-        lambda: build_application(site, admin, log=log),
+        lambda: build_application(site, api, log),
         settings or RouterSettings(max_body=4096, body_seconds=0.5),
     )
 

@@ -1,16 +1,9 @@
-"""Access to the admin API: a bearer token, and a growing delay after wrong ones.
+"""A growing delay after wrong tokens from one address, against guesses."""
 
-Its replies have no cross-origin headers: pages of other origins can neither send the requests nor
-read the replies.
-"""
-
-import hashlib
-import hmac
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from threading import Lock
 from typing import Final
@@ -22,7 +15,6 @@ FORGET_SECONDS: Final = 900
 """Time without a wrong token after which an address has no delay."""
 MAX_ADDRESSES: Final = 1024
 
-_BEARER: Final = re.compile(r"(?i:bearer) +([!-~]+)")
 # One client has a whole network of IPv6 addresses.
 _CLIENT_BITS: Final = 64
 
@@ -92,38 +84,3 @@ def _client(address: str) -> str:
         return str(mapped or IPv6Network((address, _CLIENT_BITS), strict=False))
     except ValueError:
         return address
-
-
-@dataclass(frozen=True, slots=True)
-class AdminAccess:
-    """The path and the token of the admin API; raises ValueError for an empty token."""
-
-    path: str
-    """Such as `/admin`."""
-    token: str = field(repr=False)
-    body_seconds: float = 20.0
-    """Longest wait for the next bytes of a body."""
-    delays: TokenDelays = field(default_factory=TokenDelays, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if not self.token:
-            raise ValueError("the token of the admin API is empty")
-
-    def covers(self, path: str) -> bool:
-        """Return whether a path belongs to the admin API."""
-        return path == self.path or path.startswith(f"{self.path}/")
-
-    def is_token(self, text: str) -> bool:
-        """Return whether a text is the token."""
-        # Digests have one length, so that the time tells nothing about the token's.
-        return hmac.compare_digest(_digest(text), _digest(self.token))
-
-
-def find_token(header: str) -> str:
-    """Return the token in an Authorization header, empty if it has none."""
-    match = _BEARER.fullmatch(header.strip())
-    return "" if match is None else match[1]
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

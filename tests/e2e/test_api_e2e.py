@@ -1,4 +1,4 @@
-"""The admin API over HTTP follows its description and requires its token."""
+"""The management API over HTTP follows its description and requires a token."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 from rightsmanager.protocol.wire import AccountId
 from rightsmanager.store.database import open_store
 from rightsmanager.store.domains import Member
+from rightsmanager.web.api.routes import BASE
 from tests.docs.documents import ROOT, table
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Answer, Command, Server, Start
 
+PROBLEM = {"type", "title", "status", "code", "detail", "errors"}
 TOKEN = "mF_9.B5f-4.1JqM-long-enough"
 DEVICE = "+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/s="
 IN_URLS = "-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_s"
@@ -43,7 +45,8 @@ class Api:
         return told
 
     def _hold(self, method: str, path: str, answer: Answer, told: object) -> None:
-        assert answer.headers["Content-Type"] == "application/json"
+        kind = "application/json" if answer.status < 400 else "application/problem+json"
+        assert answer.headers["Content-Type"] == kind
         parts = path.partition("?")[0].split("/")
         template = next(
             each
@@ -52,20 +55,22 @@ class Api:
             and all(a == b or a[:1] == "{" for a, b in zip(each.split("/"), parts, strict=True))
         )
         operation = self.description["paths"][template][method.lower()]
-        content = operation["responses"][str(answer.status)]["content"]["application/json"]
+        content = operation["responses"][str(answer.status)]["content"][kind]
         schema = {**content["schema"], "components": self.description["components"]}
         OAS31Validator(schema).validate(told)
 
 
 def send(server: Server, method: str, path: str, body: str | None = None, **headers: str) -> Answer:
     headers = {"Authorization": f"Bearer {TOKEN}", "Content_Type": "application/json", **headers}
-    return server.call(method, f"/admin{path}", None if body is None else body.encode(), **headers)
+    return server.call(method, f"{BASE}{path}", None if body is None else body.encode(), **headers)
 
 
 @pytest.fixture(scope="module")
 def administered(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
     data = tmp_path_factory.mktemp("administered") / "data"
-    return start(data, "--workers", "2", RIGHTSMANAGER_ADMIN__TOKEN=TOKEN)
+    return start(
+        data, "--workers", "2", RIGHTSMANAGER_API__TOKEN=TOKEN, RIGHTSMANAGER_API__ACCESS="token"
+    )
 
 
 @pytest.fixture
@@ -94,11 +99,11 @@ def join(server: Server, account: str) -> None:
 def test_the_api_describes_itself(api: Api) -> None:
     validate(api.description)
     assert api.description["openapi"].startswith("3.1")
-    assert api.description["servers"] == [{"url": "/admin"}]
+    assert api.description["servers"] == [{"url": BASE}]
     operations = {
         (method.upper(), path) for path, each in api.description["paths"].items() for method in each
     }
-    documented = table(ROOT / "docs" / "admin-api.md", "operation", "what it does")
+    documented = table(ROOT / "docs" / "api.md", "operation", "what it does")
     assert operations == {tuple(row[0].strip("`").split()) for row in documented}
     for path in api.description["paths"].values():
         for operation in path.values():
@@ -135,7 +140,14 @@ def test_an_account_is_changed(api: Api, account: str) -> None:
 def test_an_account_is_closed_once(api: Api, account: str) -> None:
     assert api("DELETE", f"/domains/{account}")["closed_at"] is not None
     refusal = api("DELETE", f"/domains/{account}", status=409)
-    assert refusal == {"error": f"account {account} is closed", "status_code": "0x8004c604"}
+    assert refusal == {
+        "type": "urn:rightsmanager:problem:conflict",
+        "title": "The present state does not allow this",
+        "status": 409,
+        "code": "conflict",
+        "detail": f"account {account} is closed",
+        "errors": [],
+    }
 
 
 def test_a_domain_is_renewed(api: Api, account: str) -> None:
@@ -152,9 +164,9 @@ def test_a_member_is_removed_and_allowed_again(api: Api, account: str, device: s
     assert (removed["members"], removed["revision"]) == (0, 2)
     (shown,) = api("GET", f"/domains/{account}")["devices"]
     assert (shown["device"], shown["state"]) == (DEVICE, "removed")
-    assert "is not a member" in api("DELETE", member, status=404)["error"]
+    assert "is not a member" in api("DELETE", member, status=404)["detail"]
     api("POST", f"{member}/allow")
-    assert "was not removed" in api("POST", f"{member}/allow", status=409)["error"]
+    assert "was not removed" in api("POST", f"{member}/allow", status=409)["detail"]
 
 
 # --- refusals -------------------------------------------------------------------------------------
@@ -172,8 +184,8 @@ def test_a_member_is_removed_and_allowed_again(api: Api, account: str, device: s
 )
 def test_an_unknown_account_is_not_found(api: Api, method: str, path: str) -> None:
     refusal = api(method, path, status=404)
-    assert refusal["status_code"] == "0x8004c60c"
-    assert "there is no account 00000000-0000-0000-0000-000000000001" in refusal["error"]
+    assert refusal["code"] == "not-found"
+    assert "there is no account 00000000-0000-0000-0000-000000000001" in refusal["detail"]
 
 
 @pytest.mark.parametrize(
@@ -194,15 +206,15 @@ def test_impossible_changes_are_refused_and_change_nothing(
     api: Api, account: str, body: object, text: str
 ) -> None:
     before = api("GET", "/domains")
-    assert text in api("POST", "/domains", body, status=422)["error"]
+    assert text in api("POST", "/domains", body, status=422)["detail"]
     if not (isinstance(body, dict) and "account_id" in body):
-        assert text in api("PATCH", f"/domains/{account}", body, status=422)["error"]
+        assert text in api("PATCH", f"/domains/{account}", body, status=422)["detail"]
     assert api("GET", "/domains") == before
 
 
 def test_an_account_is_not_made_twice(api: Api, account: str) -> None:
     refusal = api("POST", "/domains", {"account_id": account}, status=409)
-    assert "is there, expected a new one" in refusal["error"]
+    assert "is there, expected a new one" in refusal["detail"]
 
 
 @pytest.mark.parametrize("path", ["/domains/x", f"{ABSENT}/members/x"])
@@ -214,7 +226,7 @@ def test_an_invalid_id_is_unprocessable(api: Api, path: str) -> None:
 def test_a_body_that_is_not_json_is_refused(administered: Server, body: str) -> None:
     answer = send(administered, "POST", "/domains", body)
     assert answer.status in {400, 422}
-    assert set(json.loads(answer.body)) == {"error", "status_code"}
+    assert set(json.loads(answer.body)) == PROBLEM
 
 
 @pytest.mark.parametrize(
@@ -233,7 +245,7 @@ def test_unknown_paths_and_methods_are_refused_as_json(
 ) -> None:
     answer = send(administered, method, path)
     assert answer.status == status
-    assert set(json.loads(answer.body)) == {"error", "status_code"}
+    assert set(json.loads(answer.body)) == PROBLEM
 
 
 @pytest.mark.parametrize("opening", ["[", '{"limit":'])
@@ -244,23 +256,29 @@ def test_a_deeply_nested_body_is_refused(administered: Server, opening: str, dep
     whole = opening * depth + closing[:-1] + closing[-1] * depth
     for each in (answer, send(administered, "POST", "/domains", whole)):
         assert each.status in {400, 422}, each.body
-        assert set(json.loads(each.body)) == {"error", "status_code"}
+        assert set(json.loads(each.body)) == PROBLEM
 
 
 def test_guesses_of_the_token_are_delayed(start: Start, tmp_path: Path) -> None:
-    server = start(tmp_path / "data", "--workers", "1", RIGHTSMANAGER_ADMIN__TOKEN=TOKEN)
+    server = start(
+        tmp_path / "data",
+        "--workers",
+        "1",
+        RIGHTSMANAGER_API__TOKEN=TOKEN,
+        RIGHTSMANAGER_API__ACCESS="token",
+    )
     for status in (401, 401, 401, 401, 429):
         answer = send(server, "GET", "/domains", Authorization="Bearer guess")
         assert answer.status == status
     assert answer.headers["Retry-After"] == "1"
-    assert set(json.loads(answer.body)) == {"error", "status_code"}
-    assert "admin_token_refused" in server.log.read_text()
+    assert set(json.loads(answer.body)) == PROBLEM
+    assert "api_token_refused" in server.log.read_text()
 
 
 def test_a_long_body_is_not_read(administered: Server) -> None:
     answer = send(administered, "POST", "/domains", " " * 65537)
     assert answer.status == 413
-    assert "the limit is 65536 bytes" in json.loads(answer.body)["error"]
+    assert "the limit is 65536 bytes" in json.loads(answer.body)["detail"]
 
 
 NO_TOKENS = ("", "Bearer", "Bearer ", f"Basic {TOKEN}", TOKEN)
@@ -301,12 +319,13 @@ def test_the_service_is_still_served(administered: Server) -> None:
 def test_the_token_is_in_no_log(administered: Server) -> None:
     send(administered, "GET", "/domains", Authorization="Bearer another-secret-token")
     log = administered.log.read_text()
-    assert "path='/admin/domains'" in log or '"/admin/domains"' in log
+    assert "path='/api/v1/domains'" in log or '"/api/v1/domains"' in log
     assert TOKEN not in log
     assert "another-secret-token" not in log
 
 
-def test_without_a_token_there_is_no_api(server: Server) -> None:
+def test_the_setting_switches_the_api_off(start: Start, tmp_path: Path) -> None:
+    server = start(tmp_path / "data", "--workers", "1", RIGHTSMANAGER_API__ACCESS="off")
     for authorization in ("", "Bearer ", f"Bearer {TOKEN}"):
-        answer = server.call("GET", "/admin/domains", Authorization=authorization)
-        assert answer.status == 404
+        answer = send(server, "GET", "/domains", Authorization=authorization)
+        assert (answer.status, json.loads(answer.body)["code"]) == (404, "no-such-path")

@@ -1,0 +1,11 @@
+"""Refusals of operators' acts, by their kind."""
+
+from rightsmanager.errors import ServiceSpecific
+
+
+class NotFound(ServiceSpecific):
+    """The thing that the act names does not exist."""
+
+
+class Conflict(ServiceSpecific):
+    """The present state does not allow the act."""

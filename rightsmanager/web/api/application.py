@@ -1,0 +1,160 @@
+"""The Flask application of the API: its description, its access and its refusals."""
+
+from io import BytesIO
+from typing import Any, Final
+
+from flask import Response, request
+from flask.json.provider import DefaultJSONProvider
+from flask_openapi3.models.info import Info
+from flask_openapi3.models.server import Server
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import ValidationError
+
+from rightsmanager import __version__
+from rightsmanager.admin.management import Management
+from rightsmanager.admin.tokens import Role
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.web.access import Access, Refused
+from rightsmanager.web.api.domains import DOMAINS, add_domains
+from rightsmanager.web.api.models import ProblemModel
+from rightsmanager.web.api.routes import BASE, SCHEME, Routes
+from rightsmanager.web.api.tokens import TOKENS, add_tokens
+from rightsmanager.web.http import BodyTooLarge, read_body
+from rightsmanager.web.problems import (
+    MIMETYPE,
+    FieldError,
+    Problem,
+    problem_of_access,
+)
+from rightsmanager.web.router import API_PATH
+
+MAX_BODY: Final = 64 * 1024
+"""Longest body of a request, in bytes."""
+MAX_DOCUMENT_BODY: Final = 16 * 1024 * 1024
+"""The same where the body has a document to import or to decode."""
+DESCRIPTION: Final = "/openapi.json"
+
+_TEMPLATES: Final = "rightsmanager.web"
+"""The package with the folder of templates, for pages that are added."""
+_UNPROCESSABLE: Final = 422
+_WITH_DOCUMENT: Final = frozenset({f"{BASE}/content-keys/import", f"{BASE}/decode"})
+_META: Final = Tag(name="description", description="The description of this API.")
+
+
+class _Json(DefaultJSONProvider):
+    """Flask's JSON; text that is nested too deeply is malformed."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **options: Any) -> Any:  # noqa: ANN401 -- as in Flask
+        try:
+            return super().loads(s, **options)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
+
+
+def build_api(management: Management, access: Access, body_seconds: float) -> OpenAPI:
+    """Return an application with the API's routes, open to those that `access` lets in.
+
+    body_seconds: the longest wait for the next bytes of a body.
+    """
+    app = OpenAPI(
+        _TEMPLATES,
+        info=Info(title="RightsManager's management API", version=__version__),
+        servers=[Server(url=BASE)],
+        security_schemes={SCHEME: {"type": "http", "scheme": "bearer"}},
+        validation_error_status=_UNPROCESSABLE,
+        validation_error_model=ProblemModel,
+        validation_error_callback=_refuse_values,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.json = _Json(app)
+    roles: dict[str, Role] = {}
+    _add_operations(Routes(app, _META, roles), management)
+    description = _describe(app)
+    app.add_url_rule(f"{BASE}{DESCRIPTION}", view_func=lambda: description, endpoint="openapi")
+    _add_access(app, access, roles, body_seconds)
+    return app
+
+
+def _add_operations(routes: Routes, management: Management) -> None:
+    add_domains(routes.of(DOMAINS), management.domains)
+    add_tokens(routes.of(TOKENS), management.tokens)
+
+
+def _describe(app: OpenAPI) -> dict[str, Any]:
+    """Return the description, whose paths are relative to the server's URL."""
+    description = app.api_doc
+    paths = {name.removeprefix(BASE): each for name, each in description["paths"].items()}
+    for operations in paths.values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:  # noqa: PLR2004 -- HTTP's own bound
+                    response["content"] = {MIMETYPE: response["content"]["application/json"]}
+    return {**description, "paths": paths}
+
+
+# --- access ---------------------------------------------------------------------------------------
+
+
+def _add_access(app: OpenAPI, access: Access, roles: dict[str, Role], body_seconds: float) -> None:
+    @app.before_request
+    def check() -> Response | None:
+        path: str = request.environ["PATH_INFO"]
+        if path != API_PATH and not path.startswith(f"{API_PATH}/"):
+            return None
+        problem = _check_caller(access, roles) or _read(path, body_seconds)
+        return None if problem is None else problem.response()
+
+
+def _check_caller(access: Access, roles: dict[str, Role]) -> Problem | None:
+    if not access.is_on:
+        return Problem(404, "no-such-path", "the API is switched off (api.access)")
+    caller = access.authorize_api(request.environ)
+    if isinstance(caller, Refused):
+        return problem_of_access(caller)
+    needed = roles.get(request.endpoint or "", Role.READ)
+    if needed is Role.READ or caller.may_operate:
+        return None
+    text = f"the token {caller.name!r} has the role read, expected operate"
+    return Problem(403, "role-too-low", text)
+
+
+def _read(path: str, body_seconds: float) -> Problem | None:
+    """Read the body; return the reason to refuse it."""
+    environ = request.environ
+    limit = MAX_DOCUMENT_BODY if path in _WITH_DOCUMENT else MAX_BODY
+    try:
+        body = read_body(environ, limit, body_seconds)
+    except BodyTooLarge as refusal:
+        return Problem(413, "body-too-large", refusal.text)
+    except InvalidMessage as refusal:
+        return Problem(400, "bad-request", refusal.text)
+    environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    if body and request.mimetype != "application/json":
+        text = f"the body is {request.mimetype[:64]!r}, expected application/json"
+        return Problem(415, "unsupported-media-type", text)
+    return _refuse_malformed(body)
+
+
+def _refuse_malformed(body: bytes) -> Problem | None:
+    if body:
+        try:
+            request.json  # noqa: B018 -- read here, since the library takes malformed JSON for none
+        except Exception:  # noqa: BLE001 -- Flask's own, and recursion
+            return Problem(400, "bad-request", "the body is not JSON")
+    return None
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+def _refuse_values(error: ValidationError) -> Response:
+    errors = tuple(
+        FieldError(".".join(map(str, each["loc"])), each["msg"])
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+    text = "; ".join(f"{each.field or 'the body'}: {each.text}" for each in errors)
+    return Problem(_UNPROCESSABLE, "invalid-value", text, errors).response()

@@ -1,0 +1,149 @@
+"""The parts that messages of the API share: bases, types of values, pages and problems.
+
+Dates are ISO 8601 in UTC. Bytes are base64.
+"""
+
+import json
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from datetime import date, datetime
+from enum import Enum
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.wire import Guid
+from rightsmanager.store.paging import Cut, Key, Page
+
+MAX_LIMIT: Final = 1000
+DEFAULT_LIMIT: Final = 100
+MAX_CURSOR: Final = 4096
+MAX_TEXT: Final = 1024
+"""The longest text in a query, in characters."""
+
+
+class Request(BaseModel):
+    """The body of a request."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Query(BaseModel):
+    """The query of a request, whose values are texts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Path(BaseModel):
+    """The variable parts of a path."""
+
+
+class Reply(BaseModel):
+    """A message that reads frozen facts by their fields."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def of(cls, facts: object) -> Self:
+        """Return the message of facts with the same fields."""
+        return cls.model_validate(facts)
+
+
+def _text(value: object) -> object:
+    """Return a value of the project as JSON has it."""
+    if isinstance(value, Guid):
+        return value.text
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+_DATE_TIME: Final[dict[str, Any]] = {"format": "date-time"}
+Id = Annotated[
+    str,
+    BeforeValidator(_text),
+    Field(description="GUID.", examples=["6f651ae1-dbe4-4434-bcb4-690d1564c41c"]),
+]
+Time = Annotated[str, BeforeValidator(_text), Field(json_schema_extra=_DATE_TIME)]
+Moment = Annotated[
+    str | int,
+    BeforeValidator(_text),
+    Field(description="ISO 8601 in UTC, or Unix seconds beyond the year 9999."),
+]
+Day = Annotated[
+    str,
+    BeforeValidator(_text),
+    Field(json_schema_extra={"format": "date"}, examples=["2026-11-24"]),
+]
+Base64 = Annotated[str, BeforeValidator(_text), Field(description="Base64.")]
+Name = Annotated[str, BeforeValidator(_text)]
+"""A text, or the value of an enumeration."""
+
+
+def _refuse_unprintable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected printable characters")
+    return text
+
+
+Text = Annotated[str, Field(max_length=MAX_TEXT), BeforeValidator(_refuse_unprintable)]
+"""A text that a list is filtered by."""
+
+
+class PageQuery(Query):
+    """The part of a list."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="The most items.")
+    after: str | None = Field(
+        None,
+        max_length=MAX_CURSOR,
+        description="`next` of the answer before; the first page if missing.",
+    )
+
+    def cut(self) -> Cut:
+        """Return the part; raises InvalidMessage for a cursor that no answer had."""
+        return Cut(self.limit, None if self.after is None else _read_cursor(self.after))
+
+
+class PageReply(Reply):
+    """A part of a list."""
+
+    next: str | None = Field(
+        description="The cursor of the next page, for `after`; null at the end."
+    )
+
+
+def cursor_of(page: Page[Any]) -> str | None:
+    """Return the cursor of the next page."""
+    if page.next is None:
+        return None
+    values = [[each.hex()] if isinstance(each, bytes) else each for each in page.next]
+    return urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> Key:
+    try:
+        values: list[Any] = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return tuple(bytes.fromhex(each[0]) if isinstance(each, list) else each for each in values)
+    except (ValueError, TypeError, IndexError, RecursionError):
+        raise InvalidMessage("after is not the cursor of an answer") from None
+
+
+class FieldErrorModel(BaseModel):
+    """An invalid value of a request."""
+
+    field: str = Field(description="Its path, such as `limit`; empty for the whole body.")
+    text: str
+
+
+class ProblemModel(BaseModel):
+    """The reason of a refusal (RFC 9457)."""
+
+    type: str = Field(examples=["urn:rightsmanager:problem:not-found"])
+    title: str = Field(description="The kind of problem, the same for each `code`.")
+    status: int = Field(description="The HTTP status.")
+    code: str = Field(description="Stable; the end of `type`.", examples=["not-found"])
+    detail: str = Field(description="The problem of this request.")
+    errors: list[FieldErrorModel] = Field(description="The invalid values of a body or query.")
