@@ -17,12 +17,17 @@ KEEPALIVE_POLL_MS: Final = 2
 """Wait of a thread for the next request of the client that it has just answered."""
 PLAIN_HTTP: Final = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 45\r\n"
-    b"Connection: close\r\n\r\nHTTPS is spoken here: write https in the URL\n"
+    b"Connection: close\r\n%s\r\nHTTPS is spoken here: write https in the URL\n"
 )
-"""The reply to plain HTTP where HTTPS is expected."""
+"""The reply to plain HTTP where HTTPS is expected, with a place for more headers."""
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _WAIT: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+def build_headers(headers: list[tuple[str, str]]) -> bytes:
+    """Return the lines of HTTP headers."""
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1")
 
 
 class ReceivedBytes(Unreader):  # type: ignore[misc] # gunicorn ships no types
@@ -43,6 +48,8 @@ class BufferedSocket:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.unsent = b""
+        self.request = b""
+        """The request that is answered, as it was received."""
         self._pieces: list[bytes] = []
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- any attribute of a socket
@@ -67,8 +74,7 @@ class BufferedSocket:
     def add_headers(self, headers: list[tuple[str, str]]) -> None:
         """Add headers to the collected reply."""
         line, end, rest = b"".join(self._pieces).partition(b"\r\n")
-        more = "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1")
-        self._pieces = [line, end, more, rest] if end else []
+        self._pieces = [line, end, build_headers(headers), rest] if end else []
 
     def flush(self) -> bool:
         """Send the collected pieces; return False if some have to wait for the client."""
@@ -100,8 +106,6 @@ class Connection(TConn):  # type: ignore[misc] # gunicorn ships no types
         self.initialized = True
         self.parser = get_parser(cfg, self.sock, self.client)
         self.parser.unreader = ReceivedBytes()
-        self.request = b""
-        """The request that is served."""
         self.is_served = False
         """Whether a request was served, so that the connection is idle without received bytes."""
         self.is_kept = True
@@ -151,10 +155,10 @@ class Connection(TConn):  # type: ignore[misc] # gunicorn ships no types
     def take_request(self) -> None:
         """Give the parser the complete request."""
         self.is_kept = not self.buffer.is_cut
-        self.request = self.buffer.take()
+        self.sock.request = self.buffer.take()
         self.parser.unreader.buf.seek(0)
         self.parser.unreader.buf.truncate()
-        self.parser.unreader.unread(self.request)
+        self.parser.unreader.unread(self.sock.request)
 
     def is_readable(self) -> bool:
         """Return whether the client sends or closes within KEEPALIVE_POLL_MS."""

@@ -15,12 +15,33 @@ from typing import Final
 _FIELDS: Final = re.compile(
     rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE
 )
+_CROSS_ORIGIN_FIELDS: Final = re.compile(
+    rb"\r\n(origin|access-control-request-[a-z-]+)[ \t]*:[ \t]*([!-~ ]*)(?=\r\n)", re.IGNORECASE
+)
 _SIZE: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?")
 _EMPTY_LINE: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = 0
 NO_OTHER_LIMITS: Final[Mapping[bytes, int]] = MappingProxyType({})
 MAX_CHUNK_LINE: Final = 4096
 """Longest line with a chunk's size, and longest trailers, in bytes."""
+
+
+def find_cross_origin(request: bytes | bytearray) -> dict[str, str]:
+    """Return the headers that cross-origin replies depend on, by their names in WSGI.
+
+    Nothing else of the request need be valid, or complete. A header that occurs twice counts as
+    missing.
+    """
+    end = request.find(_EMPTY_LINE)
+    head = bytes(request if end < 0 else request[: end + 2])
+    found: dict[str, str] = {}
+    repeated: set[str] = set()
+    for line in _CROSS_ORIGIN_FIELDS.finditer(head):
+        name = "HTTP_" + line[1].decode().upper().replace("-", "_")
+        if name in found:
+            repeated.add(name)
+        found[name] = line[2].decode().strip()
+    return {name: value for name, value in found.items() if name not in repeated}
 
 
 class RequestBuffer:

@@ -24,8 +24,9 @@ from rightsmanager.serving.connection import (
     RECEIVE_SIZE,
     BufferedSocket,
     Connection,
+    build_headers,
 )
-from rightsmanager.serving.framing import RequestBuffer
+from rightsmanager.serving.framing import RequestBuffer, find_cross_origin
 from rightsmanager.web.http import CrossOrigin
 
 ACCEPT_BACKOFF: Final = 0.01
@@ -182,7 +183,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
     def handle_error(self, req: Any, client: BufferedSocket, addr: Any, exc: Exception) -> None:  # noqa: ANN401
         """Answer with gunicorn's page for an invalid request, with the cross-origin headers."""
         super().handle_error(req, client, addr, exc)
-        client.add_headers(self.options.cross_origin.headers({}))
+        client.add_headers(self._cross_origin(client.request))
 
     def finish_request(self, conn: Connection, fs: Any) -> None:  # noqa: ANN401 -- as above
         """Continue with a connection that a thread has served."""
@@ -237,8 +238,10 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
         except OSError as error:
             self.log.warning("No TLS with %s: %s", conn.client[0], error)
             if getattr(error, "reason", None) == "HTTP_REQUEST":
-                # TLS has not begun, so the reply goes past the SSLSocket.
-                socket.socket.send(conn.sock.connection, PLAIN_HTTP)
+                # TLS has not begun, so the reply goes past the SSLSocket. It has taken the bytes
+                # of the request, so its Origin is unknown.
+                headers = build_headers(self._cross_origin(b""))
+                socket.socket.send(conn.sock.connection, PLAIN_HTTP % headers)
             self._unwatch(conn)
             self._linger(conn)
             return False
@@ -281,13 +284,17 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
         self.log.warning("%s for %s", status, conn.client[0])
         conn.sock.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\n".encode())
         conn.sock.sendall(b"Content-Length: 0\r\n\r\n")
-        conn.sock.add_headers(self.options.cross_origin.headers({}))
+        conn.sock.add_headers(self._cross_origin(conn.buffer.data))
         try:
             conn.sock.flush()
         except OSError:
             self._drop(conn)
             return
         self._linger(conn)
+
+    def _cross_origin(self, request: bytes | bytearray) -> list[tuple[str, str]]:
+        """Return the cross-origin headers of a reply to what came of a request."""
+        return self.options.cross_origin.headers(find_cross_origin(request))
 
     def _linger(self, conn: Connection) -> None:
         """Say that no more is sent, and wait for the client to close."""

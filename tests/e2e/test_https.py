@@ -194,6 +194,7 @@ def test_idle_connections_do_not_block_others(connect: Connect) -> None:
 def test_plain_http_is_refused_with_a_text(secured: Server) -> None:
     answer = secured.call("GET", "/")
     assert (answer.status, answer.body) == (400, b"HTTPS is spoken here: write https in the URL\n")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
 @pytest.mark.parametrize("hello", [b"\x16\x03\x01\x00\x05hello", bytes(100), b"\x80"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,36 @@ def test_too_many_or_too_long_headers_are_431_for_a_browser_too(
         assert answer.status == 431
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert server.call("GET", "/rightsmanager.asmx", X_Long="y" * 900).status == 200
+    assert server.stop() == 0
+
+
+LISTED, OTHER = "https://player.example", "https://other.example"
+BROKEN = {
+    400: "GET / HTTP/1.1\r\nOrigin: {}\r\nbad header\r\n\r\n",
+    431: "GET / HTTP/1.1\r\nOrigin: {}\r\n" + "X: y\r\n" * 200 + "\r\n",
+    408: "POST /rightsmanager.asmx HTTP/1.1\r\nOrigin: {}\r\nContent-Length: 9\r\n\r\nhalf",
+}
+
+
+def test_a_listed_origin_may_read_the_refusals_of_broken_requests(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start(
+        tmp_path / "data",
+        RIGHTSMANAGER_SERVER__CORS_ORIGINS=LISTED,
+        RIGHTSMANAGER_SERVER__REQUEST_SECONDS="1",
+    )
+    asked = [(status, origin) for status in BROKEN for origin in (LISTED, OTHER)]
+    sockets = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in asked]
+    for (status, origin), peer in zip(asked, sockets, strict=True):
+        peer.sendall(BROKEN[status].format(origin).encode())
+    for (status, origin), peer in zip(asked, sockets, strict=True):
+        with peer:
+            head = peer.makefile("rb").read().decode()
+        assert head.startswith(f"HTTP/1.1 {status} ")
+        assert "\r\nVary: Origin\r\n" in head
+        allowed = f"\r\nAccess-Control-Allow-Origin: {LISTED}\r\n" in head
+        assert allowed == (origin == LISTED)
     assert server.stop() == 0
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rightsmanager.serving.framing import MAX_CHUNK_LINE, RequestBuffer
+from rightsmanager.serving.framing import MAX_CHUNK_LINE, RequestBuffer, find_cross_origin
 
 MAX_HEAD, MAX_BODY = 400, 50
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -105,3 +105,34 @@ def test_a_head_may_be_too_long() -> None:
 def test_an_expectation_is_found(fields: bytes, expects: bool) -> None:  # noqa: FBT001
     buffer, _ = feed(post(fields + b"\r\nContent-Length: 4"), [])
     assert buffer.expects_continue is expects
+
+
+@pytest.mark.parametrize(
+    ("request_", "found"),
+    [
+        (GET, {}),
+        (
+            b"GET / HTTP/1.1\r\norigin :https://a.example \r\nX: y",
+            {"HTTP_ORIGIN": "https://a.example"},
+        ),
+        (b"\x00 bad\r\nOrigin: null\r\n\r\nOrigin: body\r\n", {"HTTP_ORIGIN": "null"}),
+        (b"GET / HTTP/1.1\r\nOrigin: https://cut.exam", {}),
+        (b"GET / HTTP/1.1\r\nOrigin: a\r\nOrigin: b\r\nOrigin: a\r\n\r\n", {}),
+        (b"GET / HTTP/1.1\r\nOrigin: \xff\r\n\r\n", {}),
+        (
+            (
+                b"OPTIONS /\r\nAccess-Control-Request-Headers: x-a, x-b\r\n"
+                b"Access-Control-Request-Private-Network: true\r\n\r\n"
+            ),
+            {
+                "HTTP_ACCESS_CONTROL_REQUEST_HEADERS": "x-a, x-b",
+                "HTTP_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK": "true",
+            },
+        ),
+    ],
+)
+def test_cross_origin_headers_are_found_in_any_request(
+    request_: bytes, found: dict[str, str]
+) -> None:
+    assert find_cross_origin(request_) == found
+    assert find_cross_origin(bytearray(request_)) == found
