@@ -3,9 +3,12 @@
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rightsmanager import inspection
 from rightsmanager.admin.management import Management
+from rightsmanager.admin.royalty import Prices
 from rightsmanager.assembly import (
     api_token,
     content_keys,
@@ -23,8 +26,11 @@ from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.hook_set import load_hooks
+from rightsmanager.inspection import Description
 from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
 from rightsmanager.keyring import Keyring
+from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.keyring.identities import IDENTITIES, LICENSE_SIGNER
 from rightsmanager.logs import log_failure, log_wrong_token
 from rightsmanager.operations.context import Context, Options, RevocationCache, Signing, unix_time
 from rightsmanager.operations.metering_keys import MeteringKeys
@@ -33,7 +39,8 @@ from rightsmanager.operations.table import bind_operations
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.messages.challenge import ChallengeReader
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
-from rightsmanager.settings import Settings
+from rightsmanager.protocol.wire import Kid
+from rightsmanager.settings import Settings, settings_in_force
 from rightsmanager.soap import application, samples, wsdl
 from rightsmanager.soap.application import ServiceOperation
 from rightsmanager.soap.server import SoapServer
@@ -43,6 +50,7 @@ from rightsmanager.web.http import Addressing, make_cross_origin
 from rightsmanager.web.router import Router, RouterSettings
 
 if TYPE_CHECKING:
+    from rightsmanager.web.console.parts import NamedChain, Parts
     from rightsmanager.web.pages import Site
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -57,6 +65,8 @@ class Runtime:
     passphrase: bytes | None = field(default=None, repr=False)
     is_loopback: bool = False
     """True if the server is known to be bound to loopback addresses only."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """The variable or the file of each setting that is not at its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,8 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     def make_pages() -> Wsgi:
         site = _make_site(context, keyring, _find_unserved(operations, roles))
         management = _make_management(context, keyring)
-        return _make_pages(settings, site, management, access_settings)
+        parts = _make_parts(settings, runtime, context, management)
+        return _make_pages(settings, site, parts, access_settings)
 
     soap = SoapServer(application.build(operations, roles))
     router = Router(soap, make_pages, _router_settings(settings))
@@ -195,17 +206,64 @@ def _make_site(context: Context, keyring: Keyring, why_not: Mapping[str, str]) -
     )
 
 
+def _make_parts(
+    settings: Settings, runtime: Runtime, context: Context, management: Management
+) -> "Parts":
+    from rightsmanager.web.console.parts import Parts  # noqa: PLC0415 -- as above
+
+    metering = settings.metering
+    return Parts(
+        management=management,
+        settings=settings_in_force(settings, runtime.origins),
+        prices=Prices(metering.price_per_play, metering.price_per_title, metering.currency),
+        describe=_make_describe(context, management.keyring),
+        find_chains=partial(_find_chains, KeyFiles(settings.data, runtime.passphrase), management),
+        record_act=lambda *_: None,
+    )
+
+
+def _make_describe(context: Context, keyring: Keyring) -> Callable[[bytes], Description]:
+    def is_stored(kid: Kid) -> bool:
+        with context.store.reading() as found:
+            return found.content_keys.find(kid) is not None
+
+    def describe_data(data: bytes) -> Description:
+        given = inspection.Context(
+            now=context.clock(),
+            backend=context.backend,
+            trust_anchors=keyring.trust_anchors,
+            server_keys=(*keyring.server_keys, keyring.metering.key),
+            is_stored=is_stored,
+        )
+        return inspection.describe(data, given)
+
+    return describe_data
+
+
+def _find_chains(files: KeyFiles, management: Management) -> "list[NamedChain]":
+    from rightsmanager.web.console.parts import NamedChain  # noqa: PLC0415 -- as above
+
+    named = {identity.name: files.find_chain(identity.name) for identity in IDENTITIES}
+    # The settings may name another signer than the data folder's.
+    named[LICENSE_SIGNER.name] = management.keyring.signing_chain
+    return [NamedChain(name, chain) for name, chain in named.items() if chain is not None]
+
+
 def _make_pages(
-    settings: Settings, site: "Site", management: Management, access_settings: AccessSettings
+    settings: Settings, site: "Site", parts: "Parts", access_settings: AccessSettings
 ) -> Wsgi:
     from rightsmanager.web.api.application import build_api  # noqa: PLC0415
     from rightsmanager.web.application import build_application  # noqa: PLC0415
+    from rightsmanager.web.console.routes import Console  # noqa: PLC0415
 
+    management = parts.management
     # Another purpose than that of the storage key needs another key.
     secret = hmac.digest(management.keyring.storage_key, b"sessions of operators", "sha256")
     access = Access(access_settings, management.tokens, secret, log_wrong_token)
     seconds = float(settings.server.timeout_seconds)
-    return build_application(site, build_api(management, access, seconds), note=log_failure)
+    api = build_api(management, access, seconds)
+    console = Console(parts, access, log_failure, seconds) if access.is_on else None
+    return build_application(site, api, console, note=log_failure)
 
 
 def _make_explain(context: Context, keyring: Keyring) -> Callable[..., Explanation]:

@@ -4,6 +4,7 @@
 """
 
 import gc
+from collections.abc import Mapping
 
 from rightsmanager.app import Runtime, Wsgi, build
 from rightsmanager.environment import passphrase
@@ -23,12 +24,18 @@ def create() -> Wsgi:
     configure_logs(settings.log)
     log_deprecations(loaded.warnings)
     refuse_outdated(settings.effective_database_url)
-    return create_from(settings)
+    return create_from(settings, origins=loaded.origins)
 
 
-def create_from(settings: Settings, *, is_loopback: bool = False) -> Wsgi:
-    """Return the application of these settings; see Runtime for `is_loopback`."""
-    application = build(settings, Runtime(passphrase=passphrase(), is_loopback=is_loopback)).wsgi
+def create_from(
+    settings: Settings, *, is_loopback: bool = False, origins: Mapping[str, str] | None = None
+) -> Wsgi:
+    """Return the application of these settings.
+
+    is_loopback: whether the server listens on loopback alone. origins: see Runtime.
+    """
+    runtime = Runtime(passphrase=passphrase(), is_loopback=is_loopback, origins=origins or {})
+    application = build(settings, runtime).wsgi
     # The garbage collector need not visit modules and tables that live as long as the process.
     gc.freeze()
     return application

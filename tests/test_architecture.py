@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "operations": "errors crypto protocol keyring policy store hooks",
     "admin": "errors files crypto protocol keyring policy store hooks operations",
     "soap": "errors crypto protocol keyring policy store hooks operations",
-    "web": "errors files crypto protocol keyring policy store operations admin settings",
+    "web": "errors files inspection crypto protocol keyring policy store operations admin settings",
     "assembly": "errors files crypto protocol keyring policy store operations settings",
     "serving": "errors logs settings environment web",
     "charts": "",

@@ -68,19 +68,24 @@ def serve(  # noqa: PLR0913 -- one parameter for each option
     options = {name: value for name, value in given.items() if value is not None}
     refuse_taken(operator.settings_with(server=options).server.bind)
 
+    origins: dict[str, str] = {}
+
     def read() -> Settings:
         loaded = operator.load(server=options)
         configure_logs(loaded.settings.log)
         log_deprecations(loaded.warnings)
         prepare(loaded.settings)
         refuse_unusable(loaded.settings)
+        origins.clear()
+        origins.update(loaded.origins)
         return loaded.settings
 
     def ready(address: str) -> None:
         announce(gunicorn.settings, address, as_json=form == "json")
 
     def load(settings: Settings) -> Wsgi:
-        return create_from(settings, is_loopback=is_loopback(settings.server.bind))
+        is_local = is_loopback(settings.server.bind)
+        return create_from(settings, is_loopback=is_local, origins=origins)
 
     gunicorn = Gunicorn(read, load, ready)
     gunicorn.run()

@@ -12,6 +12,8 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from rightsmanager.errors import InternalError, Refusal
+from rightsmanager.web.console.routes import Console, add_console, describe_http_error
+from rightsmanager.web.console.table import MENU
 from rightsmanager.web.look import add_look, notice
 from rightsmanager.web.pages import Site, add_pages
 from rightsmanager.web.problems import problem_of, problem_of_http
@@ -29,6 +31,7 @@ _MAX_LOGGED_PATH: Final = 200
 def build_application(
     site: Site,
     api: Flask | None = None,
+    console: Console | None = None,
     log: Any = None,  # noqa: ANN401 -- any structlog logger
     note: NoteFailure = lambda _what, _error: None,
 ) -> Wsgi:
@@ -39,9 +42,11 @@ def build_application(
     app = api or Flask(__name__, static_folder=None)
     # A doubled slash makes another path, not a redirection.
     app.url_map.merge_slashes = False
-    add_look(app, (), lambda: False)
+    add_look(app, MENU, lambda: _may_see(console))
     add_pages(app, site)
-    _add_errors(app)
+    if console is not None:
+        add_console(app, console)
+    _add_errors(app, console)
     _add_failures(app, note)
     _add_log(app, log or structlog.get_logger("rightsmanager").bind())
     return app.wsgi_app
@@ -54,11 +59,17 @@ def _kind(path: str) -> str:
     return "console" if is_private(path) else "page"
 
 
-def _add_errors(app: Flask) -> None:
+def _may_see(console: Console | None) -> bool:
+    return console is not None and console.access.may_see_console(request.environ)
+
+
+def _add_errors(app: Flask, console: Console | None) -> None:
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
         if _kind(request.environ["PATH_INFO"]) == "api":
             return problem_of_http(error).response()
+        if console is not None and is_private(request.environ["PATH_INFO"]):
+            return describe_http_error(console, error)
         if not isinstance(error, MethodNotAllowed):
             return notice(404, "Nothing here", "The service is at another path:")
         allowed = ", ".join(sorted(error.valid_methods or ()))

@@ -15,10 +15,9 @@ from typing import Final
 from flask import Flask, Response, render_template, request
 from jinja2 import StrictUndefined
 
-from rightsmanager.web.router import ASMX_PATH, CLIENT_PATH
+from rightsmanager.web.router import ASMX_PATH, CLIENT_PATH, CONSOLE_PATH
 
 STATIC_PATH: Final = "/static"
-CONSOLE_PATH: Final = "/console"
 STYLE: Final = "rightsmanager.css"
 
 SECURITY_HEADERS: Final = {
@@ -33,6 +32,7 @@ SECURITY_HEADERS: Final = {
 PRIVATE: Final = {"Cache-Control": "no-store"}
 """The headers of pages with facts of requests or of the store."""
 
+_CONSOLE: Final = CONSOLE_PATH[1:]
 _FOLDER: Final = Path(__file__).parent / "static"
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".txt": "text/plain"}
 _YEAR: Final = "public, max-age=31536000, immutable"
@@ -137,10 +137,10 @@ def _stylesheet() -> str:
 
 def _is_current(path: str) -> bool:
     """Return whether the request is for this page of the menu, or for one below it."""
-    asked = request.path.removeprefix("/")
+    asked = request.path.strip("/")
     if request.path == ASMX_PATH:
         asked = _asmx_page()
-    return asked == path or (path.count("/") > 1 and asked.startswith(f"{path}/"))
+    return asked == path or (path.startswith(f"{_CONSOLE}/") and asked.startswith(f"{path}/"))
 
 
 def _asmx_page() -> str:

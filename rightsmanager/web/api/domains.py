@@ -25,9 +25,9 @@ from rightsmanager.web.api.models import (
     Reply,
     Request,
     Time,
-    cursor_of,
 )
 from rightsmanager.web.api.routes import Routes
+from rightsmanager.web.cursors import cursor_of
 
 DOMAINS: Final = Tag(name="domains", description="Accounts, each of which has one domain.")
 

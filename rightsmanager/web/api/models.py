@@ -3,17 +3,16 @@
 Dates are ISO 8601 in UTC. Bytes are base64.
 """
 
-import json
-from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64encode
 from datetime import date, datetime
 from enum import Enum
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.wire import Guid
-from rightsmanager.store.paging import Cut, Key, Page
+from rightsmanager.store.paging import Cut
+from rightsmanager.web.cursors import read_cursor
 
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100
@@ -104,7 +103,7 @@ class PageQuery(Query):
 
     def cut(self) -> Cut:
         """Return the part; raises InvalidMessage for a cursor that no answer had."""
-        return Cut(self.limit, None if self.after is None else _read_cursor(self.after))
+        return Cut(self.limit, None if self.after is None else read_cursor(self.after))
 
 
 class PageReply(Reply):
@@ -113,22 +112,6 @@ class PageReply(Reply):
     next: str | None = Field(
         description="The cursor of the next page, for `after`; null at the end."
     )
-
-
-def cursor_of(page: Page[Any]) -> str | None:
-    """Return the cursor of the next page."""
-    if page.next is None:
-        return None
-    values = [[each.hex()] if isinstance(each, bytes) else each for each in page.next]
-    return urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> Key:
-    try:
-        values: list[Any] = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return tuple(bytes.fromhex(each[0]) if isinstance(each, list) else each for each in values)
-    except (ValueError, TypeError, IndexError, RecursionError):
-        raise InvalidMessage("after is not the cursor of an answer") from None
 
 
 class FieldErrorModel(BaseModel):

@@ -14,9 +14,9 @@ from rightsmanager.web.api.models import (
     Reply,
     Request,
     Time,
-    cursor_of,
 )
 from rightsmanager.web.api.routes import Routes
+from rightsmanager.web.cursors import cursor_of
 
 TOKENS: Final = Tag(name="tokens", description="Bearer tokens of this API.")
 
