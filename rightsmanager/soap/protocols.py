@@ -11,6 +11,7 @@ from typing import Any, Final
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.operations.request import Request
+from rightsmanager.policy.masking import mask_url
 from rightsmanager.policy.rules import DecisionWarning, WarningCode
 from rightsmanager.protocol.formats.input_forms import find_message
 from rightsmanager.protocol.messages.operations import OPERATIONS
@@ -18,7 +19,6 @@ from rightsmanager.protocol.wire import PROTOCOLS
 from rightsmanager.protocol.xml.envelope import Envelope, SoapVersion, parse_envelope
 from rightsmanager.protocol.xml.fastpath import parse_fast
 from rightsmanager.soap.faults import NotUnderstood, build_fault
-from rightsmanager.soap.masking import mask_url
 from rightsmanager.soap.spyne_import import InProtocolBase, OutProtocolBase, SpyneContext
 
 CONTENT_TYPES: Final = {

@@ -14,9 +14,9 @@ from rightsmanager.errors import Refusal
 from rightsmanager.hooks.exchange import Exchange, Observer
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.operations.request import REQUEST_ID
+from rightsmanager.policy.masking import mask_query, mask_url
 from rightsmanager.soap.application import RightsManagerApplication
 from rightsmanager.soap.faults import RefusalFault, build_fault, clean
-from rightsmanager.soap.masking import mask_query, mask_url
 from rightsmanager.soap.protocols import (
     CONTENT_TYPES,
     build_envelope,

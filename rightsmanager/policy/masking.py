@@ -1,4 +1,4 @@
-"""Queries for the log and for faults, without the keys and tokens that they contain.
+"""Queries and CustomData for log, faults and journal, without the keys and tokens in them.
 
 A value is shown if it is surely harmless, and masked if it may be a key: a misspelled name has no
 effect on licences, but its value is as secret as the right one's.
@@ -14,6 +14,8 @@ from rightsmanager.policy.parameters import PARAMETERS
 MASK: Final = "***"
 MAX_QUERY: Final = 2048
 """Longest masked query, in characters."""
+MAX_CUSTOM_DATA: Final = 4096
+"""Longest masked CustomData, in characters."""
 
 
 def _names(*, secret: bool) -> list[str]:
@@ -43,6 +45,14 @@ _SUSPICIOUS_NAME: Final = re.compile(
 )
 # 16 bytes in base64 or hexadecimal digits are as long, or longer.
 _SUSPICIOUS_VALUE: Final = re.compile("[A-Za-z0-9+/_=-]{22}")
+# In a free text, a value without a name may be a key too, unless it is a GUID.
+_BARE_VALUE: Final = re.compile(
+    r"(?<![\w+/-])(?![0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![\w+/=-]))"
+    "[A-Za-z0-9+/_-]{22,}={0,2}"
+)
+_NAME_BEFORE: Final = re.compile(r"""([\w.-]+)["']?\s*[:=]\s*["']?$""")
+_MAX_NAME: Final = 80
+_END_OF_VALUE: Final = re.compile("[A-Za-z0-9+/_=-]*$")
 _CFG64: Final = re.compile(r"(cfg64\s*=)([^&]*)", re.IGNORECASE)
 _ROUNDS: Final = 4
 """Times that percent-encoding may be nested."""
@@ -58,6 +68,29 @@ def mask_query(query: str) -> str:
     masked = _mask_pairs(_CFG64.sub(_mask_cfg64, plain))
     # The client's own spelling is kept if nothing had to be masked.
     return _shorten(query if masked == plain else quote(masked, _SAFE))
+
+
+def mask_custom_data(text: str) -> str:
+    """Return CustomData with a mask in place of each key, at most MAX_CUSTOM_DATA characters long.
+
+    It has a query's spellings, or is a text of the player's own: there, each long value without a
+    name is masked too.
+    """
+    if len(text) > MAX_CUSTOM_DATA:
+        # The beginning of a key would not look like one.
+        text = _END_OF_VALUE.sub("", text[: MAX_CUSTOM_DATA - 1]) + "…"
+    plain = _decode(text)
+    if plain is None or "\\" in plain:
+        return MASK
+    masked = _mask_pairs(_CFG64.sub(_mask_cfg64, plain))
+    masked = _BARE_VALUE.sub(_mask_bare, masked)
+    return text if masked == plain else masked
+
+
+def _mask_bare(match: re.Match[str]) -> str:
+    before = match.string[max(0, match.start() - _MAX_NAME) : match.start()]
+    named = _NAME_BEFORE.search(before)
+    return match[0] if named and named[1].lower() in _KNOWN else MASK
 
 
 def mask_url(url: str, query: str) -> str:

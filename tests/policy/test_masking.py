@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rightsmanager.soap.masking import MAX_QUERY, mask_query
+from rightsmanager.policy.masking import MAX_QUERY, mask_query
 
 KEY = "EjQSNBI0EjQSNBI0EjQSNw=="
 
