@@ -14,6 +14,8 @@ from rightsmanager.assembly import (
     content_keys,
     domain_authority,
     license_defaults,
+    make_recorder,
+    open_journal,
     open_keyring,
     open_store,
     packaging_access,
@@ -28,6 +30,8 @@ from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection import Description
 from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
+from rightsmanager.journal.journal import Journal
+from rightsmanager.journal.recorder import Recorder
 from rightsmanager.keyring import Keyring
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import IDENTITIES, LICENSE_SIGNER
@@ -77,6 +81,9 @@ class Server:
     context: Context
     keyring: Keyring
     operations: Mapping[str, ServiceOperation]
+    journal: Journal
+    recorder: Recorder | None
+    """Writes the journal; None if it is off."""
 
     @property
     def store(self) -> Store:
@@ -98,9 +105,11 @@ def build(settings: Settings, runtime: Runtime) -> Server:
         parts = _make_parts(settings, runtime, context, management)
         return _make_pages(settings, site, parts, access_settings)
 
-    soap = SoapServer(application.build(operations, roles))
+    recorder = make_recorder(settings, log_failure, is_loopback=runtime.is_loopback)
+    observers = () if recorder is None else (recorder,)
+    soap = SoapServer(application.build(operations, roles), observers)
     router = Router(soap, make_pages, _router_settings(settings))
-    return Server(router, context, keyring, operations)
+    return Server(router, context, keyring, operations, open_journal(settings), recorder)
 
 
 def build_context(settings: Settings, runtime: Runtime, keyring: Keyring) -> Context:

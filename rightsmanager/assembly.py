@@ -11,6 +11,8 @@ from typing import Final
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import is_file
+from rightsmanager.journal.journal import Journal
+from rightsmanager.journal.recorder import Note, Recorder, RecorderOptions
 from rightsmanager.keyring import Keyring, KeyringSources
 from rightsmanager.keyring import load as load_keyring
 from rightsmanager.keyring.files import KeyFiles
@@ -33,17 +35,59 @@ from rightsmanager.policy.rules import (
 )
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import AccountId, ServiceId
-from rightsmanager.settings import DATABASE_FILE, KeyringSettings, Settings, refuse_api_token
+from rightsmanager.settings import (
+    DATABASE_FILE,
+    JOURNAL_COUNTS,
+    JOURNAL_FILE,
+    KeyringSettings,
+    Settings,
+    refuse_api_token,
+)
 from rightsmanager.store.database import Store, StoreFailed
 from rightsmanager.store.database import open_store as open_database
+from rightsmanager.store.journal.database import JournalDatabase
+from rightsmanager.store.journal.writing import Limits
 from rightsmanager.store.schema import find_revision, newest_revision
 
+_DAY_MS: Final = 86_400_000
 _ANOTHER_FOLDER: Final = "use the keyring folder it was made with, or another database"
 
 
 def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:
     """Return the keyring of the data folder and of the files that the settings name."""
     return load_keyring(KeyFiles(settings.data, passphrase), _keyring_sources(settings.keyring))
+
+
+def journal_database(settings: Settings) -> JournalDatabase:
+    """Return the journal's file in the data folder, or its tables in a PostgreSQL database."""
+    url = settings.effective_database_url
+    if url.startswith("sqlite"):
+        return JournalDatabase.in_file(settings.data / JOURNAL_FILE)
+    return JournalDatabase(url)
+
+
+def open_journal(settings: Settings) -> Journal:
+    """Return the journal, for its readers."""
+    return Journal(journal_database(settings), (settings.data / JOURNAL_COUNTS).absolute())
+
+
+def make_recorder(settings: Settings, note: Note, *, is_loopback: bool) -> Recorder | None:
+    """Return the observer that writes the journal, None if it is off; see Note for `note`."""
+    given = settings.journal
+    record = given.record
+    if record == "auto":
+        record = "all" if is_loopback else "faults"
+    if record == "off":
+        return None
+    options = RecorderOptions(
+        faults_only=record == "faults",
+        keep_bodies=given.bodies,
+        max_body=given.max_body,
+        max_queue=given.max_queue,
+        limits=Limits(given.max_entries, given.max_bytes, given.max_age_days * _DAY_MS),
+        folder=(settings.data / JOURNAL_COUNTS).absolute(),
+    )
+    return Recorder(journal_database(settings), options, note)
 
 
 def open_store(settings: Settings) -> Store:

@@ -50,6 +50,10 @@ ALL_ROLES: Final[tuple[Role, ...]] = (
     "packaging",
 )
 DATABASE_FILE: Final = "rightsmanager.db"
+JOURNAL_FILE: Final = "journal.db"
+"""The journal, unless the database is PostgreSQL."""
+JOURNAL_COUNTS: Final = "journal"
+"""The folder of the workers' counts of entries."""
 
 RENAMED: Final = {
     "admin.token": "api.token",
@@ -351,6 +355,18 @@ class CryptoSettings(_Section):
     chain_cache: Annotated[int, Field(ge=1)] = 1024
 
 
+class JournalSettings(_Section):
+    """The journal of requests, and its limits; 0 for no limit."""
+
+    record: Literal["auto", "off", "faults", "all"] = "auto"
+    bodies: bool = True
+    max_body: Annotated[int, Field(ge=1024)] = 256 * 1024
+    max_entries: Annotated[int, Field(ge=0)] = 100_000
+    max_bytes: Annotated[int, Field(ge=0)] = 512 * 1024 * 1024
+    max_age_days: Annotated[int, Field(ge=0)] = 14
+    max_queue: Annotated[int, Field(ge=1)] = 10_000
+
+
 class LogSettings(_Section):
     """The level and the format of the log."""
 
@@ -377,6 +393,7 @@ class Settings(_Section):
     api: ApiSettings = ApiSettings()
     hooks: HooksSettings = HooksSettings()
     crypto: CryptoSettings = CryptoSettings()
+    journal: JournalSettings = JournalSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 import rightsmanager.store.database  # noqa: F401 -- every table is registered with METADATA
 from rightsmanager.store.database import make_engine
+from rightsmanager.store.journal.tables import JOURNAL
 from rightsmanager.store.schema import upgrade
 from rightsmanager.store.tables import METADATA
 from tests.postgresql import PostgreSQL
@@ -73,7 +74,7 @@ class Emptied:
                     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
-                for table in reversed(METADATA.sorted_tables):
+                for table in reversed([*METADATA.sorted_tables, *JOURNAL.sorted_tables]):
                     connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
         except psycopg.Error:
             # The test left it without a table, or the server was stopped.
@@ -100,7 +101,7 @@ def stored_bytes(url: str) -> bytes:
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         kept = b""
         every_row = sql.SQL("COPY {} TO STDOUT (FORMAT binary)")
-        for table in METADATA.sorted_tables:
+        for table in [*METADATA.sorted_tables, *JOURNAL.sorted_tables]:
             with cursor.copy(every_row.format(sql.Identifier(table.name))) as rows:
                 kept += b"".join(map(bytes, rows))
         return kept

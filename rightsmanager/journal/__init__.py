@@ -1,0 +1,9 @@
+"""The journal of requests and replies: records each after its reply, finds and replays entries.
+
+building     exchange → row, keys masked
+recorder     the queue of a worker and its writer thread
+counts       counts of a worker that outlive it
+journal      finds, counts and removes entries
+facts        an entry for JSON
+replay       posts a stored request again
+"""

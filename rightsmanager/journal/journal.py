@@ -1,0 +1,151 @@
+"""The journal for its readers: finds, counts and removes entries."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rightsmanager.errors import InternalError
+from rightsmanager.journal.counts import add_up, read_counts
+from rightsmanager.store.journal import reading
+from rightsmanager.store.journal.database import JournalDatabase
+from rightsmanager.store.journal.entries import (
+    Accounting,
+    Entry,
+    EntryPage,
+    Filter,
+    StoredEntry,
+)
+
+MAX_COUNTED: Final = 20_000
+"""The most entries that statistics are made of."""
+PERCENTILES: Final = (50, 90, 99)
+_MINUTE_MS: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """The requests of one minute."""
+
+    at_ms: int
+    """Unix milliseconds of its beginning."""
+    requests: int
+    faults: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The duration of the requests to one operation."""
+
+    operation: str
+    requests: int
+    percentiles_ms: tuple[float, ...]
+    """At PERCENTILES."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The requests of a time range."""
+
+    minutes: tuple[Minute, ...]
+    """Those with requests, oldest first."""
+    outcomes: tuple[tuple[str, int], ...]
+    """The number of requests by outcome, the most frequent first."""
+    latencies: tuple[Latency, ...]
+    """By operation, the most frequent first."""
+    is_complete: bool
+    """Whether all requests of the range are counted, not only the newest MAX_COUNTED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The entries of all workers; each call opens a connection of its own."""
+
+    database: JournalDatabase
+    folder: Path
+    """The folder of the workers' counts."""
+
+    def find(
+        self, wanted: Filter | None = None, limit: int = 50, before: int | None = None
+    ) -> EntryPage:
+        """Return the newest entries that a filter lets through, at most `limit`.
+
+        before: the id that they come before, such as `next` of the page before. Raises
+        InvalidMessage for an invalid filter, and InternalError if the journal cannot be read.
+        """
+        with self.database.reading() as connection:
+            if connection is None:
+                return EntryPage((), None)
+            return reading.find_page(connection, wanted or Filter(), limit, before)
+
+    def get(self, entry_id: int) -> StoredEntry | None:
+        """Return an entry with its bodies; raises InternalError."""
+        with self.database.reading() as connection:
+            return None if connection is None else reading.find_entry(connection, entry_id)
+
+    def newer(self, after: int, limit: int = 100) -> tuple[Entry, ...]:
+        """Return the entries after an id, oldest first; raises InternalError."""
+        with self.database.reading() as connection:
+            return () if connection is None else reading.find_newer(connection, after, limit)
+
+    def newest_id(self) -> int:
+        """Return the id of the newest entry, 0 if there never was one; raises InternalError."""
+        with self.database.reading() as connection:
+            return 0 if connection is None else reading.find_newest_id(connection)
+
+    def accounting(self) -> Accounting:
+        """Return the counts of all workers; raises InternalError."""
+        with self.database.reading() as connection:
+            stored = () if connection is None else reading.find_counts(connection)
+        return add_up(stored, read_counts(self.folder))
+
+    def statistics(self, since_ms: int, until_ms: int) -> Statistics:
+        """Return the statistics of a time range; raises InternalError."""
+        wanted = Filter(since_ms=since_ms, until_ms=until_ms, kind="request")
+        page = self.find(wanted, MAX_COUNTED)
+        return _count(page.entries, is_complete=page.next is None)
+
+    def clear(self) -> int:
+        """Remove all entries; return their number. Raises InternalError."""
+        if self.database.file is not None and not self.database.file.exists():
+            return 0
+        try:
+            writer = self.database.open_writer()
+            try:
+                removed = writer.clear()
+                writer.shrink()
+            finally:
+                writer.close()
+        except self.database.failures as error:
+            reason = type(error).__name__
+            raise InternalError(f"the journal cannot be cleared: {reason}") from error
+        return removed
+
+
+def _count(entries: Sequence[Entry], *, is_complete: bool) -> Statistics:
+    requests: Counter[int] = Counter()
+    faults: Counter[int] = Counter()
+    durations: dict[str, list[float]] = {}
+    for entry in entries:
+        minute = entry.at_ms // _MINUTE_MS
+        requests[minute] += 1
+        faults[minute] += bool(entry.status)
+        durations.setdefault(entry.operation, []).append(entry.total_ms)
+    by_count = sorted(durations.items(), key=lambda each: (-len(each[1]), each[0]))
+    return Statistics(
+        minutes=tuple(
+            Minute(minute * _MINUTE_MS, requests[minute], faults[minute])
+            for minute in sorted(requests)
+        ),
+        outcomes=tuple(Counter(entry.outcome for entry in entries).most_common()),
+        latencies=tuple(
+            Latency(name, len(each), _percentiles(sorted(each))) for name, each in by_count
+        ),
+        is_complete=is_complete,
+    )
+
+
+def _percentiles(ascending: Sequence[float]) -> tuple[float, ...]:
+    last = len(ascending) - 1
+    return tuple(ascending[round(last * percent / 100)] for percent in PERCENTILES)

@@ -1,0 +1,350 @@
+"""Records exchanges: a bounded queue, and one writer thread in each worker.
+
+The reply never waits for the journal. A request's thread counts the exchange and appends it to the
+queue; everything else, masking included, is the writer's work. The thread starts with the first
+entry of a process, and again in each forked one. What does not fit into the queue is dropped and
+counted. A batch that the database refuses is kept, and tried again once a second.
+"""
+
+import atexit
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakSet
+
+from rightsmanager.crypto.random import Rng, system_random
+from rightsmanager.hooks.exchange import Exchange
+from rightsmanager.journal.building import Act, EntryBuilder
+from rightsmanager.journal.counts import CountFile, read_counts, remove_counts
+from rightsmanager.store.journal.database import JournalDatabase
+from rightsmanager.store.journal.entries import PendingEntry
+from rightsmanager.store.journal.writing import Limits, WorkerCounts, Writer
+
+BATCH_SECONDS: Final = 0.1
+"""The time for which a batch gathers."""
+MAX_BATCH: Final = 64
+"""The most entries of a transaction."""
+RETRY_SECONDS: Final = 1.0
+PRUNE_SECONDS: Final = 5.0
+"""Interval at which entries beyond the limits are removed."""
+IDLE_SECONDS: Final = 60.0
+"""Interval of the same while there are no requests."""
+NOTE_SECONDS: Final = 60.0
+"""Interval of lines in the log about a journal that fails."""
+END_SECONDS: Final = 5.0
+"""The longest time that a worker waits for its writer when it ends."""
+# The environment has the sockets and the body too.
+_KEPT: Final = (
+    *("QUERY_STRING", "REMOTE_ADDR", "CONTENT_TYPE", "CONTENT_LENGTH"),
+    *("HTTP_USER_AGENT", "HTTP_SOAPACTION"),
+)
+
+Note = Callable[[str, BaseException], None]
+"""Logs a failure: where it happened, and the exception."""
+Queued = tuple[Exchange | Act, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderOptions:
+    """The entries to record, and the limits of queue and journal."""
+
+    faults_only: bool = False
+    keep_bodies: bool = True
+    max_body: int = 1 << 18
+    """The most bytes that are stored of a body."""
+    max_queue: int = 10_000
+    """The most entries that wait."""
+    max_queue_bytes: int = 64 << 20
+    """The most bytes of the bodies of entries that wait."""
+    limits: Limits = field(default_factory=Limits)
+    folder: Path = Path()
+    """The folder of the workers' counts."""
+
+
+class Recorder:
+    """An observer that records exchanges, and acts of operators."""
+
+    def __init__(
+        self,
+        database: JournalDatabase,
+        options: RecorderOptions,
+        note: Note,
+        clock: Callable[[], float] = time.time,
+        rng: Rng = system_random,
+    ) -> None:
+        self._database = database
+        self._options = options
+        self._note = note
+        self._clock = clock
+        self._rng = rng
+        self._faults_only = options.faults_only
+        self._reset()
+        _EVERY.add(self)
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Record an exchange, if its outcome is one to record."""
+        if self._faults_only and exchange.refusal is None:
+            return
+        size = len(exchange.request) + len(exchange.reply)
+        if size > self._options.max_body:
+            exchange = _cut(exchange, self._options.max_body)
+            size = len(exchange.request) + len(exchange.reply)
+        self._put((exchange, self._clock()), size)
+
+    def record_act(self, act: Act) -> None:
+        """Record an act of an operator."""
+        self._put((act, self._clock()), 0)
+
+    @property
+    def waiting(self) -> int:
+        """The number of this process's entries that are not stored yet."""
+        return len(self._queue) + self._writing
+
+    def close(self) -> None:
+        """Store what waits, and end the thread; what cannot be stored is dropped."""
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            self._is_ending = True
+            self._wake.set()
+            thread.join(END_SECONDS)
+
+    def reset(self) -> None:
+        """After a fork, begin with an empty queue: the parent writes its own entries."""
+        self._reset()
+
+    def _reset(self) -> None:
+        self._queue: deque[Queued] = deque()
+        self._queued_bytes = 0
+        self._writing = 0
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._is_ending = False
+        self._thread: threading.Thread | None = None
+        self._counts: CountFile | None = None
+
+    def _put(self, queued: Queued, size: int) -> None:
+        with self._lock:
+            counts = self._counts or self._start()
+            counts.accept()
+            is_full = (
+                len(self._queue) >= self._options.max_queue
+                or self._queued_bytes + size > self._options.max_queue_bytes
+            )
+            if is_full:
+                counts.drop(1)
+                return
+            self._queued_bytes += size
+            self._queue.append(queued)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def _start(self) -> CountFile:
+        """Start the writer of this process."""
+        worker = f"{os.getpid()}-{self._rng(4).hex()}"
+        counts = self._counts = CountFile(self._options.folder, worker)
+        self._thread = threading.Thread(
+            target=self._run, args=(worker, counts), name="journal", daemon=True
+        )
+        self._thread.start()
+        atexit.register(self.close)
+        return counts
+
+    def _run(self, worker: str, counts: CountFile) -> None:
+        session = _Session(self._database, self._options, worker, counts, self._note)
+        while not self._is_ending:
+            self._wake.wait(BATCH_SECONDS if session.has_more else IDLE_SECONDS)
+            if not self._is_ending:
+                # Further entries of the batch arrive.
+                time.sleep(BATCH_SECONDS)
+            self._wake.clear()
+            self._drain(session, counts)
+            session.prune(int(self._clock() * 1000))
+        self._drain(session, counts)
+        counts.drop(len(self._queue))
+        session.end()
+
+    def _drain(self, session: "_Session", counts: CountFile) -> None:
+        """Store the queue; after a failure, wait and try again."""
+        while batch := self._take():
+            entries = [each for each in map(session.build, batch) if each is not None]
+            while (failed := session.write(entries)) is None:
+                if self._is_ending:
+                    failed = len(entries)
+                    break
+                self._pause()
+            self._writing = 0
+            if failed := failed + len(batch) - len(entries):
+                with self._lock:
+                    counts.drop(failed)
+
+    def _pause(self) -> None:
+        until = time.monotonic() + RETRY_SECONDS
+        while not self._is_ending and time.monotonic() < until:
+            time.sleep(BATCH_SECONDS)
+
+    def _take(self) -> list[Queued]:
+        with self._lock:
+            batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+            self._writing = len(batch)
+            self._queued_bytes -= sum(_size(each) for each, _ in batch)
+        return batch
+
+
+class _Session:
+    """The writer's connection, which is opened again after a failure."""
+
+    def __init__(
+        self,
+        database: JournalDatabase,
+        options: RecorderOptions,
+        worker: str,
+        counts: CountFile,
+        note: Note,
+    ) -> None:
+        self._database = database
+        self._options = options
+        self._worker = worker
+        self._counts = counts
+        self._note = note
+        self._builder = EntryBuilder(worker, options.keep_bodies, options.max_body)
+        self._writer: Writer | None = None
+        self._identity: object = None
+        self._is_new = True
+        """Whether nothing was stored over this connection."""
+        self._written = 0
+        self._noted = -NOTE_SECONDS
+        self._next_prune = 0.0
+        self.has_more = False
+        """Whether there are entries to remove."""
+
+    def build(self, queued: Queued) -> PendingEntry | None:
+        """Return the entry of a queued exchange or act, None if that fails."""
+        item, at = queued
+        try:
+            if isinstance(item, Act):
+                return self._builder.build_act(item, int(at * 1000))
+            return self._builder.build(item, int(at * 1000))
+        except Exception as error:  # noqa: BLE001 -- one entry must not end the thread
+            self._report(error)
+            return None
+
+    def write(self, entries: Sequence[PendingEntry]) -> int | None:
+        """Store entries; return the number that cannot be stored, None to try again."""
+        try:
+            self._store(entries)
+        except self._database.failures as error:
+            self._fail(error)
+            if not self._database.is_entry_refused(error):
+                return None
+        except Exception as error:  # noqa: BLE001 -- as above
+            self._fail(error)
+        else:
+            return 0
+        if len(entries) == 1:
+            return 1
+        # One of them: the others are stored without it.
+        failed = [self.write([each]) for each in entries]
+        return sum(1 if each is None else each for each in failed)
+
+    def _store(self, entries: Sequence[PendingEntry]) -> None:
+        writer = self._connect()
+        # The commit may have succeeded although its answer was lost.
+        if not self._is_new or writer.find_written(self._worker) <= self._written:
+            writer.write(entries, self._count(len(entries)))
+        self._written += len(entries)
+        self._is_new = False
+
+    def prune(self, now_ms: int) -> None:
+        """Remove entries beyond the limits, if it is time."""
+        if self._writer is None or time.monotonic() < self._next_prune:
+            return
+        try:
+            self.has_more = self._writer.prune(self._options.limits, now_ms)
+        except Exception as error:  # noqa: BLE001 -- as above
+            self._fail(error)
+        self._next_prune = time.monotonic() + (0 if self.has_more else PRUNE_SECONDS)
+
+    def end(self) -> None:
+        """Store the last counts."""
+        is_stored = False
+        try:
+            self._connect().record_counts(self._count(0))
+            is_stored = True
+        except Exception as error:  # noqa: BLE001 -- as above
+            self._fail(error)
+        self._counts.end(is_stored=is_stored)
+        if self._writer is not None:
+            self._writer.close()
+
+    def _connect(self) -> Writer:
+        """Return the open writer, of the file that is there now."""
+        if self._writer is not None and self._identity == self._database.identify():
+            return self._writer
+        self._close()
+        self._writer = self._database.open_writer()
+        self._identity = self._database.identify()
+        self._is_new = True
+        self._collect(self._writer)
+        return self._writer
+
+    def _collect(self, writer: Writer) -> None:
+        """Store the counts of workers that were killed."""
+        for state in read_counts(self._options.folder):
+            if not state.is_running:
+                counts = WorkerCounts(state.worker, state.accepted, 0, state.dropped)
+                writer.record_counts(counts)
+                remove_counts(self._options.folder, state.worker)
+
+    def _count(self, more: int) -> WorkerCounts:
+        return WorkerCounts(
+            self._worker, self._counts.accepted, self._written + more, self._counts.dropped
+        )
+
+    def _fail(self, error: Exception) -> None:
+        identity = self._identity
+        self._close()
+        self._report(error)
+        self._database.set_aside(error, identity)
+
+    def _close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def _report(self, error: Exception) -> None:
+        """Log a failure, at most once in NOTE_SECONDS."""
+        now = time.monotonic()
+        if now - self._noted >= NOTE_SECONDS:
+            self._noted = now
+            dropped = self._counts.dropped
+            self._note(f"the journal, {dropped} entries dropped so far", error)
+
+
+def _cut(exchange: Exchange, limit: int) -> Exchange:
+    """Return the exchange with short bodies; a long one must not stay in memory."""
+    environ: Mapping[str, Any] = exchange.environ
+    return exchange._replace(
+        request=exchange.request[:limit],
+        reply=exchange.reply,
+        environ={name: environ[name] for name in _KEPT if name in environ},
+    )
+
+
+def _size(item: Exchange | Act) -> int:
+    return 0 if isinstance(item, Act) else len(item.request) + len(item.reply)
+
+
+_EVERY: Final[WeakSet[Recorder]] = WeakSet()
+
+
+def _reset_forked() -> None:
+    for recorder in list(_EVERY):
+        recorder.reset()
+
+
+os.register_at_fork(after_in_child=_reset_forked)
