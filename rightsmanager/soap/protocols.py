@@ -66,6 +66,8 @@ class Outgoing(OutProtocolBase):  # type: ignore[misc] # spyne ships no types
 
 
 _ACTION_PARAMETER: Final = re.compile(r'(?i:;\s*action\s*=\s*)(?:"([^"]*)"|([^\s;"]+))')
+_CHARSET: Final = re.compile(r'(?i:;\s*charset\s*=\s*)"?([^\s;"]{1,40})')
+UTF16_WITHOUT_MARK: Final = (b"<\0", b"\0<")
 _ENVIRON_NAMES: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 """The two headers that WSGI spells without HTTP_."""
 
@@ -145,10 +147,11 @@ def refuse_must_understand(blocks: tuple[str, ...]) -> None:
         raise NotUnderstood(f"the header {blocks[0]} must be understood, and no header is")
 
 
-def read_envelope(body: bytes) -> tuple[Envelope, str]:
+def read_envelope(body: bytes, content_type: str = "") -> tuple[Envelope, str]:
     """Return the envelope, and the forms around it, "" for none.
 
-    A player should post the Challenge of a PlayReadyKeyMessage. Many post the whole message.
+    A player should post the Challenge of a PlayReadyKeyMessage. Many post the whole message. It is
+    refused if the Content-Type contradicts its bytes too.
     """
     try:
         return parse_fast(body), ""
@@ -156,7 +159,18 @@ def read_envelope(body: bytes) -> tuple[Envelope, str]:
         found = find_message(body)
         if found is None:
             raise
+    refuse_other_charset(body, content_type, found.place)
     return parse_envelope(found.data), found.place
+
+
+def refuse_other_charset(body: bytes, content_type: str, place: str) -> None:
+    """Raise a Refusal for UTF-16 without a mark under another declared charset (RFC 7303, 3.2)."""
+    declared = _CHARSET.search(content_type)
+    if declared and body[:2] in UTF16_WITHOUT_MARK and not declared[1].lower().startswith("utf-16"):
+        raise InvalidMessage(
+            f"the body is UTF-16 and its Content-Type says {declared[1]}; its message was found "
+            f"in {place}: decode that and post it alone"
+        )
 
 
 def make_progress(wrapping: str) -> Progress:
@@ -179,7 +193,7 @@ class Incoming(InProtocolBase):  # type: ignore[misc] # spyne ships no types
         del in_string_encoding
         content_type = ctx.transport.req.get("CONTENT_TYPE", "")
         ctx.out_protocol = self._answers[soap_version(content_type)]
-        ctx.in_document, ctx.wrapping = read_envelope(b"".join(ctx.in_string))
+        ctx.in_document, ctx.wrapping = read_envelope(b"".join(ctx.in_string), content_type)
         ctx.out_protocol = self._answers[ctx.in_document.version]
 
     def decompose_incoming_envelope(self, ctx: SpyneContext, message: object) -> None:

@@ -204,6 +204,26 @@ def test_a_wrapped_challenge_gets_a_licence_and_a_warning(
     assert (status, warnings) == (200, [] if forms is None else [found])
 
 
+@pytest.mark.parametrize(
+    ("charset", "encoding", "status"),
+    [
+        ("utf-16", "utf-16-le", 200),
+        ("utf-8", "utf-16", 200),
+        ("utf-8", "utf-8", 200),
+        ("utf-8", "utf-16-le", 500),
+        ('"UTF-8"', "utf-16-be", 500),
+    ],
+)
+def test_a_wrapped_challenge_is_refused_if_its_charset_is_wrong_too(
+    server: Server, client: Client, header_of: HeaderOf, *, charset: str, encoding: str, status: int
+) -> None:
+    message = key_message(client.challenge(header_of(KID))).decode("utf-16-le")
+    content_type = f"text/xml; charset={charset}"
+    answer = server.post(message.encode(encoding), Content_Type=content_type)
+    assert answer.status == status
+    assert (b"found in PlayReadyKeyMessage" in answer.body) == (status == 500)
+
+
 def test_published_urls_get_licences_or_the_fault_that_they_ask_for(
     server: Server, enrol: Enrol
 ) -> None:
