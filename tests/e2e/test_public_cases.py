@@ -235,13 +235,13 @@ POSTED: Final = {
         ),
         licences=(AUDIO,),
     ),
-    "sl3000-beside-sl2000": Posted(
+    "sl3000-with-sl2000": Posted(
         BOTH,
         groups(f"kid:{VIDEO},sl:3000,persist:false", f"kid:{AUDIO},sl:2000,persist:false"),
         licences=(AUDIO,),
     ),
     "query-token": Posted(query="ExpressPlayToken=AQAAAA"),
-    "query-cfg-beside-other": Posted(query="cfg=(persist:true,sl:150)&_=1700000000000"),
+    "query-cfg-with-other": Posted(query="cfg=(persist:true,sl:150)&_=1700000000000"),
     "cbc-unsupported-client": Posted(
         query="cfg=(ckt:aescbc)",
         features=(),
