@@ -109,9 +109,15 @@ def test_its_types_ignore_what_else_a_packager_sends(schema: etree.XMLSchema) ->
     sample = exchanges("AcquirePackagingData", URL)[0][1].partition("\n\n")[2]
     more = (
         '<BlackoutInformation xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"/>'
-        '<More xmlns="urn:x"/></StreamInformation>'
+        "</StreamInformation>"
     )
-    root = etree.fromstring(sample.replace("</StreamInformation>", more).encode())
+    # As in the published help page of a deployed server, whose ids are any text.
+    last = '<More xmlns="urn:x"/></challenge>'
+    text = sample.replace("</StreamInformation>", more).replace("</challenge>", last)
+    root = etree.fromstring(text.encode())
+    schema.assertValid(root[0][0])
+    for each in root[0][0].iter("{*}ProtectionSystemId"):
+        each.text = "any text"
     schema.assertValid(root[0][0])
 
 
