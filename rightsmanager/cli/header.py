@@ -16,7 +16,16 @@ from rightsmanager.errors import InvalidMessage, ServiceSpecific
 from rightsmanager.files import write_output
 from rightsmanager.operations.content import FoundKey
 from rightsmanager.protocol.formats.keylists import parse_content_key
-from rightsmanager.protocol.formats.pssh import Pssh, build_object, build_pssh, object_of
+from rightsmanager.protocol.formats.pssh import (
+    EMBEDDED_LICENSE_STORE,
+    MAX_BYTES,
+    PlayReadyObject,
+    Pssh,
+    Record,
+    build_object,
+    build_pssh,
+    object_of,
+)
 from rightsmanager.protocol.formats.wrmheader import (
     Algid,
     Header,
@@ -168,6 +177,12 @@ header.add_command(show)
     help="The box's version; 1 lists the KIDs too.",
 )
 @click.option(
+    "--license-store",
+    metavar="BYTES",
+    type=click.IntRange(1, MAX_BYTES),
+    help="Add an empty store for embedded licences, such as 10240.",
+)
+@click.option(
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -186,6 +201,7 @@ def make(  # noqa: PLR0913 -- one parameter for each option
     *,
     output_form: str,
     pssh_version: int,
+    license_store: int | None,
     output: Path | None,
     form: Form,
     keys: tuple[GivenKey, ...],
@@ -204,7 +220,7 @@ def make(  # noqa: PLR0913 -- one parameter for each option
     operator.refuse_missing_given_data()
     header_options = HeaderOptions(**options)
     made = header_options.header(_entries(operator, header_options, keys))
-    forms = _forms(made, pssh_version)
+    forms = _forms(made, pssh_version, license_store or 0)
     if output is not None:
         write_output(output, forms[output_form])
     if form == "json":
@@ -242,8 +258,9 @@ def _find_keys(operator: Operator, kids: "Sequence[Kid]") -> "Mapping[Kid, Found
     return {kid: FoundKey(content_key(seed, kid.raw), None) for kid in kids}
 
 
-def _forms(made: Header, pssh_version: int) -> dict[str, bytes]:
-    playready_object = object_of(made)
+def _forms(made: Header, pssh_version: int, license_store: int) -> dict[str, bytes]:
+    store = (Record(EMBEDDED_LICENSE_STORE, bytes(license_store)),) if license_store else ()
+    playready_object = PlayReadyObject((*object_of(made).records, *store))
     kids = tuple(entry.kid for entry in made.kids) if pssh_version else ()
     return {
         "wrmheader": canonical_header(made).encode(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
-from rightsmanager.protocol.formats.pssh import parse_object, parse_pssh
+from rightsmanager.protocol.formats.pssh import EMBEDDED_LICENSE_STORE, parse_object, parse_pssh
 from rightsmanager.protocol.formats.wrmheader import Algid, Header, Version, checksum, parse_header
 from rightsmanager.protocol.wire import Kid, ServiceId
 
@@ -195,3 +195,19 @@ def test_a_header_of_4_0_needs_a_kid(run: Run, data: Path) -> None:
     refused = run(*arguments, "--decryptor-setup", "ONDEMAND")
     assert "WRMHEADER 4.0.0.0 has 0 KIDs, expected one" in refused.errors
     assert run(*arguments).status == 2
+
+
+def test_an_empty_licence_store_may_be_added(
+    made: Make, run: Run, data: Path, tmp_path: Path
+) -> None:
+    header, facts = made("--license-store", "10240", KID.text)
+    box = parse_pssh(b64decode(facts["pssh"]))
+    for wrapped in (parse_object(b64decode(facts["object"])), box.object):
+        assert wrapped.header == header
+        assert wrapped.find(EMBEDDED_LICENSE_STORE) == bytes(10240)
+    file = tmp_path / "object"
+    file.write_text(facts["object"])
+    shown = run("show", str(file))
+    assert (shown.status, "embedded licence store" in shown.output) == (0, True)
+    too_long = run("header", "make", "--data", str(data), "--license-store", "15360", KID.text)
+    assert "expected at most 15360" in too_long.errors
