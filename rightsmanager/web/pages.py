@@ -29,6 +29,8 @@ from rightsmanager.web.router import ASMX_PATH, SERVICE_URL
 EXPLAIN_PATH: Final = "/explain"
 PARAMETERS_PATH: Final = "/parameters"
 PUBLIC_PATH: Final = "/public"
+RIGHTS_PATH: Final = "/getrights.html"
+"""The page for people that a header may name as LUI_URL."""
 
 _FIELDS: Final = ("asked", "customdata", "kids", "level")
 # Queries of the service's own path: proxies often pass nothing else on.
@@ -95,6 +97,11 @@ def add_pages(app: Flask, site: Site) -> None:
         is_service = url.lower().endswith(ASMX_PATH)
         service = url if is_service else url.rstrip("/") + ASMX_PATH
         return html(render_template("home.html", url=service))
+
+    @app.route(RIGHTS_PATH)
+    def get_rights() -> Response:
+        text = "Every player gets a licence from this test server, at the LA_URL of the content:"
+        return notice(200, "Get a licence", text)
 
 
 def _explain_link(asked: str) -> str:

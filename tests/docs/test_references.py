@@ -16,7 +16,7 @@ from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.settings import ALL_ROLES, Settings, load
 from rightsmanager.web.api.routes import BASE
-from rightsmanager.web.pages import EXPLAIN_PATH, PARAMETERS_PATH, PUBLIC_PATH
+from rightsmanager.web.pages import EXPLAIN_PATH, PARAMETERS_PATH, PUBLIC_PATH, RIGHTS_PATH
 from rightsmanager.web.router import CONSOLE_PATH
 from tests.docs.conftest import Workplace
 from tests.docs.documents import (
@@ -183,6 +183,7 @@ def test_the_proxys_limits_are_wider_than_the_servers() -> None:
         ("/playready/RightsManager.asmx", True),
         (EXPLAIN_PATH, True),
         (PARAMETERS_PATH, True),
+        (RIGHTS_PATH, True),
         (f"{PUBLIC_PATH}/root.pub", True),
         (f"{PUBLIC_PATH}/../keyring/root.key", False),
         (f"{BASE}/openapi.json", False),

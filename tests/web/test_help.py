@@ -142,3 +142,9 @@ def test_the_root_names_the_public_address(calling: Calling) -> None:
         page = html.fromstring(call("GET", "/").body)
         (text,) = page.xpath("//main//a[starts-with(., 'http')]")
         assert text.text_content() == "https://drm.example/a/rightsmanager.asmx"
+
+
+def test_a_header_may_name_a_page_for_people(call: ServerClient) -> None:
+    page = call("GET", "/getrights.html", HTTP_HOST="drm.example:81")
+    assert page.status == 200
+    assert b"LA_URL" in page.body
