@@ -1,6 +1,7 @@
 """Gunicorn's options for our settings, and gunicorn as `rightsmanager serve` runs it."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ OnReady = Callable[[str], None]
 """Called with the address that is listened on, such as `127.0.0.1:8080`."""
 
 
+_PATH: Final = "/rightsmanager.asmx"
 MAX_HEAD: Final = 1 << 20
 """Longest head that is received before gunicorn applies its own limits, in bytes."""
 
@@ -48,9 +50,27 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "forwarder_headers": "",
         # It would be in the home directory of the user that runs the server.
         "control_socket_disable": True,
+        "when_ready": print_addresses,
         **_pin_options(settings),
         **_https_options(settings),
     }
+
+
+def print_addresses(arbiter: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
+    """Print the service's URL at each address that is listened on."""
+    scheme = "https" if arbiter.cfg.is_ssl else "http"
+    for listener in arbiter.LISTENERS:
+        name = listener.sock.getsockname()
+        url = (
+            f"unix:{name}" if isinstance(name, str) else f"{scheme}://{_join_address(name)}{_PATH}"
+        )
+        sys.stdout.write(f"RightsManager serves at  {url}\n")
+    sys.stdout.flush()
+
+
+def _join_address(name: tuple[Any, ...]) -> str:
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _worker_class(settings: Settings) -> str | type[Worker]:
@@ -127,5 +147,4 @@ class Gunicorn(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
             raise AppImportError(refusal.text) from None
 
     def _when_ready(self, arbiter: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
-        host, port = arbiter.LISTENERS[0].sock.getsockname()[:2]
-        self._on_ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        self._on_ready(_join_address(arbiter.LISTENERS[0].sock.getsockname()))

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.databases import on_sqlite
+from tests.e2e.conftest import REPLY_SECONDS
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.e2e.conftest import Command, Enrol, HeaderOf, Server, Start
 
-    from tests.e2e.conftest import Enrol, HeaderOf, Server, Start
-
+ROOT = Path(__file__).parents[2]
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 
 
@@ -69,6 +76,31 @@ def test_a_listed_origin_may_read_the_refusals_of_broken_requests(
         allowed = f"\r\nAccess-Control-Allow-Origin: {LISTED}\r\n" in head
         assert allowed == (origin == LISTED)
     assert server.stop() == 0
+
+
+@on_sqlite
+def test_gunicorn_of_an_operator_prints_the_url(command: Command, tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    assert command("init", "--data", data).status == 0
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py"),
+            *("--bind", "127.0.0.1:0", "rightsmanager.wsgi:create()"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "RIGHTSMANAGER_DATA": data},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().removeprefix("RightsManager serves at  ").strip()
+            port = urlsplit(url).port
+            assert url == f"http://127.0.0.1:{port}/rightsmanager.asmx"
+            socket.create_connection(("127.0.0.1", port or 0), timeout=REPLY_SECONDS).close()
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 def test_a_header_may_have_64_kb_by_default(server: Server) -> None:
