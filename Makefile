@@ -53,7 +53,7 @@ soak: $(VENV)/.test
 	$(BIN)/python -m pytest tests/e2e/soak_metering.py
 
 docs: $(VENV)/.run
-	$(BIN)/python -m rightsmanager.inspection.explain > docs/parameters.md
+	$(BIN)/python -m rightsmanager.inspection.reference > docs/parameters.md
 
 migration: $(VENV)/.run
 	$(BIN)/python -m rightsmanager.store.migrations $(NAME)

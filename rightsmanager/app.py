@@ -29,7 +29,8 @@ from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection import Description
-from rightsmanager.inspection.explain import Defaults, Explanation, explain_form, parameter_rows
+from rightsmanager.inspection.explanation import Defaults, Explanation, explain_form
+from rightsmanager.inspection.reference import parameter_rows
 from rightsmanager.journal.journal import Journal
 from rightsmanager.journal.recorder import Recorder
 from rightsmanager.keyring import Keyring

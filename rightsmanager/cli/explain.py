@@ -13,8 +13,8 @@ from rightsmanager.cli.printing import Form, json_option, print_json, print_tree
 from rightsmanager.cli.show import as_tree
 from rightsmanager.files import is_file
 from rightsmanager.inspection import as_json
-from rightsmanager.inspection.explain import Defaults, Explanation, explain, find_question
-from rightsmanager.inspection.explain.forms import header_of
+from rightsmanager.inspection.explanation import Defaults, Explanation, explain
+from rightsmanager.inspection.questions import find_question, header_of
 from rightsmanager.keyring.identities import METERING
 from rightsmanager.policy.query import Spelling
 from rightsmanager.protocol.messages.metering import read_metering_certificate

@@ -9,7 +9,7 @@ import pytest
 from rightsmanager.cli.device.content import Content
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.inspection import Context, Description, describe
-from rightsmanager.inspection.explain import find_question
+from rightsmanager.inspection.questions import find_question
 from rightsmanager.protocol.formats.input_forms import find_all
 from rightsmanager.protocol.wire import Kid
 from tests.protocol.test_input_forms import FORMS, KEY_MESSAGE, KID, MPD, TEXT

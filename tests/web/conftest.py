@@ -11,7 +11,8 @@ from flask import Flask
 from lxml import etree
 
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.inspection.explain import Defaults, explain_form, parameter_rows
+from rightsmanager.inspection.explanation import Defaults, explain_form
+from rightsmanager.inspection.reference import parameter_rows
 from rightsmanager.operations.request import Request
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.serving.worker import Worker, WorkerOptions

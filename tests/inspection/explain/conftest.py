@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from rightsmanager.inspection import Description
-from rightsmanager.inspection.explain import Defaults, Explanation, Question, explain
+from rightsmanager.inspection.explanation import Defaults, Explanation, explain
+from rightsmanager.inspection.questions import Question
 from rightsmanager.policy.grants import Policy
 
 NOW = 1790000000

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rightsmanager.cli import rightsmanager
-from rightsmanager.inspection.explain.forms import header_of
+from rightsmanager.inspection.questions import header_of
 from rightsmanager.protocol.formats.wrmheader import build_header
 from rightsmanager.protocol.wire import Kid
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.inspection import as_json
-from rightsmanager.inspection.explain import Defaults, Question, explain
-from rightsmanager.inspection.explain.explanation import MAX_PROBLEMS
-from rightsmanager.inspection.explain.forms import header_of
-from rightsmanager.inspection.explain.reference import EXAMPLES
+from rightsmanager.inspection.explanation import MAX_PROBLEMS, Defaults, explain
+from rightsmanager.inspection.questions import Question, header_of
+from rightsmanager.inspection.reference import EXAMPLES
 from rightsmanager.policy.decision import SPECIAL_DOMAIN
 from rightsmanager.policy.defaults import DefaultDomain
 from rightsmanager.policy.grants import Policy

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.inspection.explain import Defaults, Question, find_question
-from rightsmanager.inspection.explain.forms import MAX_KIDS, explain_form, header_of
+from rightsmanager.inspection.explanation import MAX_KIDS, Defaults, explain_form
+from rightsmanager.inspection.questions import Question, find_question, header_of
 from rightsmanager.protocol.formats.pssh import Pssh, build_object, build_pssh, object_of
 from rightsmanager.protocol.formats.wrmheader import build_header
 from rightsmanager.protocol.wire import Kid

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rightsmanager.inspection.explain.reference import EXAMPLES, parameter_rows, parameters_markdown
+from rightsmanager.inspection.reference import EXAMPLES, parameter_rows, parameters_markdown
 from rightsmanager.policy.parameters import PARAMETERS
 from rightsmanager.policy.query import parse_query
 

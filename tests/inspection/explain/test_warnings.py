@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rightsmanager.inspection.explain.forms import header_of
-from rightsmanager.inspection.explain.reference import EXAMPLES
-from rightsmanager.inspection.explain.warnings import KNOWN
 from rightsmanager.inspection.protections import NAMES
+from rightsmanager.inspection.questions import header_of
+from rightsmanager.inspection.reference import EXAMPLES
+from rightsmanager.inspection.warnings import KNOWN
 from rightsmanager.policy.grants import OutputLevels, Policy
 from rightsmanager.protocol.formats.wrmheader import Header, Version
 from rightsmanager.protocol.wire import Kid

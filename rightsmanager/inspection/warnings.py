@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from rightsmanager.inspection.explain.questions import Question
 from rightsmanager.inspection.protections import NAMES
+from rightsmanager.inspection.questions import Question
 from rightsmanager.policy.grants import Grant, Policy, Protection
 from rightsmanager.policy.output_levels import PUBLISHED_LEVELS, find_effect
 from rightsmanager.policy.parameters import (

@@ -1,5 +1,6 @@
 """The documentation of all parameters, made from their table: rows, and Markdown."""
 
+import sys
 from dataclasses import dataclass
 from typing import Final
 
@@ -166,3 +167,7 @@ def _section(row: Row) -> str:
 def _legacy(row: Row) -> str:
     expected = "" if row.legacy_expected is None else f", {row.legacy_expected}"
     return f"`{row.legacy}`{expected}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(parameters_markdown())

@@ -22,7 +22,8 @@ from rightsmanager.protocol.formats.input_forms import (
     decode_text,
     find_all,
 )
-from rightsmanager.protocol.formats.wrmheader import Header
+from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
+from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xml.xmlview import Xml
 
 
@@ -101,3 +102,8 @@ def _find_in_text(text: str) -> Question:
     if _BEFORE_A_QUERY.fullmatch(head) and (mark or "://" in head):
         return Question(query=tail.partition("#")[0])
     return Question(query=text)
+
+
+def header_of(kids: tuple[Kid, ...]) -> Header:
+    """Return a header with these KIDs, each once, without ALGIDs."""
+    return Header(Version.V4_3, tuple(HeaderKid(kid, None) for kid in dict.fromkeys(kids)))

@@ -5,20 +5,20 @@ the requested KIDs are assumed.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
-from rightsmanager.errors import ServiceSpecific, StatusCode
+from rightsmanager.errors import Refusal, ServiceSpecific, StatusCode
 from rightsmanager.inspection.description import Description
-from rightsmanager.inspection.explain.questions import Question
-from rightsmanager.inspection.explain.warnings import FAULTS, find_warnings
 from rightsmanager.inspection.licenses import describe_objects
+from rightsmanager.inspection.questions import Question, find_question, header_of
+from rightsmanager.inspection.warnings import FAULTS, find_warnings
 from rightsmanager.policy.decision import Decision, apply_level, decide_grants
 from rightsmanager.policy.defaults import NO_DOMAIN, Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import Grant, Policy
 from rightsmanager.policy.licenses import policy_objects
-from rightsmanager.policy.parsed_values import Group
+from rightsmanager.policy.parsed_values import MAX_TEXT, Group, quote
 from rightsmanager.policy.query import (
     ParsedRequest,
     Spelling,
@@ -30,7 +30,7 @@ from rightsmanager.policy.query import (
 )
 from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.policy.rules import Rules
-from rightsmanager.policy.value_types import HEADER
+from rightsmanager.policy.value_types import HEADER, U16, InvalidValue, read_number
 from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
 from rightsmanager.protocol.wire import AccountId, Kid, Mid
 
@@ -39,6 +39,7 @@ ASSUMED_KID: Final = Kid(bytes(16))
 UNKNOWN_MID: Final = Mid(bytes(16))
 """A placeholder for the server's own metering id if it is unknown."""
 MAX_PROBLEMS: Final = 20
+MAX_KIDS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,3 +265,48 @@ def _translate(requested_licenses: tuple[RequestedLicense, ...], spelling: Spell
         return Translation(spelling, write(requested_licenses, spelling))
     except ServiceSpecific as refusal:
         return Translation(spelling, refusal.text, is_possible=False)
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+def explain_form(  # noqa: PLR0913 -- the form's four fields and the server's two
+    *, asked: str, custom_data: str, kids: str, level: str, defaults: Defaults, now: int
+) -> Explanation:
+    """Explain a request.
+
+    An invalid field is one of the problems. asked: any input of `find_question`. custom_data:
+    replaces the one found there. kids: separated by white space or commas. level: the device's
+    security level, or empty.
+    """
+    try:
+        question = _question(asked, custom_data, kids, level)
+    except Refusal as refusal:
+        return Explanation((refusal.text,))
+    return explain(question, defaults, now)
+
+
+def _question(asked: str, custom_data: str, kids: str, level: str) -> Question:
+    if len(asked) + len(custom_data) > MAX_TEXT:
+        raise ServiceSpecific(f"the form has more than {MAX_TEXT} characters")
+    found = find_question(asked.encode(errors="replace"))
+    named = kids.replace(",", " ").split()
+    if len(named) > MAX_KIDS:
+        raise ServiceSpecific(f"{len(named)} KIDs are named, expected at most {MAX_KIDS}")
+    return replace(
+        found,
+        custom_data=custom_data or found.custom_data,
+        header=header_of(tuple(map(Kid.parse, named))) if named else found.header,
+        device_level=_level(level),
+    )
+
+
+def _level(text: str) -> int | None:
+    if not text.strip():
+        return None
+    try:
+        return read_number(text.strip(), 0, U16)
+    except InvalidValue:
+        raise ServiceSpecific(
+            f"the device's security level is {quote(text)}, expected a number from 0 to {U16}"
+        ) from None
