@@ -102,10 +102,10 @@ $(VENV)/.test: $(VENV)/.run $(LOCKS)/test.txt | chromium zsh
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-header --upgrade
-# cpix requires these for single protection systems and for its schema; this project uses neither. The
-# last four are required by zeep, which only the tests use.
-UNUSED := construct protobuf pycryptodome setuptools
-UNUSED_BUT_IN_TESTS := certifi charset-normalizer idna requests urllib3
+# cpix requires these for single protection systems and for its schema; this project uses neither.
+# Those of the second line are required by zeep and OpenTelemetry, which the tests use.
+UNUSED := construct pycryptodome setuptools
+UNUSED_BUT_IN_TESTS := protobuf certifi charset-normalizer idna requests urllib3
 WITHOUT = $(addprefix --no-emit-package ,$(1))
 
 lock: $(VENV)/.venv

@@ -1,12 +1,14 @@
 """The composition root: the one place that knows every part and puts them together."""
 
 import hmac
+import platform
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from rightsmanager import inspection
+from rightsmanager import __version__, inspection
 from rightsmanager.admin.management import Management
 from rightsmanager.admin.royalty import Prices
 from rightsmanager.assembly import (
@@ -26,7 +28,9 @@ from rightsmanager.assembly import (
 )
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
+from rightsmanager.errors import InternalError
 from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.exchange import Observer
 from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection import Description
 from rightsmanager.inspection.explanation import Defaults, Explanation, explain_form
@@ -35,8 +39,20 @@ from rightsmanager.journal.journal import Journal
 from rightsmanager.journal.recorder import Recorder
 from rightsmanager.keyring import Keyring
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.keyring.identities import IDENTITIES, LICENSE_SIGNER
-from rightsmanager.logs import log_failure, log_wrong_token
+from rightsmanager.keyring.identities import IDENTITIES, LICENSE_SIGNER, ROOT
+from rightsmanager.logs import log_check, log_failure, log_wrong_token
+from rightsmanager.monitoring.checks import (
+    DATABASE,
+    clock_check,
+    database_check,
+    disk_check,
+    keyring_check,
+)
+from rightsmanager.monitoring.health import CheckResult, Readiness
+from rightsmanager.monitoring.layout import DATABASE_CELLS
+from rightsmanager.monitoring.paths import Answer, Expose, Refuse, monitoring_paths, refusal
+from rightsmanager.monitoring.request_counter import RequestCounter
+from rightsmanager.monitoring.shared_cells import SHARED_CELLS, SharedCells
 from rightsmanager.operations.context import Context, Options, RevocationCache, Signing, unix_time
 from rightsmanager.operations.metering_keys import MeteringKeys
 from rightsmanager.operations.secure_stop_keys import SecureStopKeys
@@ -50,7 +66,8 @@ from rightsmanager.soap import application, samples, wsdl
 from rightsmanager.soap.application import ServiceOperation
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.database import Store
-from rightsmanager.web.access import Access, AccessSettings
+from rightsmanager.store.schema import find_database_file
+from rightsmanager.web.access import Access, AccessMode, AccessSettings, Refused
 from rightsmanager.web.http import Addressing, make_cross_origin
 from rightsmanager.web.router import Router, RouterSettings
 
@@ -72,6 +89,8 @@ class Runtime:
     """True if the server is known to be bound to loopback addresses only."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """The variable or the file of each setting that is not at its default."""
+    cells: SharedCells = SHARED_CELLS
+    """The counts of this process and of the other workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +126,14 @@ def build(settings: Settings, runtime: Runtime) -> Server:
         return _make_pages(settings, site, parts, access_settings)
 
     recorder = make_recorder(settings, log_failure, is_loopback=runtime.is_loopback)
-    observers = () if recorder is None else (recorder,)
+    journal = open_journal(settings)
+    observers = _observers(settings, runtime, context)
+    if recorder is not None:
+        observers.append(recorder)
     soap = SoapServer(application.build(operations, roles), observers)
-    router = Router(soap, make_pages, _router_settings(settings))
-    return Server(router, context, keyring, operations, open_journal(settings), recorder)
+    paths = _operator_paths(settings, runtime, context, keyring, journal)
+    router = Router(soap, make_pages, _router_settings(settings, paths))
+    return Server(router, context, keyring, operations, journal, recorder)
 
 
 def build_context(settings: Settings, runtime: Runtime, keyring: Keyring) -> Context:
@@ -162,7 +185,7 @@ def _options(settings: Settings) -> Options:
     )
 
 
-def _router_settings(settings: Settings) -> RouterSettings:
+def _router_settings(settings: Settings, operator_paths: Mapping[str, Wsgi]) -> RouterSettings:
     server = settings.server
     return RouterSettings(
         addressing=_addressing(settings),
@@ -170,6 +193,7 @@ def _router_settings(settings: Settings) -> RouterSettings:
         max_body=server.max_body,
         max_bodies={"ProcessMeteringData": max(server.max_body, settings.metering.max_body)},
         body_seconds=float(server.timeout_seconds),
+        operator_paths=operator_paths,
     )
 
 
@@ -189,6 +213,112 @@ def _access_settings(settings: Settings, runtime: Runtime) -> AccessSettings:
 
 def _make_management(context: Context, keyring: Keyring) -> Management:
     return Management(context.store, keyring, context.domains, context.clock, context.rng)
+
+
+def _observers(settings: Settings, runtime: Runtime, context: Context) -> list[Observer]:
+    """Return the observers of exchanges that the settings switch on."""
+    observers: list[Observer] = []
+    if settings.metrics.access != "off":
+        runtime.cells.bind(context.store.meter, DATABASE_CELLS)
+        observers.append(RequestCounter(runtime.cells, _count_caches(context)))
+    if settings.tracing.enabled:
+        observers.append(_make_tracing())
+    return observers
+
+
+def _count_caches(context: Context) -> dict[str, Callable[[], tuple[int, int]]]:
+    verifier, revocations = context.verifier, context.revocations
+    return {
+        "chains": lambda: (verifier.hits, verifier.misses),
+        "clients": context.reader.count_clients,
+        "headers": context.reader.count_headers,
+        "revocations": lambda: (revocations.hits, revocations.misses),
+    }
+
+
+def _make_tracing() -> Observer:
+    # Imported here: an optional dependency, which takes 30 ms.
+    try:
+        from rightsmanager.monitoring.tracing import (  # noqa: PLC0415
+            SpanMaker,
+            make_provider,
+        )
+    except ModuleNotFoundError as error:
+        raise InternalError(
+            f"tracing.enabled is true, but {error.name} is not installed: "
+            "run pip install 'rightsmanager[otel]'"
+        ) from None
+    return SpanMaker(make_provider())
+
+
+def _operator_paths(
+    settings: Settings, runtime: Runtime, context: Context, keyring: Keyring, journal: Journal
+) -> Mapping[str, Wsgi]:
+    """Return the paths of health and metrics."""
+    readiness = _readiness(settings, context, keyring)
+    if settings.metrics.access == "off":
+        return monitoring_paths(readiness, None)
+
+    @cache
+    def make() -> Expose:
+        # Imported here: the library is used for scrapes only.
+        from rightsmanager.monitoring.exposition import Sources, make_expose  # noqa: PLC0415
+
+        sources = Sources(readiness.check, journal.accounting)
+        return make_expose(runtime.cells, sources, _build_info(settings))
+
+    def expose(accept: str) -> tuple[bytes, str]:
+        return make()(accept)
+
+    refuse = _refuse_scrapers(settings, runtime, _make_management(context, keyring))
+    return monitoring_paths(readiness, (expose, refuse))
+
+
+def _readiness(settings: Settings, context: Context, keyring: Keyring) -> Readiness:
+    url = settings.effective_database_url
+    files = [KeyFiles(settings.data, None).public_file(ROOT.name)]
+    if (database := find_database_file(url)) is not None:
+        files += [database, database.with_name(f"{database.name}-wal")]
+    checks = {
+        DATABASE: database_check(url),
+        "keyring": keyring_check(keyring),
+        "disk": disk_check(settings.data, settings.health.min_free_bytes),
+        "clock": clock_check(context.clock, keyring, files),
+    }
+
+    def note(result: CheckResult) -> None:
+        log_check(result.name, is_ok=result.is_ok, text=result.text, detail=result.detail)
+
+    return Readiness(checks, settings.health.timeout_seconds, note)
+
+
+def _build_info(settings: Settings) -> dict[str, str]:
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "database": settings.effective_database_url.partition(":")[0].partition("+")[0],
+    }
+
+
+def _refuse_scrapers(settings: Settings, runtime: Runtime, management: Management) -> Refuse:
+    """Return the rule of `metrics.access`."""
+    if settings.metrics.access == "open":
+        return lambda _: None
+    mode: AccessMode = "auto" if settings.metrics.access == "auto" else "token"
+    access = _make_access(replace(_access_settings(settings, runtime), mode=mode), management)
+
+    def refuse(environ: dict[str, Any]) -> Answer | None:
+        try:
+            found = access.authorize_api(environ)
+        except InternalError:
+            # The token of the settings needs no database.
+            text = "the token cannot be checked, since the database failed"
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, text)
+        if not isinstance(found, Refused):
+            return None
+        return refusal(HTTPStatus(found.http_status), found.text, found.headers)
+
+    return refuse
 
 
 def _find_unserved(
@@ -266,14 +396,17 @@ def _make_pages(
     from rightsmanager.web.application import build_application  # noqa: PLC0415
     from rightsmanager.web.console.routes import Console  # noqa: PLC0415
 
-    management = parts.management
-    # Another purpose than that of the storage key needs another key.
-    secret = hmac.digest(management.keyring.storage_key, b"sessions of operators", "sha256")
-    access = Access(access_settings, management.tokens, secret, log_wrong_token)
+    access = _make_access(access_settings, parts.management)
     seconds = float(settings.server.timeout_seconds)
-    api = build_api(management, access, seconds)
+    api = build_api(parts.management, access, seconds)
     console = Console(parts, access, log_failure, seconds) if access.is_on else None
     return build_application(site, api, console, note=log_failure)
+
+
+def _make_access(settings: AccessSettings, management: Management) -> Access:
+    # Another purpose than that of the storage key needs another key.
+    secret = hmac.digest(management.keyring.storage_key, b"sessions of operators", "sha256")
+    return Access(settings, management.tokens, secret, log_wrong_token)
 
 
 def _make_explain(context: Context, keyring: Keyring) -> Callable[..., Explanation]:

@@ -59,6 +59,15 @@ def log_reload(refusal: Refusal | None = None) -> None:
         log.error("reload_failed", text=refusal.text)
 
 
+def log_check(name: str, *, is_ok: bool, text: str, detail: str) -> None:
+    """Log that a check of readiness failed, or is well again."""
+    log = structlog.get_logger("rightsmanager")
+    if is_ok:
+        log.info("ready", check=name, text=text)
+    else:
+        log.warning("not_ready", check=name, text=text, detail=detail)
+
+
 def log_deprecations(warnings: Iterable[str]) -> None:
     """Log the use of settings by their old names."""
     log = structlog.get_logger("rightsmanager")

@@ -340,6 +340,25 @@ def refuse_api_token(token: str) -> None:
         raise ValueError("token: expected 16 to 256 visible ASCII characters")
 
 
+class MetricsSettings(_Section):
+    """Counts of requests for Prometheus."""
+
+    access: Literal["auto", "open", "token", "off"] = "auto"
+
+
+class HealthSettings(_Section):
+    """The checks of readiness."""
+
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 3.0
+    min_free_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
+
+
+class TracingSettings(_Section):
+    """Spans for OpenTelemetry."""
+
+    enabled: bool = False
+
+
 class HooksSettings(_Section):
     """The operator's own logic."""
 
@@ -391,6 +410,9 @@ class Settings(_Section):
     secure_delete: SecureDeleteSettings = SecureDeleteSettings()
     streams: StreamsSettings = StreamsSettings()
     api: ApiSettings = ApiSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    health: HealthSettings = HealthSettings()
+    tracing: TracingSettings = TracingSettings()
     hooks: HooksSettings = HooksSettings()
     crypto: CryptoSettings = CryptoSettings()
     journal: JournalSettings = JournalSettings()

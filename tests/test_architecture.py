@@ -23,10 +23,11 @@ MAY_IMPORT = {
     "operations": "errors crypto protocol keyring policy store hooks",
     "admin": "errors files crypto protocol keyring policy store hooks operations",
     "soap": "errors crypto protocol keyring policy store hooks operations",
+    "monitoring": "errors crypto protocol keyring store hooks",
     "web": "errors files inspection crypto protocol keyring policy store journal operations admin"
     " settings",
     "assembly": "errors files crypto protocol keyring policy store journal operations settings",
-    "serving": "errors logs settings environment web",
+    "serving": "errors logs settings environment web monitoring",
     "charts": "",
     "settings": "errors environment protocol",
     "environment": "errors files",
@@ -64,6 +65,8 @@ DOORS = {
     "jwt": "hooks",
     "cpix": "protocol",
     "matplotlib": "charts",
+    "prometheus_client": "monitoring",
+    "opentelemetry": "monitoring",
 }
 """The rooms that may import each library; `inspection` uses lxml through `protocol`."""
 

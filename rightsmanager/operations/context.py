@@ -60,22 +60,32 @@ class RevocationCache:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known = Revoked()
+        self.hits = 0
+        """Times that the known certificates were still the newest."""
+        self.misses = 0
 
     def find_revoked(self) -> Revoked:
         """Return the certificates that are revoked now."""
         with self._store.reading() as found:
             version = found.revocations.find_version(REVOCATION_INFO)
             known = self._known
-            return known if version == known.version else self._reload(found, version)
+            if version != known.version:
+                return self._reload(found, version)
+            self.hits += 1
+            return known
 
     def find_revoked_and_keys(self, kid: Kid) -> tuple[Revoked, KeyPair]:
         """Return the certificates that are revoked now, and the stored content keys of a KID."""
         with self._store.reading() as found:
             version, keys = found.content_keys.find_with_version(REVOCATION_INFO, kid)
             known = self._known
-            return (known if version == known.version else self._reload(found, version)), keys
+            if version != known.version:
+                return self._reload(found, version), keys
+            self.hits += 1
+            return known, keys
 
     def _reload(self, found: Transaction, version: int) -> Revoked:
+        self.misses += 1
         # If a change comes in between, the older number has it read again next time.
         self._known = Revoked(
             version,

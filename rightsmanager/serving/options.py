@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
@@ -11,6 +12,7 @@ from gunicorn.errors import AppImportError
 from rightsmanager.environment import passphrase
 from rightsmanager.errors import Refusal
 from rightsmanager.logs import log_reload
+from rightsmanager.monitoring.shared_cells import SHARED_CELLS
 from rightsmanager.serving.worker import Worker, WorkerOptions, clear_count, pin_to_cpu
 from rightsmanager.settings import Settings
 from rightsmanager.web.http import make_cross_origin
@@ -34,7 +36,9 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "workers": server.workers,
         "threads": server.threads,
         "worker_class": _worker_class(settings),
-        "child_exit": clear_count,
+        "pre_fork": reserve_row,
+        "post_fork": partial(prepare_worker, is_pinned=server.pin_workers),
+        "child_exit": end_worker,
         "timeout": server.timeout_seconds,
         "graceful_timeout": server.timeout_seconds,
         "keepalive": server.keepalive_seconds,
@@ -51,7 +55,6 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         # It would be in the home directory of the user that runs the server.
         "control_socket_disable": True,
         "when_ready": print_addresses,
-        **_pin_options(settings),
         **_https_options(settings),
     }
 
@@ -89,10 +92,24 @@ def _worker_class(settings: Settings) -> str | type[Worker]:
     return type("Worker", (Worker,), {"options": options})
 
 
-def _pin_options(settings: Settings) -> dict[str, Any]:
+def reserve_row(arbiter: Any, worker: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types
+    """Choose the row of the shared counts for a new worker."""
+    worker.row = SHARED_CELLS.reserve({each.row for each in arbiter.WORKERS.values()})
+
+
+def prepare_worker(arbiter: Any, worker: Any, *, is_pinned: bool) -> None:  # noqa: ANN401 -- as above
+    """Prepare a worker after its fork."""
+    SHARED_CELLS.enter(worker.row)
     # macOS has no such call.
-    can_pin = settings.server.pin_workers and hasattr(os, "sched_setaffinity")
-    return {"post_fork": pin_to_cpu} if can_pin else {}
+    if is_pinned and hasattr(os, "sched_setaffinity"):
+        pin_to_cpu(arbiter, worker)
+
+
+def end_worker(arbiter: Any, worker: Any) -> None:  # noqa: ANN401 -- as above
+    """Note that a worker has ended."""
+    clear_count(arbiter, worker)
+    ended = os.times()
+    SHARED_CELLS.leave(worker.row, ended.children_user + ended.children_system)
 
 
 def _https_options(settings: Settings) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from typing import Any, Final
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from rightsmanager.monitoring.layout import CONNECTION_CELLS
+from rightsmanager.monitoring.shared_cells import SHARED_CELLS
 from rightsmanager.serving.connection import (
     PLAIN_HTTP,
     RECEIVE_SIZE,
@@ -105,6 +107,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
     @nr_conns.setter
     def nr_conns(self, count: int) -> None:
         self._count = count
+        SHARED_CELLS.own[CONNECTION_CELLS.start] = count
         self._publish_count()
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 -- gunicorn's own

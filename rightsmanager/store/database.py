@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final
+from time import perf_counter
+from typing import Any, Final, Protocol
 from weakref import WeakSet
 
 from sqlalchemy import URL, Engine, PoolProxiedConnection, make_url
@@ -49,6 +50,34 @@ _DRIVERS: Final = {
 """SQLAlchemy's name of the driver for each scheme of a URL."""
 
 
+class Values(Protocol):
+    """A row of figures, such as a list or shared memory."""
+
+    def __getitem__(self, index: int, /) -> float:
+        """Return a figure."""
+
+    def __setitem__(self, index: int, value: float, /) -> None:
+        """Replace a figure."""
+
+    def __len__(self) -> int:
+        """Return the number of figures."""
+
+
+class Meter:
+    """The use of a store: transactions that read and wrote, their seconds, and failures."""
+
+    # Added to without a lock: Python changes threads at calls and jumps only, and there are none
+    # between reading and writing a value.
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        self.values: Values = [0.0] * 5
+        """By READS, READ_SECONDS, WRITES, WRITE_SECONDS and FAILURES."""
+
+
+READS, READ_SECONDS, WRITES, WRITE_SECONDS, FAILURES = range(5)
+
+
 class StoreFailed(InternalError):  # noqa: N818 -- a refusal, as its parent
     """A failure of the database: it may work the next time."""
 
@@ -80,13 +109,14 @@ class Reading:
     """Read-only context manager."""
 
     # A class, not @contextmanager: saves 4 µs a licence.
-    __slots__ = ("_store", "_transaction")
+    __slots__ = ("_begun", "_store", "_transaction")
 
     def __init__(self, store: "Store") -> None:
         self._store = store
 
     def __enter__(self) -> Transaction:
         store = self._store
+        self._begun = perf_counter()
         try:
             self._transaction = store.connections.transaction()
         except store.failures as error:
@@ -100,13 +130,17 @@ class Reading:
         link = self._transaction.link
         if link.connection.in_transaction():
             link.detach()
+        spent = perf_counter() - self._begun
+        values = store.meter.values
+        values[READS] += 1
+        values[READ_SECONDS] += spent
 
 
 class Writing:
     """Context manager of a transaction: commits at the end, rolls back after an exception."""
 
     # A class, not @contextmanager: saves 4 µs a licence.
-    __slots__ = ("_is_durable", "_is_single", "_store", "_transaction")
+    __slots__ = ("_begun", "_is_durable", "_is_single", "_store", "_transaction")
 
     def __init__(self, store: "Store", *, is_single: bool, is_durable: bool) -> None:
         self._store = store
@@ -115,6 +149,7 @@ class Writing:
 
     def __enter__(self) -> Transaction:
         store = self._store
+        self._begun = perf_counter()
         try:
             self._transaction = transaction = store.connections.transaction()
             cursor = transaction.link.cursor
@@ -145,6 +180,10 @@ class Writing:
                 link.detach()
         except store.failures as failure:
             raise store.database_failed(failure) from original(failure)
+        spent = perf_counter() - self._begun
+        values = store.meter.values
+        values[WRITES] += 1
+        values[WRITE_SECONDS] += spent
 
 
 class Connections:
@@ -214,6 +253,7 @@ class Store:
         self.commands = _COMMANDS[engine.dialect.name]
         self.finished = count(1)
         """Counts the transactions of this process."""
+        self.meter = Meter()
 
     def transaction(self, *, single: bool = False, durable: bool = False) -> Writing:
         """Return a transaction, committed at the end of the block or rolled back by an exception.
@@ -240,6 +280,7 @@ class Store:
     def database_failed(self, error: BaseException) -> StoreFailed:
         """Close this thread's connection; return the refusal for a failure of the database."""
         self.connections.drop()
+        self.meter.values[FAILURES] += 1
         # The driver's texts may have values of rows.
         return StoreFailed(f"the store failed: {type(original(error)).__name__}")
 

@@ -52,6 +52,13 @@ def find_revision(url: str) -> str | None:
         return _revision(connection)
 
 
+def find_database_file(url: str) -> Path | None:
+    """Return the file of a SQLite database, None for another database."""
+    engine = make_engine(url)
+    name = engine.url.database
+    return Path(name) if engine.dialect.name == "sqlite" and name else None
+
+
 def upgrade(url: str) -> str:
     """Upgrade a database to the newest revision, whole or not at all; return that revision.
 

@@ -1,6 +1,7 @@
 """The switch between the SOAP service and the pages.
 
     …/rightsmanager.asmx   POST      the service
+    operators' paths       any       health and metrics, each at one path, without Flask
     any path               OPTIONS   a browser's preflight
                            GET       the application of the pages, the console and the API
 
@@ -92,6 +93,8 @@ class RouterSettings:
     """The same by operation, for operations with another limit."""
     body_seconds: float = 20.0
     """Longest wait for the next bytes of a body."""
+    operator_paths: Mapping[str, Wsgi] = field(default_factory=dict)
+    """Applications for operators, each at one path; see the module."""
 
 
 class Router:
@@ -110,6 +113,7 @@ class Router:
         # Made at its first request: Flask takes 0.2 s and 15 MB that licences do not need.
         self._pages = cache(make_pages)
         self._settings = settings
+        self._operator_paths = settings.operator_paths
         self._log = log or structlog.get_logger("rightsmanager").bind()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -133,6 +137,11 @@ class Router:
         is_asmx = path.lower().endswith(_ASMX)
         if is_asmx and environ["REQUEST_METHOD"] == "POST":
             return self._post(environ, start)
+        if (operator := self._operator_paths.get(path)) is not None:
+            # Without cross-origin headers: no page elsewhere may read these.
+            more[:] = more[-1:]
+            _hide_host(environ)
+            return operator(environ, start)
         if environ["REQUEST_METHOD"] == "OPTIONS":
             return self._answer_preflight(environ, start)
         return self._show(environ, start, is_asmx=is_asmx)

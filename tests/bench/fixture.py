@@ -15,7 +15,7 @@ from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version, build_header
 from rightsmanager.protocol.messages.challenge import LicenseRequest, seal_license_challenge
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.settings import CryptoSettings, Settings
+from rightsmanager.settings import CryptoSettings, MetricsSettings, Settings
 
 HEADER = Header(Version.V4_0, (HeaderKid(Kid.from_text("6f651ae1-dbe4-4434-bcb4-690d1564c41c")),))
 
@@ -29,7 +29,9 @@ class Bench:
     def settings(self, backend: str = "auto") -> Settings:
         """Return default settings for the folder."""
         crypto = CryptoSettings.model_validate({"backend": backend})
-        return Settings(data=self.data, crypto=crypto)
+        # Observers run after the service; over HTTP they are measured too.
+        metrics = MetricsSettings(access="off")
+        return Settings(data=self.data, crypto=crypto, metrics=metrics)
 
     def prepare(self) -> None:
         """Make the keyring and the tables."""

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 LIBRARIES = {
     *("alembic", "cpix", "cryptography", "flask", "gmpy2", "gunicorn", "jinja2", "lxml"),
-    *("matplotlib", "pydantic", "rich", "spyne", "sqlalchemy", "structlog", "werkzeug"),
+    *(
+        "matplotlib",
+        "opentelemetry",
+        "prometheus_client",
+        "pydantic",
+        "rich",
+        "spyne",
+        "sqlalchemy",
+        "structlog",
+        "werkzeug",
+    ),
 }
 PROGRAM = """
 import sys

@@ -158,6 +158,14 @@ class ChallengeReader:
         self._clients = lru_cache(cache_size)(partial(_parse_client_data, parse_chain=parse_chain))
         self._headers = lru_cache(cache_size)(_parse_header_element)
 
+    def count_clients(self) -> tuple[int, int]:
+        """Return the hits and misses of the cache of clients."""
+        return self._clients.cache_info()[:2]
+
+    def count_headers(self) -> tuple[int, int]:
+        """Return the hits and misses of the cache of headers."""
+        return self._headers.cache_info()[:2]
+
     def client_data(self, plaintext: bytes) -> ClientData:
         """Return the content of a Data element; raises InvalidMessage."""
         cached = self._clients

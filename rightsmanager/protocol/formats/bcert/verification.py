@@ -77,6 +77,9 @@ class ChainVerifier:
         self._certificates: dict[bytes, Certificate] = {}
         self._cache_size = cache_size
         self._lock = Lock()
+        self.hits = 0
+        """Verifications of a chain whose signatures had verified before."""
+        self.misses = 0
 
     def parse(self, data: bytes) -> Chain:
         """Return `parse_chain` of the bytes, from the cache if they were verified before."""
@@ -89,7 +92,10 @@ class ChainVerifier:
         DeviceCertificateRevoked for a revoked certificate, and InvalidMessage that names the
         certificate and the expected value for any other reason.
         """
-        if chain.raw not in self._chains:
+        if chain.raw in self._chains:
+            self.hits += 1
+        else:
+            self.misses += 1
             self._verify_bytes(chain)
             self._remember(self._chains, chain.raw, chain)
         for index, certificate in enumerate(chain.certificates):

@@ -1,0 +1,1 @@
+"""Health, metrics and traces of the server, for operators and their tools."""
