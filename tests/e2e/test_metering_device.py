@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,10 +46,13 @@ class Totals:
 
     def __init__(self, server: Server, mid: Mid) -> None:
         self._server, self._mid = server, mid
-        self._before: dict[str, int] = {}
-        self._before = self.now()
+        self._before = self._all()
 
     def now(self) -> dict[str, int]:
+        return dict(self._all() - self._before)
+
+    def _all(self) -> Counter[str]:
+        """Return the counts by KID, those of every action and every test."""
         today = int(time.time()) // DAY_SECONDS
         store = open_store(self._server.database_url)
         try:
@@ -56,11 +60,10 @@ class Totals:
                 totals = found.metering.find_totals_by_kid(self._mid, Period(today - 1, today + 1))
         finally:
             store.close()
-        return {
-            str(total.group): total.value - self._before.get(str(total.group), 0)
-            for total in totals
-            if total.value > self._before.get(str(total.group), 0)
-        }
+        counts: Counter[str] = Counter()
+        for total in totals:
+            counts[str(total.group)] += total.value
+        return counts
 
 
 @pytest.fixture
