@@ -15,8 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from click.testing import CliRunner
 from lxml import etree
 
+from rightsmanager.cli import main
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device import (
@@ -98,6 +100,17 @@ class Server:
         """Return the process ids of its workers."""
         pid = self.process.pid
         return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+    def all_workers(self, count: int) -> list[int]:
+        """Return the process ids of its workers once there are this many.
+
+        A server prints its URL before it has started all of them.
+        """
+        deadline = time.monotonic() + REPLY_SECONDS
+        while len(self.workers()) < count:
+            assert time.monotonic() < deadline, f"{self.workers()} are not {count} workers"
+            assert self.call("GET", "/").status == 200
+        return self.workers()
 
     def call(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
         """Send one request; a header's underscores stand for hyphens."""
@@ -302,25 +315,53 @@ class Ran:
 
 
 Command = Callable[..., Ran]
-"""Runs a command as a process, with environment by keyword."""
+"""Runs a command, with environment by keyword."""
+
+
+def _ran(arguments: tuple[str, ...], status: int, output: str, errors: str) -> Ran:
+    # A failure is JSON too; wrong usage is not.
+    facts = json.loads(output) if "--json" in arguments and output else None
+    return Ran(status, output, errors, facts)
+
+
+def _environment(databases: Databases, arguments: tuple[str, ...]) -> dict[str, str]:
+    if "--data" not in arguments:
+        return {}
+    return databases.environment(Path(arguments[arguments.index("--data") + 1]))
 
 
 @pytest.fixture(scope="session")
-def command(databases: Databases) -> Command:
+def program(databases: Databases) -> Command:
+    """Return a function that runs a command as a process of its own."""
+
     def run(*arguments: str, **environment: str) -> Ran:
-        if "--data" in arguments:
-            data = Path(arguments[arguments.index("--data") + 1])
-            environment = {**databases.environment(data), **environment}
         done = subprocess.run(
             [*PROGRAM, *arguments],
             capture_output=True,
             text=True,
             check=False,
             timeout=REPLY_SECONDS,
-            env={**os.environ, **environment},
+            env={**os.environ, **_environment(databases, arguments), **environment},
         )
-        # A failure is JSON too; wrong usage is not.
-        facts = json.loads(done.stdout) if "--json" in arguments and done.stdout else None
-        return Ran(done.returncode, done.stdout, done.stderr, facts)
+        return _ran(arguments, done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def command(databases: Databases) -> Command:
+    """Return a function that runs a command in this process, which costs no imports."""
+
+    def run(*arguments: str, **environment: str) -> Ran:
+        named = {**_environment(databases, arguments), **environment}
+        with (
+            CliRunner().isolation(env=named) as (output, errors, _),
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setattr(sys, "argv", ["rightsmanager", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        printed = output.getvalue().decode(), errors.getvalue().decode()
+        return _ran(arguments, int(ended.value.code or 0), *printed)
 
     return run

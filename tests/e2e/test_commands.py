@@ -35,10 +35,10 @@ Acquire = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def device(server: Server, command: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def device(server: Server, program: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a device made by the command."""
     folder = tmp_path_factory.mktemp("device") / "made"
-    made = command("device", "new", "--data", str(server.data), str(folder))
+    made = program("device", "new", "--data", str(server.data), str(folder))
     assert (made.status, made.errors) == (0, "")
     assert made.output == f"The device is in {folder}.\n"
     return folder
@@ -74,7 +74,7 @@ def text(kid: str) -> str:
 def test_a_licence_has_the_content_key_of_the_test_key_seed(
     device: Path,
     server: Server,
-    command: Command,
+    program: Command,
     test_keys: dict[str, str],
     *,
     arguments: tuple[str, ...],
@@ -82,7 +82,7 @@ def test_a_licence_has_the_content_key_of_the_test_key_seed(
     key_type: str,
 ) -> None:
     wanted = [word for kid in kids for word in ("--kid", kid)]
-    ran = command(
+    ran = program(
         *("device", "acquire", "--device", str(device), "--url", server.url, "--json"),
         *(*wanted, *arguments),
     )

@@ -15,12 +15,14 @@ from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
 from rightsmanager.protocol.messages.response import open_license_response
 from rightsmanager.protocol.xml.envelope import parse_envelope
+from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.conftest import Client, Enrol, HeaderOf, Server, Start
 
+pytestmark = on_sqlite
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 P = "http://schemas.microsoft.com/DRM/2007/03/protocols"
 

@@ -52,7 +52,7 @@ def test_a_database_that_is_away_is_a_fault_until_it_is_back(
     client = enrol(server.data)
     assert [answer.status for answer in ask(server, client, header_of)] == [200] * AT_ONCE
 
-    workers = server.workers()
+    workers = server.all_workers(2)
     own_postgresql.stop(number)
     answers = ask(server, client, header_of)
     assert [answer.code for answer in answers] == ["0x8004c600"] * AT_ONCE
@@ -67,12 +67,12 @@ def test_a_database_that_is_away_is_a_fault_until_it_is_back(
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 def test_the_password_of_the_database_is_never_shown(
-    command: Command, own_postgresql: PostgreSQL, tmp_path: Path
+    program: Command, own_postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     url = own_postgresql.url().replace("rightsmanager@", "rightsmanager:s3cret@")
     own_postgresql.stop()
     for words in (("serve", "--bind", "127.0.0.1:0"), ("init",), ("database", "current")):
-        ran = command(*words, "--data", str(tmp_path), RIGHTSMANAGER_DATABASE_URL=url)
+        ran = program(*words, "--data", str(tmp_path), RIGHTSMANAGER_DATABASE_URL=url)
         assert (ran.status, ran.output) == (1, "")
         assert "the database cannot be reached: connection failed" in ran.errors
         assert ran.errors.count("\n") == 1

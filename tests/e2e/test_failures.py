@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.cli.failures import FAILURE, FAULT, NO_CONNECTION
+from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,14 +17,15 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Command, Server
 
+pytestmark = on_sqlite
 KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 NOWHERE = "http://127.0.0.1:1/rightsmanager.asmx"
 
 
 @pytest.fixture(scope="module")
-def device(server: Server, command: Command, tmp_path_factory: pytest.TempPathFactory) -> str:
+def device(server: Server, program: Command, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = str(tmp_path_factory.mktemp("device") / "made")
-    assert command("device", "new", "--data", str(server.data), folder).status == 0
+    assert program("device", "new", "--data", str(server.data), folder).status == 0
     return folder
 
 
@@ -50,26 +52,26 @@ def nonsense() -> Iterator[str]:
 
 
 def test_a_fault_has_its_code_text_and_custom_data(
-    server: Server, command: Command, device: str
+    server: Server, program: Command, device: str
 ) -> None:
     url = f"{server.url}?cfg=(errorcode:0x8004c602)"
     acquire = ("device", "acquire", "--device", device, "--url", url, "--kid", KID)
-    ran = command(*acquire, "--json")
+    ran = program(*acquire, "--json")
     assert (ran.status, ran.errors) == (FAULT, "")
     fault = ran.json["fault"]
     assert set(fault) == {"status_code", "text", "custom_data", "domain", "redirect"}
     assert fault["status_code"] == "0x8004c602"
     assert "SoapException" not in fault["text"]
-    plain = command(*acquire)
+    plain = program(*acquire)
     assert (plain.status, plain.output) == (FAULT, "")
     first, *rest = plain.errors.splitlines()
     assert first == f"rightsmanager: {fault['text']} (0x8004c602)"
     assert rest == ([f"CustomData: {fault['custom_data']}"] if fault["custom_data"] else [])
 
 
-def test_a_fault_about_a_domain_names_it(server: Server, command: Command, device: str) -> None:
+def test_a_fault_about_a_domain_names_it(server: Server, program: Command, device: str) -> None:
     url = f"{server.url}?cfg=(persist:true,accountid:5f4d1c1e-8e53-4a8e-9d0b-2f2f4b6f7a10)"
-    ran = command("device", "acquire", "--device", device, "--url", url, "--kid", KID, "--json")
+    ran = program("device", "acquire", "--device", device, "--url", url, "--kid", KID, "--json")
     assert ran.status == FAULT
     assert ran.json["fault"]["domain"]["service_id"]
 
@@ -82,37 +84,37 @@ def test_a_fault_about_a_domain_names_it(server: Server, command: Command, devic
     ],
 )
 def test_no_answer_has_a_status_of_its_own(
-    server: Server, command: Command, device: str, url: str, text: str
+    server: Server, program: Command, device: str, url: str, text: str
 ) -> None:
     url = url.format(server=server.url.rpartition("/")[0])
     acquire = ("device", "acquire", "--device", device, "--url", url, "--kid", KID)
-    ran = command(*acquire, "--json")
+    ran = program(*acquire, "--json")
     assert (ran.status, ran.errors) == (NO_CONNECTION, "")
     assert ran.json == {"error": {"kind": "connection", "text": f"{url} {text}"}} or (
         text in ran.json["error"]["text"]
     )
-    plain = command(*acquire)
+    plain = program(*acquire)
     assert (plain.status, plain.output) == (NO_CONNECTION, "")
     # No server has said it, so that there is no status code.
     assert "0x8004" not in plain.errors
 
 
 def test_an_answer_that_is_not_soap_is_not_a_fault(
-    command: Command, device: str, nonsense: str
+    program: Command, device: str, nonsense: str
 ) -> None:
     acquire = ("device", "acquire", "--device", device, "--url", nonsense, "--kid", KID)
-    ran = command(*acquire)
+    ran = program(*acquire)
     assert ran.status in {FAILURE, NO_CONNECTION}
     assert "0x8004" not in ran.errors
     assert ran.errors.count("\n") == 1
 
 
-def test_a_local_failure_has_no_status_code(command: Command, device: str, tmp_path: Path) -> None:
-    ran = command("device", "open", "--device", device, KID, "--json")
+def test_a_local_failure_has_no_status_code(program: Command, device: str, tmp_path: Path) -> None:
+    ran = program("device", "open", "--device", device, KID, "--json")
     assert (ran.status, ran.errors) == (FAILURE, "")
     assert ran.json["error"]["kind"] == "failure"
-    plain = command("device", "open", "--device", device, KID)
+    plain = program("device", "open", "--device", device, KID)
     assert (plain.status, "0x8004" in plain.errors) == (FAILURE, False)
-    empty = command("device", "show", "--device", str(tmp_path))
+    empty = program("device", "show", "--device", str(tmp_path))
     assert (empty.status, empty.output) == (FAILURE, "")
     assert "is not a device's folder: it has no certificate-chain.bin" in empty.errors

@@ -14,6 +14,7 @@ import pytest
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.protocol.formats.xmr.objects import Expiration, ExpireAfterFirstPlay
 from rightsmanager.protocol.wire import Kid
+from tests.databases import on_sqlite
 from tests.e2e.conftest import REPLY_SECONDS
 from tests.policy.test_published_urls import URLS, named_header
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Answer, Client, Enrol, HeaderOf, Server
 
+pytestmark = on_sqlite
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 VIDEO = "ERERESIiMzNERFVVVVVVVQ=="
 CHAINED = "uPeXHrR3K0icGCpYMBGsZw=="

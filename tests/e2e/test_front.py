@@ -12,10 +12,12 @@ import zeep.exceptions
 from lxml import etree
 
 from rightsmanager.protocol.messages.operations import OPERATIONS
+from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Client, HeaderOf, Server
 
+pytestmark = on_sqlite
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 P = "http://schemas.microsoft.com/DRM/2007/03/protocols"
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"

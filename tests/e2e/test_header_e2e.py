@@ -9,12 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from rightsmanager.cli import rightsmanager
+from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.conftest import Command, Server
 
+pytestmark = on_sqlite
 KIDS = ("6f651ae1-dbe4-4434-bcb4-690d1564c41c", "0c3a1b52-6a0d-4f3e-9c77-1d2f8f5b4a11")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.protocol.formats.xmr.objects import Expiration
+from tests.databases import on_sqlite
 from tests.docs.documents import ROOT, Module, steps
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Command, Enrol, HeaderOf, Start
 
+pytestmark = on_sqlite
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 OTHER = "AmfjCTOPbEOl3WD/5mcecA=="
 

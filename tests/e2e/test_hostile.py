@@ -11,10 +11,12 @@ import pytest
 from lxml import etree
 
 from rightsmanager.settings import Settings
+from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Client, Enrol, HeaderOf, Server, Start
 
+pytestmark = on_sqlite
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 ENVELOPE = b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
 END = b"</e:Body></e:Envelope>"

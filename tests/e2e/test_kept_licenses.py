@@ -12,6 +12,7 @@ import pytest
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import Refusal
 from rightsmanager.protocol.wire import Mid, TransactionId
+from tests.databases import on_sqlite
 from tests.e2e.devices import CommandedDevice, make_device, text
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Server
 
+pytestmark = on_sqlite
 FIRST, SECOND = "4Rplb+TbNES8tGkNFWTEHA==", "7987aj+eE0uBlXi0N73AQw=="
 ROOT = "AAAAAAAAAAAAAAAAAAAAAQ=="
 Run = Callable[..., str]

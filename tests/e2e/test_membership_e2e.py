@@ -20,6 +20,7 @@ from rightsmanager.errors import (
     ServiceSpecific,
 )
 from rightsmanager.protocol.wire import AccountId
+from tests.databases import on_sqlite
 from tests.e2e.devices import CommandedDevice, make_device, text
 from tests.e2e.losing import losing
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Server
 
+pytestmark = on_sqlite
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 SERVICE = "0345be98-f987-40e5-a4dd-0aa21a7f6897"
 

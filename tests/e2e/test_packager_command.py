@@ -17,6 +17,7 @@ from rightsmanager.protocol.formats.durations import parse_duration
 from rightsmanager.protocol.formats.pssh import parse_object
 from rightsmanager.protocol.messages.packaging import StreamInformation
 from rightsmanager.protocol.wire import decode_base64
+from tests.databases import on_sqlite
 from tests.second import packager
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Client, Server, Start
 
+pytestmark = on_sqlite
 TOKEN = "a-token-of-the-tests"
 STREAM = StreamInformation("wrong", parse_duration("P0S", "offset"))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.protocol.formats.pssh import parse_object
+from tests.databases import on_sqlite
 from tests.second import packager
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Answer, Client, Server, Start
 
+pytestmark = on_sqlite
 INVALID = "0x8004c601"
 REFUSED = "0x8004c604"
 TOKEN = "a-token-of-the-tests"

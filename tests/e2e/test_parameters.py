@@ -17,12 +17,14 @@ from rightsmanager.protocol.formats.xmr.objects import (
     SecurityLevel,
 )
 from rightsmanager.protocol.wire import Kid
+from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.conftest import Client, Command, HeaderOf, Server
 
+pytestmark = on_sqlite
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 KEY = "EjQSNBI0EjQSNBI0EjQSNw=="
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"

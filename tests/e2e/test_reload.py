@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rightsmanager.errors import Refusal
 from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.files import KeyFiles
+from tests.databases import on_sqlite
 from tests.e2e.conftest import REPLY_SECONDS
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.conftest import Client, Enrol, HeaderOf, Server, Start
+
+pytestmark = on_sqlite
 
 
 def wsdl(server: Server) -> str:

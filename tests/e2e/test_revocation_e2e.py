@@ -33,9 +33,7 @@ REVOKED = "0x8004c065"
 @pytest.fixture(scope="module")
 def four(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
     server = start(tmp_path_factory.mktemp("four") / "data", "--workers", "4")
-    # The server prints its URL before it has started all workers.
-    while len(server.workers()) < 4:
-        assert server.call("GET", "/").status
+    server.all_workers(4)
     return server
 
 

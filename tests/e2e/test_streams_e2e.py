@@ -152,7 +152,7 @@ def test_a_report_to_a_killed_worker_is_answered_when_it_is_repeated(
         except (OSError, HTTPException):
             return session_id, False
 
-    kills = iter(limited.workers()[:2])
+    kills = iter(limited.all_workers(4)[:2])
     with ThreadPoolExecutor(8) as threads:
         while unanswered:
             asked = threads.map(post, list(unanswered))

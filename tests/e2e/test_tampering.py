@@ -14,12 +14,14 @@ from rightsmanager.device import Acquired, Post, post
 from rightsmanager.errors import ConnectionFailed, InvalidMessage
 from rightsmanager.protocol.formats.xmr.license import parse_license
 from rightsmanager.protocol.formats.xmr.objects import ContentKey
+from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.conftest import Client, Enrol, HeaderOf, Server, Start
 
+pytestmark = on_sqlite
 KID, OTHER = "4Rplb+TbNES8tGkNFWTEHA==", "7987aj+eE0uBlXi0N73AQw=="
 
 Alter = Callable[[bytes], bytes]

@@ -25,6 +25,7 @@ from rightsmanager.protocol.messages.response import parse_fault
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.settings import Settings, load
+from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,6 +134,7 @@ def test_every_vector_is_here(by_id: dict[int, dict[str, Any]]) -> None:
     assert {name for name, test in by_id.items() if test["result"] == "invalid"} == set(INVALID)
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", VALID)
 def test_a_valid_challenge_gets_licences_that_its_device_opens(
     target: Target, by_id: dict[int, dict[str, Any]], name: int
@@ -150,6 +152,7 @@ def test_a_valid_challenge_gets_licences_that_its_device_opens(
     assert {license_.kid for license_ in set(target.issued()) - before} == set(kids)
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", INVALID)
 def test_an_invalid_challenge_gets_its_status_code_and_nothing_is_stored(
     target: Target, by_id: dict[int, dict[str, Any]], name: int
@@ -161,6 +164,7 @@ def test_an_invalid_challenge_gets_its_status_code_and_nothing_is_stored(
     assert target.issued() == before
 
 
+@on_sqlite
 def test_a_server_without_their_key_and_root_refuses_even_the_valid_ones(
     tmp_path: Path, by_id: dict[int, dict[str, Any]], target: Target
 ) -> None:

@@ -18,6 +18,7 @@ from tests.e2e.conftest import REPLY_SECONDS
 if TYPE_CHECKING:
     from tests.e2e.conftest import Command, Enrol, HeaderOf, Server, Start
 
+pytestmark = on_sqlite
 ROOT = Path(__file__).parents[2]
 KID = "4Rplb+TbNES8tGkNFWTEHA=="
 
@@ -78,7 +79,6 @@ def test_a_listed_origin_may_read_the_refusals_of_broken_requests(
     assert server.stop() == 0
 
 
-@on_sqlite
 def test_gunicorn_of_an_operator_prints_the_url(command: Command, tmp_path: Path) -> None:
     data = str(tmp_path / "data")
     assert command("init", "--data", data).status == 0
