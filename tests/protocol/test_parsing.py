@@ -68,7 +68,7 @@ def test_hostile_challenges_are_refused_or_opened_without_canonical_form_beyond_
         return written(element)
 
     monkeypatch.setattr("rightsmanager.protocol.xml.xmlsec.canonical", canonical)
-    hostile.measure(opener(), hostile.SHAPES[name](32 * 1024))
+    hostile.measure(opener().open, hostile.SHAPES[name](32 * 1024))
     assert max(lengths, default=0) <= MESSAGE.attributes
 
 

@@ -29,7 +29,7 @@ class Bounds(NamedTuple):
 
 MESSAGE: Final = Bounds(tags=8192, declarations=128, all_attributes=2**14)
 """For all that may be canonicalised: messages and headers."""
-RECORDS: Final = Bounds(tags=2**19, declarations=2**19, all_attributes=2**19)
+RECORDS: Final = Bounds(tags=2**19, declarations=2**19, all_attributes=2**16)
 """For plaintexts, which may hold 10,000 metering records and are never canonicalised."""
 FILE: Final = Bounds(tags=2**22, declarations=2**22, all_attributes=2**22)
 """For files of the operator, such as lists of keys."""
