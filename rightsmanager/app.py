@@ -375,7 +375,7 @@ def _make_describe(context: Context, keyring: Keyring) -> Callable[[bytes], Desc
             server_keys=(*keyring.server_keys, keyring.metering.key),
             is_stored=is_stored,
         )
-        return inspection.describe(data, given)
+        return inspection.describe_anything(data, given)
 
     return describe_data
 

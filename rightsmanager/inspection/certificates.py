@@ -4,6 +4,7 @@ form           the strict parser takes it
 key digest     the basic object has the SHA-256 of the first key
 signature      the certificate verifies under the issuer key that it names itself
 expiry         now is not after it
+revocation     the revocation lists do not name it; only if lists are given
 links          each issuer had the right to issue, and every signature is its issuer's
 trust anchor   the last issuer key is one that is trusted
 """
@@ -143,6 +144,7 @@ def describe_certificate(data: bytes, context: Context, name: str = "certificate
             _key_digest_check(nodes),
             _signature_check(data, nodes),
             _expiry_check(nodes, context.now),
+            *_revocation_checks(found, context),
         ),
     )
 
@@ -203,6 +205,22 @@ def _expiry_check(nodes: tuple[Node, ...], now: int) -> Check:
         holds=basic.expiry == NEVER or basic.expiry >= now,
         text="never expires" if basic.expiry == NEVER else f"expires {when}",
         otherwise=f"expired {when}",
+    )
+
+
+def _revocation_checks(certificate: Certificate | None, context: Context) -> tuple[Check, ...]:
+    if context.is_revoked is None:
+        return ()
+    name = "revocation"
+    if certificate is None:
+        return (not_possible(name, "the certificate is not well-formed"),)
+    return (
+        compared(
+            name,
+            holds=not context.is_revoked(certificate.digest),
+            text="the revocation lists do not name it",
+            otherwise="a revocation list names it",
+        ),
     )
 
 

@@ -33,5 +33,7 @@ class Context:
     """Key seeds by name, at least 30 bytes each."""
     is_stored: Callable[[Kid], bool] = lambda _: False
     """Returns True if the server has a stored content key for a KID."""
+    is_revoked: Callable[[bytes], bool] | None = None
+    """Returns True if the lists name a certificate's digest, 32 bytes; None: no lists are given."""
     show_keys: bool = False
     """True to include content keys in the description."""

@@ -10,18 +10,21 @@ from itertools import islice
 from typing import Any, Final
 
 from rightsmanager.errors import Refusal, ServiceSpecific, StatusCode
-from rightsmanager.inspection.description import Description
+from rightsmanager.inspection.description import Check, Description, Outcome
 from rightsmanager.inspection.licenses import describe_objects
 from rightsmanager.inspection.questions import Question, find_question, header_of
+from rightsmanager.inspection.values import fact
 from rightsmanager.inspection.warnings import FAULTS, find_warnings
 from rightsmanager.policy.decision import Decision, apply_level, decide_grants
 from rightsmanager.policy.defaults import NO_DOMAIN, Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import Grant, Policy
 from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.policy.parameters import PARAMETERS
 from rightsmanager.policy.parsed_values import MAX_TEXT, Group, quote
 from rightsmanager.policy.query import (
     ParsedRequest,
     Spelling,
+    parse_query,
     parse_request,
     read_group,
     split_custom_data,
@@ -61,6 +64,8 @@ class Explanation:
     fault: str | None = None
     """The fault that it asks for, if any."""
     licenses: tuple[Description, ...] = ()
+    parameters: tuple[Description, ...] = ()
+    """For each requested licence, the field that each parameter sets, and the value's source."""
     warnings: tuple[str, ...] = ()
     translations: tuple[Translation, ...] = ()
 
@@ -68,6 +73,28 @@ class Explanation:
     def refused(self) -> bool:
         """True if the request is refused."""
         return bool(self.problems)
+
+    @property
+    def description(self) -> Description:
+        """The whole explanation as one tree; problems are failed checks."""
+        outcome = "refused" if self.problems else f"{len(self.licenses)} licences"
+        spellings = tuple(
+            Description(each.spelling.value, each.text if each.is_possible else None)
+            for each in self.translations
+        )
+        return Description(
+            "explanation",
+            meaning=self.fault or outcome,
+            children=(
+                *self.parameters,
+                *self.licenses,
+                *((Description("spellings", children=spellings),) if spellings else ()),
+            ),
+            checks=(
+                *(Check("request", Outcome.FAILED, each) for each in self.problems),
+                *(Check("warning", Outcome.WARNING, each) for each in self.warnings),
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +126,18 @@ def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
     translations = tuple(
         _translate(requested_licenses, spelling) for spelling in Spelling if requested_licenses
     )
+    parameters = _describe_parameters(request, question, defaults.policy)
     fault = _fault(requested_licenses)
     header = question.header or _assumed_header(requested_licenses)
     try:
         decision = Decision(()) if fault else _decide(request, question, header, defaults, now)
     except ServiceSpecific as refusal:
-        return Explanation((_with_any_kid(refusal.text),), translations=translations)
+        return Explanation(
+            (_with_any_kid(refusal.text),), parameters=parameters, translations=translations
+        )
     return Explanation(
         fault=fault,
+        parameters=parameters,
         licenses=tuple(
             _describe(grant, number, now, defaults.own_mid)
             for number, grant in enumerate(decision.grants, 1)
@@ -195,6 +226,40 @@ _STATUS: Final[dict[str, StatusCode]] = {
     "reply.revoked": StatusCode.DEVICE_CERTIFICATE_REVOKED,
 }
 """The answers of parameters by their fields; other parameters answer with their value."""
+
+
+# --- parameters ---------------------------------------------------------------------------------
+
+
+def _describe_parameters(
+    request: ParsedRequest, question: Question, policy: Policy
+) -> tuple[Description, ...]:
+    """Return the parameters of each requested licence, the server's defaults last."""
+    source = "query" if parse_query(question.query) else "CustomData"
+    return tuple(
+        Description(
+            f"parameters of licence {number}",
+            children=(
+                *(
+                    Description(each.name, each.spell(value), f"{each.sets}, from the {source}")
+                    for each, value in requested
+                ),
+                *_default_parameters({each.sets for each, _ in requested}, policy),
+            ),
+        )
+        for number, requested in enumerate(request.licenses or ((),), 1)
+    )
+
+
+def _default_parameters(given: set[str], policy: Policy) -> Iterator[Description]:
+    for parameter in PARAMETERS:
+        place, _, name = parameter.sets.partition(".")
+        if parameter.sets in given or place not in {"policy", "levels"}:
+            continue
+        value = getattr(policy.output_levels if place == "levels" else policy, name)
+        if value not in (None, ()):
+            found = fact(parameter.name, value)
+            yield replace(found, meaning=f"{parameter.sets}, the server's default")
 
 
 # --- licences -------------------------------------------------------------------------------------

@@ -224,3 +224,23 @@ def test_old_test_content_is_explained_as_that_of_the_default_account() -> None:
     assert [each.name for each in told.licenses[0].children][3] == "bound to domain"
     (problem,) = explain(question, Defaults(), 0).problems
     assert "expected accountid or a default account" in problem
+
+
+def test_each_parameter_has_its_field_and_source(explained: Explaining) -> None:
+    tree = explained("cfg=(sl:2000)", custom_data=None).description
+    given = {each.name: each for each in tree.children[0].children}
+    assert (given["sl"].value, given["sl"].meaning) == (
+        "'2000'",
+        "policy.security_level, from the query",
+    )
+    assert given["persist"].meaning == "policy.persistent, the server's default"
+    custom = explained(custom_data="json=[{'sl':2000}]").description.children[0].children[0]
+    assert custom.meaning == "policy.security_level, from the CustomData"
+    assert KEY not in json.dumps(as_json(explained(f"cfg=(ck:{KEY})").description.children[0]))
+
+
+def test_problems_and_warnings_are_checks(explained: Explaining) -> None:
+    assert explained("cfg=(sl:1)").description.failed
+    warned = explained("cfg=(realtime:true)").description
+    assert [check.name for check in warned.all_checks()] == ["warning"]
+    assert not warned.failed
