@@ -40,6 +40,7 @@ class Form(Enum):
     OBJECT = "PlayReady Object"
     PSSH = "PSSH box"
     OTHER_PSSH = "PSSH box of another system"
+    CUT_PSSH = "PSSH box that is cut off"
     MESSAGE = "SOAP message"
     INITIATOR = "PlayReadyInitiator"
 
@@ -53,6 +54,8 @@ class Found:
     """XML in UTF-8 without byte order mark, or the bytes of an object or a box."""
     path: tuple[str, ...] = ()
     """The forms around it, outermost first, such as ("base64", "PSSH box 2")."""
+    error: str = ""
+    """The reason that a box is cut off, empty for all others."""
 
     @property
     def place(self) -> str:
@@ -126,12 +129,15 @@ _TO_STANDARD: Final = str.maketrans("-_", "+/")
 def find_all(data: bytes) -> tuple[Found, ...]:
     """Return everything that is found, in its order.
 
-    Raises InvalidMessage if nothing is found, and for a box that is cut off.
+    Raises InvalidMessage if nothing is found but boxes that are cut off.
     """
-    found = tuple(zip(range(MAX_FOUND), _find(data, ()), strict=False))
+    found = tuple(each for _, each in zip(range(MAX_FOUND), _find(data, ()), strict=False))
     if not found:
         raise InvalidMessage(f"nothing known is in it, expected {EXPECTED}")
-    return tuple(each for _, each in found)
+    # One bad box must not hide the good ones of a manifest.
+    if all(each.error for each in found):
+        raise InvalidMessage(found[0].error)
+    return found
 
 
 def find_headers(data: bytes) -> tuple[Header, ...]:
@@ -191,14 +197,18 @@ def _is_object(data: bytes) -> bool:
 
 
 def _find_in_boxes(data: bytes, path: tuple[str, ...]) -> Iterator[Found]:
-    for count, box in enumerate(_pssh_boxes(data, 0, len(data), 0), start=1):
+    for count, (box, error) in enumerate(_pssh_boxes(data, 0, len(data), 0), start=1):
         is_ours = box[_SYSTEM_AT : _SYSTEM_AT + 16] == SYSTEM_ID.bytes
         place = path if len(box) == len(data) else (*path, f"PSSH box {count}")
-        yield Found(Form.PSSH if is_ours else Form.OTHER_PSSH, box, place)
+        form = Form.PSSH if is_ours else Form.OTHER_PSSH
+        yield Found(Form.CUT_PSSH if error else form, box, place, error)
 
 
-def _pssh_boxes(data: bytes, start: int, end: int, depth: int) -> Iterator[bytes]:
-    """Yield each PSSH box between two offsets, also in containers."""
+def _pssh_boxes(data: bytes, start: int, end: int, depth: int) -> Iterator[tuple[bytes, str]]:
+    """Yield each PSSH box between two offsets, also in containers.
+
+    The text is the reason that the box is cut off, empty for whole boxes.
+    """
     while end - start >= _BOX_HEAD.size:
         length, name = _BOX_HEAD.unpack_from(data, start)
         head = _BOX_HEAD.size
@@ -207,13 +217,13 @@ def _pssh_boxes(data: bytes, start: int, end: int, depth: int) -> Iterator[bytes
         elif length == 0:
             length = end - start
         if name == b"pssh" and not _SYSTEM_AT + 20 <= length <= end - start:
-            raise InvalidMessage(
-                f"PSSH box at offset {start} says {length} bytes, {end - start} are there"
-            )
+            error = f"PSSH box at offset {start} says {length} bytes, {end - start} are there"
+            yield data[start:end], error
+            return
         if length < head:
             return
         if name == b"pssh":
-            yield data[start : start + length]
+            yield data[start : start + length], ""
         elif name in _CONTAINERS and depth < MAX_NESTING:
             skipped = 4 if name == b"meta" else 0
             yield from _pssh_boxes(

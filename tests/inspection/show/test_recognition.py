@@ -166,6 +166,12 @@ def test_a_line_end_after_a_header_is_not_part_of_it(
     )
 
 
+def test_a_damaged_box_next_to_a_good_one_is_named(things: dict[str, bytes], bare: Context) -> None:
+    box = things["pssh_1"]
+    found = describe(OTHER_BOX + box[:-1], bare)
+    assert [child.failed for child in found.children] == [False, True]
+
+
 def test_a_damaged_box_in_a_manifest_is_the_reason(things: dict[str, bytes], bare: Context) -> None:
     manifest = f"<MPD><pssh>{b64encode(things['pssh_1'][:-1]).decode()}</pssh></MPD>"
     with pytest.raises(InvalidMessage, match="root element is MPD") as refusal:
