@@ -30,7 +30,7 @@ from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InternalError
 from rightsmanager.hooks.calls import Hooks
-from rightsmanager.hooks.exchange import Observer
+from rightsmanager.hooks.exchange import Exchange, Observer
 from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection import Description
 from rightsmanager.inspection.explanation import Defaults, Explanation, explain_form
@@ -248,7 +248,16 @@ def _make_tracing() -> Observer:
             f"tracing.enabled is true, but {error.name} is not installed: "
             "run pip install 'rightsmanager[otel]'"
         ) from None
-    return SpanMaker(make_provider())
+
+    @cache
+    def make() -> SpanMaker:
+        # With the first request: its thread must not begin before the workers are forked.
+        return SpanMaker(make_provider())
+
+    def observe(exchange: Exchange) -> None:
+        make()(exchange)
+
+    return observe
 
 
 def _operator_paths(

@@ -16,6 +16,7 @@ import mmap
 import os
 from collections.abc import Collection
 from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 from rightsmanager.monitoring.layout import (
     CONNECTION_CELLS,
@@ -48,13 +49,14 @@ class SharedCells:
         self._all = memoryview(mmap.mmap(-1, size)).cast("d")
         self._server = self._row(0)
         self._server[_USED] = FIRST_WORKER
-        self._meters: list[tuple[Meter, range]] = []
+        # Of servers that are gone there is nothing to count: each reload makes one to check it.
+        self._meters = WeakKeyDictionary[Meter, range]()
         self.own = self._row(_OWN_ROW)
         """The row of this process."""
 
     def bind(self, meter: Meter, cells: range) -> None:
         """Let a meter add to some cells of this process's row."""
-        self._meters.append((meter, cells))
+        self._meters[meter] = cells
         self._bind(meter, cells)
 
     def reserve(self, taken: Collection[int]) -> int:
@@ -71,7 +73,7 @@ class SharedCells:
         self.own = self._row(row)
         self.own[PROCESS_CELLS.start] = os.getpid()
         self.own[CONNECTION_CELLS.start] = 0
-        for meter, cells in self._meters:
+        for meter, cells in self._meters.items():
             self._bind(meter, cells)
 
     def leave(self, row: int, ended_cpu_seconds: float) -> None:

@@ -68,7 +68,7 @@ class Meter:
 
     # Added to without a lock: Python changes threads at calls and jumps only, and there are none
     # between reading and writing a value.
-    __slots__ = ("values",)
+    __slots__ = ("__weakref__", "values")
 
     def __init__(self) -> None:
         self.values: Values = [0.0] * 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,13 +10,20 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from rightsmanager import __version__
+from rightsmanager.app import Runtime, build
 from rightsmanager.errors import InternalError, ServiceSpecific
 from rightsmanager.hooks.facts import Progress
+from rightsmanager.keyring import create, rng_for
+from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.monitoring.tracing import SpanMaker, make_provider
 from rightsmanager.protocol.wire import Kid
+from rightsmanager.settings import Settings, TracingSettings
+from rightsmanager.store.schema import upgrade
 from tests.monitoring.conftest import exchange
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from opentelemetry.sdk.trace import ReadableSpan
 
     from rightsmanager.hooks.exchange import Exchange
@@ -112,3 +120,13 @@ def test_variables_name_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
     attributes = make_provider(InMemorySpanExporter()).resource.attributes
     assert (attributes["service.name"], attributes["service.version"]) == ("mine", __version__)
+
+
+def test_the_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(KeyFiles(tmp_path, None), rng_for("tracing"))
+    settings = Settings(data=tmp_path, tracing=TracingSettings(enabled=True))
+    upgrade(settings.effective_database_url)
+    monkeypatch.delitem(sys.modules, "rightsmanager.monitoring.tracing")
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(InternalError, match=r"pip install 'rightsmanager\[otel\]'"):
+        build(settings, Runtime())

@@ -15,7 +15,7 @@ from rightsmanager.protocol.formats.bcert import ChainVerifier, parse_chain
 from rightsmanager.protocol.formats.revocation import LISTS, REVOCATION_INFO, SignedList, parse_list
 from rightsmanager.protocol.messages.challenge import RevocationListInfo
 from rightsmanager.protocol.messages.response import RevocationList, open_license_response
-from rightsmanager.protocol.wire import Guid
+from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.store.database import Store
 from tests.operations.subject import ask, issued, make_context, private_key
@@ -215,6 +215,21 @@ def test_two_processes_with_one_store_see_the_same_revocations(office: Office) -
     assert here.find_revoked().digests == there.find_revoked().digests == {LEAF}
     office.editor.allow(LEAF)
     assert here.find_revoked().digests == there.find_revoked().digests == frozenset()
+
+
+def test_lookups_are_counted(office: Office) -> None:
+    cache = RevocationCache(office.store)
+    cache.find_revoked()
+    cache.find_revoked_and_keys(Kid(bytes(16)))
+    assert (cache.hits, cache.misses) == (2, 0)
+    for digest in (LEAF, ISSUER):
+        office.editor.revoke(DEVICE_LIST, digest)
+        cache.find_revoked()
+        cache.find_revoked_and_keys(Kid(bytes(16)))
+    assert (cache.hits, cache.misses) == (4, 2)
+    office.editor.allow(LEAF)
+    cache.find_revoked_and_keys(Kid(bytes(16)))
+    assert (cache.hits, cache.misses) == (4, 3)
 
 
 def newer(store: Store, *held: tuple[Guid, int]) -> list[tuple[Guid, int]]:

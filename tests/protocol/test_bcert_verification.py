@@ -324,6 +324,7 @@ def test_cached_chain_is_neither_parsed_nor_verified_again(four: Chain, verified
     verifier.verify(again, NOW)
     assert again is first
     assert verified.count == 4
+    assert (verifier.hits, verifier.misses) == (1, 1)
 
 
 def test_new_device_costs_one_verification(four: Chain, verified: Counted) -> None:

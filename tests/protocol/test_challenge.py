@@ -10,7 +10,7 @@ import pytest
 from rightsmanager.crypto.p256 import Backend, PrivateKey, PublicKey
 from rightsmanager.crypto.p256_backends import available_backends
 from rightsmanager.errors import InvalidMessage, ProtocolVersionMismatch, Refusal
-from rightsmanager.protocol.formats.bcert import Chain
+from rightsmanager.protocol.formats.bcert import Chain, parse_chain
 from rightsmanager.protocol.formats.wrmheader import Algid
 from rightsmanager.protocol.messages.challenge import MAX_CACHED_LENGTH, ChallengeReader
 from rightsmanager.protocol.wire import Guid
@@ -315,3 +315,11 @@ def test_the_cache_of_clients_is_bounded(subject: Opener) -> None:
     for plaintext in (other, third, short):
         reader.client_data(plaintext)
     assert len(parsed) == 6
+    assert reader.count_clients() == (2, 4)
+
+
+def test_lookups_of_headers_are_counted() -> None:
+    reader = ChallengeReader(parse_chain)
+    text = WISH.header.encode()
+    assert reader.header(text) is reader.header(text)
+    assert reader.count_headers() == (1, 1)

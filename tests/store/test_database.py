@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.store.database import Store, open_store
+from rightsmanager.store.database import (
+    FAILURES,
+    READ_SECONDS,
+    READS,
+    WRITE_SECONDS,
+    WRITES,
+    Store,
+    open_store,
+)
 from rightsmanager.store.licenses import IssuedLicense
 from rightsmanager.store.schema import upgrade
 from tests.databases import execute
@@ -60,6 +68,21 @@ def test_licenses_are_found_oldest_first(store: Store) -> None:
     for license_ in reversed(licenses):
         record(store, license_)
     assert licenses == all_licenses(store)
+
+
+def test_transactions_their_time_and_failures_are_counted(store: Store) -> None:
+    record(store)
+    with store.reading() as reading:
+        reading.licenses.find_all()
+    with pytest.raises(RuntimeError), store.transaction():
+        raise RuntimeError
+    found = store.meter.values
+    assert (found[READS], found[WRITES], found[FAILURES]) == (1, 2, 0)
+    assert 0 < found[READ_SECONDS] < 60
+    assert 0 < found[WRITE_SECONDS] < 60
+    with pytest.raises(InternalError), store.reading() as reading:
+        reading.link.connection.exec_driver_sql("SELECT nothing FROM nowhere")
+    assert (found[READS], found[FAILURES]) == (1, 1)
 
 
 def test_content_keys_are_recorded_once_found_and_removed(store: Store) -> None:
