@@ -349,6 +349,12 @@ LINES: Final = (
         ("rofile",),
     ),
     Line(
+        "newcomer B12",
+        "a load balancer can ask for the server's health",
+        "get /livez | head -1; get /readyz | head -1",
+        ("200\n200\n",),
+    ),
+    Line(
         "newcomer B13",
         "a KID is read in the spellings that people paste",
         "rightsmanager device acquire --device $D --url $U --kid 6F651AE1DBE44434BCB4690D1564C41C"
