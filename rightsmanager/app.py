@@ -383,6 +383,7 @@ def _make_describe(context: Context, keyring: Keyring) -> Callable[[bytes], Desc
             trust_anchors=keyring.trust_anchors,
             server_keys=(*keyring.server_keys, keyring.metering.key),
             is_stored=is_stored,
+            is_revoked=context.revocations.find_revoked().digests.__contains__,
         )
         return inspection.describe_anything(data, given)
 

@@ -1,7 +1,10 @@
 """`describe_anything` is bounded, masks secrets and keeps each failed check."""
 
+import base64
 import json
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +77,15 @@ def test_keys_in_urls_are_masked_and_long_texts_are_cut() -> None:
 def test_too_long_data_is_refused() -> None:
     with pytest.raises(InvalidMessage, match="expected at most"):
         describe_anything(bytes(MAX_DATA + 1), CONTEXT)
+
+
+@pytest.mark.parametrize("revoked", [True, False])
+def test_each_certificate_is_looked_up_in_the_revocation_lists(*, revoked: bool) -> None:
+    file = Path(__file__).parents[1] / "vectors" / "acquire_license.json"
+    chain = base64.b64decode(json.loads(file.read_text("utf-8"))["device"]["chain"])
+    found = describe_anything(chain, replace(CONTEXT, is_revoked=lambda _: revoked))
+    outcomes = {each.outcome for each in find_checks(found) if each.name == "revocation"}
+    assert outcomes == {Outcome.FAILED if revoked else Outcome.OK}
+    assert not [
+        each for each in find_checks(describe_anything(chain, CONTEXT)) if each.name == "revocation"
+    ]
