@@ -3,7 +3,6 @@
 EncryptedData is decrypted if a server key is given, and its content is shown in its place.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -18,15 +17,13 @@ from rightsmanager.inspection.headers import describe_header, describe_object
 from rightsmanager.inspection.licenses import describe_license
 from rightsmanager.inspection.values import date, guid, public_key
 from rightsmanager.inspection.xmltree import attributes_of, describe_element
+from rightsmanager.policy.masking import mask_custom_data
 from rightsmanager.protocol.messages.domain import DOMAIN_KEY_LENGTH, unwrap_domain_key
 from rightsmanager.protocol.wire import Guid, decode_base64, fingerprint
 from rightsmanager.protocol.xml.xmlsec import Encrypted, decrypt
 from rightsmanager.protocol.xml.xmlview import Xml, parse_encrypted
 
 _POINT_LENGTH: Final = 64
-_KEY_PARAMETER: Final = re.compile(
-    r"""(\b(?:contentkey|ck|keyseed)["']?\s*:\s*["']?)[A-Za-z0-9+/=_-]+""", re.IGNORECASE
-)
 _DIGITS: Final = 20
 """The digits of the largest number of 64 bits."""
 
@@ -164,7 +161,7 @@ def _domain_key(name: str, text: str, context: Context) -> Description:
 
 def _custom_data(name: str, text: str, context: Context) -> Description:
     # This may contain the test server's parameters, including content keys.
-    shown = text if context.show_keys else _KEY_PARAMETER.sub(r"\1not shown", text)
+    shown = text if context.show_keys else mask_custom_data(text)
     return Description(name, shown)
 
 
