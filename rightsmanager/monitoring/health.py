@@ -49,7 +49,7 @@ class Readiness:
     def __init__(
         self, checks: Mapping[str, Check], timeout_seconds: float, on_change: OnChange
     ) -> None:
-        """Take the checks by name, and the longest wait for all of them together."""
+        """Take the checks by name, and the time after which one that goes on has failed."""
         self._probes = [_Probe(name, check) for name, check in checks.items()]
         self._timeout_seconds = timeout_seconds
         self._on_change = on_change
@@ -60,8 +60,7 @@ class Readiness:
         """Return the result of each check, within the timeout."""
         for probe in self._probes:
             probe.start()
-        until = time.monotonic() + self._timeout_seconds
-        results = tuple([probe.wait(until) for probe in self._probes])
+        results = tuple([probe.wait(self._timeout_seconds) for probe in self._probes])
         self._report(results)
         return results
 
@@ -98,9 +97,10 @@ class _Probe:
         # A daemon: a check that hangs does not keep the process from ending.
         threading.Thread(target=self._run, name=f"check-{self._name}", daemon=True).start()
 
-    def wait(self, until: float) -> CheckResult:
-        """Return the result, or that there is none by then."""
-        if self._done.wait(max(0.0, until - time.monotonic())):
+    def wait(self, timeout_seconds: float) -> CheckResult:
+        """Return the result, or that there is none within this time of the check's begin."""
+        # Not of the call: requests would wait, and occupy threads, as long as a check hangs.
+        if self._done.wait(max(0.0, self._begun + timeout_seconds - time.monotonic())):
             return self._result
         seconds = time.monotonic() - self._begun
         text = f"no answer within {seconds:.1f} seconds"

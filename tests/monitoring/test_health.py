@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -93,6 +94,13 @@ def test_a_check_that_hangs_fails_in_time_and_runs_once(changes: list[CheckResul
         assert hung.ms >= 50
         assert one.is_ok
     assert len(entered) == 1
+    # Only the first caller waits.
+    slow = Readiness({"hung": hang}, DEADLINE, changes.append)
+    slow._probes[0].start()
+    slow._probes[0]._begun -= DEADLINE
+    begun = time.monotonic()
+    assert not slow._probes[0].wait(DEADLINE).is_ok
+    assert time.monotonic() - begun < DEADLINE / 2
     released.set()
     # The thread has to end first.
     for thread in threading.enumerate():
