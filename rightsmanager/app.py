@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from rightsmanager import __version__, inspection
-from rightsmanager.admin.management import Management
+from rightsmanager.admin.management import Management, ManagementOptions
 from rightsmanager.admin.royalty import Prices
 from rightsmanager.assembly import (
     api_token,
@@ -121,7 +121,7 @@ def build(settings: Settings, runtime: Runtime) -> Server:
 
     def make_pages() -> Wsgi:
         site = _make_site(context, keyring, _find_unserved(operations, roles))
-        management = _make_management(context, keyring)
+        management = _make_management(settings, runtime, context, keyring)
         parts = _make_parts(settings, runtime, context, management)
         return _make_pages(settings, site, parts, access_settings)
 
@@ -211,8 +211,25 @@ def _access_settings(settings: Settings, runtime: Runtime) -> AccessSettings:
     )
 
 
-def _make_management(context: Context, keyring: Keyring) -> Management:
-    return Management(context.store, keyring, context.domains, context.clock, context.rng)
+def _make_management(
+    settings: Settings, runtime: Runtime, context: Context, keyring: Keyring
+) -> Management:
+    metering = settings.metering
+    return Management(
+        store=context.store,
+        keyring=keyring,
+        files=KeyFiles(settings.data, runtime.passphrase),
+        authority=context.domains,
+        content_keys=context.content_keys,
+        clock=context.clock,
+        rng=context.rng,
+        options=ManagementOptions(
+            data=settings.data,
+            metering_url=settings.effective_metering_url,
+            keep_reports_days=metering.keep_reports_days,
+            prices=Prices(metering.price_per_play, metering.price_per_title, metering.currency),
+        ),
+    )
 
 
 def _observers(settings: Settings, runtime: Runtime, context: Context) -> list[Observer]:
@@ -279,7 +296,9 @@ def _operator_paths(
     def expose(accept: str) -> tuple[bytes, str]:
         return make()(accept)
 
-    refuse = _refuse_scrapers(settings, runtime, _make_management(context, keyring))
+    refuse = _refuse_scrapers(
+        settings, runtime, _make_management(settings, runtime, context, keyring)
+    )
     return monitoring_paths(readiness, (expose, refuse))
 
 
@@ -360,11 +379,10 @@ def _make_parts(
 ) -> "Parts":
     from rightsmanager.web.console.parts import Parts  # noqa: PLC0415 -- as above
 
-    metering = settings.metering
     return Parts(
         management=management,
         settings=settings_in_force(settings, runtime.origins),
-        prices=Prices(metering.price_per_play, metering.price_per_title, metering.currency),
+        prices=management.options.prices,
         describe=_make_describe(context, management.keyring),
         find_chains=partial(_find_chains, KeyFiles(settings.data, runtime.passphrase), management),
         record_act=lambda *_: None,

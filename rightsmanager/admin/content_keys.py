@@ -8,8 +8,9 @@ refused as a whole.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from rightsmanager.admin.refusals import Conflict
 from rightsmanager.crypto.random import Rng
-from rightsmanager.errors import InternalError, ServiceSpecific
+from rightsmanager.errors import InternalError
 from rightsmanager.operations.content import ContentKeys
 from rightsmanager.protocol.formats.keylists.entry import KeyEntry
 from rightsmanager.protocol.wire import Kid
@@ -54,7 +55,7 @@ def register_keys(
 ) -> int:
     """Store the keys of a list; return the number of new ones.
 
-    Raises ServiceSpecific, which names the KID, for a key that contradicts what is stored; the
+    Raises Conflict, which names the KID, for a key that contradicts what is stored; the
     transaction must then not be committed.
     """
     return sum(_register(transaction, entry, registration) for entry in entries)
@@ -93,7 +94,7 @@ def _register(transaction: Transaction, entry: KeyEntry, registration: ImportCon
         return True
     stored = transaction.content_keys.find(entry.kid)
     if stored is None or keys.open(stored) != entry.key or stored.key_type != entry.key_type:
-        raise ServiceSpecific(
+        raise Conflict(
             f"KID {entry.kid.text} has a content key already, another one or of another type"
         )
     _complete(transaction, entry.kid, given)
@@ -106,7 +107,7 @@ def _complete(transaction: Transaction, kid: Kid, given: Source) -> None:
     for name in ("program", "period", "scheme", "iv"):
         had, has = getattr(known, name), getattr(given, name)
         if has is not None and had is not None and has != had:
-            raise ServiceSpecific(f"KID {kid.text} has another {name} already: {_told(had)}")
+            raise Conflict(f"KID {kid.text} has another {name} already: {_told(had)}")
     completed = replace(
         known,
         program=known.program or given.program,
@@ -125,7 +126,7 @@ def _record_source(transaction: Transaction, kid: Kid, source: Source) -> None:
     other = transaction.sources.find_kid(source.program or "", source.period or 0)
     if other is None:
         raise InternalError(f"KID {kid.text} has a source and no content key")
-    raise ServiceSpecific(
+    raise Conflict(
         f"KID {kid.text} is for the program {source.program!r}, period {source.period}, "
         f"which has KID {other.text} already"
     )

@@ -2,21 +2,51 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
 from typing import Final
 
+from rightsmanager.admin.refusals import Conflict, NotFound
+from rightsmanager.admin.times import date_of
 from rightsmanager.crypto import aes
 from rightsmanager.crypto.random import Rng
-from rightsmanager.errors import ServiceSpecific
+from rightsmanager.errors import InvalidMessage
 from rightsmanager.keyring import MeteringIdentity
 from rightsmanager.operations.metering_keys import associated_data
 from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.messages.metering import MeteringCertificate, read_metering_certificate
-from rightsmanager.protocol.wire import GUID_LENGTH, Mid
+from rightsmanager.protocol.wire import GUID_LENGTH, Mid, fingerprint
 from rightsmanager.store.database import Store
 from rightsmanager.store.metering_ids import StoredMeteringId
 
 OWN_NAME: Final = "keyring"
 """The name of the keyring's own metering id."""
+
+
+class MeteringIdState(Enum):
+    """The state of a metering id."""
+
+    IN_USE = "in use"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class MeteringIdFacts:
+    """The public facts of a metering id."""
+
+    mid: Mid
+    mid_base64: str
+    name: str
+    state: MeteringIdState
+    created_at: datetime | None
+    """None for the keyring's own."""
+    retired_at: datetime | None
+    url: str
+    """The address for reports; empty for none."""
+    fingerprint: str
+    """Of its public key."""
+    digest: bytes
+    """The digest to revoke its certificate by, 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +84,7 @@ class MeteringIds:
     def create(self, certify: Certify, name: str, url: str, mid: Mid | None = None) -> Mid:
         """Create a metering id with a key pair of its own, and return it.
 
-        Without `mid` the id is random. Raises ServiceSpecific for an id that exists.
+        Without `mid` the id is random. Raises Conflict for an id that exists.
         """
         made = certify(mid or Mid(self.rng(GUID_LENGTH)), url)
         ciphertext = aes.gcm_seal(
@@ -64,26 +94,36 @@ class MeteringIds:
         with self.store.transaction() as transaction:
             stored = StoredMeteringId(made.mid, name, chain, ciphertext, self.clock())
             if made.mid == self.own.mid or not transaction.metering_ids.record(stored):
-                raise ServiceSpecific(f"MeteringID {made.mid.text} is there already")
+                raise Conflict(f"MeteringID {made.mid.text} is there already")
         return made.mid
 
     def retire(self, mid: Mid) -> None:
-        """Stop issuing a metering id's certificate; raises ServiceSpecific if it cannot."""
+        """Stop issuing a metering id's certificate; raises NotFound and Conflict."""
         if mid == self.own.mid:
-            raise ServiceSpecific(f"MeteringID {mid.text} is the keyring's own, which stays in use")
+            raise Conflict(f"MeteringID {mid.text} is the keyring's own, which stays in use")
         with self.store.transaction() as transaction:
             if not transaction.metering_ids.retire(mid, self.clock()):
-                known = transaction.metering_ids.find(mid) is not None
-                raise ServiceSpecific(
-                    f"MeteringID {mid.text} is {'retired already' if known else 'unknown'}"
-                )
+                if transaction.metering_ids.find(mid) is None:
+                    raise NotFound(f"MeteringID {mid.text} is unknown")
+                raise Conflict(f"MeteringID {mid.text} is retired already")
 
     def find(self, mid: Mid) -> KnownMeteringId:
-        """Return a metering id; raises ServiceSpecific for an unknown one."""
+        """Return a metering id; raises NotFound for an unknown one."""
         for each in self.find_all():
             if each.mid == mid:
                 return each
-        raise ServiceSpecific(f"MeteringID {mid.text} is unknown")
+        raise NotFound(f"MeteringID {mid.text} is unknown")
+
+    def find_named(self, text: str) -> KnownMeteringId:
+        """Return a metering id by its GUID, base64 or name; raises NotFound."""
+        try:
+            return self.find(Mid.parse(text))
+        except InvalidMessage:
+            named = [each for each in self.find_all() if each.name == text]
+        if len(named) != 1:
+            count = "is not a metering id's name" if not named else "is the name of several"
+            raise NotFound(f"{text!r} is neither a GUID nor base64, and {count}: see metering list")
+        return named[0]
 
     def find_all(self) -> Sequence[KnownMeteringId]:
         """Return all metering ids, the keyring's own first, the others oldest first."""
@@ -93,6 +133,22 @@ class MeteringIds:
             KnownMeteringId(OWN_NAME, self.own.certificate, None, None, is_own=True),
             *_known(stored),
         )
+
+
+def metering_id_facts(known: KnownMeteringId) -> MeteringIdFacts:
+    """Return the public facts of a metering id."""
+    certificate = known.certificate
+    return MeteringIdFacts(
+        mid=known.mid,
+        mid_base64=known.mid.base64,
+        name=known.name,
+        state=MeteringIdState.IN_USE if known.retired_at is None else MeteringIdState.RETIRED,
+        created_at=date_of(known.created_at),
+        retired_at=date_of(known.retired_at),
+        url=certificate.url or "",
+        fingerprint=fingerprint(certificate.key.raw),
+        digest=certificate.chain.leaf.digest,
+    )
 
 
 def _known(stored: Iterable[StoredMeteringId]) -> Iterable[KnownMeteringId]:

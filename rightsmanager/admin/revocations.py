@@ -2,18 +2,31 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from rightsmanager.errors import ServiceSpecific
+from rightsmanager.admin.refusals import Conflict, NotFound
+from rightsmanager.admin.times import date_of
+from rightsmanager.errors import InvalidMessage
 from rightsmanager.keyring import ListSigner
+from rightsmanager.protocol.formats.bcert import CertificateType, parse_chain
 from rightsmanager.protocol.formats.revocation import (
+    DIGEST_LENGTH,
     NAMES,
     REVOCATION_INFO,
     build_list,
     version_entries,
 )
-from rightsmanager.protocol.wire import Guid, encode_base64
+from rightsmanager.protocol.wire import Guid, decode_base64, encode_base64
 from rightsmanager.store.database import Store, Transaction
+from rightsmanager.store.revocations import ListState, Revocation
+
+_LIST_OF_TYPE: Final = {
+    CertificateType.PC: "pc",
+    CertificateType.SILVERLIGHT: "application",
+    CertificateType.APPLICATION: "application",
+}
+"""The list of a leaf's type; any other type is on the list of devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,108 @@ class NewVersions:
 
 
 @dataclass(frozen=True, slots=True)
+class ListFacts:
+    """The newest version of a list."""
+
+    name: str
+    id: str
+    """Base64 of the list's id."""
+    version: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedFacts:
+    """One certificate on one list."""
+
+    digest: bytes
+    """32 bytes."""
+    list: str
+    """The list's name."""
+    version: int
+    """The version of the list that added it."""
+    since: datetime
+    allowed: bool
+    """Whether the allow list overrides it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedFacts:
+    """A certificate on the allow list."""
+
+    digest: bytes
+    """32 bytes."""
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationFacts:
+    """The revocation lists, their entries and the allow list."""
+
+    lists: tuple[ListFacts, ...]
+    revoked: tuple[RevokedFacts, ...]
+    """Oldest first."""
+    allowed: tuple[AllowedFacts, ...]
+    """Oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A certificate to revoke."""
+
+    digest: bytes
+    """32 bytes."""
+    list_name: str = "device"
+    """The list for its type."""
+
+
+def parse_digest(text: str) -> bytes:
+    """Return a digest of 32 bytes in hexadecimal digits or base64; raises InvalidMessage."""
+    text = text.strip()
+    try:
+        if len(text) == 2 * DIGEST_LENGTH:
+            return bytes.fromhex(text)
+        ordinary = text.replace("-", "+").replace("_", "/").rstrip("=")
+        return decode_base64(ordinary + "=" * (-len(ordinary) % 4), "the digest", DIGEST_LENGTH)
+    except (InvalidMessage, ValueError):
+        raise InvalidMessage(
+            f"{text[: 2 * DIGEST_LENGTH]!r} is not a digest of {DIGEST_LENGTH} bytes in "
+            "hexadecimal digits or base64"
+        ) from None
+
+
+def find_target(chain: bytes) -> Target:
+    """Return the leaf of a certificate chain as a target; raises InvalidMessage."""
+    leaf = parse_chain(chain).leaf
+    return Target(leaf.digest, _LIST_OF_TYPE.get(leaf.type, "device"))
+
+
+def find_revocations(store: Store) -> RevocationFacts:
+    """Return the revocation lists."""
+    with store.reading() as found:
+        lists = found.revocations.find_lists()
+        revoked = found.revocations.find_all()
+        allowed = found.revocations.find_allowed()
+    return RevocationFacts(
+        tuple(map(_list_facts, lists)),
+        tuple(map(_revoked_facts, revoked)),
+        tuple(AllowedFacts(digest, date_of(since)) for digest, since in allowed),
+    )
+
+
+def _list_facts(state: ListState) -> ListFacts:
+    return ListFacts(
+        NAMES[state.list_id], state.list_id.base64, state.version, date_of(state.changed_at)
+    )
+
+
+def _revoked_facts(entry: Revocation) -> RevokedFacts:
+    return RevokedFacts(
+        entry.digest, NAMES[entry.list_id], entry.version, date_of(entry.since), entry.allowed
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RevocationEditor:
     """Changes the lists and signs their new versions; each change is one transaction."""
 
@@ -33,40 +148,40 @@ class RevocationEditor:
     clock: Callable[[], int]
 
     def revoke(self, list_id: Guid, digest: bytes) -> NewVersions:
-        """Add a certificate to a list; raises ServiceSpecific if it is on it."""
+        """Add a certificate to a list; raises Conflict if it is on it."""
         with self.store.transaction() as transaction:
             change = _Change(self, transaction)
             version = change.raise_version(list_id)
             if not transaction.revocations.record(list_id, version, digest, change.now):
-                raise ServiceSpecific(f"{encode_base64(digest)} is on the {NAMES[list_id]} list")
+                raise Conflict(f"{encode_base64(digest)} is on the {NAMES[list_id]} list")
             return change.publish()
 
     def unrevoke(self, digest: bytes) -> NewVersions:
-        """Remove a certificate from every list; raises ServiceSpecific if it is on none."""
+        """Remove a certificate from every list; raises NotFound if it is on none."""
         with self.store.transaction() as transaction:
             change = _Change(self, transaction)
             lists = change.raise_versions_with(digest)
             if not lists:
-                raise ServiceSpecific(f"{encode_base64(digest)} is on no list")
+                raise NotFound(f"{encode_base64(digest)} is on no list")
             for list_id in lists:
                 transaction.revocations.remove(list_id, digest)
             return change.publish()
 
     def allow(self, digest: bytes) -> NewVersions:
-        """Add a certificate to the allow list; raises ServiceSpecific if it is on it."""
+        """Add a certificate to the allow list; raises Conflict if it is on it."""
         with self.store.transaction() as transaction:
             change = _Change(self, transaction)
             if not transaction.revocations.record_allowed(digest, change.now):
-                raise ServiceSpecific(f"{encode_base64(digest)} is on the allow list")
+                raise Conflict(f"{encode_base64(digest)} is on the allow list")
             change.raise_versions_with(digest)
             return change.publish()
 
     def disallow(self, digest: bytes) -> NewVersions:
-        """Remove a certificate from the allow list; raises ServiceSpecific if it is not on it."""
+        """Remove a certificate from the allow list; raises NotFound if it is not on it."""
         with self.store.transaction() as transaction:
             change = _Change(self, transaction)
             if not transaction.revocations.remove_allowed(digest):
-                raise ServiceSpecific(f"{encode_base64(digest)} is not on the allow list")
+                raise NotFound(f"{encode_base64(digest)} is not on the allow list")
             change.raise_versions_with(digest)
             return change.publish()
 

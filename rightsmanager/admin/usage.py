@@ -6,6 +6,7 @@ others for good.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from enum import Enum
 from typing import Final
 
@@ -13,6 +14,9 @@ from rightsmanager.errors import ServiceSpecific
 from rightsmanager.protocol.wire import Kid, Mid
 from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.metering import Period, Total
+
+FIRST_DAY: Final = date(1970, 1, 1)
+"""The day that numbers of days count from."""
 
 
 class By(Enum):
@@ -39,6 +43,35 @@ _FIND: Final[Mapping[By, _Find]] = {
     By.DAY: lambda found, mid, period: found.metering.find_totals_by_day(mid, period),
     By.DEVICE: lambda found, mid, period: found.metering.find_totals_by_device(mid, period),
 }
+
+
+def number_of(day: date) -> int:
+    """Return the number of days since 1970-01-01."""
+    return (day - FIRST_DAY).days
+
+
+def day_of(number: int) -> date:
+    """Return the day of a number of days since 1970-01-01."""
+    return FIRST_DAY + timedelta(days=number)
+
+
+@dataclass(frozen=True, slots=True)
+class TotalFacts:
+    """The count of an action."""
+
+    group: str | None
+    """The KID, day or device; None where totals are by action alone."""
+    action: str
+    value: int
+
+
+def total_facts(total: Total) -> TotalFacts:
+    """Return the facts of a total."""
+    group = total.group
+    if isinstance(group, Kid):
+        return TotalFacts(group.text, total.action, total.value)
+    shown = day_of(group).isoformat() if isinstance(group, int) else group
+    return TotalFacts(shown, total.action, total.value)
 
 
 @dataclass(frozen=True, slots=True)

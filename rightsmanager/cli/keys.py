@@ -4,20 +4,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rightsmanager.admin.certificates import find_identities
 from rightsmanager.cli.operator import Operator, now, pass_operator
-from rightsmanager.cli.printing import Form, json_option, print_json, print_tree
+from rightsmanager.cli.printing import Form, json_option, print_json, print_tree, to_json
 from rightsmanager.crypto.random import system_random
 from rightsmanager.keyring import create, rng_for
-from rightsmanager.keyring.identities import IDENTITIES, Identity
-from rightsmanager.protocol.wire import NEVER, encode_base64, fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rich.tree import Tree
 
-    from rightsmanager.keyring.files import KeyFiles
-    from rightsmanager.protocol.formats.bcert import Certificate
+    from rightsmanager.admin.certificates import CertificateFacts, IdentityFacts
 
 
 @click.command()
@@ -49,54 +48,33 @@ def keys(operator: Operator, *, form: Form) -> None:
     """Show the keyring and its fingerprints."""
     operator.refuse_missing_data()
     files = operator.files
-    facts = [fact for identity in IDENTITIES if (fact := _facts(files, identity))]
+    facts = find_identities(files)
     if form == "json":
-        print_json([{**fact, "certificate": fact["certificate"] or None} for fact in facts])
+        print_json(facts)
     else:
         print_tree(_tree(files.private, facts))
 
 
-def _facts(files: "KeyFiles", identity: Identity) -> dict[str, object] | None:
-    key, chain = files.find_key(identity.name), files.find_chain(identity.name)
-    if key is None and chain is None:
-        return None
-    public = key.public if key is not None else chain and chain.leaf.keys[0].public
-    return {
-        "name": identity.name,
-        "issuer": identity.certified and identity.certified.issuer,
-        "fingerprint": fingerprint(public.raw) if public else None,
-        "private_key": key is not None,
-        "certificate": {} if chain is None else _certificate_facts(chain.leaf),
-    }
-
-
-def _certificate_facts(certificate: "Certificate") -> dict[str, object]:
-    usages = [usage for key in certificate.keys for usage in key.usages]
-    facts: dict[str, object] = {
-        "type": certificate.type.name.lower(),
-        "security_level": certificate.security_level,
-        "usages": [usage.name.lower() if hasattr(usage, "name") else usage for usage in usages],
-        "digest": encode_base64(certificate.digest),
-        "expiry": None if certificate.expiry == NEVER else certificate.expiry,
-    }
-    if certificate.metering is not None:
-        facts["metering_id"] = certificate.metering.metering_id.text
-    return facts
-
-
-def _tree(folder: "Path", facts: list[dict[str, object]]) -> "Tree":
+def _tree(folder: "Path", identities: "Sequence[IdentityFacts]") -> "Tree":
     from rich.tree import Tree  # noqa: PLC0415 -- only where a tree is printed
 
     tree = Tree(str(folder))
-    branches: dict[object, Tree] = {}
-    for fact in facts:
-        parent = branches.get(fact["issuer"], tree)
-        branch = parent.add(f"[bold]{fact['name']}[/bold]  {fact['fingerprint']}")
-        branches[fact["name"]] = branch
-        if not fact["private_key"]:
+    branches: dict[str | None, Tree] = {}
+    for each in identities:
+        parent = branches.get(each.issuer, tree)
+        branch = parent.add(f"[bold]{each.name}[/bold]  {each.fingerprint}")
+        branches[each.name] = branch
+        if not each.private_key:
             branch.add("the private key is kept elsewhere")
-        certificate = fact["certificate"]
-        for name, value in certificate.items() if isinstance(certificate, dict) else ():
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            branch.add(f"{name.replace('_', ' ')}: {'never' if value is None else shown}")
+        for line in [] if each.certificate is None else _lines(each.certificate):
+            branch.add(line)
     return tree
+
+
+def _lines(certificate: "CertificateFacts") -> "Iterator[str]":
+    shown = to_json(certificate)
+    for name, value in shown.items() if isinstance(shown, dict) else ():
+        if name == "metering_id" and value is None:
+            continue
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        yield f"{name.replace('_', ' ')}: {'never' if value is None else text}"

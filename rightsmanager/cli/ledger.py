@@ -64,10 +64,10 @@ def _show(operator: Operator, device: str, form: Form) -> None:
     if form == "json":
         print_json(facts)
         return
-    print_list(form, facts["licenses"], _COLUMNS)
-    if facts["unknown"]:
+    print_list(form, facts.licenses, _COLUMNS)
+    if facts.unknown:
         click.echo("\nDeleted, but never issued to the device:")
-        print_list(form, facts["unknown"], _UNKNOWN_COLUMNS)
+        print_list(form, facts.unknown, _UNKNOWN_COLUMNS)
 
 
 def _ask(operator: Operator, device: str, kid: "Kid", form: Form) -> bool:
@@ -75,8 +75,8 @@ def _ask(operator: Operator, device: str, kid: "Kid", form: Form) -> bool:
     if form == "json":
         print_json(answer)
     else:
-        must = "must ask again" if answer["must_ask_again"] else "need not ask again"
-        click.echo(f"the device {must} for KID {answer['kid']}")
-        if answer["licenses"]:
-            print_list(form, answer["licenses"], _COLUMNS)
-    return bool(answer["must_ask_again"])
+        must = "must ask again" if answer.must_ask_again else "need not ask again"
+        click.echo(f"the device {must} for KID {answer.kid.text}")
+        if answer.licenses:
+            print_list(form, answer.licenses, _COLUMNS)
+    return answer.must_ask_again

@@ -1,11 +1,12 @@
 """`rightsmanager licenses`: every licence that was issued."""
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from rightsmanager.admin.issued import IssuedReader
+from rightsmanager.admin.issued import IssuedReader, LicenseFacts
 from rightsmanager.cli.device_parameter import DEVICE
 from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.options import AGE, KID, limit_option
@@ -66,9 +67,14 @@ def list_(  # noqa: PLR0913 -- one parameter for each option
         None if older_than is None else at - older_than,
     )
     facts = IssuedReader(operator.store).find_licenses(chosen, limit)
-    if form != "json":
-        facts = [{**fact, "policy": json.dumps(fact["policy"])} for fact in facts]
-    print_list(form, facts, _COLUMNS)
+    # A table and CSV have the policy as text.
+    shown = facts if form == "json" else [_with_text(fact) for fact in facts]
+    print_list(form, shown, _COLUMNS)
+
+
+def _with_text(facts: LicenseFacts) -> dict[str, object]:
+    shown = {each.name: getattr(facts, each.name) for each in fields(facts)}
+    return {**shown, "policy": json.dumps(facts.policy)}
 
 
 @licenses.command()

@@ -1,19 +1,16 @@
 """`rightsmanager request-token`: signed tokens for the hooks of `rightsmanager.hooks.token`."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
+from rightsmanager.admin.request_tokens import RequestTokens
 from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.options import KID
 from rightsmanager.crypto.random import system_random
-from rightsmanager.files import keep_file
-from rightsmanager.hooks.token import SECRET_FILE, sign
 
 if TYPE_CHECKING:
     from rightsmanager.protocol.wire import Kid
-
-SECRET_LENGTH: Final = 32
 
 
 @click.command(name="request-token")
@@ -32,5 +29,4 @@ def request_token(
     data folder's secret.
     """
     operator.refuse_missing_data()
-    secret = keep_file(operator.data / SECRET_FILE, lambda: system_random(SECRET_LENGTH))
-    click.echo(sign(secret, subject, now() + seconds, kids))
+    click.echo(RequestTokens(operator.data, now, system_random).sign(subject, seconds, kids))

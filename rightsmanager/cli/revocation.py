@@ -1,33 +1,27 @@
 """`rightsmanager revoke`, `unrevoke` and `revocations`: certificates that are refused."""
 
-import binascii
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
-from rightsmanager.admin.revocations import NewVersions, RevocationEditor
+from rightsmanager.admin.revocations import (
+    NewVersions,
+    RevocationEditor,
+    Target,
+    find_revocations,
+    find_target,
+    parse_digest,
+)
 from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.options import Parsed
-from rightsmanager.cli.printing import Form, date_text, json_option, print_json, print_list
+from rightsmanager.cli.printing import Form, json_option, print_json, print_list
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.files import is_file, read_file
 from rightsmanager.keyring import load_list_signer
-from rightsmanager.protocol.formats.bcert import CertificateType, parse_chain
-from rightsmanager.protocol.formats.revocation import DIGEST_LENGTH, LISTS, NAMES, REVOCATION_INFO
-from rightsmanager.protocol.wire import decode_base64, encode_base64
+from rightsmanager.protocol.formats.revocation import LISTS, NAMES, REVOCATION_INFO
+from rightsmanager.protocol.wire import encode_base64
 
-if TYPE_CHECKING:
-    from rightsmanager.store.revocations import ListState, Revocation
-
-_HEX_LENGTH: Final = 2 * DIGEST_LENGTH
-_LIST_OF_TYPE: Final = {
-    CertificateType.PC: "pc",
-    CertificateType.SILVERLIGHT: "application",
-    CertificateType.APPLICATION: "application",
-}
-"""The list of a leaf's type; any other type is on the list of devices."""
-_DEFAULT_LIST: Final = "device"
 _LIST_COLUMNS: Final = {"name": "list", "id": "id", "version": "version", "changed_at": "changed"}
 _REVOKED_COLUMNS: Final = {
     "digest": "revoked",
@@ -38,28 +32,15 @@ _REVOKED_COLUMNS: Final = {
 }
 _ALLOWED_COLUMNS: Final = {"digest": "allowed", "since": "since"}
 
-Target = tuple[bytes, str]
-"""The digest of a certificate, and the name of the list for its type."""
-
 
 def _parse_target(text: str) -> Target:
     file = Path(text)
-    if not is_file(file):
-        return _digest(text), _DEFAULT_LIST
-    leaf = parse_chain(read_file(file)).leaf
-    return leaf.digest, _LIST_OF_TYPE.get(leaf.type, _DEFAULT_LIST)
-
-
-def _digest(text: str) -> bytes:
+    if is_file(file):
+        return find_target(read_file(file))
     try:
-        if len(text) == _HEX_LENGTH:
-            return binascii.unhexlify(text)
-        return decode_base64(text, "the digest", DIGEST_LENGTH)
-    except (InvalidMessage, ValueError):
-        raise InvalidMessage(
-            f"{text[:_HEX_LENGTH]!r} is neither a file nor a digest of {DIGEST_LENGTH} bytes in "
-            "hexadecimal digits or base64"
-        ) from None
+        return Target(parse_digest(text))
+    except InvalidMessage as error:
+        raise InvalidMessage(error.text.replace("is not", "is neither a file nor", 1)) from None
 
 
 _certificate: Final = click.argument(
@@ -85,12 +66,12 @@ def revoke(
     It is a DIGEST in hexadecimal or base64, or the leaf in CHAINFILE. All chains with the
     certificate are refused: an issuer's revocation covers everything that it certified.
     """
-    digest, proper = certificate
+    digest = certificate.digest
     editor = _editor(operator)
     if disallow:
         _print(digest, "is no longer on the allow list", editor.disallow(digest))
     else:
-        name = list_name or proper
+        name = list_name or certificate.list_name
         _print(digest, f"is on the {name} list", editor.revoke(LISTS[name], digest))
 
 
@@ -103,7 +84,7 @@ def unrevoke(operator: Operator, *, allow: bool, certificate: Target) -> None:
 
     It is a DIGEST in hexadecimal or base64, or the leaf in CHAINFILE.
     """
-    digest, _ = certificate
+    digest = certificate.digest
     editor = _editor(operator)
     if allow:
         _print(digest, "is on the allow list", editor.allow(digest))
@@ -116,21 +97,15 @@ def unrevoke(operator: Operator, *, allow: bool, certificate: Target) -> None:
 @json_option
 def revocations(operator: Operator, *, form: Form) -> None:
     """Show the revocation lists."""
-    with operator.store.reading() as found:
-        lists = [_list_facts(state) for state in found.revocations.find_lists()]
-        revoked = [_revocation_facts(entry) for entry in found.revocations.find_all()]
-        allowed = [
-            {"digest": encode_base64(digest), "since": date_text(since)}
-            for digest, since in found.revocations.find_allowed()
-        ]
+    facts = find_revocations(operator.store)
     if form == "json":
-        print_json({"lists": lists, "revoked": revoked, "allowed": allowed})
+        print_json(facts)
         return
-    print_list(form, lists, _LIST_COLUMNS)
+    print_list(form, facts.lists, _LIST_COLUMNS)
     click.echo()
-    print_list(form, revoked, _REVOKED_COLUMNS)
+    print_list(form, facts.revoked, _REVOKED_COLUMNS)
     click.echo()
-    print_list(form, allowed, _ALLOWED_COLUMNS)
+    print_list(form, facts.allowed, _ALLOWED_COLUMNS)
 
 
 def _editor(operator: Operator) -> RevocationEditor:
@@ -142,22 +117,3 @@ def _print(digest: bytes, change: str, changed: NewVersions) -> None:
     click.echo(f"{encode_base64(digest)} {change}")
     versions = {**changed.lists, REVOCATION_INFO: changed.information}
     click.echo(", ".join(f"{NAMES[each]} version {number}" for each, number in versions.items()))
-
-
-def _list_facts(state: "ListState") -> dict[str, object]:
-    return {
-        "name": NAMES[state.list_id],
-        "id": state.list_id.base64,
-        "version": state.version,
-        "changed_at": date_text(state.changed_at),
-    }
-
-
-def _revocation_facts(entry: "Revocation") -> dict[str, object]:
-    return {
-        "digest": encode_base64(entry.digest),
-        "list": NAMES[entry.list_id],
-        "version": entry.version,
-        "since": date_text(entry.since),
-        "allowed": entry.allowed,
-    }

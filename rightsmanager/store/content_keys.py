@@ -1,17 +1,28 @@
 """Content keys in the store, each encrypted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, select
 
 from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.store import hot
 from rightsmanager.store.component import Component, insert_once, record_of, values_of
-from rightsmanager.store.tables import CONTENT_KEYS
+from rightsmanager.store.paging import Cut, Order, Page, map_page
+from rightsmanager.store.sources import OPERATOR, Source
+from rightsmanager.store.tables import CONTENT_KEYS, CONTENT_SOURCES
 
 _KEY: Final = CONTENT_KEYS.c
+_SOURCE: Final = CONTENT_SOURCES.c
 _FIND_ALL: Final = select(CONTENT_KEYS).order_by(_KEY.added_at, _KEY.kid)
+_ORIGIN: Final = func.coalesce(_SOURCE.origin, OPERATOR)
+_SELECT: Final = select(
+    CONTENT_KEYS,
+    _ORIGIN.label("origin"),
+    *(_SOURCE[name] for name in ("program", "period", "scheme", "iv")),
+).outerjoin(CONTENT_SOURCES, _SOURCE.kid == _KEY.kid)
+_ORDER: Final = Order((_KEY.added_at, _KEY.kid))
 _RECORD: Final = insert_once(CONTENT_KEYS)
 _REMOVE: Final = delete(CONTENT_KEYS).where(_KEY.kid == bindparam("kid"))
 
@@ -26,6 +37,34 @@ class StoredKey:
     key_type: str
     added_at: int
     """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """Conditions on content keys; None for no condition."""
+
+    program: str | None = None
+    origin: str | None = None
+    """`operator`, `packager` or `import`."""
+    key_type: str | None = None
+    """`aesctr` or `aescbc`."""
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yield the conditions of a statement."""
+        if self.program is not None:
+            yield _SOURCE.program == self.program
+        if self.origin is not None:
+            yield _ORIGIN.in_((self.origin,))
+        if self.key_type is not None:
+            yield _KEY.key_type == self.key_type
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """A content key of a page, and its origin."""
+
+    key: StoredKey
+    source: Source
 
 
 KeyPair = tuple[StoredKey | None, StoredKey | None]
@@ -59,6 +98,12 @@ class ContentKeys(Component):
         """Return all content keys, oldest first."""
         return [record_of(StoredKey, row) for row in self._execute(_FIND_ALL)]
 
+    def find_page(self, chosen: KeyFilter, cut: Cut) -> Page[ListedKey]:
+        """Return a page of the content keys that meet a filter, oldest first."""
+        statement = _SELECT.where(*chosen.conditions())
+        page = _ORDER.page(self._execute(_ORDER.cut(statement, cut)).all(), cut)
+        return map_page(page, [_listed(row) for row in page.items])
+
     def record(self, key: StoredKey) -> bool:
         """Store a content key; return whether it is new. An existing key stays as it is."""
         return self._count(_RECORD, values_of(key)) == 1
@@ -84,3 +129,10 @@ def _pair(  # noqa: PLR0913, PLR0917 -- the columns of a row
     if swapped_ciphertext is not None:
         other = StoredKey(kid.swapped, swapped_ciphertext, swapped_type, swapped_at)
     return own, other
+
+
+def _listed(row: Row[Any]) -> ListedKey:
+    return ListedKey(
+        StoredKey(row.kid, row.ciphertext, row.key_type, row.added_at),
+        Source(row.origin, row.program, row.period, row.scheme, row.iv),
+    )

@@ -2,30 +2,48 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, delete, desc, func, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, desc, func, select
 
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store import hot
 from rightsmanager.store.component import Component, record_of
-from rightsmanager.store.tables import BATCH_ROWS, LICENSES
+from rightsmanager.store.paging import Cut, Order, Page, map_page
+from rightsmanager.store.tables import ACKNOWLEDGEMENTS, BATCH_ROWS, LICENSES, TRANSACTIONS
 
 _LICENSE: Final = LICENSES.c
 _FIND_ALL: Final = select(LICENSES).order_by(_LICENSE.issued_at, _LICENSE.request, _LICENSE.ordinal)
 _FIND_NEWEST: Final = select(LICENSES).order_by(
     _LICENSE.issued_at.desc(), _LICENSE.request, _LICENSE.ordinal
 )
-_FIND_DEVICES: Final = (
-    select(
-        _LICENSE.device,
-        func.count().label("licenses"),
-        func.min(_LICENSE.issued_at).label("first_at"),
-        func.max(_LICENSE.issued_at).label("last_at"),
+_SELECT_DEVICES: Final = select(
+    _LICENSE.device,
+    func.count().label("licenses"),
+    func.min(_LICENSE.issued_at).label("first_at"),
+    func.max(_LICENSE.issued_at).label("last_at"),
+).group_by(_LICENSE.device)
+_FIND_DEVICES: Final = _SELECT_DEVICES.order_by(desc("last_at"), _LICENSE.device)
+_DEVICE_ORDER: Final = Order((_LICENSE.device,))
+_ORDER: Final = Order((_LICENSE.issued_at, _LICENSE.request, _LICENSE.ordinal), newest_first=True)
+# A request is repeated under several transaction ids where it names one: the first result counts.
+_RESULT: Final = (
+    select(func.min(ACKNOWLEDGEMENTS.c.result))
+    .join(
+        TRANSACTIONS,
+        and_(
+            TRANSACTIONS.c.transaction_id == ACKNOWLEDGEMENTS.c.transaction_id,
+            TRANSACTIONS.c.device == ACKNOWLEDGEMENTS.c.device,
+        ),
     )
-    .group_by(_LICENSE.device)
-    .order_by(desc("last_at"), _LICENSE.device)
+    .where(
+        TRANSACTIONS.c.request == _LICENSE.request,
+        ACKNOWLEDGEMENTS.c.device == _LICENSE.device,
+        ACKNOWLEDGEMENTS.c.kid == _LICENSE.kid,
+    )
+    .scalar_subquery()
 )
+_SELECT: Final = select(LICENSES, _RESULT.label("result"))
 # Batches are ranges of the primary key: the table has no index of times, as each index would make
 # every licence slower.
 _FIND_END_OF_BATCH: Final = (
@@ -87,6 +105,15 @@ class LicenseFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedLicense:
+    """A licence of a page, with its acknowledgement."""
+
+    license: IssuedLicense
+    result: int | None
+    """The HRESULT of the device's acknowledgement, None without one."""
+
+
+@dataclass(frozen=True, slots=True)
 class LicensedDevice:
     """A device that licences were issued to; times are in Unix seconds."""
 
@@ -139,6 +166,23 @@ class Licenses(Component):
         rows = self._execute(_FIND_DEVICES.limit(limit))
         return [record_of(LicensedDevice, row) for row in rows]
 
+    def find_page(self, chosen: LicenseFilter, cut: Cut) -> Page[ListedLicense]:
+        """Return a page of the licences that meet a filter, newest first."""
+        statement = _SELECT.where(*chosen.conditions())
+        page = _ORDER.page(self._execute(_ORDER.cut(statement, cut)).all(), cut)
+        return map_page(page, [_listed(row) for row in page.items])
+
+    def find_devices_page(self, cut: Cut) -> Page[LicensedDevice]:
+        """Return a page of the devices with licences, in the order of their ids."""
+        statement = _SELECT_DEVICES
+        page = _DEVICE_ORDER.page(self._execute(_DEVICE_ORDER.cut(statement, cut)).all(), cut)
+        return map_page(page, [record_of(LicensedDevice, row) for row in page.items])
+
+    def find_device(self, device: str) -> LicensedDevice | None:
+        """Return a device with licences, or None."""
+        row = self._execute(_SELECT_DEVICES.where(_LICENSE.device == device)).first()
+        return None if row is None else record_of(LicensedDevice, row)
+
     def remove_old(self, before: int, after: bytes = b"") -> tuple[int, bytes | None]:
         """Remove the licences issued before a time among the BATCH_ROWS that follow a request.
 
@@ -147,3 +191,9 @@ class Licenses(Component):
         end: bytes | None = self._execute(_FIND_END_OF_BATCH, {"after": after}).scalar()
         values = {"after": after, "last": end or _MAX_REQUEST, "before": before}
         return self._count(_REMOVE_OLD, values), end
+
+
+def _listed(row: Row[Any]) -> ListedLicense:
+    values = dict(row._mapping)  # noqa: SLF001 -- SQLAlchemy's documented name
+    result = values.pop("result")
+    return ListedLicense(IssuedLicense(**values), result)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import bindparam, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, tuple_, update
 
 from rightsmanager.protocol.wire import Kid, Mid, SessionId
 from rightsmanager.store.component import Component, insert_once, record_of, values_of
+from rightsmanager.store.paging import Cut, Order, Page, map_page
 from rightsmanager.store.tables import BATCH_ROWS, SESSIONS
 
 _SESSION: Final = SESSIONS.c
@@ -44,6 +45,9 @@ _FIND_ALL: Final = select(SESSIONS).order_by(
 _FIND_NEWEST: Final = select(SESSIONS).order_by(
     _SESSION.changed_at.desc(), _SESSION.device, _SESSION.session_id
 )
+
+
+_ORDER: Final = Order((_SESSION.reported_at, _SESSION.device, _SESSION.session_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +101,23 @@ class Sessions(Component):
 
     def find_newest(self, device: str | None, kid: Kid | None, limit: int) -> list[StoredSession]:
         """Return at most `limit` sessions, of a device and KID where given, newest first."""
-        conditions = [
-            column == value
-            for column, value in ((_SESSION.device, device), (_SESSION.kid, kid))
-            if value is not None
-        ]
-        statement = _FIND_NEWEST.where(*conditions).limit(limit)
+        statement = _FIND_NEWEST.where(*_conditions(device, kid)).limit(limit)
         return [record_of(StoredSession, row) for row in self._execute(statement)]
+
+    def find_page(self, device: str | None, kid: Kid | None, cut: Cut) -> Page[StoredSession]:
+        """Return a page of the sessions, of a device and KID where given, first report first.
+
+        A session keeps its place when it is reported again.
+        """
+        statement = select(SESSIONS).where(*_conditions(device, kid))
+        page = _ORDER.page(self._execute(_ORDER.cut(statement, cut)).all(), cut)
+        return map_page(page, [record_of(StoredSession, row) for row in page.items])
 
     def find_all(self) -> list[StoredSession]:
         """Return every session, the one that changed last at the end."""
         return [record_of(StoredSession, row) for row in self._execute(_FIND_ALL)]
+
+
+def _conditions(device: str | None, kid: Kid | None) -> list[ColumnElement[bool]]:
+    pairs = ((_SESSION.device, device), (_SESSION.kid, kid))
+    return [column == value for column, value in pairs if value is not None]

@@ -1,6 +1,6 @@
 """Streams in the store: the open ones of each holder, and the ends of the others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.store.component import Component, insert_once, values_of
+from rightsmanager.store.paging import Cut, Order, Page, map_page
 from rightsmanager.store.tables import BATCH_ROWS, STREAM_HOLDERS, STREAMS
 
 _STREAM: Final = STREAMS.c
@@ -47,6 +48,7 @@ _LOCK_HOLDER: Final = (
 )
 _FIND: Final = select(STREAMS).where(_STREAM.stream_id == bindparam("stream_id"))
 _FIND_ALL: Final = select(STREAMS).order_by(_STREAM.opened_at, _STREAM.stream_id)
+_ORDER: Final = Order((_STREAM.opened_at, _STREAM.stream_id))
 _IS_OPEN: Final = (_NOT_ENDED, _STREAM.expires_at > bindparam("now"))
 _FIND_OPEN: Final = _FIND_ALL.where(*_IS_OPEN)
 _COUNT_OPEN: Final = (
@@ -120,6 +122,31 @@ class Stream:
         return self.ended_at is None and now < self.expires_at
 
 
+@dataclass(frozen=True, slots=True)
+class StreamFilter:
+    """Conditions on streams; None for no condition."""
+
+    holder: str | None = None
+    """As in Stream."""
+    device: str | None = None
+    """The device id."""
+    kid: Kid | None = None
+    open_at: int | None = None
+    """Streams that are open at this time, Unix seconds; None for ended ones too."""
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yield the conditions of a statement."""
+        if self.holder is not None:
+            yield _STREAM.holder == self.holder
+        if self.device is not None:
+            yield _STREAM.device == self.device
+        if self.kid is not None:
+            yield _STREAM.kid == self.kid
+        if self.open_at is not None:
+            yield _NOT_ENDED
+            yield _STREAM.expires_at > self.open_at
+
+
 class Streams(Component):
     """Streams by id; of each holder, device and KID one at a time is open."""
 
@@ -137,6 +164,12 @@ class Streams(Component):
         """Return the open streams, or with `ended` all recorded ones, oldest first."""
         rows = self._execute(_FIND_ALL) if ended else self._execute(_FIND_OPEN, {"now": now})
         return [_stream(row) for row in rows]
+
+    def find_page(self, chosen: StreamFilter, cut: Cut) -> Page[Stream]:
+        """Return a page of the streams that meet a filter, oldest first."""
+        statement = select(STREAMS).where(*chosen.conditions())
+        page = _ORDER.page(self._execute(_ORDER.cut(statement, cut)).all(), cut)
+        return map_page(page, [_stream(row) for row in page.items])
 
     def count_open(self, holder: str, now: int) -> int:
         """Return the count of a holder's open streams."""

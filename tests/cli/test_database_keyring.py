@@ -9,6 +9,7 @@ from rightsmanager.environment import find_file
 from rightsmanager.errors import InternalError
 from rightsmanager.settings import load
 from rightsmanager.store.database import open_store
+from rightsmanager.store.schema import newest_revision
 from rightsmanager.wsgi import create_from
 from tests.cli.conftest import Run
 from tests.databases import execute
@@ -104,7 +105,9 @@ def test_a_database_of_an_unknown_revision_is_refused_as_such(
     more = ["--bind", "127.0.0.1:0"] if command == "serve" else []
     refused = run(command, "--data", str(other), *more)
     assert "has revision 0009, which this version does not know" in refused.errors
-    execute(database_url, "UPDATE alembic_version SET version_num = '0001_baseline'")
+    execute(
+        database_url, "UPDATE alembic_version SET version_num = :newest", newest=newest_revision()
+    )
 
 
 def test_commands_that_only_list_need_no_keyring(run: Run, data: Path) -> None:

@@ -76,7 +76,16 @@ def test_a_list_imports_settings_and_store(folder: Path, arguments: tuple[str, .
     libraries, parts = loaded(*arguments, "--data", str(folder))
     assert libraries - {"rich"} == {"pydantic", "sqlalchemy"}
     assert ("rich" in libraries) == ("--json" not in arguments)
-    assert parts == {"cli", "environment", "errors", "files", "protocol", "settings", "store"}
+    assert parts == {
+        "admin",
+        "cli",
+        "environment",
+        "errors",
+        "files",
+        "protocol",
+        "settings",
+        "store",
+    }
 
 
 def test_a_device_imports_neither_server_nor_store(folder: Path, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ class Ledger(Machine):
         usable = {LicenseState.ISSUED, LicenseState.ACKNOWLEDGED}
         must = not any(entry.state(self.now) in usable for entry in entries)
         reader = LedgerReader(self.store, lambda: self.now)
-        assert reader.ask(device, kid)["must_ask_again"] == must
+        assert reader.ask(device, kid).must_ask_again == must
 
     def _expected(self, entry: LedgerEntry) -> LedgerEntry:
         if entry.transaction_id is None:

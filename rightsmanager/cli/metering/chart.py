@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from rightsmanager.admin.usage import By, UsageQuery
+from rightsmanager.admin.usage import By, UsageQuery, day_of
 from rightsmanager.charts import Bars, draw
-from rightsmanager.cli.metering.options import MeteringAdmin, day_of, heading, question_options
+from rightsmanager.cli.metering.options import MeteringAdmin, heading, question_options
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.options import Parsed
 from rightsmanager.files import write_output

@@ -1,16 +1,16 @@
 """`rightsmanager metering create`, `list`, `show` and `retire`: the server's metering ids."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
+from rightsmanager.admin.metering_ids import metering_id_facts
 from rightsmanager.cli.metering.options import MeteringAdmin
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.options import MID
 from rightsmanager.cli.printing import (
     Form,
-    date_text,
     form_options,
     json_option,
     print_facts,
@@ -19,10 +19,7 @@ from rightsmanager.cli.printing import (
 from rightsmanager.crypto.random import system_random
 from rightsmanager.files import write_output
 from rightsmanager.keyring import MeteringIdentity, certify_metering
-from rightsmanager.protocol.wire import Mid, encode_base64, fingerprint
-
-if TYPE_CHECKING:
-    from rightsmanager.admin.metering_ids import KnownMeteringId
+from rightsmanager.protocol.wire import Mid
 
 _MAX_NAME: Final = 64
 _COLUMNS: Final = {
@@ -53,7 +50,7 @@ def create(operator: Operator, *, name: str, url: str | None, mid: Mid | None, f
 
     ids = MeteringAdmin(operator).ids
     address = url or operator.settings.effective_metering_url
-    print_facts(form, _facts(ids.find(ids.create(certify, name, address, mid))))
+    print_facts(form, metering_id_facts(ids.find(ids.create(certify, name, address, mid))))
 
 
 @click.command(name="list")
@@ -61,7 +58,9 @@ def create(operator: Operator, *, name: str, url: str | None, mid: Mid | None, f
 @form_options
 def list_(operator: Operator, *, form: Form) -> None:
     """List the metering ids, the keyring's own first."""
-    print_list(form, [_facts(each) for each in MeteringAdmin(operator).ids.find_all()], _COLUMNS)
+    print_list(
+        form, [metering_id_facts(each) for each in MeteringAdmin(operator).ids.find_all()], _COLUMNS
+    )
 
 
 @click.command()
@@ -83,7 +82,7 @@ def show(operator: Operator, *, chain_file: Path | None, mid: str, form: Form) -
     known = MeteringAdmin(operator).find(mid)
     if chain_file is not None:
         write_output(chain_file, known.certificate.chain.raw)
-    print_facts(form, _facts(known))
+    print_facts(form, metering_id_facts(known))
 
 
 @click.command()
@@ -98,18 +97,3 @@ def retire(operator: Operator, *, mid: str) -> None:
     found = metering.find(mid).mid
     metering.ids.retire(found)
     click.echo(f"{found.text} is retired; reports that are encrypted to it are still counted")
-
-
-def _facts(known: "KnownMeteringId") -> dict[str, object]:
-    certificate = known.certificate
-    return {
-        "mid": known.mid.text,
-        "mid_base64": known.mid.base64,
-        "name": known.name,
-        "state": "in use" if known.retired_at is None else "retired",
-        "created_at": date_text(known.created_at),
-        "retired_at": date_text(known.retired_at),
-        "url": certificate.url or "",
-        "fingerprint": fingerprint(certificate.key.raw),
-        "digest": encode_base64(certificate.chain.leaf.digest),
-    }

@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rightsmanager.admin.usage import By
-from rightsmanager.cli.metering.options import MeteringAdmin, day_of, heading, question_options
+from rightsmanager.admin.usage import By, day_of, total_facts
+from rightsmanager.cli.metering.options import MeteringAdmin, heading, question_options
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.printing import Form, form_options, print_json, print_list
-from rightsmanager.protocol.wire import Kid
 
 if TYPE_CHECKING:
     from datetime import date
@@ -63,12 +62,6 @@ def report(  # noqa: PLR0913 -- one parameter for each option
 
 
 def _row(by: By, total: "Total") -> dict[str, object]:
-    row: dict[str, object] = {"action": total.action, "value": total.value}
-    return row if by is By.ACTION else {by.value: _group(total), **row}
-
-
-def _group(total: "Total") -> str:
-    group = total.group
-    if isinstance(group, Kid):
-        return group.text
-    return day_of(group).isoformat() if isinstance(group, int) else str(group)
+    facts = total_facts(total)
+    row: dict[str, object] = {"action": facts.action, "value": facts.value}
+    return row if by is By.ACTION else {by.value: facts.group, **row}

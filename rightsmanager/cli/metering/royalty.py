@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rightsmanager.admin.royalty import Prices, Royalty, money
-from rightsmanager.cli.metering.options import MeteringAdmin, day_of, question_options
+from rightsmanager.admin.usage import day_of
+from rightsmanager.cli.metering.options import MeteringAdmin, question_options
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.options import Parsed
 from rightsmanager.cli.printing import Form, form_options, print_csv, print_json, print_table
