@@ -72,6 +72,7 @@ from rightsmanager.web.http import Addressing, make_cross_origin
 from rightsmanager.web.router import Router, RouterSettings
 
 if TYPE_CHECKING:
+    from rightsmanager.web.api.parts import ApiParts, Describe
     from rightsmanager.web.console.parts import NamedChain, Parts
     from rightsmanager.web.pages import Site
 
@@ -123,7 +124,7 @@ def build(settings: Settings, runtime: Runtime) -> Server:
         site = _make_site(context, keyring, _find_unserved(operations, roles))
         management = _make_management(settings, runtime, context, keyring)
         parts = _make_parts(settings, runtime, context, management)
-        return _make_pages(settings, site, parts, access_settings)
+        return _make_pages(settings, site, parts, _make_api_parts(parts, context), access_settings)
 
     recorder = make_recorder(settings, log_failure, is_loopback=runtime.is_loopback)
     journal = open_journal(settings)
@@ -389,12 +390,12 @@ def _make_parts(
     )
 
 
-def _make_describe(context: Context, keyring: Keyring) -> Callable[[bytes], Description]:
+def _make_describe(context: Context, keyring: Keyring) -> "Describe":
     def is_stored(kid: Kid) -> bool:
         with context.store.reading() as found:
             return found.content_keys.find(kid) is not None
 
-    def describe_data(data: bytes) -> Description:
+    def describe_data(data: bytes, *, show_keys: bool = False) -> Description:
         given = inspection.Context(
             now=context.clock(),
             backend=context.backend,
@@ -402,6 +403,7 @@ def _make_describe(context: Context, keyring: Keyring) -> Callable[[bytes], Desc
             server_keys=(*keyring.server_keys, keyring.metering.key),
             is_stored=is_stored,
             is_revoked=context.revocations.find_revoked().digests.__contains__,
+            show_keys=show_keys,
         )
         return inspection.describe_anything(data, given)
 
@@ -418,7 +420,11 @@ def _find_chains(files: KeyFiles, management: Management) -> "list[NamedChain]":
 
 
 def _make_pages(
-    settings: Settings, site: "Site", parts: "Parts", access_settings: AccessSettings
+    settings: Settings,
+    site: "Site",
+    parts: "Parts",
+    api_parts: "ApiParts",
+    access_settings: AccessSettings,
 ) -> Wsgi:
     from rightsmanager.web.api.application import build_api  # noqa: PLC0415
     from rightsmanager.web.application import build_application  # noqa: PLC0415
@@ -426,7 +432,7 @@ def _make_pages(
 
     access = _make_access(access_settings, parts.management)
     seconds = float(settings.server.timeout_seconds)
-    api = build_api(parts.management, access, seconds)
+    api = build_api(api_parts, access, seconds)
     console = Console(parts, access, log_failure, seconds) if access.is_on else None
     return build_application(site, api, console, note=log_failure)
 
@@ -435,6 +441,18 @@ def _make_access(settings: AccessSettings, management: Management) -> Access:
     # Another purpose than that of the storage key needs another key.
     secret = hmac.digest(management.keyring.storage_key, b"sessions of operators", "sha256")
     return Access(settings, management.tokens, secret, log_wrong_token)
+
+
+def _make_api_parts(parts: "Parts", context: Context) -> "ApiParts":
+    from rightsmanager.web.api.parts import ApiParts  # noqa: PLC0415 -- as above
+
+    return ApiParts(
+        management=parts.management,
+        settings=parts.settings,
+        describe=_make_describe(context, parts.management.keyring),
+        explain=_make_explain(context, parts.management.keyring),
+        record_act=parts.record_act,
+    )
 
 
 def _make_explain(context: Context, keyring: Keyring) -> Callable[..., Explanation]:

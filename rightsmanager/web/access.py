@@ -21,6 +21,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, Literal
 
 from rightsmanager.admin.tokens import Role, TokenKeeper, digest_of
+from rightsmanager.errors import ServiceSpecific
 from rightsmanager.operations.access import is_loopback
 from rightsmanager.web.http import CLIENT_HOST, Addressing
 from rightsmanager.web.token_delays import TokenDelays
@@ -71,6 +72,10 @@ class Caller:
     def may_operate(self) -> bool:
         """Whether the caller may change things and see secrets."""
         return self.role is Role.OPERATE
+
+
+class RoleTooLow(ServiceSpecific):
+    """The caller's role does not allow the act."""
 
 
 @dataclass(frozen=True, slots=True)

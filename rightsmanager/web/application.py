@@ -12,6 +12,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from rightsmanager.errors import InternalError, Refusal
+from rightsmanager.web.access import CALLER, Caller
 from rightsmanager.web.console.routes import Console, add_console, describe_http_error
 from rightsmanager.web.console.table import MENU
 from rightsmanager.web.look import add_look, notice
@@ -98,6 +99,7 @@ def _add_log(app: Flask, log: Any) -> None:  # noqa: ANN401 -- as above
     @app.after_request
     def record(response: Response) -> Response:
         kind = _kind(request.environ["PATH_INFO"])
+        caller: Caller | None = request.environ.get(CALLER)
         if kind != "page":
             response.headers.update(_PRIVATE_HEADERS)
         log.info(
@@ -106,6 +108,7 @@ def _add_log(app: Flask, log: Any) -> None:  # noqa: ANN401 -- as above
             path=request.environ["PATH_INFO"][:_MAX_LOGGED_PATH],
             status=response.status[:3],
             remote=request.environ.get("REMOTE_ADDR", ""),
+            **({} if caller is None else {"caller": caller.name}),
             bytes_out=response.content_length or 0,
         )
         return response

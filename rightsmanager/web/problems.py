@@ -15,7 +15,7 @@ from rightsmanager.errors import (
     UnknownAccountId,
 )
 from rightsmanager.store.database import StoreFailed
-from rightsmanager.web.access import Refused
+from rightsmanager.web.access import Refused, RoleTooLow
 
 MIMETYPE: Final = "application/problem+json"
 TYPE: Final = "urn:rightsmanager:problem:"
@@ -45,6 +45,7 @@ TITLES: Final = {
 _OF_REFUSALS: Final[tuple[tuple[type[Refusal], int, str], ...]] = (
     (Conflict, 409, "conflict"),
     (NotFound, 404, "not-found"),
+    (RoleTooLow, 403, "role-too-low"),
     (UnknownAccountId, 404, "not-found"),
     (NotADomainMember, 404, "not-found"),
     (InvalidMessage, 422, "invalid-value"),

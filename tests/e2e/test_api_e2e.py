@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +17,7 @@ from rightsmanager.web.api.routes import BASE
 from tests.docs.documents import ROOT, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.e2e.conftest import Answer, Command, Server, Start
@@ -34,11 +35,14 @@ class Api:
 
     server: Server
     description: dict[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers in addition to the token."""
 
     def __call__(
         self, method: str, path: str, body: object = None, *, status: int = 200
     ) -> dict[str, Any]:
-        answer = send(self.server, method, path, None if body is None else json.dumps(body))
+        text = None if body is None else json.dumps(body)
+        answer = send(self.server, method, path, text, **self.headers)
         assert answer.status == status, answer.body
         told: dict[str, Any] = json.loads(answer.body)
         self._hold(method, path, answer, told)
@@ -48,12 +52,13 @@ class Api:
         kind = "application/json" if answer.status < 400 else "application/problem+json"
         assert answer.headers["Content-Type"] == kind
         parts = path.partition("?")[0].split("/")
-        template = next(
+        templates = [
             each
             for each in self.description["paths"]
             if len(each.split("/")) == len(parts)
             and all(a == b or a[:1] == "{" for a, b in zip(each.split("/"), parts, strict=True))
-        )
+        ]
+        template = min(templates, key=lambda each: each.count("{"))
         operation = self.description["paths"][template][method.lower()]
         content = operation["responses"][str(answer.status)]["content"][kind]
         schema = {**content["schema"], "components": self.description["components"]}

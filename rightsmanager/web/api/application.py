@@ -12,13 +12,27 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
 from rightsmanager import __version__
-from rightsmanager.admin.management import Management
 from rightsmanager.admin.tokens import Role
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.web.access import Access, Refused
+from rightsmanager.web.access import CALLER, Access, Caller, Refused
+from rightsmanager.web.api.content_keys import CONTENT_KEYS, add_content_keys
+from rightsmanager.web.api.decode import DECODE, add_decode
 from rightsmanager.web.api.domains import DOMAINS, add_domains
+from rightsmanager.web.api.licenses import (
+    DEVICES,
+    LICENSES,
+    SESSIONS,
+    add_devices,
+    add_licenses,
+    add_sessions,
+)
+from rightsmanager.web.api.metering import METERING, add_metering
 from rightsmanager.web.api.models import ProblemModel
+from rightsmanager.web.api.parts import ApiParts, RecordAct
+from rightsmanager.web.api.revocations import REVOCATIONS, add_revocations
 from rightsmanager.web.api.routes import BASE, SCHEME, Routes
+from rightsmanager.web.api.server import add_server
+from rightsmanager.web.api.streams import STREAMS, add_streams
 from rightsmanager.web.api.tokens import TOKENS, add_tokens
 from rightsmanager.web.http import BodyTooLarge, read_body
 from rightsmanager.web.problems import (
@@ -54,7 +68,7 @@ class _Json(DefaultJSONProvider):
             raise ValueError("the JSON is nested too deeply") from None
 
 
-def build_api(management: Management, access: Access, body_seconds: float) -> OpenAPI:
+def build_api(parts: ApiParts, access: Access, body_seconds: float) -> OpenAPI:
     """Return an application with the API's routes, open to those that `access` lets in.
 
     body_seconds: the longest wait for the next bytes of a body.
@@ -72,15 +86,26 @@ def build_api(management: Management, access: Access, body_seconds: float) -> Op
     )
     app.json = _Json(app)
     roles: dict[str, Role] = {}
-    _add_operations(Routes(app, _META, roles), management)
+    _add_operations(Routes(app, _META, roles), parts)
     description = _describe(app)
     app.add_url_rule(f"{BASE}{DESCRIPTION}", view_func=lambda: description, endpoint="openapi")
     _add_access(app, access, roles, body_seconds)
+    _add_record(app, roles, parts.record_act)
     return app
 
 
-def _add_operations(routes: Routes, management: Management) -> None:
+def _add_operations(routes: Routes, parts: ApiParts) -> None:
+    management = parts.management
+    add_content_keys(routes.of(CONTENT_KEYS), management.keys)
     add_domains(routes.of(DOMAINS), management.domains)
+    add_licenses(routes.of(LICENSES), management.issued)
+    add_devices(routes.of(DEVICES), management.issued, management.ledger)
+    add_sessions(routes.of(SESSIONS), management.issued)
+    add_streams(routes.of(STREAMS), management.streams)
+    add_metering(routes.of(METERING), management)
+    add_revocations(routes.of(REVOCATIONS), management)
+    add_server(routes, management, parts.settings)
+    add_decode(routes.of(DECODE), parts.describe, parts.explain)
     add_tokens(routes.of(TOKENS), management.tokens)
 
 
@@ -148,12 +173,26 @@ def _refuse_malformed(body: bytes) -> Problem | None:
     return None
 
 
+def _add_record(app: OpenAPI, roles: dict[str, Role], record_act: RecordAct) -> None:
+    @app.after_request
+    def record(response: Response) -> Response:
+        """Record what changes something or shows a secret, done or refused."""
+        endpoint = request.endpoint or ""
+        caller: Caller | None = request.environ.get(CALLER)
+        if caller is not None and roles.get(endpoint) is Role.OPERATE:
+            refused = response.status_code >= 400  # noqa: PLR2004 -- HTTP's own bound
+            problem = response.get_json(silent=True) if refused else None
+            text = problem.get("detail", "") if isinstance(problem, dict) else ""
+            record_act(caller.name, endpoint, dict(request.view_args or {}), text)
+        return response
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 
 def _refuse_values(error: ValidationError) -> Response:
     errors = tuple(
-        FieldError(".".join(map(str, each["loc"])), each["msg"])
+        FieldError(".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "))
         for each in error.errors(include_url=False, include_context=False, include_input=False)
     )
     text = "; ".join(f"{each.field or 'the body'}: {each.text}" for each in errors)

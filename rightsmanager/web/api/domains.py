@@ -11,12 +11,12 @@ from rightsmanager.admin.domains import (
     DomainAdministration,
     account_facts,
     details_facts,
-    parse_device,
 )
 from rightsmanager.operations.domain_authority import MAX_NAME
-from rightsmanager.protocol.wire import AccountId
 from rightsmanager.web.api.models import (
+    AccountText,
     Base64,
+    DeviceText,
     Id,
     Name,
     PageQuery,
@@ -41,7 +41,9 @@ Limit = Annotated[int, Field(ge=0, le=MAX_LIMIT, description="Largest number of 
 class NewAccount(Request):
     """An account to create; the settings give the missing values."""
 
-    account_id: str | None = Field(None, description="GUID or base64; random if it is missing.")
+    account_id: AccountText | None = Field(
+        None, description="GUID or base64; random if it is missing."
+    )
     friendly_name: FriendlyName | None = None
     url: Url = ""
     limit: Limit | None = None
@@ -59,16 +61,13 @@ class AccountChange(Request):
 class AccountPath(Path):
     """The path of an account."""
 
-    # Without examples: those of a parameter have another form than those of a schema.
-    account_id: str = Field(description="GUID.")
+    account_id: AccountText
 
 
 class MemberPath(AccountPath):
     """The path of a device of an account."""
 
-    device: str = Field(
-        description="SHA-256 of the device's signing key, in hexadecimal digits or base64 for URLs."
-    )
+    device: DeviceText
 
 
 class AccountModel(Reply):
@@ -135,7 +134,7 @@ def _add_accounts(routes: Routes, domains: DomainAdministration) -> None:
     @routes.post("/domains", "Create an account", AccountModel, 409, status=201)
     def create_domain(body: NewAccount) -> AccountModel:
         account = domains.create(
-            None if body.account_id is None else AccountId.parse(body.account_id),
+            body.account_id,
             friendly_name=body.friendly_name,
             url=body.url,
             limit=body.limit,
@@ -148,12 +147,12 @@ def _add_account(routes: Routes, domains: DomainAdministration) -> None:
 
     @routes.get(path, "Show an account", DetailedAccountModel, 404)
     def show_domain(path: AccountPath) -> DetailedAccountModel:
-        return DetailedAccountModel.of(details_facts(domains.find_account(_account_id(path))))
+        return DetailedAccountModel.of(details_facts(domains.find_account(path.account_id)))
 
     @routes.patch(path, "Change, close or reopen an account", AccountModel, 404, 409)
     def change_domain(path: AccountPath, body: AccountChange) -> AccountModel:
         account = domains.change(
-            _account_id(path),
+            path.account_id,
             friendly_name=body.friendly_name,
             url=body.url,
             limit=body.limit,
@@ -163,11 +162,11 @@ def _add_account(routes: Routes, domains: DomainAdministration) -> None:
 
     @routes.delete(path, "Close an account; nothing is deleted", AccountModel, 404, 409)
     def close_domain(path: AccountPath) -> AccountModel:
-        return AccountModel.of(account_facts(domains.close(_account_id(path))))
+        return AccountModel.of(account_facts(domains.close(path.account_id)))
 
     @routes.post(f"{path}/renew", "Make the next revision of a domain", AccountModel, 404)
     def renew_domain(path: AccountPath) -> AccountModel:
-        return AccountModel.of(account_facts(domains.renew(_account_id(path))))
+        return AccountModel.of(account_facts(domains.renew(path.account_id)))
 
 
 def _add_members(routes: Routes, domains: DomainAdministration) -> None:
@@ -175,14 +174,10 @@ def _add_members(routes: Routes, domains: DomainAdministration) -> None:
 
     @routes.delete(path, "Remove a member, and renew the domain", AccountModel, 404)
     def remove_member(path: MemberPath) -> AccountModel:
-        account = domains.remove(_account_id(path), parse_device(path.device))
+        account = domains.remove(path.account_id, path.device)
         return AccountModel.of(account_facts(account))
 
     @routes.post(f"{path}/allow", "Let a removed device join again", AccountModel, 404, 409)
     def allow_device(path: MemberPath) -> AccountModel:
-        account = domains.allow(_account_id(path), parse_device(path.device))
+        account = domains.allow(path.account_id, path.device)
         return AccountModel.of(account_facts(account))
-
-
-def _account_id(path: AccountPath) -> AccountId:
-    return AccountId.parse(path.account_id)

@@ -4,15 +4,29 @@ Dates are ISO 8601 in UTC. Bytes are base64.
 """
 
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import date, datetime
 from enum import Enum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
 
-from rightsmanager.protocol.wire import Guid
+from rightsmanager.admin.domains import parse_device
+from rightsmanager.errors import Refusal
+from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid
 from rightsmanager.store.paging import Cut
 from rightsmanager.web.cursors import read_cursor
+
+Parsed = TypeVar("Parsed")
+_ID: Final = "GUID or base64."
 
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100
@@ -87,8 +101,46 @@ def _refuse_unprintable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(max_length=MAX_TEXT), BeforeValidator(_refuse_unprintable)]
-"""A text that a list is filtered by."""
+Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_refuse_unprintable)]
+"""A text without control characters, which the database could not hold."""
+
+
+def refusing(parse: Callable[[str], Parsed]) -> Callable[[object], Parsed]:
+    """Return a validator that parses texts; what `parse` refuses is an invalid value."""
+
+    def validate(value: object) -> Parsed:
+        if not isinstance(value, str):
+            raise ValueError("Input should be a string")  # noqa: TRY004 -- pydantic's own kind
+        try:
+            return parse(value)
+        except Refusal as refusal:
+            raise ValueError(refusal.text) from None
+
+    return validate
+
+
+_IDENTIFIER: Final[dict[str, Any]] = {"type": "string"}
+KidText = Annotated[
+    Kid, PlainValidator(refusing(Kid.parse)), WithJsonSchema(_IDENTIFIER), Field(description=_ID)
+]
+MidText = Annotated[
+    Mid, PlainValidator(refusing(Mid.parse)), WithJsonSchema(_IDENTIFIER), Field(description=_ID)
+]
+AccountText = Annotated[
+    AccountId,
+    PlainValidator(refusing(AccountId.parse)),
+    WithJsonSchema(_IDENTIFIER),
+    Field(description=_ID),
+]
+StreamText = Annotated[
+    Guid, PlainValidator(refusing(Guid.parse)), WithJsonSchema(_IDENTIFIER), Field(description=_ID)
+]
+DeviceText = Annotated[
+    str,
+    PlainValidator(refusing(parse_device)),
+    WithJsonSchema(_IDENTIFIER),
+    Field(description="Device id: SHA-256 of the signing key, in hexadecimal or base64 for URLs."),
+]
 
 
 class PageQuery(Query):

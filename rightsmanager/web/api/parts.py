@@ -1,0 +1,39 @@
+"""Everything that the operations of the API call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rightsmanager.admin.management import Management
+from rightsmanager.inspection import Description
+from rightsmanager.inspection.explain import Explanation
+from rightsmanager.settings import SettingInForce
+
+
+class Describe(Protocol):
+    """Describes anything of PlayReady."""
+
+    def __call__(self, data: bytes, *, show_keys: bool = False) -> Description:
+        """Return the description; raises InvalidMessage for bytes that are nothing of it."""
+
+
+class Explain(Protocol):
+    """Explains a request for licences."""
+
+    def __call__(self, *, asked: str, custom_data: str, kids: str, level: str) -> Explanation:
+        """Return the explanation; no text raises."""
+
+
+RecordAct = Callable[[str, str, Mapping[str, str], str], None]
+"""Records the act of an operator: the caller, the act, its subject, and the refusal's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """The acts of operators, and what describes a server."""
+
+    management: Management
+    settings: tuple[SettingInForce, ...]
+    describe: Describe = field(repr=False)
+    explain: Explain = field(repr=False)
+    record_act: RecordAct = field(repr=False)
