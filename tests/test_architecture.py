@@ -24,8 +24,8 @@ MAY_IMPORT = {
     "admin": "errors files crypto protocol keyring policy store hooks operations",
     "soap": "errors crypto protocol keyring policy store hooks operations",
     "monitoring": "errors crypto protocol keyring store hooks",
-    "web": "errors files inspection crypto protocol keyring policy store journal operations admin"
-    " settings",
+    "web": "errors hooks files inspection crypto protocol keyring policy store journal operations"
+    " admin settings",
     "assembly": "errors files crypto protocol keyring policy store journal operations settings",
     "serving": "errors logs settings environment web monitoring",
     "charts": "",

@@ -126,6 +126,11 @@ class Access:
         """Whether there are an API and a console."""
         return self._settings.mode != "off"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether some requests need no token."""
+        return self._settings.mode == "auto" and self._settings.is_loopback
+
     def authorize_api(self, environ: Environ) -> Caller | Refused:
         """Return the caller of an API request, and keep it in the environment."""
         refused = self._source.refuse(environ, is_page=False)

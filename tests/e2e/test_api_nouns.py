@@ -147,7 +147,7 @@ def test_licences_are_listed_with_their_device_and_ledger(
     kid = Kid(uuid.uuid4().bytes)
     for _ in range(3):
         player.acquire(f"{api.server.url}?cfg=(persist:true)", header_of(kid.base64))
-    device = player.device.device_id
+    device = player.device.id
     licenses = pages(api, f"/licenses?kid={kid.text}", "licenses", 2)
     assert [each["device"] for each in licenses] == [device] * 3
     assert licenses == sorted(licenses, key=lambda each: str(each["issued_at"]), reverse=True)

@@ -86,7 +86,7 @@ def build_api(parts: ApiParts, access: Access, body_seconds: float) -> OpenAPI:
     )
     app.json = _Json(app)
     roles: dict[str, Role] = {}
-    _add_operations(Routes(app, _META, roles), parts)
+    _add_operations(Routes(app, _META, roles, is_open=access.is_open), parts)
     description = _describe(app)
     app.add_url_rule(f"{BASE}{DESCRIPTION}", view_func=lambda: description, endpoint="openapi")
     _add_access(app, access, roles, body_seconds)

@@ -82,6 +82,9 @@ class ExplanationModel(Reply):
     fault: str | None = Field(description="The fault that the request asks for.")
     warnings: list[str]
     licenses: list[DescriptionModel]
+    parameters: list[DescriptionModel] = Field(
+        description="For each requested licence, the field that each parameter sets."
+    )
     spellings: list[SpellingModel]
 
 
@@ -110,6 +113,7 @@ def add_decode(routes: Routes, describe: Describe, explain: Explain) -> None:
             fault=found.fault,
             warnings=list(found.warnings),
             licenses=[DescriptionModel.of(each) for each in found.licenses],
+            parameters=[DescriptionModel.of(each) for each in found.parameters],
             spellings=[
                 SpellingModel(
                     spelling=each.spelling.value, text=each.text if each.is_possible else None

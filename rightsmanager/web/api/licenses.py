@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from flask_openapi3.models.tag import Tag
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from rightsmanager.admin.issued import IssuedReader
 from rightsmanager.admin.ledger import LedgerReader
@@ -21,6 +21,7 @@ from rightsmanager.web.api.models import (
     Path,
     Reply,
     Time,
+    TimeText,
 )
 from rightsmanager.web.api.routes import Routes
 from rightsmanager.web.cursors import cursor_of
@@ -35,8 +36,8 @@ class LicenseQuery(PageQuery):
 
     device: DeviceText | None = None
     kid: KidText | None = None
-    since: AwareDatetime | None = Field(None, description="Issued then or later.")
-    before: AwareDatetime | None = Field(None, description="Issued before that.")
+    since: TimeText | None = Field(None, description="Issued then or later.")
+    before: TimeText | None = Field(None, description="Issued before that.")
 
 
 class SessionQuery(PageQuery):

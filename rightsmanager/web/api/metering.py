@@ -1,6 +1,6 @@
 """`/metering`: metering ids, usage and royalties."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
@@ -23,6 +23,7 @@ from rightsmanager.store.metering import Period
 from rightsmanager.web.api.models import (
     Base64,
     Day,
+    DayText,
     Id,
     MidText,
     Name,
@@ -87,8 +88,8 @@ class PeriodQuery(Query):
     mid: Text | None = Field(
         None, description="GUID, base64 or name; the keyring's own by default."
     )
-    first: date | None = Field(None, alias="from", ge=FIRST_DAY)
-    last: date | None = Field(None, alias="to", ge=FIRST_DAY)
+    first: DayText | None = Field(None, alias="from")
+    last: DayText | None = Field(None, alias="to")
 
 
 class UsageRequest(PeriodQuery):

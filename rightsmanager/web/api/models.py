@@ -3,6 +3,7 @@
 Dates are ISO 8601 in UTC. Bytes are base64.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import date, datetime
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Final, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,12 +22,14 @@ from pydantic import (
 )
 
 from rightsmanager.admin.domains import parse_device
+from rightsmanager.admin.usage import FIRST_DAY
 from rightsmanager.errors import Refusal
 from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid
 from rightsmanager.store.paging import Cut
 from rightsmanager.web.cursors import read_cursor
 
 Parsed = TypeVar("Parsed")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ID: Final = "GUID or base64."
 
 MAX_LIMIT: Final = 1000
@@ -103,6 +107,19 @@ def _refuse_unprintable(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_refuse_unprintable)]
 """A text without control characters, which the database could not hold."""
+
+
+def _refuse_number(value: object) -> object:
+    # pydantic takes a number for seconds since 1970.
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("expected a date such as 2026-11-24")
+    return value
+
+
+DayText = Annotated[date, BeforeValidator(_refuse_number), Field(ge=FIRST_DAY)]
+"""A day of a query."""
+TimeText = Annotated[AwareDatetime, BeforeValidator(_refuse_number)]
+"""A time of a query, with its zone."""
 
 
 def refusing(parse: Callable[[str], Parsed]) -> Callable[[object], Parsed]:

@@ -25,15 +25,21 @@ _REFUSALS: Final = (401, 403, 422, 429, 500, 503)
 class Routes:
     """The operations of the API."""
 
-    def __init__(self, app: OpenAPI, tag: Tag, roles: dict[str, Role]) -> None:
+    def __init__(
+        self, app: OpenAPI, tag: Tag, roles: dict[str, Role], *, is_open: bool = False
+    ) -> None:
+        """Add operations to an application, and the role that each needs to `roles`.
+
+        is_open: whether some requests need no token.
+        """
         self._app = app
         self._tag = tag
         self._roles = roles
-        """The role that each endpoint needs."""
+        self._is_open = is_open
 
     def of(self, tag: Tag) -> "Routes":
         """Return the same for the operations of another noun."""
-        return Routes(self._app, tag, self._roles)
+        return Routes(self._app, tag, self._roles, is_open=self._is_open)
 
     def get(
         self, path: str, summary: str, reply: type[BaseModel], *problems: int
@@ -84,7 +90,8 @@ class Routes:
 
             name = handler.__name__
             self._roles[name] = described.role
-            add(f"{BASE}{path}", **described.arguments(name, self._tag))(answer)
+            security: list[dict[str, list[str]]] = [{SCHEME: []}, *([{}] if self._is_open else [])]
+            add(f"{BASE}{path}", security=security, **described.arguments(name, self._tag))(answer)
             return handler
 
         return decorate
@@ -116,6 +123,5 @@ class _Described:
             "description": f"Needs a token with the role `{self.role.value}`"
             f"{' or `operate`' if self.role is Role.READ else ''}.",
             "tags": [tag],
-            "security": [{SCHEME: []}],
             "responses": {self.status: self._reply, **dict.fromkeys(statuses, ProblemModel)},
         }

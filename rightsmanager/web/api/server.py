@@ -70,7 +70,7 @@ class SettingList(Reply):
 
 
 class RetentionModel(Reply):
-    """What is removed, and when."""
+    """The kinds of removed records and their age."""
 
     keep_reports_days: int = Field(description="The age of records that purge removes by default.")
     kinds: list[str] = Field(description="The kinds of records that purge removes.")
@@ -92,7 +92,7 @@ class RemovedModel(Reply):
 
 
 class PurgeModel(Reply):
-    """What was removed."""
+    """The removed records by kind."""
 
     removed: list[RemovedModel]
 
