@@ -6,7 +6,7 @@ from typing import Protocol
 
 from rightsmanager.admin.management import Management
 from rightsmanager.inspection import Description
-from rightsmanager.inspection.explain import Explanation
+from rightsmanager.inspection.explanation import Explanation
 from rightsmanager.settings import SettingInForce
 
 
