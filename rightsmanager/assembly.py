@@ -11,7 +11,8 @@ from typing import Final
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import is_file
-from rightsmanager.journal.journal import Journal
+from rightsmanager.journal.journal import Journal, counts_folder, find_database
+from rightsmanager.journal.journal import open_journal as open_journal_of
 from rightsmanager.journal.recorder import Note, Recorder, RecorderOptions
 from rightsmanager.keyring import Keyring, KeyringSources
 from rightsmanager.keyring import load as load_keyring
@@ -37,15 +38,12 @@ from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import AccountId, ServiceId
 from rightsmanager.settings import (
     DATABASE_FILE,
-    JOURNAL_COUNTS,
-    JOURNAL_FILE,
     KeyringSettings,
     Settings,
     refuse_api_token,
 )
 from rightsmanager.store.database import Store, StoreFailed
 from rightsmanager.store.database import open_store as open_database
-from rightsmanager.store.journal.database import JournalDatabase
 from rightsmanager.store.journal.writing import Limits
 from rightsmanager.store.schema import find_revision, newest_revision
 
@@ -58,17 +56,9 @@ def open_keyring(settings: Settings, passphrase: bytes | None) -> Keyring:
     return load_keyring(KeyFiles(settings.data, passphrase), _keyring_sources(settings.keyring))
 
 
-def journal_database(settings: Settings) -> JournalDatabase:
-    """Return the journal's file in the data folder, or its tables in a PostgreSQL database."""
-    url = settings.effective_database_url
-    if url.startswith("sqlite"):
-        return JournalDatabase.in_file(settings.data / JOURNAL_FILE)
-    return JournalDatabase(url)
-
-
 def open_journal(settings: Settings) -> Journal:
     """Return the journal, for its readers."""
-    return Journal(journal_database(settings), (settings.data / JOURNAL_COUNTS).absolute())
+    return open_journal_of(settings.data, settings.effective_database_url)
 
 
 def make_recorder(settings: Settings, note: Note, *, is_loopback: bool) -> Recorder | None:
@@ -85,9 +75,10 @@ def make_recorder(settings: Settings, note: Note, *, is_loopback: bool) -> Recor
         max_body=given.max_body,
         max_queue=given.max_queue,
         limits=Limits(given.max_entries, given.max_bytes, given.max_age_days * _DAY_MS),
-        folder=(settings.data / JOURNAL_COUNTS).absolute(),
+        folder=counts_folder(settings.data),
     )
-    return Recorder(journal_database(settings), options, note)
+    database = find_database(settings.data, settings.effective_database_url)
+    return Recorder(database, options, note)
 
 
 def open_store(settings: Settings) -> Store:

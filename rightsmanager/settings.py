@@ -50,10 +50,6 @@ ALL_ROLES: Final[tuple[Role, ...]] = (
     "packaging",
 )
 DATABASE_FILE: Final = "rightsmanager.db"
-JOURNAL_FILE: Final = "journal.db"
-"""The journal, unless the database is PostgreSQL."""
-JOURNAL_COUNTS: Final = "journal"
-"""The folder of the workers' counts of entries."""
 
 RENAMED: Final = {
     "admin.token": "api.token",

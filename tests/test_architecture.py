@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "device": "errors files crypto protocol",
     "inspection": "errors crypto protocol policy",
     "hooks": "errors files crypto protocol policy",
-    "journal": "errors crypto protocol policy store hooks",
+    "journal": "errors crypto protocol policy store hooks inspection",
     "operations": "errors crypto protocol keyring policy store hooks",
     "admin": "errors files crypto protocol keyring policy store hooks operations",
     "soap": "errors crypto protocol keyring policy store hooks operations",

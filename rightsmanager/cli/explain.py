@@ -80,17 +80,18 @@ def explain_(  # noqa: PLR0913 -- one parameter for each option
         header=_header(kids, header_file) or found.header,
         device_level=security_level,
     )
-    explanation = explain(question, _defaults(operator), now())
+    explanation = explain(question, find_defaults(operator), now())
     if spelling is not None:
         _translate(ctx, explanation, Spelling(spelling))
     elif form == "json":
-        print_json(_facts(explanation))
+        print_json(explanation_facts(explanation))
     else:
-        _print(explanation)
+        print_explanation(explanation)
     ctx.exit(REFUSED if explanation.refused else 0)
 
 
-def _defaults(operator: Operator) -> Defaults:
+def find_defaults(operator: Operator) -> Defaults:
+    """Return the policy and rules of the settings, for explanations."""
     settings, chain = operator.settings, operator.files.find_chain(METERING.name)
     given = license_defaults(settings)
     defaults = Defaults(given.policy, domain=given.domain, rules=given.rules)
@@ -131,7 +132,8 @@ def _translate(ctx: click.Context, explanation: Explanation, spelling: Spelling)
     ctx.exit(REFUSED)
 
 
-def _facts(explanation: Explanation) -> dict[str, object]:
+def explanation_facts(explanation: Explanation) -> dict[str, object]:
+    """Return an explanation for JSON."""
     return {
         "refused": list(explanation.problems),
         "fault": explanation.fault,
@@ -144,7 +146,8 @@ def _facts(explanation: Explanation) -> dict[str, object]:
     }
 
 
-def _print(explanation: Explanation) -> None:
+def print_explanation(explanation: Explanation) -> None:
+    """Print an explanation for people."""
     for problem in explanation.problems:
         click.echo(f"refused: {problem}")
     if explanation.fault is not None:

@@ -13,6 +13,7 @@ from rightsmanager.errors import InternalError
 from rightsmanager.files import is_file, is_folder
 
 if TYPE_CHECKING:
+    from rightsmanager.journal.journal import Journal
     from rightsmanager.keyring import Keyring
     from rightsmanager.keyring.files import KeyFiles
     from rightsmanager.operations.content import ContentKeys
@@ -75,6 +76,14 @@ class Operator:
         self.refuse_missing_database()
         refuse_outdated(self.settings.effective_database_url, allow_away=False)
         return self.open_store()
+
+    @cached_property
+    def journal(self) -> "Journal":
+        """The journal; raises InternalError if the data folder is missing."""
+        from rightsmanager.journal.journal import open_journal  # noqa: PLC0415
+
+        self.refuse_missing_data()
+        return open_journal(self.data, self.settings.effective_database_url)
 
     @property
     def has_store(self) -> bool:

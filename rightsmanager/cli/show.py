@@ -73,7 +73,7 @@ def show(  # noqa: PLR0913 -- one parameter for each option
     """
     operator.refuse_missing_given_data()
     try:
-        description = describe(file, _context(operator, folder, show_keys=show_keys))
+        description = describe(file, make_context(operator, folder, show_keys=show_keys))
     except InvalidMessage as refusal:
         click.echo(refusal.text, err=True)
         ctx.exit(NOT_RECOGNISED)
@@ -132,7 +132,10 @@ def _check_label(check: Check) -> Text:
 # --- context --------------------------------------------------------------------------------------
 
 
-def _context(operator: Operator, folder: Path | None, *, show_keys: bool) -> Context:
+def make_context(
+    operator: Operator, folder: Path | None = None, *, show_keys: bool = False
+) -> Context:
+    """Return all keys of the data folder and of a device's folder, to decode with."""
     device = None if folder is None else load_device(folder)
     return Context(
         now=now(),

@@ -1,7 +1,7 @@
 """The journal for its readers: finds, counts and removes entries."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,10 +18,30 @@ from rightsmanager.store.journal.entries import (
     StoredEntry,
 )
 
+FILE: Final = "journal.db"
+"""The journal in the data folder, unless the database is PostgreSQL."""
+COUNTS: Final = "journal"
 MAX_COUNTED: Final = 20_000
 """The most entries that statistics are made of."""
 PERCENTILES: Final = (50, 90, 99)
 _MINUTE_MS: Final = 60_000
+
+
+def open_journal(data: Path, database_url: str) -> "Journal":
+    """Return the journal of a data folder and a database; it connects when it is used."""
+    return Journal(find_database(data, database_url), counts_folder(data))
+
+
+def find_database(data: Path, database_url: str) -> JournalDatabase:
+    """Return the journal's file in the data folder, or its tables in a PostgreSQL database."""
+    if database_url.startswith("sqlite"):
+        return JournalDatabase.in_file(data / FILE)
+    return JournalDatabase(database_url)
+
+
+def counts_folder(data: Path) -> Path:
+    """Return the folder of the workers' counts of entries."""
+    return data.absolute() / COUNTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +103,15 @@ class Journal:
         """Return an entry with its bodies; raises InternalError."""
         with self.database.reading() as connection:
             return None if connection is None else reading.find_entry(connection, entry_id)
+
+    def stored(self, wanted: Filter | None = None) -> Iterator[StoredEntry]:
+        """Yield the entries that a filter lets through with their bodies, newest first.
+
+        Raises InvalidMessage and InternalError as `find` does.
+        """
+        with self.database.reading() as connection:
+            if connection is not None:
+                yield from reading.find_stored(connection, wanted or Filter())
 
     def newer(self, after: int, limit: int = 100) -> tuple[Entry, ...]:
         """Return the entries after an id, oldest first; raises InternalError."""

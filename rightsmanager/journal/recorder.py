@@ -25,9 +25,9 @@ from rightsmanager.store.journal.database import JournalDatabase
 from rightsmanager.store.journal.entries import PendingEntry
 from rightsmanager.store.journal.writing import Limits, WorkerCounts, Writer
 
-BATCH_SECONDS: Final = 0.1
+BATCH_SECONDS: Final = 0.2
 """The time for which a batch gathers."""
-MAX_BATCH: Final = 64
+MAX_BATCH: Final = 256
 """The most entries of a transaction."""
 RETRY_SECONDS: Final = 1.0
 PRUNE_SECONDS: Final = 5.0

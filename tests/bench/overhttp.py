@@ -82,10 +82,16 @@ class Measured:
         _round(self._url, self._workers, bodies)
         self._pids = _children(self._pid)
 
-    def take_round(self, bodies: Sequence[bytes], least: Callable[[int], float]) -> None:
-        """Send requests that count."""
+    def take_round(
+        self,
+        bodies: Sequence[bytes],
+        least: Callable[[int], float],
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Send requests that count; `settle` waits for what workers do after their replies."""
         before = _cpu(self._pids)
         seconds = _round(self._url, self._workers, bodies)
+        settle()
         cpu = (_cpu(self._pids) - before) / len(bodies)
         self.rounds.append(Round(cpu, len(bodies) / seconds, cpu / least(60)))
 

@@ -88,6 +88,15 @@ def test_a_list_imports_settings_and_store(folder: Path, arguments: tuple[str, .
     }
 
 
+@pytest.mark.parametrize("arguments", [("journal", "list"), ("journal", "list", "--json")])
+def test_the_journal_imports_settings_and_store(folder: Path, arguments: tuple[str, ...]) -> None:
+    libraries, parts = loaded(*arguments, "--data", str(folder))
+    assert libraries - {"rich"} == {"pydantic", "sqlalchemy"}
+    assert parts == {
+        *("cli", "environment", "errors", "files", "journal", "protocol", "settings", "store"),
+    }
+
+
 def test_a_device_imports_neither_server_nor_store(folder: Path, tmp_path: Path) -> None:
     device = str(tmp_path / "device")
     libraries, parts = loaded("device", "new", "--data", str(folder), device)

@@ -50,6 +50,8 @@ from rightsmanager.store.journal.writing import WorkerCounts
 
 STAGES: Final = ("read", "verify", "decide", "record", "seal")
 """As in hooks.exchange."""
+_EXPORTED: Final = 64
+"""Entries whose bodies an export reads at once."""
 _FETCHED_BLOCKS: Final = 16
 """Blocks that a search on PostgreSQL asks for at once."""
 _NOT_OK: Final = text("journal_entries.outcome <> 0")
@@ -91,6 +93,23 @@ def find_entry(connection: Connection, entry_id: int) -> StoredEntry | None:
     ).first()
     request, reply = bodies or (None, None)
     return StoredEntry(to_entry(row), bytes(request or b""), bytes(reply or b""))
+
+
+def find_stored(connection: Connection, wanted: Filter) -> Iterator[StoredEntry]:
+    """Yield the entries that a filter lets through with their bodies, newest first."""
+    before: int | None = None
+    while True:
+        page = find_page(connection, wanted, _EXPORTED, before)
+        if page.entries:
+            first, last = page.entries[-1].id, page.entries[0].id
+            rows = connection.execute(select(BODIES).where(BODIES.c.entry_id.between(first, last)))
+            bodies = {row.entry_id: (row.request, row.reply) for row in rows}
+            for entry in page.entries:
+                request, reply = bodies.get(entry.id, (None, None))
+                yield StoredEntry(entry, bytes(request or b""), bytes(reply or b""))
+        if page.next is None:
+            return
+        before = page.next
 
 
 def find_counts(connection: Connection) -> tuple[WorkerCounts, ...]:
@@ -151,6 +170,27 @@ def searched_texts(entry: Entry) -> tuple[str, ...]:
         entry.actor or "",
         entry.subject or "",
     )
+
+
+def matches(wanted: Filter, entry: Entry) -> bool:
+    """Return whether a filter lets an entry through."""
+    status = _status(wanted.outcome)
+    return (
+        wanted.operation in (None, entry.operation)
+        and status in (None, entry.status)
+        and (wanted.outcome != FAULT or bool(entry.status))
+        and wanted.device in (None, entry.device)
+        and (wanted.kid is None or wanted.kid in entry.kids)
+        and (wanted.account is None or wanted.account.text == entry.account)
+        and wanted.kind in (None, entry.kind)
+        and (wanted.since_ms is None or entry.at_ms >= wanted.since_ms)
+        and (wanted.until_ms is None or entry.at_ms < wanted.until_ms)
+        and (wanted.text is None or _has_text(entry, wanted.text.lower()))
+    )
+
+
+def _has_text(entry: Entry, needle: str) -> bool:
+    return any(needle in each.lower() for each in searched_texts(entry))
 
 
 # --- filters --------------------------------------------------------------------------------------
@@ -249,7 +289,7 @@ def _search(
         last = min(bounds[1], (block + 1) * BLOCK_ENTRIES - 1)
         for row in connection.execute(_select(connection, wanted, (first, last))):
             entry = to_entry(row)
-            if any(needle in each.lower() for each in searched_texts(entry)):
+            if _has_text(entry, needle):
                 yield entry
                 limit -= 1
                 if not limit:

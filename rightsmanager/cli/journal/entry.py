@@ -1,0 +1,144 @@
+"""One entry of the journal: decoded, and sent again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rightsmanager.cli.explain import explanation_facts, find_defaults, print_explanation
+from rightsmanager.cli.operator import Operator, pass_operator
+from rightsmanager.cli.printing import (
+    Form,
+    json_option,
+    print_facts,
+    print_json,
+    print_table,
+    print_tree,
+)
+from rightsmanager.cli.show import as_tree, make_context, summary
+from rightsmanager.device.http import HttpClient, post_trusting
+from rightsmanager.errors import InternalError
+from rightsmanager.inspection import as_json
+from rightsmanager.journal.decoding import Decoded, decode
+from rightsmanager.journal.facts import entry_facts
+from rightsmanager.journal.replay import Answer, Replayed, replay
+
+if TYPE_CHECKING:
+    from rightsmanager.inspection import Description
+    from rightsmanager.store.journal.entries import Entry, StoredEntry
+
+DIFFERENT = 1
+"""Exit status of a replay with another outcome."""
+_entry_argument = click.argument("entry_id", metavar="ID", type=click.IntRange(min=1))
+
+
+@click.command()
+@pass_operator
+@json_option
+@_entry_argument
+def show(operator: Operator, *, entry_id: int, form: Form) -> None:
+    """Show a request and its reply, decoded and checked.
+
+    Also prints which licences the request would get by the settings of now, and why. Checks are
+    made as of the time of the request. ID is the one that `list` prints.
+    """
+    stored = _find(operator, entry_id)
+    decoded = decode(stored, make_context(operator), find_defaults(operator))
+    if form == "json":
+        print_json(_facts(stored, decoded))
+        return
+    print_facts(None, _words(stored.entry))
+    for name, body in (("request", decoded.request), ("reply", decoded.reply)):
+        click.echo(f"\n{name}:")
+        _print_body(body)
+    if decoded.explanation is not None:
+        click.echo("\nby the settings of now:")
+        print_explanation(decoded.explanation)
+
+
+@click.command(name="replay")
+@pass_operator
+@click.option("--url", help="Another URL of the service, without a query.")
+@click.option(
+    "--cafile",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="PEM certificates that an https server is trusted by.",
+)
+@json_option
+@_entry_argument
+def replay_(
+    operator: Operator, *, entry_id: int, url: str | None, cafile: Path | None, form: Form
+) -> None:
+    """Send a recorded request again.
+
+    Prints its outcome then and now. Exit status 0: both are alike, 1: they differ. A request whose
+    query or CustomData has a masked key cannot be sent.
+    """
+
+    def post(target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        client = HttpClient() if cafile is None else post_trusting(cafile)
+        return HttpClient(client.context, headers)(target, stored.entry.soap_action, body)
+
+    stored = _find(operator, entry_id)
+    replayed = replay(stored, post, url)
+    _print_replayed(replayed, form)
+    click.get_current_context().exit(0 if replayed.is_alike else DIFFERENT)
+
+
+def _find(operator: Operator, entry_id: int) -> "StoredEntry":
+    stored = operator.journal.get(entry_id)
+    if stored is None:
+        raise InternalError(
+            f"the journal has no entry {entry_id}: it never was there, or was removed since"
+        )
+    return stored
+
+
+def _words(entry: "Entry") -> dict[str, object]:
+    """Return the facts of an entry for people: without those that are false, zero or missing."""
+    stages = ", ".join(f"{name} {ms}" for name, ms in entry.stages_ms.items())
+    facts = {**entry_facts(entry), "stages_ms": stages}
+    return {name: value or None for name, value in facts.items()}
+
+
+def _facts(stored: "StoredEntry", decoded: Decoded) -> dict[str, object]:
+    return {
+        **entry_facts(stored.entry),
+        "request": None if decoded.request is None else as_json(decoded.request),
+        "reply": None if decoded.reply is None else as_json(decoded.reply),
+        "failed_checks": [
+            {"name": check.name, "text": check.text} for check in decoded.failed_checks
+        ],
+        "explanation": None
+        if decoded.explanation is None
+        else explanation_facts(decoded.explanation),
+    }
+
+
+def _print_body(body: "Description | None") -> None:
+    if body is None:
+        click.echo("not stored, or not recognised")
+    else:
+        print_tree(as_tree(body))
+        click.echo(summary(body))
+
+
+def _print_replayed(replayed: Replayed, form: Form) -> None:
+    sides = {"then": replayed.before, "now": replayed.after}
+    if form == "json":
+        print_json({name: _answer_facts(each) for name, each in sides.items()})
+        return
+    print_table(
+        ("", *sides),
+        [
+            ("outcome", *(each.outcome for each in sides.values())),
+            ("reason", *(each.reason for each in sides.values())),
+            ("bytes", *(len(each.body) for each in sides.values())),
+        ],
+    )
+
+
+def _answer_facts(answer: Answer) -> dict[str, object]:
+    return {"outcome": answer.outcome, "reason": answer.reason, "bytes": len(answer.body)}
