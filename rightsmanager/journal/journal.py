@@ -1,5 +1,6 @@
 """The journal for its readers: finds, counts and removes entries."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ COUNTS: Final = "journal"
 MAX_COUNTED: Final = 20_000
 """The most entries that statistics are made of."""
 PERCENTILES: Final = (50, 90, 99)
+SETTLE_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.05
 _MINUTE_MS: Final = 60_000
 
 
@@ -128,6 +131,15 @@ class Journal:
         with self.database.reading() as connection:
             stored = () if connection is None else reading.find_counts(connection)
         return add_up(stored, read_counts(self.folder))
+
+    def settle(self, seconds: float = SETTLE_SECONDS) -> bool:
+        """Wait for entries that workers have yet to write; return whether all are written."""
+        until = time.monotonic() + seconds
+        while self.accounting().waiting:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
 
     def statistics(self, since_ms: int, until_ms: int) -> Statistics:
         """Return the statistics of a time range; raises InternalError."""

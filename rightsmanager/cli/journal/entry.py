@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rightsmanager.cli.explain import explanation_facts, find_defaults, print_explanation
+from rightsmanager.cli.journal.filters import filter_options
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.printing import (
     Form,
@@ -23,6 +24,7 @@ from rightsmanager.inspection import as_json
 from rightsmanager.journal.decoding import Decoded, decode
 from rightsmanager.journal.facts import entry_facts
 from rightsmanager.journal.replay import Answer, Replayed, replay
+from rightsmanager.store.journal.entries import Filter
 
 if TYPE_CHECKING:
     from rightsmanager.inspection import Description
@@ -30,20 +32,26 @@ if TYPE_CHECKING:
 
 DIFFERENT = 1
 """Exit status of a replay with another outcome."""
-_entry_argument = click.argument("entry_id", metavar="ID", type=click.IntRange(min=1))
+_entry_argument = click.argument(
+    "entry_id", metavar="[ID]", type=click.IntRange(min=1), required=False
+)
 
 
 @click.command()
 @pass_operator
+@filter_options
 @json_option
 @_entry_argument
-def show(operator: Operator, *, entry_id: int, form: Form) -> None:
+def show(operator: Operator, wanted: Filter, *, entry_id: int | None, form: Form) -> None:
     """Show a request and its reply, decoded and checked.
 
     Also prints which licences the request would get by the settings of now, and why. Checks are
-    made as of the time of the request. ID is the one that `list` prints.
+    made as of the time of the request. ID is the one that `list` prints; without it, the newest
+    entry that the filters let through is shown.
+
+    Example: rightsmanager journal show --outcome fault
     """
-    stored = _find(operator, entry_id)
+    stored = _find(operator, wanted, entry_id)
     decoded = decode(stored, make_context(operator), find_defaults(operator))
     if form == "json":
         print_json(_facts(stored, decoded))
@@ -59,6 +67,7 @@ def show(operator: Operator, *, entry_id: int, form: Form) -> None:
 
 @click.command(name="replay")
 @pass_operator
+@filter_options
 @click.option("--url", help="Another URL of the service, without a query.")
 @click.option(
     "--cafile",
@@ -68,30 +77,47 @@ def show(operator: Operator, *, entry_id: int, form: Form) -> None:
 )
 @json_option
 @_entry_argument
-def replay_(
-    operator: Operator, *, entry_id: int, url: str | None, cafile: Path | None, form: Form
+def replay_(  # noqa: PLR0913 -- one parameter for each option
+    operator: Operator,
+    wanted: Filter,
+    *,
+    entry_id: int | None,
+    url: str | None,
+    cafile: Path | None,
+    form: Form,
 ) -> None:
     """Send a recorded request again.
 
     Prints its outcome then and now. Exit status 0: both are alike, 1: they differ. A request whose
-    query or CustomData has a masked key cannot be sent.
+    query or CustomData has a masked key cannot be sent. Without an ID, the newest entry that the
+    filters let through is sent.
     """
 
     def post(target: str, headers: Mapping[str, str], body: bytes) -> bytes:
         client = HttpClient() if cafile is None else post_trusting(cafile)
         return HttpClient(client.context, headers)(target, stored.entry.soap_action, body)
 
-    stored = _find(operator, entry_id)
+    stored = _find(operator, wanted, entry_id)
     replayed = replay(stored, post, url)
     _print_replayed(replayed, form)
     click.get_current_context().exit(0 if replayed.is_alike else DIFFERENT)
 
 
-def _find(operator: Operator, entry_id: int) -> "StoredEntry":
-    stored = operator.journal.get(entry_id)
+def _find(operator: Operator, wanted: Filter, entry_id: int | None) -> "StoredEntry":
+    """Return an entry by its id, else the newest that a filter lets through."""
+    if entry_id is not None and wanted != Filter():
+        raise click.UsageError("Give an ID or filters, not both.")
+    journal = operator.journal
+    journal.settle()
+    if entry_id is None:
+        newest = journal.find(wanted, 1).entries
+        if not newest:
+            raise InternalError("the journal has no such entry: rightsmanager journal list")
+        entry_id = newest[0].id
+    stored = journal.get(entry_id)
     if stored is None:
         raise InternalError(
-            f"the journal has no entry {entry_id}: it never was there, or was removed since"
+            f"the journal has no entry {entry_id}: it was never there, or was removed since"
         )
     return stored
 

@@ -58,6 +58,7 @@ def list_(
     Example: rightsmanager journal list --outcome fault --since 15m
     """
     journal = operator.journal
+    journal.settle()
     page = journal.find(wanted, limit, before)
     footer = "" if form else _counts(journal.accounting(), page.next)
     columns = _ACT_COLUMNS if wanted.kind == "act" else _COLUMNS
@@ -101,7 +102,9 @@ def export(operator: Operator, wanted: Filter, *, no_bodies: bool) -> None:
 
     Newest first, one object a line; docs/journal.md has the format.
     """
-    for stored in operator.journal.stored(wanted):
+    journal = operator.journal
+    journal.settle()
+    for stored in journal.stored(wanted):
         facts = entry_facts(stored.entry) if no_bodies else stored_facts(stored)
         click.echo(json.dumps(facts))
 

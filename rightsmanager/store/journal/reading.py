@@ -53,7 +53,7 @@ STAGES: Final = ("read", "verify", "decide", "record", "seal")
 _EXPORTED: Final = 64
 """Entries whose bodies an export reads at once."""
 _FETCHED_BLOCKS: Final = 16
-"""Blocks that a search on PostgreSQL asks for at once."""
+"""Blocks that a search reads at once."""
 _NOT_OK: Final = text("journal_entries.outcome <> 0")
 _AN_ACT: Final = text("journal_entries.kind <> 0")
 
@@ -298,13 +298,23 @@ def _search(
 
 def _find_blocks(connection: Connection, needle: str, bounds: tuple[int, int]) -> Iterator[int]:
     """Yield the blocks whose entries may have a text, newest first."""
-    position = func.instr if connection.dialect.name == "sqlite" else func.strpos
     first, last = (each // BLOCK_ENTRIES for each in bounds)
+    newest_first = BLOCKS.c.block.desc()
+    if connection.dialect.name == "sqlite":
+        # Python's own search takes half the time of SQLite's instr().
+        rows = connection.execute(
+            select(BLOCKS.c.block, BLOCKS.c.texts)
+            .where(BLOCKS.c.block.between(first, last))
+            .order_by(newest_first)
+        )
+        yield from (block for block, texts in rows.yield_per(_FETCHED_BLOCKS) if needle in texts)
+        return
     while first <= last:
+        has_text = func.strpos(BLOCKS.c.texts, needle) > 0
         found = connection.execute(
             select(BLOCKS.c.block)
-            .where(BLOCKS.c.block.between(first, last), position(BLOCKS.c.texts, needle) > 0)
-            .order_by(BLOCKS.c.block.desc())
+            .where(BLOCKS.c.block.between(first, last), has_text)
+            .order_by(newest_first)
             .limit(_FETCHED_BLOCKS)
         ).all()
         yield from (block for (block,) in found)
