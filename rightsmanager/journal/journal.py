@@ -149,7 +149,7 @@ class Journal:
 
     def clear(self) -> int:
         """Remove all entries; return their number. Raises InternalError."""
-        if self.database.file is not None and not self.database.file.exists():
+        if self.database.is_missing():
             return 0
         try:
             writer = self.database.open_writer()

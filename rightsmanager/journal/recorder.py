@@ -172,10 +172,13 @@ class Recorder:
         """Store the queue; after a failure, wait and try again."""
         while batch := self._take():
             entries = [each for each in map(session.build, batch) if each is not None]
+            was_ending = False
             while (failed := session.write(entries)) is None:
-                if self._is_ending:
+                if was_ending:
                     failed = len(entries)
                     break
+                # One more try, over a new connection.
+                was_ending = self._is_ending
                 self._pause()
             self._writing = 0
             if failed := failed + len(batch) - len(entries):
@@ -286,7 +289,9 @@ class _Session:
         if self._writer is not None and self._identity == self._database.identify():
             return self._writer
         self._close()
+        self._identity = self._database.identify()
         self._writer = self._database.open_writer()
+        # The writer makes a missing file.
         self._identity = self._database.identify()
         self._is_new = True
         self._collect(self._writer)

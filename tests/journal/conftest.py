@@ -21,7 +21,7 @@ DEVICE = "cISwAoMPfMO9eM87lnlrRhNshFmSxrpnPGjeb75bK3s="
 DEADLINE_SECONDS = 30
 
 
-def exchange(  # noqa: PLR0913 -- each has a default
+def exchange(
     *,
     request_id: str = "r1",
     operation: str = "AcquireLicense",

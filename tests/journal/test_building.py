@@ -12,7 +12,7 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.hooks.exchange import Exchange
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.journal.building import MAX_KIDS, Act, EntryBuilder
-from rightsmanager.policy.rules import DecisionWarning
+from rightsmanager.policy.rules import DecisionWarning, WarningCode
 from rightsmanager.protocol.wire import AccountId, Kid
 from rightsmanager.store.journal.entries import Flag, PendingEntry
 from rightsmanager.store.journal.writing import COLUMNS
@@ -36,7 +36,7 @@ def test_an_entry_has_the_facts_of_its_exchange() -> None:
     progress = Progress(
         DEVICE,
         (KID, KID),
-        (DecisionWarning("one"), DecisionWarning("two")),
+        tuple(DecisionWarning(WarningCode.CLIENT, text) for text in ("one", "two")),
         account,
         "hello",
         verified=1.25,

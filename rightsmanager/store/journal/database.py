@@ -99,15 +99,27 @@ class JournalDatabase:
     @contextmanager
     def reading(self) -> Iterator[Connection | None]:
         """Yield a connection, None if there is no journal yet; raises InternalError."""
-        if self.file is not None and not self.file.exists():
+        if self.is_missing():
             yield None
             return
         try:
             with self._engine.connect() as connection:
-                yield connection
+                yield connection if self._has_tables(connection) else None
         except SQLAlchemyError as error:
             reason = type(original(error)).__name__
             raise InternalError(f"the journal cannot be read: {reason}") from original(error)
+
+    def is_missing(self) -> bool:
+        """Return whether no writer has made the file yet."""
+        try:
+            return self.file is not None and not self.file.stat().st_size
+        except OSError:
+            return True
+
+    def _has_tables(self, connection: Connection) -> bool:
+        if self.file is None:
+            return True
+        return connection.exec_driver_sql("PRAGMA user_version").scalar() == VERSION
 
     @cached_property
     def _engine(self) -> Engine:

@@ -157,11 +157,20 @@ class Writer:
         """Return the first of so many successive ids."""
         # The row's lock makes other writers wait until this one has committed.
         self._run("UPDATE journal_state SET last_id = last_id + ?", count)
+        if self._cursor.rowcount == 0:
+            self._make_state()
+            return self._take_ids(count)
         last = self._find("SELECT last_id FROM journal_state")
         return int(last) - count + 1
 
+    def _make_state(self) -> None:
+        """Insert the row of journal_state, if an operator has removed it."""
+        last = self._find("SELECT max(id) FROM journal_entries") or 0
+        self._run("INSERT INTO journal_state VALUES (1, ?) ON CONFLICT DO NOTHING", last)
+
     def _lock_state(self) -> int:
-        return int(self._find(f"SELECT last_id FROM journal_state{self._spelling.lock}"))  # noqa: S608
+        last = self._find(f"SELECT last_id FROM journal_state{self._spelling.lock}")  # noqa: S608
+        return int(last or 0)
 
     def _insert(
         self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
