@@ -6,11 +6,10 @@ from typing import Final
 from urllib.parse import unquote
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.inspection import Context, Description, Outcome, describe
+from rightsmanager.inspection import Context, Description, Outcome, describe_anything
 from rightsmanager.inspection.description import Check
-from rightsmanager.inspection.explain import Defaults, Explanation, explain
-from rightsmanager.inspection.explain.forms import header_of
-from rightsmanager.inspection.explain.questions import Question
+from rightsmanager.inspection.explanation import Defaults, Explanation, explain
+from rightsmanager.inspection.questions import Question, header_of
 from rightsmanager.policy.masking import MASK, mask_custom_data
 from rightsmanager.store.journal.entries import Entry, StoredEntry
 
@@ -57,7 +56,7 @@ def _describe(body: bytes, context: Context) -> Description | None:
     if not body:
         return None
     try:
-        return _mask(describe(body, context))
+        return _mask(describe_anything(body, context))
     except InvalidMessage:
         return None
 

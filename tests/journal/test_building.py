@@ -91,7 +91,7 @@ def test_bodies_are_left_out_or_cut_as_the_settings_say() -> None:
     assert (cut["bytes_in"], cut["bytes_out"]) == (3000, 3000)
 
 
-def test_a_body_that_was_not_read_is_no_body() -> None:
+def test_a_body_that_was_not_read_is_missing() -> None:
     unread = build(exchange(request=b"", CONTENT_LENGTH="9000000"))
     assert (unread["request"], unread["bytes_in"]) == (None, 9_000_000)
     assert not Flag.HAS_REQUEST & int(str(unread["flags"]))

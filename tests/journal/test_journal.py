@@ -150,7 +150,7 @@ def test_newer_entries_come_oldest_first(filled: Journal) -> None:
     assert filled.newer(COUNT) == ()
 
 
-def test_an_entry_that_does_not_exist_is_none(filled: Journal) -> None:
+def test_an_entry_that_does_not_exist_is_not_found(filled: Journal) -> None:
     assert filled.get(COUNT + 1) is None
     assert filled.get(0) is None
 
@@ -299,7 +299,7 @@ def test_a_journal_that_was_never_written_is_empty(journals: Journals) -> None:
     assert journals.database.file is None or not journals.database.file.exists()
 
 
-def test_a_file_that_is_no_database_is_named(in_file: Journals) -> None:
+def test_a_file_that_is_not_a_database_is_named(in_file: Journals) -> None:
     assert in_file.database.file is not None
     in_file.database.file.write_bytes(b"no database" * 1000)
     for use in (in_file.journal.find, in_file.journal.accounting, in_file.journal.clear):

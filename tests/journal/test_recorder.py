@@ -159,10 +159,10 @@ def test_a_deleted_file_is_made_again(in_file: Journals) -> None:
 def test_a_damaged_file_is_set_aside(in_file: Journals) -> None:
     file = in_file.database.file
     assert file is not None
-    file.write_bytes(b"this is no database, but it is long enough to be read as one" * 100)
+    file.write_bytes(b"this is not a database, but long enough to be read as one" * 100)
     record(in_file, "after")
     assert ids(in_file) == ["after"]
-    assert Path(f"{file}.damaged").read_bytes().startswith(b"this is no database")
+    assert Path(f"{file}.damaged").read_bytes().startswith(b"this is not a database")
     assert len(in_file.notes) == 1
 
 
@@ -187,7 +187,7 @@ def test_a_full_disk_is_waited_for(in_file: Journals, monkeypatch: pytest.Monkey
 
 
 def test_a_missing_folder_costs_counts_and_entries_only(in_file: Journals, tmp_path: Path) -> None:
-    # A folder cannot be made below a file, by root neither.
+    # Below a file, even root cannot make a folder.
     (tmp_path / "file").write_text("")
     in_file.folder = tmp_path / "file" / "counts"
     recorder = in_file.recorder()
