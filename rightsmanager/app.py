@@ -4,7 +4,7 @@ import hmac
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from rightsmanager.assembly import (
     open_store,
     packaging_access,
     packaging_options,
+    recorded_requests,
     refuse_other_keyring,
     replay_window,
     stream_settings,
@@ -39,7 +40,7 @@ from rightsmanager.journal.journal import Journal
 from rightsmanager.journal.recorder import Recorder
 from rightsmanager.keyring import Keyring
 from rightsmanager.keyring.files import KeyFiles
-from rightsmanager.keyring.identities import IDENTITIES, LICENSE_SIGNER, ROOT
+from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import log_check, log_failure, log_wrong_token
 from rightsmanager.monitoring.checks import (
     DATABASE,
@@ -61,11 +62,11 @@ from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.messages.challenge import ChallengeReader
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.settings import Settings, settings_in_force
+from rightsmanager.settings import Settings
 from rightsmanager.soap import application, samples, wsdl
 from rightsmanager.soap.application import ServiceOperation
 from rightsmanager.soap.server import SoapServer
-from rightsmanager.store.database import Store
+from rightsmanager.store.database import Store, StoreFailed
 from rightsmanager.store.schema import find_database_file
 from rightsmanager.web.access import Access, AccessMode, AccessSettings, Refused
 from rightsmanager.web.http import Addressing, make_cross_origin
@@ -73,7 +74,7 @@ from rightsmanager.web.router import Router, RouterSettings
 
 if TYPE_CHECKING:
     from rightsmanager.web.api.parts import ApiParts, Describe
-    from rightsmanager.web.console.parts import NamedChain, Parts
+    from rightsmanager.web.console.parts import Parts
     from rightsmanager.web.pages import Site
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -123,7 +124,7 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     def make_pages() -> Wsgi:
         site = _make_site(context, keyring, _find_unserved(operations, roles))
         management = _make_management(settings, runtime, context, keyring)
-        parts = _make_parts(settings, runtime, context, management)
+        parts = _make_parts(settings, runtime, server, management)
         return _make_pages(settings, site, parts, _make_api_parts(parts, context), access_settings)
 
     recorder = make_recorder(settings, log_failure, is_loopback=runtime.is_loopback)
@@ -134,7 +135,8 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     soap = SoapServer(application.build(operations, roles), observers)
     paths = _operator_paths(settings, runtime, context, keyring, journal)
     router = Router(soap, make_pages, _router_settings(settings, paths))
-    return Server(router, context, keyring, operations, journal, recorder)
+    server = Server(router, context, keyring, operations, journal, recorder)
+    return server
 
 
 def build_context(settings: Settings, runtime: Runtime, keyring: Keyring) -> Context:
@@ -376,24 +378,33 @@ def _make_site(context: Context, keyring: Keyring, why_not: Mapping[str, str]) -
 
 
 def _make_parts(
-    settings: Settings, runtime: Runtime, context: Context, management: Management
+    settings: Settings, runtime: Runtime, server: Server, management: Management
 ) -> "Parts":
-    from rightsmanager.web.console.parts import Parts  # noqa: PLC0415 -- as above
+    from rightsmanager.web.console.composition import RunningServer, make_parts  # noqa: PLC0415
 
-    return Parts(
-        management=management,
-        settings=settings_in_force(settings, runtime.origins),
-        prices=management.options.prices,
-        describe=_make_describe(context, management.keyring),
-        find_chains=partial(_find_chains, KeyFiles(settings.data, runtime.passphrase), management),
-        record_act=lambda *_: None,
+    return make_parts(
+        RunningServer(
+            settings=settings,
+            origins=runtime.origins,
+            management=management,
+            describe=_make_describe(server.context, server.keyring),
+            explain=_make_explain(server.context, server.keyring),
+            journal=server.journal,
+            recording=recorded_requests(settings, is_loopback=runtime.is_loopback),
+            recorder=server.recorder,
+            application=server.wsgi,
+        )
     )
 
 
 def _make_describe(context: Context, keyring: Keyring) -> "Describe":
     def is_stored(kid: Kid) -> bool:
-        with context.store.reading() as found:
-            return found.content_keys.find(kid) is not None
+        try:
+            with context.store.reading() as found:
+                return found.content_keys.find(kid) is not None
+        except StoreFailed:
+            # The rest can be shown without the store.
+            return False
 
     def describe_data(data: bytes, *, show_keys: bool = False) -> Description:
         given = inspection.Context(
@@ -408,15 +419,6 @@ def _make_describe(context: Context, keyring: Keyring) -> "Describe":
         return inspection.describe_anything(data, given)
 
     return describe_data
-
-
-def _find_chains(files: KeyFiles, management: Management) -> "list[NamedChain]":
-    from rightsmanager.web.console.parts import NamedChain  # noqa: PLC0415 -- as above
-
-    named = {identity.name: files.find_chain(identity.name) for identity in IDENTITIES}
-    # The settings may name another signer than the data folder's.
-    named[LICENSE_SIGNER.name] = management.keyring.signing_chain
-    return [NamedChain(name, chain) for name, chain in named.items() if chain is not None]
 
 
 def _make_pages(
@@ -445,13 +447,14 @@ def _make_access(settings: AccessSettings, management: Management) -> Access:
 
 def _make_api_parts(parts: "Parts", context: Context) -> "ApiParts":
     from rightsmanager.web.api.parts import ApiParts  # noqa: PLC0415 -- as above
+    from rightsmanager.web.console.composition import record_by_texts  # noqa: PLC0415
 
     return ApiParts(
         management=parts.management,
         settings=parts.settings,
         describe=_make_describe(context, parts.management.keyring),
         explain=_make_explain(context, parts.management.keyring),
-        record_act=parts.record_act,
+        record_act=record_by_texts(parts.record_act),
     )
 
 

@@ -6,7 +6,7 @@ a command imports this module and never `app`.
 
 import base64
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage
@@ -48,6 +48,9 @@ from rightsmanager.store.journal.writing import Limits
 from rightsmanager.store.schema import find_revision, newest_revision
 
 _DAY_MS: Final = 86_400_000
+RecordMode = Literal["off", "faults", "all"]
+"""The requests that the journal has."""
+
 _ANOTHER_FOLDER: Final = "use the keyring folder it was made with, or another database"
 
 
@@ -61,12 +64,18 @@ def open_journal(settings: Settings) -> Journal:
     return open_journal_of(settings.data, settings.effective_database_url)
 
 
+def recorded_requests(settings: Settings, *, is_loopback: bool) -> RecordMode:
+    """Return the requests that the journal has."""
+    record = settings.journal.record
+    if record == "auto":
+        return "all" if is_loopback else "faults"
+    return record
+
+
 def make_recorder(settings: Settings, note: Note, *, is_loopback: bool) -> Recorder | None:
     """Return the observer that writes the journal, None if it is off; see Note for `note`."""
     given = settings.journal
-    record = given.record
-    if record == "auto":
-        record = "all" if is_loopback else "faults"
+    record = recorded_requests(settings, is_loopback=is_loopback)
     if record == "off":
         return None
     options = RecorderOptions(

@@ -6,9 +6,11 @@ of the same name calls, and is recorded in the journal with its outcome.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from rightsmanager.admin.refusals import NotFound
 from rightsmanager.errors import Refusal
+from rightsmanager.journal.building import Act
 from rightsmanager.store.database import StoreFailed
 from rightsmanager.web.console.blocks import BAD, Asked, Field, Form, Notice, View
 from rightsmanager.web.console.parts import Parts
@@ -71,17 +73,19 @@ def perform(parts: Parts, name: str, act: OperatorAct, asked: Asked) -> str | Vi
 
     A refusal is recorded too, and shown above the form.
     """
-    subject = {
-        each.name: asked.get(each.name)
-        for each in act.fields
-        if each.name not in act.secrets and each.kind != "file"
-    }
+    act_of = partial(Act, name, _subject(act, asked), asked.caller, asked.client)
     try:
         done = act.perform(parts, asked)
     except StoreFailed:
         raise
     except Refusal as refusal:
-        parts.record_act(asked.caller, name, subject, refusal.text)
+        parts.record_act(act_of(refusal))
         return ask(name, act, asked, refusal.text)
-    parts.record_act(asked.caller, name, subject, "")
+    parts.record_act(act_of())
     return done
+
+
+def _subject(act: OperatorAct, asked: Asked) -> str:
+    """Return the thing that an act is about, without secrets."""
+    told = (each for each in act.fields if each.name not in act.secrets and asked.get(each.name))
+    return ", ".join(f"{each.label} {asked.get(each.name)}" for each in told)

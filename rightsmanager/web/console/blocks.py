@@ -21,6 +21,10 @@ PLAIN: Final = "plain"
 MAX_DIGITS: Final = 15
 """A longer number is over every limit."""
 
+_MAX_WORD: Final = 24
+"""A longer word may be broken anywhere, in characters."""
+_MAX_NARROW: Final = 40
+"""A longer text gets some width in a table, in characters."""
 _SECONDS_A_DAY: Final = 86400
 
 
@@ -36,15 +40,33 @@ class Cell:
     when: str | None = None
     """The ISO 8601 form of a time."""
     is_number: bool = False
+    is_short: bool = False
+    """Whether only its first characters are shown."""
     is_act: bool = False
     """A link to an act on the thing of the row."""
     share: float | None = None
     """A bar below the value, from 0 to 1."""
 
+    @property
+    def style(self) -> str:
+        """The class of its place in a table, empty for none."""
+        if self.is_number:
+            return "number"
+        if self.is_act:
+            return "act"
+        if any(len(word) > _MAX_WORD for word in self.text.split()):
+            return "" if self.is_code else "long"
+        return "wide" if len(self.text) > _MAX_NARROW else ""
+
 
 def code(text: str, href: str | None = None) -> Cell:
     """Return the cell of an identifier."""
     return Cell(text, href, is_code=True)
+
+
+def short(text: str, href: str | None = None) -> Cell:
+    """Return the cell of an identifier of which a few characters are enough to tell it apart."""
+    return Cell(text, href, is_code=True, is_short=True)
 
 
 def number(value: float, href: str | None = None) -> Cell:
@@ -79,6 +101,11 @@ def link(path: str, /, *parts: str, **query: str) -> str:
     whole = "/".join((path, *(quote(part, safe="") for part in parts)))
     asked = urlencode({name.rstrip("_"): value for name, value in query.items() if value})
     return f"{whole}?{asked}" if asked else whole
+
+
+def device_path(device: str) -> str:
+    """Return a device id as addresses have it: base64 for URLs."""
+    return device.replace("+", "-").replace("/", "_").rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +198,17 @@ class Chart:
     """`lines` or `bars`."""
 
     @property
+    def _is_daily(self) -> bool:
+        return all(second % _SECONDS_A_DAY == 0 for second in self.x)
+
+    @property
     def data(self) -> dict[str, object]:
         """The values for the script."""
         return {
             "kind": self.shape,
             "label": "Time (UTC)",
             "unit": self.unit,
+            "daily": self._is_daily,
             "series": list(self.series),
             "x": self.x,
             "y": list(self.series.values()),
@@ -185,8 +217,7 @@ class Chart:
     @property
     def rows(self) -> list[tuple[str, ...]]:
         """The values as texts, newest first."""
-        is_daily = all(second % _SECONDS_A_DAY == 0 for second in self.x)
-        form = "%Y-%m-%d" if is_daily else "%Y-%m-%d %H:%M"
+        form = "%Y-%m-%d" if self._is_daily else "%Y-%m-%d %H:%M"
         return [
             (
                 datetime.fromtimestamp(second, UTC).strftime(form),
@@ -292,6 +323,16 @@ class View:
     """The page loads its content again so often; 0 for never."""
     status: int = 200
 
+    @property
+    def filters(self) -> tuple[Form, ...]:
+        """The forms that select the content: they stay while it is loaded again."""
+        return tuple(each for each in self.blocks if isinstance(each, Form) and each.is_filter)
+
+    @property
+    def content(self) -> tuple[Block, ...]:
+        """All other blocks."""
+        return tuple(each for each in self.blocks if each not in self.filters)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -302,6 +343,8 @@ class Asked:
     files: Mapping[str, bytes] = field(default_factory=dict)
     caller: str = ""
     """The name of the operator's token, or `loopback`."""
+    client: str = ""
+    """The operator's address."""
     may_operate: bool = True
     """Whether the operator may change things and see secrets."""
 

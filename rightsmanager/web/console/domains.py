@@ -20,12 +20,13 @@ from rightsmanager.web.console.blocks import (
     View,
     act_cell,
     code,
+    device_path,
     link,
     number,
     state,
     time,
 )
-from rightsmanager.web.console.lists import Listing, cut_of
+from rightsmanager.web.console.lists import Listing, cut_of, offset_table
 from rightsmanager.web.console.parts import Parts
 
 _COLUMNS: Final = ("Account", "Name", "Members", "Revision", "State", "Created")
@@ -54,7 +55,7 @@ def show_domain(parts: Parts, asked: Asked) -> View:
     account = details.account
     return View(
         account.friendly_name or account.account_id.text,
-        (_facts(account), _members(details), _revisions(details)),
+        (_facts(account), _members(asked, details), _revisions(details)),
         acts=_acts(account),
         up=Act("Domains", "domains"),
     )
@@ -114,18 +115,20 @@ def _acts(account: Account) -> tuple[Act, ...]:
     )
 
 
-def _members(details: AccountDetails) -> Table:
+def _members(asked: Asked, details: AccountDetails) -> Table:
     account = details.account.account_id.text
-    return Table(
+    table = Table(
         "Members",
         ("Device", "Name", "State", "Joined", "Revision", ""),
-        tuple(_member_row(account, each) for each in details.members),
+        (),
         Empty(
             "No device has joined. A player joins with a JoinDomain request; the simulated device "
             "does it with this command:",
             f"rightsmanager device join --device DEVICE --url URL --account {account}",
         ),
     )
+    rows = [_member_row(account, each) for each in details.members]
+    return offset_table(asked, link("domains", account), table, rows)
 
 
 def _member_row(account: str, member: Member) -> tuple[Cell, ...]:
@@ -160,11 +163,6 @@ def _revisions(details: AccountDetails) -> Table:
         ),
         Empty("The domain has no revision."),
     )
-
-
-def device_path(device: str) -> str:
-    """Return a device id as addresses have it: base64 for URLs."""
-    return device.replace("+", "-").replace("/", "_").rstrip("=")
 
 
 # --- acts -----------------------------------------------------------------------------------------

@@ -1,16 +1,27 @@
 """Everything that the pages of the console call."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from rightsmanager.admin.management import Management
-from rightsmanager.admin.royalty import Prices
 from rightsmanager.inspection import Description
+from rightsmanager.inspection.explanation import Explanation
+from rightsmanager.journal.building import Act
+from rightsmanager.journal.journal import Journal
+from rightsmanager.journal.replay import Post
 from rightsmanager.protocol.formats.bcert import Chain
 from rightsmanager.settings import SettingInForce
 
-RecordAct = Callable[[str, str, Mapping[str, str], str], None]
-"""Records the act of an operator: the caller, the act, its subject, and the refusal's text."""
+RecordAct = Callable[[Act], None]
+"""Records the act of an operator; never waits and never raises."""
+
+
+class Explain(Protocol):
+    """Explains the parameters of a request."""
+
+    def __call__(self, *, asked: str, custom_data: str, kids: str, level: str) -> Explanation:
+        """Return an explanation; no text raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +38,23 @@ class Parts:
 
     management: Management
     settings: tuple[SettingInForce, ...]
-    prices: Prices
     describe: Callable[[bytes], Description] = field(repr=False)
     """Describes anything of PlayReady; raises InvalidMessage for bytes that are nothing of it."""
     find_chains: Callable[[], Sequence[NamedChain]] = field(repr=False)
     """Returns the certificate chains of the keyring and of the metering ids."""
+    journal: Journal
+    recording: str
+    """The requests that the journal has: `all`, `faults` or `off`."""
     record_act: RecordAct = field(repr=False)
+    repeat: Callable[[str], Post] = field(repr=False)
+    """Returns a function that answers a request of a client's address, without a network."""
+    explain: Explain = field(repr=False)
+    """Returns the licences that parameters give."""
+
+    @property
+    def now_ms(self) -> int:
+        """The time in Unix milliseconds."""
+        return self.now * 1000
 
     @property
     def now(self) -> int:

@@ -222,12 +222,13 @@ def _perform(console: Console, name: str) -> Response:
 
 
 def _asked(path: Mapping[str, str]) -> Asked:
-    caller = _caller()
+    caller, client = _caller(), request.environ["REMOTE_ADDR"]
+    operator = (caller.name, client, caller.may_operate)
     if request.method != "POST":
-        return Asked(path, request.args.to_dict(), {}, caller.name, caller.may_operate)
+        return Asked(path, request.args.to_dict(), {}, *operator)
     files = {name: file.read() for name, file in request.files.items()}
     form = {name: value for name, value in request.form.items() if name != CSRF_FIELD}
-    return Asked(path, form, files, caller.name, caller.may_operate)
+    return Asked(path, form, files, *operator)
 
 
 def with_done(path: str, name: str) -> str:

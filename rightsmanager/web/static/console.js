@@ -7,12 +7,18 @@ function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+function stamp(seconds, daily) {
+  const text = new Date(seconds * 1e3).toISOString();
+  return daily ? text.slice(0, 10) : text.slice(11, 16);
+}
+
 function axes(given) {
   const ink = color("--soft");
   const grid = { stroke: color("--line"), width: 1 };
+  const times = (_, ticks) => ticks.map((tick) => stamp(tick, given.daily));
   const values = given.unit ? (_, ticks) => ticks.map((tick) => `${tick} ${given.unit}`) : undefined;
   return [
-    { stroke: ink, grid, ticks: grid },
+    { stroke: ink, grid, ticks: grid, values: times, space: given.daily ? 90 : 60 },
     { stroke: ink, grid, ticks: grid, values, size: 64 },
   ];
 }
@@ -27,7 +33,8 @@ function series(given) {
     paths: bars,
     points: { show: !bars && given.x.length < 40 },
   }));
-  return [{ label: given.label }, ...lines];
+  const value = (_, seconds) => (seconds == null ? "" : stamp(seconds, given.daily));
+  return [{ label: given.label, value }, ...lines];
 }
 
 function draw(element) {
@@ -64,9 +71,10 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) copy(button);
 });
-// A page in the background does not poll.
+// A page does not poll in the background, nor while something in it is open or selected.
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (document.hidden) event.preventDefault();
+  const isRead = document.querySelector("#live details[open]") || !getSelection().isCollapsed;
+  if (document.hidden || isRead) event.preventDefault();
 });
 document.addEventListener("htmx:afterSettle", drawAll);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);

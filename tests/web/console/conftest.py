@@ -132,6 +132,8 @@ def new_server(data: Path, database_url: str) -> Iterator[Callable[..., Server]]
     yield make
     for each in built:
         each.store.close()
+        if each.recorder is not None:
+            each.recorder.close()
 
 
 @pytest.fixture
