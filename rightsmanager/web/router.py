@@ -47,6 +47,7 @@ SERVICE_URL: Final = "rightsmanager.url"
 CLIENT_PATH: Final = "rightsmanager.path"
 """The key of the path that the client sent, from which pages make relative links."""
 
+_PRIVATE_PREFIXES: Final = tuple(f"{path}/" for path in PRIVATE_PATHS)
 _ASMX: Final = ASMX_PATH[1:]
 _BAD_BODY: Final = "500 Internal Server Error"
 _GZIP: Final = b"\x1f\x8b"
@@ -192,7 +193,7 @@ class Router:
 
 def is_private(path: str) -> bool:
     """Return whether a path belongs to the API or to the console."""
-    return any(path == own or path.startswith(f"{own}/") for own in PRIVATE_PATHS)
+    return f"{path}/".startswith(_PRIVATE_PREFIXES)
 
 
 def _hide_host(environ: Environ) -> None:

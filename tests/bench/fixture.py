@@ -15,7 +15,7 @@ from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version, build_header
 from rightsmanager.protocol.messages.challenge import LicenseRequest, seal_license_challenge
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.settings import CryptoSettings, MetricsSettings, Settings
+from rightsmanager.settings import CryptoSettings, JournalSettings, MetricsSettings, Settings
 
 HEADER = Header(Version.V4_0, (HeaderKid(Kid.from_text("6f651ae1-dbe4-4434-bcb4-690d1564c41c")),))
 
@@ -30,8 +30,8 @@ class Bench:
         """Return default settings for the folder."""
         crypto = CryptoSettings.model_validate({"backend": backend})
         # Observers run after the service; over HTTP they are measured too.
-        metrics = MetricsSettings(access="off")
-        return Settings(data=self.data, crypto=crypto, metrics=metrics)
+        metrics, journal = MetricsSettings(access="off"), JournalSettings(record="off")
+        return Settings(data=self.data, crypto=crypto, metrics=metrics, journal=journal)
 
     def prepare(self) -> None:
         """Make the keyring and the tables."""
