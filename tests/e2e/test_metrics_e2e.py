@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Client, Command, Databases, Enrol, HeaderOf, Start
 
 AT_ONCE = 8
+REQUESTS = 200
 TOKEN = "mF_9.B5f-4.1JqM-long-enough"
 SERVICE = "/rightsmanager.asmx"
 
@@ -126,6 +129,37 @@ def test_they_add_up_over_workers_that_end(
     wait_until(lambda: not before & set(server.workers()) and len(server.workers()) == 2)
     load.send(20)
     check_sums(server, load)
+    assert server.stop() == 0
+
+
+def test_each_answered_request_is_counted_although_workers_are_killed(
+    start: Start, enrol: Enrol, header_of: HeaderOf, tmp_path: Path
+) -> None:
+    server = start(tmp_path / "data", "--workers", "2")
+    client = enrol(server.data)
+    bodies = [client.challenge(header_of(Kid(system_random(16)).base64)) for _ in range(REQUESTS)]
+    killed: list[int] = []
+
+    def send(number: int) -> bool:
+        """Send a request, before every 50th kill a worker; return whether it is answered."""
+        for process in server.workers()[:1] if number % 50 == 25 else []:
+            # It may have ended by the last kill.
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+                killed.append(process)
+        try:
+            return server.post(bodies[number]).status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        answered = sum(threads.map(send, range(len(bodies))))
+    assert killed
+    wait_until(lambda: metrics(server)["workers"] == 2)
+    counted = requests(server)["AcquireLicense ok"]
+    # A licence is recorded, then counted, then sent: the kill may come in between.
+    assert answered <= counted <= len(server.issued()) <= len(bodies)
+    assert metrics(server)["licenses_issued_total"] == counted
     assert server.stop() == 0
 
 
