@@ -28,6 +28,15 @@ def _no_settings_from_outside() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_synchronised() -> Iterator[None]:
+    """Leave files that this process writes in the system's cache."""
+    # A keyring is written by dozens of calls of fsync, which take milliseconds each.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def vectors() -> Callable[[str], Any]:
     """Return a function that reads the vectors of a file."""

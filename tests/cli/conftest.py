@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 import structlog
 
 from rightsmanager.cli import main
+from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import IDENTITIES
 
@@ -48,12 +50,28 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     structlog.reset_defaults()
 
 
+@pytest.fixture(scope="session")
+def _initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder after `init`, whose keys the folders of tests copy."""
+    folder = tmp_path_factory.mktemp("initialised") / "data"
+    create(KeyFiles(folder, None), rng_for("cli"))
+    return folder
+
+
 @pytest.fixture
-def data(run: Run, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(
+    run: Run,
+    tmp_path: Path,
+    _initialised: Path,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
     """A data folder with a keyring, and each kind of database in turn."""
     monkeypatch.setenv("RIGHTSMANAGER_DATABASE_URL", database_url)
     folder = tmp_path / "data"
-    assert run("init", "--data", str(folder), "--seed", "cli").status == 0
+    shutil.copytree(_initialised, folder)
+    # Binds the database to the keyring.
+    assert run("init", "--data", str(folder)).status == 0
     return folder
 
 
