@@ -8,8 +8,8 @@ killed stay; the worker that takes over its row adds to them.
     row 1           of a process outside gunicorn
     rows 2, 3, …    of workers
 
-The files of prometheus_client's own multiprocess mode would do the same for 3 % of a licence
-instead of 1 %, and need a folder that is emptied at each start.
+The files of prometheus_client's own multiprocess mode would do the same for three times the cost,
+and need a folder that is emptied at each start.
 """
 
 import mmap
