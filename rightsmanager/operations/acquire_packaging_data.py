@@ -10,17 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
-from typing import Final, NamedTuple
 
-from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
+from rightsmanager.errors import InvalidMessage
 from rightsmanager.operations.context import Context
 from rightsmanager.operations.packaging_keys import (
-    ALGIDS,
     PackagingKey,
     PackagingOptions,
     build_playready_object,
     named_options,
     refuse_systems,
+)
+from rightsmanager.operations.program_keys import (
+    MAX_KEYS,
+    Slot,
+    WantedKey,
+    record_keys,
+    refuse_long_url,
 )
 from rightsmanager.operations.request import Request
 from rightsmanager.policy.rules import DecisionWarning, WarningCode
@@ -35,19 +40,6 @@ from rightsmanager.protocol.messages.packaging import (
     build_packaging_response,
     parse_packaging_request,
 )
-from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, Kid
-from rightsmanager.store.database import Transaction
-from rightsmanager.store.sources import PACKAGER, Source
-
-MAX_KEYS: Final = 1000
-"""Keys in one reply."""
-
-
-class Slot(NamedTuple):
-    """The key period of a program, which has one key."""
-
-    program: str
-    period: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +70,7 @@ def acquire_packaging_data(context: Context, request: Request) -> bytes:
 
 def _refuse(asked: PackagingRequest, options: PackagingOptions, url: str) -> None:
     refuse_systems(asked.systems)
-    # A reply that cannot be sealed must not be recorded: the URL may be too long.
-    unknown = bytes(CONTENT_KEY_LENGTH)
-    for key_type in ALGIDS:
-        build_playready_object(PackagingKey(Kid(unknown), unknown, key_type), options, url)
+    refuse_long_url(options, url)
 
 
 def _decide(streams: Sequence[StreamInformation], key_period: int) -> tuple[Part, ...]:
@@ -102,27 +91,9 @@ def _record(
     context: Context, options: PackagingOptions, slots: Sequence[Slot]
 ) -> Mapping[Slot, PackagingKey]:
     """Return the key of each slot, creating those that are missing."""
-    with context.store.transaction() as transaction:
-        return {
-            slot: _find_key(context, transaction, options, slot)
-            # In a fixed order, to avoid deadlock.
-            for slot in sorted(set(slots))
-        }
-
-
-def _find_key(
-    context: Context, transaction: Transaction, options: PackagingOptions, slot: Slot
-) -> PackagingKey:
-    kid = transaction.sources.find_kid(*slot) or _create_key(context, transaction, options, slot)
-    stored = transaction.content_keys.find(kid)
-    if stored is None:
-        raise InternalError(f"KID {kid.text} of a program has no stored content key")
-    if options.is_key_type_named and stored.key_type != options.key_type:
-        raise ServiceSpecific(
-            f"algid is {options.key_type.upper()}, expected {stored.key_type.upper()}, which the "
-            f"stored key of program {slot.program[:64]!r} is for (KID {kid.text})"
-        )
-    return PackagingKey(kid, context.content_keys.open(stored), stored.key_type)
+    distinct = tuple(dict.fromkeys(slots))
+    keys = record_keys(context, options, tuple(map(WantedKey, distinct)))
+    return dict(zip(distinct, keys, strict=True))
 
 
 def _find_warnings(
@@ -136,23 +107,6 @@ def _find_warnings(
         "URL or packaging.algid, one for cenc may name algid=AESCTR"
     )
     return (DecisionWarning.of(WarningCode.ALGID, text),)
-
-
-def _create_key(
-    context: Context, transaction: Transaction, options: PackagingOptions, slot: Slot
-) -> Kid:
-    """Return the KID of a new key, or of the one that another request has just created."""
-    kid = Kid(uuid.UUID(bytes=context.rng(CONTENT_KEY_LENGTH), version=4).bytes_le)
-    if not transaction.sources.record(kid, Source(PACKAGER, *slot)):
-        created = transaction.sources.find_kid(*slot)
-        if created is None:
-            raise InternalError(f"KID {kid.text} has been drawn before")
-        return created
-    key = context.rng(CONTENT_KEY_LENGTH)
-    transaction.content_keys.record(
-        context.content_keys.seal(kid, key, options.key_type, context.clock(), context.rng)
-    )
-    return kid
 
 
 def _seal(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.protocol.xml.envelope import Envelope
@@ -25,3 +25,5 @@ class Request:
     remote: str
     """The client's address."""
     progress: Progress = field(default_factory=Progress)
+    socket: Any = field(default=None, repr=False)
+    """The client's connection, for its certificate; None if the server does not give it."""

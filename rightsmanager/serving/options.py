@@ -16,7 +16,7 @@ from rightsmanager.monitoring.shared_cells import SHARED_CELLS
 from rightsmanager.serving.worker import Worker, WorkerOptions, clear_count, pin_to_cpu
 from rightsmanager.settings import Settings
 from rightsmanager.web.http import make_cross_origin
-from rightsmanager.web.tls import find_tls_files, server_context
+from rightsmanager.web.tls import find_client_ca, find_tls_files, server_context
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 OnReady = Callable[[str], None]
@@ -117,7 +117,7 @@ def _https_options(settings: Settings) -> dict[str, Any]:
     if files is None:
         return {}
     # Made once, before the workers are forked, so that each resumes the others' sessions.
-    context = server_context(files, passphrase())
+    context = server_context(files, passphrase(), find_client_ca(settings))
     return {
         "certfile": str(files.certificate),
         "keyfile": str(files.key),

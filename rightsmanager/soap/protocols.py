@@ -222,5 +222,6 @@ class Incoming(InProtocolBase):  # type: ignore[misc] # spyne ships no types
                 headers=Headers(environ),
                 remote=environ.get("REMOTE_ADDR", ""),
                 progress=make_progress(ctx.wrapping),
+                socket=environ.get("gunicorn.socket"),
             )
         ]

@@ -2,6 +2,7 @@
 
     …/rightsmanager.asmx   POST      the service
     operators' paths       any       health and metrics, each at one path, without Flask
+    packagers' paths       any       the key endpoint, without Flask and without CORS
     any path               OPTIONS   a browser's preflight
                            GET       the application of the pages, the console and the API
 
@@ -96,6 +97,8 @@ class RouterSettings:
     """Longest wait for the next bytes of a body."""
     operator_paths: Mapping[str, Wsgi] = field(default_factory=dict)
     """Applications for operators, each at one path; see the module."""
+    key_endpoint: tuple[Callable[[str], bool], Wsgi] | None = None
+    """Tells the paths of the key endpoint, and answers there."""
 
 
 class Router:
@@ -115,6 +118,7 @@ class Router:
         self._pages = cache(make_pages)
         self._settings = settings
         self._operator_paths = settings.operator_paths
+        self._key_endpoint = settings.key_endpoint
         self._log = log or structlog.get_logger("rightsmanager").bind()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -143,6 +147,9 @@ class Router:
             more[:] = more[-1:]
             _hide_host(environ)
             return operator(environ, start)
+        if self._key_endpoint is not None and self._key_endpoint[0](path):
+            more[:] = more[-1:]
+            return self._key_endpoint[1](environ, start)
         if environ["REQUEST_METHOD"] == "OPTIONS":
             return self._answer_preflight(environ, start)
         return self._show(environ, start, is_asmx=is_asmx)

@@ -69,8 +69,13 @@ def read_tls_certificate(files: TlsFiles) -> HttpsCertificate:
     return read_certificate(files.certificate)
 
 
-def server_context(files: TlsFiles, passphrase: bytes | None) -> ssl.SSLContext:
-    """Return the context for TLS 1.2 and 1.3; raises InternalError for unusable files."""
+def server_context(
+    files: TlsFiles, passphrase: bytes | None, client_ca: str = ""
+) -> ssl.SSLContext:
+    """Return the context for TLS 1.2 and 1.3; raises InternalError for unusable files.
+
+    client_ca: a file of the authorities whose clients may present a certificate; empty for none.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = TimedSocket
@@ -82,7 +87,26 @@ def server_context(files: TlsFiles, passphrase: bytes | None) -> ssl.SSLContext:
         raise InternalError(_unusable(files, reason)) from None
     except OSError as error:
         raise InternalError(_unusable(files, error.strerror or "they cannot be read")) from None
+    if client_ca:
+        _ask_for_certificates(context, client_ca)
     return context
+
+
+def _ask_for_certificates(context: ssl.SSLContext, client_ca: str) -> None:
+    # Optional: players of the same server have none.
+    context.verify_mode = ssl.CERT_OPTIONAL
+    try:
+        context.load_verify_locations(client_ca)
+    except (ssl.SSLError, OSError):
+        text = f"packaging.client_ca {client_ca} cannot be read, expected certificates in PEM"
+        raise InternalError(text) from None
+
+
+def find_client_ca(settings: Settings) -> str:
+    """Return the file of the authorities of client certificates, empty if none are asked for."""
+    packaging = settings.packaging
+    has_header = packaging.certificate_header and settings.server.trust_forwarded
+    return "" if has_header or packaging.access != "certificate" else packaging.client_ca
 
 
 class TimedSocket(ssl.SSLSocket):

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from rightsmanager.protocol.formats.packagers.getcontentkey import (
+    ContentKeyRequest,
+    build_request,
+)
 from tests.databases import on_sqlite
+from tests.second import packager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +45,30 @@ FETCH = """async ({url, body, headers}) => {
         return {refused: String(error)};
     }
 }"""
+FETCH_SIMPLY = """async ({url, method, body}) => {
+    try {
+        const reply = await fetch(url, method === 'GET' ? {} : {method, body});
+        return {status: reply.status, text: await reply.text()};
+    } catch (error) {
+        return {refused: String(error)};
+    }
+}"""
+KEY_REQUESTS = {
+    "AcquirePackagingData": (
+        "POST",
+        "/rightsmanager.asmx",
+        packager.ask(packager.stream("a page's")),
+        b"KeyData",
+    ),
+    "nginx-vod": ("GET", "/nginx-vod/movie", b"", b'"key"'),
+    "getcontentkey": (
+        "POST",
+        "/cenc/getcontentkey",
+        build_request(ContentKeyRequest(b"movie", ("SD",))),
+        b'"response"',
+    ),
+}
+"""Method, path and body of a request for a key, and a part of a reply that has one."""
 PREFLIGHT = "method='OPTIONS'"
 """A logged request of this kind."""
 
@@ -188,3 +217,36 @@ def test_a_page_of_an_unlisted_origin_cannot_read_answers(
 def test_a_page_reads_the_wsdl(service: Server, player: DeviceSession) -> None:
     text = player.page.evaluate("async url => (await fetch(url)).text()", f"{service.url}?wsdl")
     assert service.url in text
+
+
+@pytest.fixture(scope="module")
+def generous(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server that gives keys to every packager."""
+    data = tmp_path_factory.mktemp("generous") / "data"
+    return start(data, RIGHTSMANAGER_PACKAGING__ACCESS="open")
+
+
+@pytest.mark.parametrize("giver", ["server", "generous"])
+@pytest.mark.parametrize("form", list(KEY_REQUESTS))
+def test_a_page_of_another_origin_cannot_read_a_key(
+    request: pytest.FixtureRequest, player: DeviceSession, giver: str, form: str
+) -> None:
+    server: Server = request.getfixturevalue(giver)
+    method, path, body, key = KEY_REQUESTS[form]
+    # Without a browser, each request gets a key.
+    answer = server.call(method, path, body or None)
+    assert answer.status == 200
+    assert key in answer.body
+    asked = {
+        "url": f"http://127.0.0.1:{server.port}{path}",
+        "method": method,
+        "body": body.decode(),
+    }
+    seen = player.page.evaluate(FETCH_SIMPLY, asked)
+    if form == "AcquirePackagingData":
+        # Pages may read this service's faults.
+        assert (seen["status"], key.decode() in seen["text"]) == (500, False)
+        assert "comes from a browser" in seen["text"]
+    else:
+        assert seen == {"refused": "TypeError: Failed to fetch"}
+    assert "comes from a browser's page" in server.log.read_text()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
 import pytest
 
+from rightsmanager.crypto.client_certificates import parse_authorities
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.operations.access import Access, AccessMode
 from rightsmanager.operations.request import Request
 from rightsmanager.protocol.xml.envelope import parse_envelope
-from tests.second import packager
+from tests.second import clients, packager
 
 TOKEN = "correct-horse.battery~staple"
 HERE = "127.0.0.1"
@@ -144,6 +150,90 @@ def test_without_the_token_requests_are_refused_and_the_token_is_not_shown(
     assert TOKEN not in repr(access)
 
 
-def test_off_refuses_all_and_open_serves_all() -> None:
+def test_off_refuses_all_and_open_serves_all_but_pages() -> None:
     assert "is switched off here" in refusal(Access(AccessMode.OFF), request(HERE))
-    Access(AccessMode.OPEN).refuse_stranger("A", request(FAR, origin="https://example.com"))
+    Access(AccessMode.OPEN).refuse_stranger("A", request(FAR, host="any.example"))
+    told = refusal(Access(AccessMode.OPEN), request(FAR, origin="https://example.com"))
+    assert "comes from a browser's page" in told
+
+
+@pytest.mark.parametrize("mode", [AccessMode.OPEN, AccessMode.TOKEN, AccessMode.QUERY])
+def test_a_server_on_loopback_refuses_other_hosts_in_every_mode(mode: AccessMode) -> None:
+    access = Access(mode, TOKEN, "https://keys.example/", is_loopback=True)
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    for host in ("localhost:8080", "keys.example", "[::1]:1"):
+        access.refuse_stranger("A", request(HERE, host=host, **bearer))
+    assert "is for the host 'evil.example'" in refusal(
+        access, request(HERE, host="evil.example", **bearer)
+    )
+    for header in ("origin", "sec_fetch_site"):
+        given = request(HERE, **{header: "null", **bearer})
+        assert "comes from a browser's page" in refusal(access, given)
+
+
+def test_the_token_may_be_in_the_query_in_that_mode_alone() -> None:
+    access = Access(AccessMode.QUERY, TOKEN)
+    query = f"a=b&token={TOKEN.replace('~', '%7E')}"
+    access.refuse_stranger("A", replace(request(), query=query))
+    access.refuse_stranger("A", request(authorization=f"Bearer {TOKEN}"))
+    for wrong in ("token=x", f"token={TOKEN}&token={TOKEN}"):
+        told = refusal(access, replace(request(), query=wrong))
+        assert "has another token in its query" in told
+        assert TOKEN not in told
+    assert "has no token" in refusal(access, request())
+    assert "has no token" in refusal(
+        Access(AccessMode.TOKEN, TOKEN), replace(request(), query=query)
+    )
+
+
+@dataclass
+class Connection:
+    certificate: bytes | None
+
+    def getpeercert(self, *, binary_form: bool) -> bytes | None:
+        assert binary_form
+        return self.certificate
+
+
+def certified(**changes: Any) -> Access:  # noqa: ANN401 -- fields of Access
+    authorities = parse_authorities(clients.CA.pem)
+    return Access(
+        AccessMode.CERTIFICATE, authorities=authorities, clock=lambda: clients.NOW, **changes
+    )
+
+
+def test_a_client_certificate_of_the_connection_passes() -> None:
+    client = clients.issue(clients.CA)
+    certified().refuse_stranger("A", replace(request(), socket=Connection(client.der)))
+    for socket in (None, object(), Connection(None)):
+        told = refusal(certified(), replace(request(), socket=socket))
+        assert "has no client certificate" in told
+
+
+def test_foreign_and_expired_certificates_are_refused() -> None:
+    for client, told in (
+        (clients.issue(clients.OTHER), "is foreign"),
+        (clients.issue(clients.CA, days=-1), "expected one that is valid now"),
+        (clients.issue(clients.CA, usage="server"), "expected client authentication"),
+    ):
+        socket = Connection(client.der)
+        assert told in refusal(certified(), replace(request(), socket=socket))
+
+
+def test_a_trusted_proxys_header_has_the_certificate_in_three_spellings() -> None:
+    client = clients.issue(clients.CA)
+    access = certified(certificate_header="x-client-cert")
+    for text in (
+        client.pem.decode(),
+        quote(client.pem.decode()),
+        f":{base64.b64encode(client.der).decode()}:",
+    ):
+        access.refuse_stranger("A", request(x_client_cert=text))
+    assert "is not one in DER or PEM" in refusal(access, request(x_client_cert="rubbish"))
+    assert "has no client certificate" in refusal(
+        access, replace(request(), socket=Connection(client.der))
+    )
+    # Without trust in the proxy its header does not count.
+    assert "has no client certificate" in refusal(
+        certified(), request(x_client_cert=client.pem.decode())
+    )

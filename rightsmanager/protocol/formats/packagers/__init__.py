@@ -1,0 +1,1 @@
+"""Formats in which packagers request content keys, apart from AcquirePackagingData."""

@@ -1,0 +1,94 @@
+"""A request to the key endpoint, and its answer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+from rightsmanager.errors import InvalidMessage, Refusal, ServiceSpecific
+from rightsmanager.operations.access import AccessDenied
+from rightsmanager.operations.context import Context
+from rightsmanager.operations.packaging_keys import PackagingOptions, named_options
+from rightsmanager.operations.program_keys import ContradictingKey, Slot, WantedKey, refuse_program
+from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, SCHEMES
+from rightsmanager.web.http import BodyTooLarge
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of the key endpoint."""
+
+    status: HTTPStatus
+    content_type: str
+    body: bytes = field(repr=False)
+    headers: Headers = ()
+    kids: tuple[str, ...] = ()
+    """The KIDs in the body, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that may have keys."""
+
+    context: Context
+    rest: str
+    """The path after the endpoint's own part."""
+    query: str
+    headers: Mapping[str, str] = field(repr=False)
+    remote: str
+    socket: Any = field(repr=False)
+    url: str
+    """The URL of the service, for PlayReady headers."""
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def options(self) -> PackagingOptions:
+        """The form of headers, with what the query names; raises ServiceSpecific."""
+        return named_options(self.context.options.packaging, self.query)
+
+    def named(self, name: str) -> str:
+        """Return the only value of a name in the query, empty without one."""
+        values = parse_qs(self.query).get(name, [""])
+        if len(values) > 1:
+            raise InvalidMessage(f"{name} is given {len(values)} times, expected once")
+        return values[0]
+
+    @property
+    def scheme(self) -> str | None:
+        """The scheme that the query names; raises InvalidMessage."""
+        scheme = self.named("scheme").lower()
+        if scheme and scheme not in SCHEMES:
+            raise InvalidMessage(f"scheme is {scheme[:32]!r}, expected one of {', '.join(SCHEMES)}")
+        return scheme or None
+
+    def wanted(self, program: str, period: int, scheme: str | None) -> WantedKey:
+        """Return the request for a program's key; raises InvalidMessage for its name."""
+        refuse_program(program)
+        if not 0 <= period <= LAST_PERIOD:
+            raise InvalidMessage(f"the key period is {period}, expected 0 to {LAST_PERIOD}")
+        return WantedKey(Slot(program, period), scheme=scheme)
+
+
+Handler = Callable[[Call], Answer]
+
+
+def http_status(refusal: Refusal) -> HTTPStatus:
+    """Return the HTTP status of a refusal."""
+    if isinstance(refusal, AccessDenied):
+        return HTTPStatus.UNAUTHORIZED if refusal.needs_token else HTTPStatus.FORBIDDEN
+    for kind, status in _STATUSES.items():
+        if isinstance(refusal, kind):
+            return status
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+_STATUSES: Mapping[type[Refusal], HTTPStatus] = {
+    BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ContradictingKey: HTTPStatus.CONFLICT,
+    InvalidMessage: HTTPStatus.BAD_REQUEST,
+    ServiceSpecific: HTTPStatus.BAD_REQUEST,
+}
+"""The status of each class of refusals: the first that fits."""

@@ -1,0 +1,172 @@
+"""The paths of the key endpoint.
+
+    GET       /nginx-vod/PROGRAM               nginx-vod-module
+    POST      /cenc/getcontentkey[/PROVIDER]   Widevine's Common Encryption API
+
+No answer has cross-origin headers, and `operations.access` refuses requests of web pages.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+
+from rightsmanager.errors import InternalError, InvalidMessage, Refusal
+from rightsmanager.operations.context import Context
+from rightsmanager.operations.request import REQUEST_ID
+from rightsmanager.web.http import Addressing, read_body
+from rightsmanager.web.keys import json_forms
+from rightsmanager.web.keys.calls import Answer, Call, Handler
+from rightsmanager.web.router import ASMX_PATH
+
+Environ = dict[str, Any]
+Note = Callable[[str, BaseException], None]
+
+_GET: Final = "GET"
+_POST: Final = "POST"
+_MAX_LOGGED_KIDS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The limits of bodies."""
+
+    max_body: int = 1 << 20
+    """Longest body, in bytes."""
+    body_seconds: float = 20.0
+    """Longest wait for the next bytes of a body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of key requests."""
+
+    name: str
+    handlers: Mapping[str, Handler]
+    """By HTTP method."""
+    refuse: Callable[[Refusal], Answer]
+
+
+FORMS: Final[Mapping[str, Form]] = {
+    "/nginx-vod/": Form(
+        "nginx-vod", {_GET: json_forms.answer_nginx_vod}, json_forms.refuse_nginx_vod
+    ),
+    "/cenc/getcontentkey": Form(
+        "getcontentkey",
+        {_POST: json_forms.answer_getcontentkey},
+        json_forms.refuse_getcontentkey,
+    ),
+}
+"""By the beginning of the path."""
+
+
+class WrongMethod(InvalidMessage):
+    """A request with a method that the path does not have."""
+
+
+class KeyEndpoint:
+    """Answers requests at the paths of FORMS."""
+
+    def __init__(
+        self, context: Context, addressing: Addressing, bounds: Bounds, note: Note
+    ) -> None:
+        self._context = context
+        self._addressing = addressing
+        self._bounds = bounds
+        self._note = note
+        self._log = structlog.get_logger("rightsmanager").bind()
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request."""
+        begun = time.perf_counter()
+        path = environ["PATH_INFO"]
+        prefix = next(each for each in FORMS if path.startswith(each))
+        form = FORMS[prefix]
+        reason = ""
+        try:
+            answer = self._answer(environ, form, path[len(prefix) :])
+        except Refusal as refusal:
+            answer, reason = _refuse(form, refusal), refusal.text
+        except Exception as error:  # noqa: BLE001 -- the outermost guard
+            self._note("a key request", error)
+            answer, reason = _refuse(form, InternalError("the server failed")), "internal error"
+        self._log.info(
+            "keys",
+            form=form.name,
+            kids=list(answer.kids[:_MAX_LOGGED_KIDS]),
+            status=str(answer.status.value),
+            **({"reason": reason} if reason else {}),
+            ms=round(1000 * (time.perf_counter() - begun), 3),
+            remote=environ["REMOTE_ADDR"],
+            request_id=environ.get(REQUEST_ID, ""),
+        )
+        return _send(answer, environ["REQUEST_METHOD"], start_response)
+
+    def _answer(self, environ: Environ, form: Form, rest: str) -> Answer:
+        method = environ["REQUEST_METHOD"]
+        method = _GET if method == "HEAD" else method
+        call = Call(
+            context=self._context,
+            rest=_decode(rest),
+            query=environ.get("QUERY_STRING", ""),
+            headers=_headers(environ),
+            remote=environ["REMOTE_ADDR"],
+            socket=environ.get("gunicorn.socket"),
+            url=self._addressing.url({**environ, "PATH_INFO": ASMX_PATH}),
+        )
+        self._context.options.packaging_access.refuse_stranger("The key endpoint", call)
+        handler = form.handlers.get(method)
+        if handler is None:
+            expected = " or ".join(form.handlers)
+            raise WrongMethod(f"the method is {method[:20]}, expected {expected}")
+        body = b""
+        if method == _POST:
+            body = read_body(environ, self._bounds.max_body, self._bounds.body_seconds)
+        return handler(replace(call, body=body))
+
+
+def takes(path: str) -> bool:
+    """Return whether a path belongs to the key endpoint."""
+    return path.startswith(tuple(FORMS))
+
+
+def _refuse(form: Form, refusal: Refusal) -> Answer:
+    answer = form.refuse(refusal)
+    if isinstance(refusal, WrongMethod):
+        allowed = ", ".join(form.handlers)
+        return replace(answer, status=HTTPStatus.METHOD_NOT_ALLOWED, headers=(("Allow", allowed),))
+    if answer.status is HTTPStatus.UNAUTHORIZED:
+        challenge = ("WWW-Authenticate", 'Bearer realm="rightsmanager"')
+        return replace(answer, headers=(*answer.headers, challenge))
+    return answer
+
+
+def _decode(path: str) -> str:
+    try:
+        return path.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        raise InvalidMessage("the path is not UTF-8") from None
+
+
+def _headers(environ: Environ) -> dict[str, str]:
+    return {
+        name[5:].lower().replace("_", "-"): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+
+
+def _send(answer: Answer, method: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    headers = [
+        ("Content-Type", answer.content_type),
+        ("Content-Length", str(len(answer.body))),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+        *answer.headers,
+    ]
+    start_response(f"{answer.status.value} {answer.status.phrase}", headers)
+    return [] if method == "HEAD" else [answer.body]
