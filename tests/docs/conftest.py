@@ -133,7 +133,8 @@ def workplace(
     (tmp_path / "var").mkdir()
     for folder in ("keyring", "public"):
         shutil.copytree(server.data / folder, tmp_path / "var" / folder)
-    (tmp_path / "var" / "rightsmanager.db").symlink_to(server.data / "rightsmanager.db")
+    for name in ("rightsmanager.db", "journal.db", "journal"):
+        (tmp_path / "var" / name).symlink_to(server.data / name)
     for name in ("config", "examples", "docs"):
         (tmp_path / name).symlink_to(ROOT / name)
     # The reader's PATH names the programs of the virtual environment.
