@@ -464,6 +464,8 @@ def _make_api_parts(parts: "Parts", context: Context) -> "ApiParts":
         settings=parts.settings,
         describe=_make_describe(context, parts.management.keyring),
         explain=_make_explain(context, parts.management.keyring),
+        journal=parts.journal,
+        repeat=parts.repeat,
         record_act=record_by_texts(parts.record_act),
     )
 

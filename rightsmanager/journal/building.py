@@ -104,6 +104,7 @@ class EntryBuilder:
             reply,
             (
                 exchange.request_id,
+                exchange.operation,
                 reason or "",
                 query,
                 unquote(query) if "%" in query else "",

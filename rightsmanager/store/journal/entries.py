@@ -150,8 +150,8 @@ class Filter:
     kid: Kid | None = None
     account: AccountId | None = None
     text: str | None = None
-    """A part of the request id, refusal, query, CustomData, warnings, user agent, address, actor
-    or subject, in any letter case."""
+    """A part of the request id, operation, refusal, query, CustomData, warnings, user agent,
+    address, actor or subject, in any letter case."""
     since_ms: int | None = None
     """Unix milliseconds; entries at this time or later."""
     until_ms: int | None = None

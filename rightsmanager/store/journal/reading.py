@@ -160,6 +160,7 @@ def searched_texts(entry: Entry) -> tuple[str, ...]:
     decoded = unquote(entry.query)
     return (
         entry.request_id,
+        entry.operation,
         entry.reason or "",
         entry.query,
         decoded if decoded != entry.query else "",

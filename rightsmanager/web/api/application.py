@@ -18,6 +18,7 @@ from rightsmanager.web.access import CALLER, Access, Caller, Refused
 from rightsmanager.web.api.content_keys import CONTENT_KEYS, add_content_keys
 from rightsmanager.web.api.decode import DECODE, add_decode
 from rightsmanager.web.api.domains import DOMAINS, add_domains
+from rightsmanager.web.api.journal import JOURNAL, JournalParts, add_journal
 from rightsmanager.web.api.licenses import (
     DEVICES,
     LICENSES,
@@ -107,6 +108,8 @@ def _add_operations(routes: Routes, parts: ApiParts) -> None:
     add_server(routes, management, parts.settings)
     add_decode(routes.of(DECODE), parts.describe, parts.explain)
     add_tokens(routes.of(TOKENS), management.tokens)
+    journal = JournalParts(parts.journal, parts.describe, parts.repeat)
+    add_journal(routes.of(JOURNAL), journal)
 
 
 def _describe(app: OpenAPI) -> dict[str, Any]:

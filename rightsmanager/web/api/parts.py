@@ -7,6 +7,8 @@ from typing import Protocol
 from rightsmanager.admin.management import Management
 from rightsmanager.inspection import Description
 from rightsmanager.inspection.explanation import Explanation
+from rightsmanager.journal.journal import Journal
+from rightsmanager.journal.replay import Post
 from rightsmanager.settings import SettingInForce
 
 
@@ -24,6 +26,8 @@ class Explain(Protocol):
         """Return the explanation; no text raises."""
 
 
+Repeat = Callable[[str], Post]
+"""Returns a function that answers a request of a client's address, without a network."""
 RecordAct = Callable[[str, str, Mapping[str, str], str], None]
 """Records the act of an operator: the caller, the act, its subject, and the refusal's text."""
 
@@ -36,4 +40,6 @@ class ApiParts:
     settings: tuple[SettingInForce, ...]
     describe: Describe = field(repr=False)
     explain: Explain = field(repr=False)
+    journal: Journal
+    repeat: Repeat = field(repr=False)
     record_act: RecordAct = field(repr=False)
