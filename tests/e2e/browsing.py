@@ -15,12 +15,12 @@ from tests.e2e.test_browser import WITHOUT_NETWORK, program
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page, Playwright, Request
+    from playwright.sync_api import Browser, Page, Playwright, Request, ViewportSize
 
 AXE: Final = Path(__file__).parent / "vendor" / "axe.min.js"
 SEVERE: Final = {"serious", "critical"}
-DESK: Final = {"width": 1280, "height": 900}
-PHONE: Final = {"width": 390, "height": 844}
+DESK: Final[ViewportSize] = {"width": 1280, "height": 900}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 SCHEMES: Final = ("light", "dark")
 RUN_AXE: Final = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations
     .map(each => ({id: each.id, impact: each.impact,
@@ -61,12 +61,12 @@ class Visitor:
         self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         self.page.on("request", self._note_request)
 
-    def visit(self, path: str, *, status: int = 200) -> None:
+    def visit(self, path: str, *, status: int = 200, name: str = "") -> None:
         """Open a page, check it as a whole, and keep its screenshot."""
         answer = self.page.goto(f"{self.origin}{path}", wait_until="load")
         assert answer is not None
         assert answer.status == status, path
-        self.check(path)
+        self.check(name or path)
 
     def check(self, name: str) -> None:
         """Check the page that is shown, and keep its screenshot."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -10,7 +11,16 @@ from typing import TYPE_CHECKING, Final
 from click.testing import CliRunner
 
 from rightsmanager.cli import rightsmanager
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.crypto.p256_backends import choose_backend
+from rightsmanager.crypto.random import system_random
+from rightsmanager.device import Device, LicenseOpener
+from rightsmanager.device.identity import load_server_keys
+from rightsmanager.keyring import certify_device
+from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.protocol.formats.bcert import ChainVerifier
+from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
+from rightsmanager.protocol.wire import NEVER, Kid
+from tests.e2e.conftest import Client
 from tests.e2e.devices import CommandedDevice, make_device
 
 if TYPE_CHECKING:
@@ -19,6 +29,11 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Server
 
 PROGRAMS: Final = ("news", "football", "<script>alert(1)</script>")
+QUERIES: Final = {
+    "level": ("cfg=(sl:3000)", "needs security level 3000"),
+    "parameter": ("cfg=(persit:true)", "the nearest known name is persist"),
+}
+"""Queries that are refused, with a part of the reason."""
 MARKUP: Final = "<img src=x onerror=alert(1)>"
 """A name that a page must show as text."""
 
@@ -45,11 +60,41 @@ class Seeded:
     phone: CommandedDevice
     account: str
     kids: tuple[str, ...]
+    key: str
+    """The content key of the first KID, in hexadecimal digits."""
 
     @property
     def url(self) -> str:
         """The server's URL."""
         return self.server.url
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the server."""
+        return self.url.rpartition("/")[0]
+
+    def fail(self, case: str) -> str:
+        """Send a request that fails, and return a part of its refusal's text."""
+        if case in QUERIES:
+            query, reason = QUERIES[case]
+            self.tv.invoke("acquire", "--url", f"{self.url}?{query}", "--kid", self.kids[0])
+            return reason
+        expiry = int(time.time()) - 60 if case == "expired" else NEVER
+        body = _challenge(self.server, expiry, self.kids[0])
+        # The digest covers the client's time.
+        sent = body.replace(b"<ClientTime>1", b"<ClientTime>2") if case == "digest" else body
+        self.server.post(sent, Content_Type="text/xml", SOAPAction='"AcquireLicense"')
+        return "expired at" if case == "expired" else "DigestValue is not the SHA-256"
+
+
+def _challenge(server: Server, expiry: int, kid: str) -> bytes:
+    """Return the challenge of a new device whose certificate ends then."""
+    made = certify_device(KeyFiles(server.data, None), system_random, expiry=expiry)
+    keys = load_server_keys(server.data / "public")
+    device = Device(made.chain, made.signing_key, made.encryption_key)
+    opener = LicenseOpener(device, ChainVerifier((keys.root,)), choose_backend())
+    header = Header(Version.V4_3, (HeaderKid(Kid.parse(kid), None),))
+    return Client(opener, keys).challenge(header)
 
 
 def seed(server: Server, folder: Path) -> Seeded:
@@ -58,7 +103,7 @@ def seed(server: Server, folder: Path) -> Seeded:
     tv, phone = make_device(server.data, folder / "tv"), make_device(server.data, folder / "phone")
     account = run("domain", "create", "--data", data, "--name", f"Family {MARKUP}", "--json")
     kids = tuple(new_kid() for _ in range(4))
-    seeded = Seeded(server, tv, phone, account_of(account), kids)
+    seeded = Seeded(server, tv, phone, account_of(account), kids, secrets.token_hex(16))
     _add_keys(seeded, data)
     _acquire(seeded)
     _report(seeded)
@@ -75,7 +120,7 @@ def account_of(text: str) -> str:
 
 def _add_keys(seeded: Seeded, data: str) -> None:
     for kid, program in zip(seeded.kids, PROGRAMS, strict=False):
-        key = secrets.token_hex(16)
+        key = seeded.key if kid == seeded.kids[0] else secrets.token_hex(16)
         run("content", "add", "--data", data, kid, key, "--program", f"{program} {kid[:4]}")
     run("packager", "--url", seeded.url, "weather", "--interval", "PT1H")
 
@@ -110,9 +155,9 @@ def _report(seeded: Seeded) -> None:
 
 def _refuse(seeded: Seeded) -> None:
     kid, url = seeded.kids[0], seeded.url
-    for query in ("cfg=(sl:3000)", "cfg=(persit:true)", "cfg=(errorcode:0x8004c065)"):
-        refused = seeded.tv.invoke("acquire", "--url", f"{url}?{query}", "--kid", kid)
-        assert refused.exception is not None, query
+    for case in ("level", "parameter", "digest", "expired"):
+        seeded.fail(case)
+    seeded.tv.invoke("acquire", "--url", f"{url}?cfg=(errorcode:0x8004c065)", "--kid", kid)
     custom_data = f'{MARKUP}<script>alert("CustomData")</script>'
     seeded.tv.invoke("acquire", "--url", url, "--custom-data", custom_data, "--kid", kid)
     digest = b64encode(secrets.token_bytes(32)).decode()

@@ -1,8 +1,8 @@
 """The addresses of the console, its access, and its answers to errors.
 
 A page is a function of the console's parts and of a request. A refusal becomes a page with its
-sentence: 404 for an unknown thing, 503 while the database is away, else 422. Everything that
-changes something is an act: GET asks first, POST acts and is recorded.
+sentence: 404 for an unknown thing, 503 while the database or the journal is away, else 422.
+Everything that changes something is an act: GET asks first, POST acts and is recorded.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from rightsmanager.admin.refusals import NotFound
-from rightsmanager.errors import InvalidMessage, Refusal, UnknownAccountId
+from rightsmanager.errors import InternalError, InvalidMessage, Refusal, UnknownAccountId
 from rightsmanager.store.database import StoreFailed
 from rightsmanager.web.access import CALLER, CSRF_FIELD, Access, Caller, Refused
 from rightsmanager.web.console.acts import ask, find_act, perform
@@ -41,10 +41,10 @@ _AWAY: Final = "The database does not answer. This page works again when it does
 _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (NotFound, 404),
     (UnknownAccountId, 404),
-    (StoreFailed, 503),
+    (InternalError, 503),
     (Refusal, 422),
 )
-_TITLES: Final = {401: "Sign in", 403: "Not allowed", 404: "Not found", 422: "Not possible"}
+_TITLES: Final = {403: "Not allowed", 404: "Not found", 500: "Failed", 503: "Not available"}
 _HEADERS: Final = {
     **PRIVATE,
     # Not no-referrer: with that, the browser sends the origin `null` with a form.

@@ -1,0 +1,214 @@
+"""The console in headless Chromium: every page, filled, empty and with an error.
+
+Each page is shown in light and dark, on a desk and on a phone: no error of the browser's console,
+no request to elsewhere, no serious finding of axe, nothing wider than the screen. Screenshots are
+kept in the folder that the variable SCREENSHOTS names, else in the tests' own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import ViewportSize, sync_playwright
+
+from rightsmanager.web.console.table import ACTS, PAGES
+from tests.databases import on_sqlite
+from tests.e2e.browsing import DESK, PHONE, SCHEMES, Visitor, launch, screenshot_folder
+from tests.e2e.seeding import Seeded, seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+    from tests.e2e.conftest import Server, Start
+
+pytestmark = on_sqlite
+
+LISTS = [f"/console/{path}" for path in PAGES if "<" not in path]
+HELP = ["/", "/rightsmanager.asmx", "/rightsmanager.asmx?op=AcquireLicense", "/parameters"]
+EXPLAINED = "/explain?asked=(sl:3000,persist:true)"
+SIZES: dict[str, ViewportSize] = {"desk": DESK, "phone": PHONE}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = launch(playwright)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def empty(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    return start(tmp_path_factory.mktemp("empty") / "data")
+
+
+@pytest.fixture(scope="module")
+def seeded(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Seeded:
+    folder = tmp_path_factory.mktemp("seeded")
+    return seed(start(folder / "data"), folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return screenshot_folder(tmp_path_factory.mktemp("screenshots"))
+
+
+@pytest.fixture(params=[(scheme, size) for scheme in SCHEMES for size in SIZES], ids="-".join)
+def visitor(request: pytest.FixtureRequest, browser: Browser, folder: Path) -> Iterator[Visitor]:
+    """A page in one colour scheme and of one size; its problems fail the test."""
+    scheme, size = request.param
+    with browser.new_context(viewport=SIZES[size], color_scheme=scheme) as context:
+        visitor = Visitor(context.new_page(), "", folder)
+        yield visitor
+        assert visitor.problems == []
+
+
+@pytest.fixture
+def desk(browser: Browser, folder: Path) -> Iterator[Visitor]:
+    """A page on a desk."""
+    with browser.new_context(viewport=DESK) as context:
+        visitor = Visitor(context.new_page(), "", folder)
+        yield visitor
+        assert visitor.problems == []
+
+
+def things(visitor: Visitor) -> list[str]:
+    """Return the paths of one thing of each kind: a device, a key, an entry."""
+    found: dict[str, str] = {}
+    for path in LISTS:
+        visitor.page.goto(f"{visitor.origin}{path}")
+        links: list[str] = visitor.page.eval_on_selector_all(
+            "main a", "all => all.map(each => new URL(each.href).pathname)"
+        )
+        for link in links:
+            kind = link.rpartition("/")[0]
+            if kind in LISTS:
+                found.setdefault(kind, link)
+    return list(found.values())
+
+
+def test_every_page_of_a_used_server_is_well_made(visitor: Visitor, seeded: Seeded) -> None:
+    visitor.origin = seeded.origin
+    pages = [*LISTS, *things(visitor)]
+    assert len(pages) >= len(LISTS) + 5
+    for path in [*pages, *HELP, EXPLAINED]:
+        visitor.visit(path)
+
+
+def test_every_page_of_a_new_server_says_what_to_do(visitor: Visitor, empty: Server) -> None:
+    visitor.origin = empty.url.rpartition("/")[0]
+    for path in LISTS:
+        visitor.visit(path, name=f"empty {path}")
+
+
+def test_every_form_of_an_act_is_well_made(visitor: Visitor, seeded: Seeded) -> None:
+    visitor.origin = seeded.origin
+    for name in ACTS:
+        visitor.visit(f"/console/acts/{name}")
+
+
+def test_what_is_folded_is_well_made_too(visitor: Visitor, seeded: Seeded) -> None:
+    visitor.origin = seeded.origin
+    visitor.visit("/console/journal?outcome=fault", name="faults")
+    visitor.page.click("main td a")
+    visitor.page.eval_on_selector_all(
+        "main details", "all => all.forEach(each => { each.open = true; })"
+    )
+    visitor.check("entry unfolded")
+
+
+def test_errors_are_pages_too(visitor: Visitor, seeded: Seeded) -> None:
+    visitor.origin = seeded.origin
+    for path, status in (
+        ("/console/none", 404),
+        ("/console/journal/99999999", 404),
+        ("/console/journal?kid=x", 422),
+    ):
+        visitor.visit(path, status=status)
+
+
+def test_the_console_is_used_by_keyboard_alone(desk: Visitor, seeded: Seeded) -> None:
+    desk.origin = seeded.origin
+    desk.visit("/console/")
+    page = desk.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.goto(f"{desk.origin}/console/acts/create-domain")
+    page.focus("#f-name")
+    page.keyboard.type("By keyboard")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/domains/*")
+    assert "The account is created." in page.inner_text("main")
+
+
+def test_the_journal_shows_new_requests_by_itself(desk: Visitor, seeded: Seeded) -> None:
+    desk.origin = seeded.origin
+    desk.visit("/console/journal?operation=AcquireLicense")
+    page = desk.page
+    page.fill("#f-text", "typed")
+    before = page.inner_text("tbody tr:first-child")
+    seeded.phone.run("acquire", "--url", f"{seeded.url}?cfg=(sl:150)", "--kid", seeded.kids[1])
+    page.wait_for_function(
+        "before => document.querySelector('tbody tr').innerText !== before", arg=before
+    )
+    assert page.input_value("#f-text") == "typed"
+
+
+def test_a_chart_is_drawn_and_its_numbers_are_a_table(desk: Visitor, seeded: Seeded) -> None:
+    desk.origin = seeded.origin
+    desk.visit("/console/metering")
+    assert desk.page.query_selector(".chart canvas") is not None
+    desk.page.click("text=Numbers")
+    assert "Play" in desk.page.inner_text("details[open] table")
+
+
+def test_the_console_works_without_script(browser: Browser, seeded: Seeded) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{seeded.origin}/console/acts/create-domain")
+        page.fill("#f-name", "Without script")
+        page.click("main button")
+        assert "The account is created." in page.inner_text("main")
+        page.click("text=Close")
+        page.click("main button")
+        assert "The account is closed." in page.inner_text("main")
+
+
+def test_a_key_is_shown_by_an_act_alone(desk: Visitor, seeded: Seeded) -> None:
+    desk.origin = seeded.origin
+    desk.visit(f"/console/keys/{seeded.kids[0]}")
+    assert seeded.key not in desk.page.content()
+    desk.page.click("text=Reveal the key")
+    desk.page.click("main button")
+    assert seeded.key in desk.page.inner_text("main")
+
+
+@pytest.mark.parametrize("case", ["level", "digest", "parameter", "expired"])
+def test_a_failing_request_is_explained_within_three_clicks(
+    case: str, desk: Visitor, seeded: Seeded
+) -> None:
+    reason = seeded.fail(case)
+    desk.origin = seeded.origin
+    page = desk.page
+    page.goto(f"{desk.origin}/console/")
+    # One click: the newest faults are on the overview, which loads itself.
+    page.locator("tr", has_text=reason).first.locator("a").first.click()
+    desk.check(f"explained {case}")
+    assert reason in page.inner_text(".notice.bad")
+
+
+def test_a_worker_that_is_killed_costs_a_page_nothing(desk: Visitor, seeded: Seeded) -> None:
+    desk.origin = seeded.origin
+    desk.visit("/console/")
+    for pid in seeded.server.workers():
+        os.kill(pid, signal.SIGKILL)
+    desk.page.reload()
+    assert desk.page.inner_text("h1") == "Overview"
