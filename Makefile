@@ -7,6 +7,7 @@
 # make bench-metering  the cost of a metering report only
 # make soak   metering reports from many devices while workers are killed; takes minutes
 # make docs   regenerate docs/parameters.md from the table of parameters
+# make pictures  draw docs/pictures again, of a server with test data
 # make migration NAME=add_something  write the schema's next revision from store/tables.py
 # make lock   renew the locked requirements
 # Prefer the distribution's Python if it is complete. It is built with profile-guided optimisation: a
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 LOCKS := config/requirements
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test example check bench bench-metering soak docs migration lock chromium zsh
+.PHONY: run test example check bench bench-metering soak docs pictures migration lock chromium zsh
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -99,6 +100,9 @@ zsh:
 $(VENV)/.test: $(VENV)/.run $(LOCKS)/test.txt | chromium zsh
 	$(PIP) install --no-build-isolation --no-deps --require-hashes -r $(LOCKS)/test.txt
 	@touch $@
+
+pictures: $(VENV)/.test
+	$(BIN)/python -m tests.e2e.pictures docs/pictures
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-header --upgrade

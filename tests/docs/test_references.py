@@ -16,6 +16,7 @@ from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
 from rightsmanager.settings import ALL_ROLES, Settings, load
 from rightsmanager.web.api.routes import BASE
+from rightsmanager.web.look import STATIC_PATH, STYLE
 from rightsmanager.web.pages import EXPLAIN_PATH, PARAMETERS_PATH, PUBLIC_PATH, RIGHTS_PATH
 from rightsmanager.web.router import CONSOLE_PATH
 from tests.docs.conftest import Workplace
@@ -185,6 +186,8 @@ def test_the_proxys_limits_are_wider_than_the_servers() -> None:
         (PARAMETERS_PATH, True),
         (RIGHTS_PATH, True),
         (f"{PUBLIC_PATH}/root.pub", True),
+        (f"{STATIC_PATH}/{STYLE}", True),
+        (f"{STATIC_PATH}/vendor/htmx.min.js", True),
         (f"{PUBLIC_PATH}/../keyring/root.key", False),
         (f"{BASE}/openapi.json", False),
         (f"{CONSOLE_PATH}/", False),

@@ -65,8 +65,8 @@ def show_entry(parts: Parts, asked: Asked) -> View:
     blocks = (
         _verdict(entry),
         *_failed_checks(sent),
-        _facts(entry),
         *_decision(parts, entry),
+        _facts(entry),
         *_stages(entry),
         *_body("Request", sent, stored.request, is_cut=entry.is_request_cut),
         *_body("Reply", replied, stored.reply, is_cut=entry.is_reply_cut),
