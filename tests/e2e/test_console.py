@@ -133,6 +133,32 @@ def test_errors_are_pages_too(visitor: Visitor, seeded: Seeded) -> None:
         visitor.visit(path, status=status)
 
 
+def test_a_browser_signs_in_with_a_token_and_out_again(
+    start: Start, visitor: Visitor, tmp_path: Path
+) -> None:
+    token = "the-token-of-the-settings"
+    server = start(
+        tmp_path / "data", RIGHTSMANAGER_API__ACCESS="token", RIGHTSMANAGER_API__TOKEN=token
+    )
+    visitor.origin = server.url.rpartition("/")[0]
+    page = visitor.page
+    visitor.visit("/console/settings?q=bind", status=401, name="sign in")
+    page.fill("#f-token", "wrong")
+    page.click("main button")
+    visitor.check("sign in refused")
+    assert "the token is wrong" in page.inner_text("main")
+    page.fill("#f-token", token)
+    page.click("main button")
+    page.wait_for_url("**/console/settings?q=bind")
+    visitor.check("signed in")
+    page.goto(f"{visitor.origin}/console/acts/create-domain")
+    page.fill("#f-name", "Signed in")
+    page.click("main button")
+    assert "The account is created." in page.inner_text("main")
+    page.click("text=Sign out")
+    assert page.inner_text("h1") == "Sign in"
+
+
 def test_the_console_is_used_by_keyboard_alone(desk: Visitor, seeded: Seeded) -> None:
     desk.origin = seeded.origin
     desk.visit("/console/")

@@ -49,7 +49,7 @@ def show_revocations(parts: Parts, asked: Asked) -> View:
         (Cell(each.name), code(each.id), number(each.version), time(each.changed_at))
         for each in found.lists
     )
-    columns = ("Certificate", "State", "List", "Version", "Since", "")
+    columns = ("Certificate", "State", "List", "Version", "Since", "", "")
     return View(
         "Revocations",
         (
@@ -69,14 +69,15 @@ _NO_LIST: Final = Empty("No list has a version yet: the first revocation makes o
 
 def _row(entry: RevokedFacts) -> tuple[Cell, ...]:
     digest = entry.digest.hex()
-    act = ("Unrevoke", link("acts/unrevoke", digest=digest))
+    allow = act_cell("Allow", link("acts/allow", digest=digest))
     return (
         code(encode_base64(entry.digest), link("journal", text=encode_base64(entry.digest))),
         state("allowed", OFF) if entry.allowed else state("revoked", BAD),
         Cell(entry.list),
         number(entry.version),
         time(entry.since),
-        act_cell(*act),
+        act_cell() if entry.allowed else allow,
+        act_cell("Unrevoke", link("acts/unrevoke", digest=digest)),
     )
 
 
