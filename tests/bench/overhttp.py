@@ -45,7 +45,8 @@ def serving(
             command,
             stdout=subprocess.PIPE,
             stderr=log,
-            env={**os.environ, **(environment or {})},
+            # The journal is measured by itself: tests.bench.journal.
+            env={**os.environ, "RIGHTSMANAGER_JOURNAL__RECORD": "off", **(environment or {})},
         )
         try:
             assert server.stdout is not None

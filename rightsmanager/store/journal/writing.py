@@ -45,10 +45,14 @@ class Spelling:
     greatest: str
     lock: str
     """Follows a statement that reads a row to change it."""
+    empty: str
+    """Begins a statement that removes all rows of a table, in no time."""
+    shrink: str
+    """Returns the space of removed rows to the file system; empty if that is done already."""
 
 
-SQLITE: Final = Spelling("?", "BEGIN IMMEDIATE", "min", "max", "")
-POSTGRESQL: Final = Spelling("%s", "BEGIN", "least", "greatest", " FOR UPDATE")
+SQLITE: Final = Spelling("?", "BEGIN IMMEDIATE", "min", "max", "", "DELETE FROM", "VACUUM")
+POSTGRESQL: Final = Spelling("%s", "BEGIN", "least", "greatest", " FOR UPDATE", "TRUNCATE", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +133,15 @@ class Writer:
             # Ids are not used again: a reader may wait for those after the last one.
             self._lock_state()
             count = self._find("SELECT count(*) FROM journal_entries")
-            self._run("DELETE FROM journal_entries")
-            self._run("DELETE FROM journal_bodies")
-            self._run("DELETE FROM journal_kids")
-            self._run("DELETE FROM journal_blocks")
+            for table in ("entries", "bodies", "kids", "blocks"):
+                self._run(f"{self._spelling.empty} journal_{table}")
         return int(count)
 
     def shrink(self) -> None:
-        """Return the space of removed entries to the file system; raises the driver's error."""
-        self._cursor.execute("VACUUM")
+        """Return the space of removed entries to the file system, unless others are writing."""
+        if self._spelling.shrink:
+            with suppress(Exception):
+                self._cursor.execute(self._spelling.shrink)
 
     def close(self) -> None:
         """Close the connection, in whatever state it is."""
