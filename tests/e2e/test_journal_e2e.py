@@ -7,16 +7,17 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
 from rightsmanager.journal.journal import Journal, open_journal
-from rightsmanager.store.journal.entries import Filter
+from rightsmanager.store.journal.entries import Accounting, Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.e2e.conftest import Client, Enrol, HeaderOf, Server, Start
@@ -141,6 +142,36 @@ def test_a_deleted_journal_costs_no_licence(
             if file.is_file():
                 file.unlink()
     assert len(server.issued()) == 3
+
+
+def test_a_locked_journal_costs_no_licence(
+    start: Start, enrol: Enrol, header_of: HeaderOf, tmp_path: Path
+) -> None:
+    server = start(tmp_path / "data")
+    client = enrol(server.data)
+    journal = journal_of(server)
+    assert server.post(client.challenge(header_of(KID)), X_Request_Id="first").status == 200
+    assert journal.settle(DEADLINE_SECONDS)
+    with locked(journal):
+        for _ in range(5):
+            assert server.post(client.challenge(header_of(KID))).status == 200
+        assert journal.accounting().waiting == 5
+    assert journal.settle(DEADLINE_SECONDS)
+    assert journal.accounting() == Accounting(6, 6)
+
+
+@contextmanager
+def locked(journal: Journal) -> Iterator[None]:
+    """Keep all writers of a journal waiting."""
+    writer = journal.database.open_writer()
+    cursor = writer._cursor
+    cursor.execute("BEGIN IMMEDIATE" if journal.database.file else "BEGIN")
+    cursor.execute("UPDATE journal_state SET last_id = last_id")
+    try:
+        yield
+    finally:
+        cursor.execute("ROLLBACK")
+        writer.close()
 
 
 # --- kills ----------------------------------------------------------------------------------------
