@@ -59,7 +59,7 @@ def test_a_request_is_sent_as_it_was() -> None:
     assert sent[1][0] == "http://other/x.asmx?cfg=(sl:150)"
 
 
-def test_another_outcome_is_told_apart() -> None:
+def test_another_outcome_is_not_alike() -> None:
     replayed = replay(stored(), lambda *_: FAULT)
     assert not replayed.is_alike
     assert (replayed.after.outcome, replayed.after.reason) == ("0x8004c604", "no")
