@@ -73,13 +73,14 @@ def perform(parts: Parts, name: str, act: OperatorAct, asked: Asked) -> str | Vi
 
     A refusal is recorded too, and shown above the form.
     """
-    act_of = partial(Act, name, _subject(act, asked), asked.caller, asked.client)
+    subject = _subject(act, asked)
+    act_of = partial(Act, name, subject, asked.caller, asked.client, request_id=asked.request_id)
     try:
         done = act.perform(parts, asked)
     except StoreFailed:
         raise
     except Refusal as refusal:
-        parts.record_act(act_of(refusal))
+        parts.record_act(act_of(refusal=refusal))
         return ask(name, act, asked, refusal.text)
     parts.record_act(act_of())
     return done

@@ -347,6 +347,8 @@ class Asked:
     """The operator's address."""
     may_operate: bool = True
     """Whether the operator may change things and see secrets."""
+    request_id: str = ""
+    """As in the header X-Request-Id of the answer."""
 
     def get(self, name: str) -> str:
         """Return a value of the query, without white space around it; empty if it is missing."""

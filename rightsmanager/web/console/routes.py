@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from rightsmanager.admin.refusals import NotFound
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal, UnknownAccountId
+from rightsmanager.operations.request import REQUEST_ID
 from rightsmanager.store.database import StoreFailed
 from rightsmanager.web.access import CALLER, CSRF_FIELD, Access, Caller, Refused
 from rightsmanager.web.console.acts import ask, find_act, perform
@@ -223,7 +224,8 @@ def _perform(console: Console, name: str) -> Response:
 
 def _asked(path: Mapping[str, str]) -> Asked:
     caller, client = _caller(), request.environ["REMOTE_ADDR"]
-    operator = (caller.name, client, caller.may_operate)
+    request_id: str = request.environ.get(REQUEST_ID, "")
+    operator = (caller.name, client, caller.may_operate, request_id)
     if request.method != "POST":
         return Asked(path, request.args.to_dict(), {}, *operator)
     files = {name: file.read() for name, file in request.files.items()}

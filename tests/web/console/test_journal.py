@@ -146,6 +146,7 @@ def test_acts_of_operators_are_entries(browser: Browser, server: Server) -> None
     browser.submit("/console/acts/create-domain", name="Recorded")
     entry = find_entry(server, kind="act", text="Recorded")
     assert (entry.operation, entry.actor, entry.outcome) == ("create-domain", "loopback", "ok")
+    assert entry.request_id
     shown = browser.get(f"/console/journal/{entry.id}")
     assert "The act was performed." in shown.text
     browser.submit("/console/acts/create-domain", url="ftp://Refused")
