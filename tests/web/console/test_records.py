@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.crypto.random import system_random
-from rightsmanager.protocol.wire import Kid, Mid, TransactionId
+from rightsmanager.protocol.wire import (
+    AccountId,
+    Kid,
+    Mid,
+    SessionId,
+    TransactionId,
+    encode_base64,
+)
+from rightsmanager.store.domains import Member
 from rightsmanager.store.metering import ReceivedReport
+from rightsmanager.store.sessions import StoredSession
+from rightsmanager.web.console.blocks import device_path
 from rightsmanager.web.console.lists import MAX_ROWS
 from tests.web.console.conftest import NOW
 from tests.web.console.player import Player, make_player
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
     from tests.web.console.conftest import Answer, Browser
 
 KEY = "00112233445566778899aabbccddeeff"
-DAY_SECONDS = 86400
+MARKUP = '<script>alert("x")</script>'
 
 
 def new_kid() -> Kid:
@@ -201,3 +211,43 @@ def test_anything_is_decoded(browser: Browser, server: Server) -> None:
     refused = browser.submit("/console/decode", text="<script>alert(1)</script>")
     assert refused.status == 422
     assert refused.page.xpath("//main//script") == []
+
+
+def test_a_member_is_removed_and_allowed_again(browser: Browser, server: Server) -> None:
+    made = browser.submit("/console/acts/create-domain", name="Family")
+    path = made.location.partition("?")[0]
+    account, device = AccountId.parse(path.rpartition("/")[2]), encode_base64(system_random(32))
+    with server.store.transaction() as transaction:
+        transaction.domains.reserve_seat(account)
+        transaction.domains.record_member(account, Member(device, MARKUP, NOW, 1))
+    shown = browser.get(path)
+    (row,) = rows(shown)
+    assert row[:3] == [device, MARKUP, "member"]
+    assert shown.page.xpath("//main//script") == []
+    remove = next(each for each in shown.links if "remove-member" in each)
+    removed = browser.follow(browser.submit(remove))
+    assert rows(removed)[0][2] == "removed"
+    allow = next(each for each in removed.links if "allow-member" in each)
+    assert rows(browser.follow(browser.submit(allow)))[0][2] == "left"
+
+
+def test_sessions_and_unknown_deletions_are_shown(browser: Browser, server: Server) -> None:
+    device, kid = encode_base64(system_random(32)), new_kid()
+    session = StoredSession(
+        *(device, SessionId(system_random(16)), kid, Mid(bytes(16)), NOW, 1 << 50),
+        stopped=True,
+        proven=True,
+        reported_at=NOW,
+        changed_at=NOW,
+    )
+    deletion = SessionId(system_random(16))
+    with server.store.transaction() as transaction:
+        transaction.sessions.record(session)
+        transaction.ledger.record_deletion(device, deletion, system_random(32), NOW)
+        transaction.ledger.delete(device, deletion, kid, NOW)
+    (row,) = rows(browser.get(f"/console/sessions?kid={kid.text}"))
+    # The device's clock is beyond all dates.
+    assert (row[1], row[5]) == ("stopped, proven", str(1 << 50))
+    shown = browser.get(f"/console/devices/{device_path(device)}")
+    assert "Reported as deleted, never issued" in shown.text
+    assert "stopped, proven" in shown.text
