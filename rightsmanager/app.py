@@ -188,6 +188,7 @@ def _options(settings: Settings, runtime: Runtime) -> Options:
         max_sessions=settings.secure_stop.max_sessions,
         max_deleted_kids=settings.secure_delete.max_kids,
         packaging=packaging_options(settings),
+        replace_kid=settings.packaging.replace_kid,
         packaging_access=packaging_access(settings, runtime.clock, is_loopback=runtime.is_loopback),
     )
 

@@ -153,6 +153,8 @@ class Options:
     """Of a secure delete report."""
     packaging: PackagingOptions = field(default_factory=PackagingOptions)
     packaging_access: Access = field(default_factory=Access)
+    replace_kid: bool = False
+    """Whether a request with another KID than the program has gets the stored one."""
 
 
 @dataclass(frozen=True, slots=True)

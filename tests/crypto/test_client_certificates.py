@@ -53,3 +53,13 @@ def test_invalid_extensions_are_refused() -> None:
     broken = client.der.replace(usage, usage.replace(b"\x30\x0a", b"\x31\x0a"))
     with pytest.raises(InvalidMessage, match="has invalid extensions"):
         parse_authorities(clients.CA.pem).refuse_foreign(broken, clients.NOW)
+
+
+def test_rubbish_and_certificates_of_servers_are_refused() -> None:
+    authorities = parse_authorities(clients.CA.pem)
+    for certificate in (b"rubbish", b"-----BEGIN CERTIFICATE-----"):
+        with pytest.raises(InvalidMessage, match="is not one in DER or PEM"):
+            authorities.refuse_foreign(certificate, clients.NOW)
+    server = clients.issue(clients.CA, usage="server")
+    with pytest.raises(InvalidMessage, match="expected client authentication"):
+        authorities.refuse_foreign(server.der, clients.NOW)

@@ -18,7 +18,7 @@ from rightsmanager.protocol.formats.packagers.getcontentkey import (
     build_request,
 )
 from tests.databases import on_sqlite
-from tests.second import packager
+from tests.second import cpix_documents, packager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,9 @@ FETCH_SIMPLY = """async ({url, method, body}) => {
         return {refused: String(error)};
     }
 }"""
+REQUEST = cpix_documents.document(
+    cpix_documents.key("00000000-0000-4000-8000-0000000b2055"), attributes='id="a-page"'
+)
 KEY_REQUESTS = {
     "AcquirePackagingData": (
         "POST",
@@ -60,6 +63,9 @@ KEY_REQUESTS = {
         packager.ask(packager.stream("a page's")),
         b"KeyData",
     ),
+    "cpix": ("GET", "/cpix/movie", b"", b"PlainValue"),
+    "cpix by POST": ("POST", "/cpix", REQUEST, b"PlainValue"),
+    "speke": ("POST", "/speke/v1.0/copyProtection", REQUEST, b"PlainValue"),
     "nginx-vod": ("GET", "/nginx-vod/movie", b"", b'"key"'),
     "getcontentkey": (
         "POST",

@@ -1,5 +1,9 @@
 """The paths of the key endpoint.
 
+    GET       /cpix/PROGRAM                    CPIX
+    POST      /cpix[/PROGRAM]                  a CPIX request document
+    POST      /speke/v2.0/copyProtection       SPEKE 2.0
+    POST      /speke/v1.0/copyProtection       SPEKE 1.0
     GET       /nginx-vod/PROGRAM               nginx-vod-module
     POST      /cenc/getcontentkey[/PROVIDER]   Widevine's Common Encryption API
 
@@ -18,7 +22,7 @@ from rightsmanager.errors import InternalError, InvalidMessage, Refusal
 from rightsmanager.operations.context import Context
 from rightsmanager.operations.request import REQUEST_ID
 from rightsmanager.web.http import Addressing, read_body
-from rightsmanager.web.keys import json_forms
+from rightsmanager.web.keys import cpix_forms, json_forms
 from rightsmanager.web.keys.calls import Answer, Call, Handler
 from rightsmanager.web.router import ASMX_PATH
 
@@ -51,7 +55,18 @@ class Form:
 
 
 FORMS: Final[Mapping[str, Form]] = {
-    "/nginx-vod/": Form(
+    "/cpix": Form(
+        "cpix",
+        {_GET: cpix_forms.answer_get, _POST: cpix_forms.answer_post},
+        cpix_forms.refuse_cpix,
+    ),
+    "/speke/v2.0/copyProtection": Form(
+        "speke-2.0", {_POST: cpix_forms.answer_speke_2}, cpix_forms.refuse_speke_2
+    ),
+    "/speke/v1.0/copyProtection": Form(
+        "speke-1.0", {_POST: cpix_forms.answer_speke_1}, cpix_forms.refuse_speke_1
+    ),
+    "/nginx-vod": Form(
         "nginx-vod", {_GET: json_forms.answer_nginx_vod}, json_forms.refuse_nginx_vod
     ),
     "/cenc/getcontentkey": Form(
@@ -60,7 +75,10 @@ FORMS: Final[Mapping[str, Form]] = {
         json_forms.refuse_getcontentkey,
     ),
 }
-"""By the beginning of the path."""
+"""By the path, or by its beginning before a slash."""
+
+
+_PREFIXES: Final = tuple(f"{path}/" for path in FORMS)
 
 
 class WrongMethod(InvalidMessage):
@@ -83,11 +101,11 @@ class KeyEndpoint:
         """Answer one request."""
         begun = time.perf_counter()
         path = environ["PATH_INFO"]
-        prefix = next(each for each in FORMS if path.startswith(each))
+        prefix = next(each for each in FORMS if f"{path}/".startswith(f"{each}/"))
         form = FORMS[prefix]
         reason = ""
         try:
-            answer = self._answer(environ, form, path[len(prefix) :])
+            answer = self._answer(environ, form, path[len(prefix) + 1 :])
         except Refusal as refusal:
             answer, reason = _refuse(form, refusal), refusal.text
         except Exception as error:  # noqa: BLE001 -- the outermost guard
@@ -130,7 +148,7 @@ class KeyEndpoint:
 
 def takes(path: str) -> bool:
     """Return whether a path belongs to the key endpoint."""
-    return path.startswith(tuple(FORMS))
+    return f"{path}/".startswith(_PREFIXES)
 
 
 def _refuse(form: Form, refusal: Refusal) -> Answer:

@@ -54,7 +54,7 @@ _MAX_DEPENDENCIES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
+class DocumentSlot:
     """The use of a key: program and period, with notes of what is left out."""
 
     program: str | None
@@ -67,21 +67,22 @@ def parse_document(data: bytes) -> tuple[KeyEntry, ...]:
 
     Refuses encrypted keys and KIDs without a key.
     """
-    root = parse_xml(_to_utf8(data), "the CPIX document", FILE)
+    root = parse_xml(to_utf8(data), "the CPIX document", FILE)
     if root.tag != _ROOT:
         raise InvalidMessage(f"the root element is {str(root.tag)[:64]}, expected {_ROOT}")
     if next(root.iter("{*}EncryptedValue"), None) is not None:
         raise InvalidMessage("the CPIX document has encrypted keys, expected a PlainValue for each")
     etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
     elements = [
-        (_kid(each, "kid"), each) for each in root.iterfind("{*}ContentKeyList/{*}ContentKey")
+        (read_kid(each, "kid"), each) for each in root.iterfind("{*}ContentKeyList/{*}ContentKey")
     ]
     methods = _methods(dict(elements))
-    slots = _slots(root, elements)
+    slots = find_slots(root, elements)
     return tuple(_entry(kid, each, methods[kid], slots.get(kid)) for kid, each in elements)
 
 
-def _to_utf8(data: bytes) -> bytes:
+def to_utf8(data: bytes) -> bytes:
+    """Return the document in UTF-8 without its mark; raises InvalidMessage."""
     encoding = "utf-8-sig"
     declared = _DECLARED.match(data)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -102,7 +103,8 @@ def _to_utf8(data: bytes) -> bytes:
         raise InvalidMessage(f"the CPIX document is not {encoding.removesuffix('-sig')}") from None
 
 
-def _kid(element: etree._Element, attribute: str) -> Kid:
+def read_kid(element: etree._Element, attribute: str) -> Kid:
+    """Return the KID in an attribute; raises InvalidMessage."""
     text = element.get(attribute)
     name = f"{etree.QName(element).localname} @{attribute}"
     if text is None:
@@ -136,7 +138,7 @@ def _method(kid: Kid, elements: Mapping[Kid, etree._Element]) -> tuple[str, str 
             return method
         if element.get("dependsOnKey") is None:
             return "aesctr", None
-        root = _kid(element, "dependsOnKey")
+        root = read_kid(element, "dependsOnKey")
         if root not in elements:
             raise InvalidMessage(
                 f"dependsOnKey of KID {seen.text} is {root.text}, which is not in the document"
@@ -148,15 +150,15 @@ def _method(kid: Kid, elements: Mapping[Kid, etree._Element]) -> tuple[str, str 
 # --- programs and periods -------------------------------------------------------------------------
 
 
-def _slots(
+def find_slots(
     root: etree._Element, elements: Sequence[tuple[Kid, etree._Element]]
-) -> dict[Kid, _Slot]:
+) -> dict[Kid, DocumentSlot]:
     """Return the use of each key; keys without a program are left out."""
     rules: dict[Kid, list[etree._Element]] = {}
     for rule in root.iterfind("{*}ContentKeyUsageRuleList/{*}ContentKeyUsageRule"):
-        rules.setdefault(_kid(rule, "kid"), []).append(rule)
+        rules.setdefault(read_kid(rule, "kid"), []).append(rule)
     numbers = _period_numbers(root)
-    slots: dict[Kid, _Slot] = {}
+    slots: dict[Kid, DocumentSlot] = {}
     for kid, element in elements:
         program = element.get("contentId", root.get("contentId"))
         if program is not None:
@@ -166,7 +168,7 @@ def _slots(
 
 def _slot(
     kid: Kid, program: str, rules: Sequence[etree._Element], numbers: Mapping[str, int | None]
-) -> _Slot:
+) -> DocumentSlot:
     named = {
         each.get("periodId", "") for rule in rules for each in rule.iterfind("{*}KeyPeriodFilter")
     }
@@ -177,11 +179,13 @@ def _slot(
                 "ContentKeyPeriodList"
             )
     if len(named) > 1:
-        return _Slot(None, 0, (f"program {program} left out: the key has {len(named)} periods",))
+        return DocumentSlot(
+            None, 0, (f"program {program} left out: the key has {len(named)} periods",)
+        )
     number = numbers[named.pop()] if named else 0
     if number is None:
-        return _Slot(None, 0, (f"program {program} left out: its period has no index",))
-    return _Slot(program, number)
+        return DocumentSlot(None, 0, (f"program {program} left out: its period has no index",))
+    return DocumentSlot(program, number)
 
 
 def _period_numbers(root: etree._Element) -> dict[str, int | None]:
@@ -206,8 +210,8 @@ def _index(period: etree._Element) -> int | None:
 
 
 def _told_apart(
-    slots: Mapping[Kid, _Slot], rules: Mapping[Kid, Sequence[etree._Element]]
-) -> dict[Kid, _Slot]:
+    slots: Mapping[Kid, DocumentSlot], rules: Mapping[Kid, Sequence[etree._Element]]
+) -> dict[Kid, DocumentSlot]:
     """Return the slots with track types appended to programs that several keys have."""
     counts = Counter((slot.program, slot.period) for slot in slots.values())
     named = {
@@ -218,27 +222,27 @@ def _told_apart(
     }
     counts = Counter((slot.program, slot.period) for slot in named.values())
     return {
-        kid: _Slot(None, 0, (f"program {slot.program} left out: other keys have it too",))
+        kid: DocumentSlot(None, 0, (f"program {slot.program} left out: other keys have it too",))
         if slot.program is not None and counts[slot.program, slot.period] > 1
         else slot
         for kid, slot in named.items()
     }
 
 
-def _with_track(slot: _Slot, rules: Sequence[etree._Element]) -> _Slot:
+def _with_track(slot: DocumentSlot, rules: Sequence[etree._Element]) -> DocumentSlot:
     tracks = {rule.get("intendedTrackType") for rule in rules} - {None}
     if len(tracks) != 1:
-        return _Slot(
+        return DocumentSlot(
             None, 0, (f"program {slot.program} left out: the key has no single intendedTrackType",)
         )
-    return _Slot(f"{slot.program}#{tracks.pop()}", slot.period)
+    return DocumentSlot(f"{slot.program}#{tracks.pop()}", slot.period)
 
 
 # --- entries --------------------------------------------------------------------------------------
 
 
 def _entry(
-    kid: Kid, element: etree._Element, method: tuple[str, str | None], slot: _Slot | None
+    kid: Kid, element: etree._Element, method: tuple[str, str | None], slot: DocumentSlot | None
 ) -> KeyEntry:
     plain = element.find("{*}Data/{*}Secret/{*}PlainValue")
     if plain is None:

@@ -1,0 +1,205 @@
+"""Key requests whose replies are CPIX: by GET, by a request document, and by SPEKE.
+
+SPEKE is CPIX with rules of its own. Its refusals are a text with the status 422, or that of access.
+
+Source: the AWS documents "SPEKE API v1" and "v2", and "Implementing SPEKE v2.0 with AWS Elemental
+MediaPackage" for the texts of refusals.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Final
+
+from rightsmanager import __version__
+from rightsmanager.errors import InternalError, InvalidMessage, Refusal
+from rightsmanager.operations.access import AccessDenied
+from rightsmanager.operations.program_keys import (
+    MAX_KEYS,
+    Slot,
+    WantedKey,
+    WantedTrack,
+    issue_protected_keys,
+    refuse_program,
+)
+from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, SCHEMES
+from rightsmanager.protocol.formats.packagers.cpix_exchange import (
+    VERSIONS,
+    CpixRequest,
+    RequestedKey,
+    build_request,
+    draw_document_keys,
+    fill_request,
+    parse_request,
+)
+from rightsmanager.protocol.formats.packagers.protected_key import ProtectedKey
+from rightsmanager.web.http import BodyTooLarge
+from rightsmanager.web.keys.calls import Answer, Call, Headers, http_status
+
+XML: Final = "application/xml"
+TEXT: Final = "text/plain; charset=utf-8"
+USER_AGENT: Final = f"rightsmanager/{__version__}"
+
+_SPEKE_1: Final[Headers] = (("Speke-User-Agent", USER_AGENT),)
+_SPEKE_2: Final[Headers] = (("X-Speke-User-Agent", USER_AGENT), ("X-Speke-Version", "2.0"))
+_SPEKE_2_CPIX: Final = "2.3"
+_RANGE: Final = re.compile("([0-9]{1,10})(?:-([0-9]{1,10}))?")
+_STREAM: Final = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
+
+
+class UnservedPath(InvalidMessage):
+    """A request to a path below that of SPEKE."""
+
+
+def answer_get(call: Call) -> Answer:
+    """Return the document of a program.
+
+    The query may name `streams` (a key for each), `periods`, `scheme` and `version`.
+    """
+    version = call.named("version") or _SPEKE_2_CPIX
+    if version not in VERSIONS:
+        raise InvalidMessage(f"version is {version[:32]!r}, expected {', '.join(VERSIONS)}")
+    periods = _periods(call.named("periods"))
+    tracks = [
+        WantedTrack(call.wanted(program, period or 0, call.scheme), stream)
+        for period in periods
+        for stream in _streams(call.named("streams"))
+        for program in [f"{call.rest}#{stream}" if stream else call.rest]
+    ]
+    keys = issue_protected_keys(call.context, call.options, tracks, call.url)
+    if periods == (None,):
+        keys = tuple(replace(key, period=None) for key in keys)
+    request = parse_request(build_request(call.rest, keys, version))
+    return _answer(fill_request(replace(request, version=version), keys), keys)
+
+
+def answer_post(call: Call) -> Answer:
+    """Return the request document with its keys; the path may name the program."""
+    if call.rest:
+        refuse_program(call.rest)
+    request = parse_request(call.body, call.rest or None)
+    return _fill(call, request, is_kid_replaced=_replaces_kid(call))
+
+
+def refuse_cpix(refusal: Refusal) -> Answer:
+    """Return the answer to a refused request."""
+    return Answer(http_status(refusal), TEXT, f"{refusal.text}\n".encode())
+
+
+def answer_speke_2(call: Call) -> Answer:
+    """Return the request document of SPEKE 2.0 with its keys."""
+    _refuse_rest(call)
+    version = call.headers.get("x-speke-version", "")
+    if version != "2.0":
+        raise InvalidMessage(f"Unsupported SPEKE version: {version[:32]!r}, expected '2.0'")
+    request = parse_request(call.body)
+    _refuse_unlike_speke_2(request)
+    answer = _fill(call, request, is_kid_replaced=_replaces_kid(call))
+    return replace(answer, headers=_SPEKE_2)
+
+
+def refuse_speke_2(refusal: Refusal) -> Answer:
+    """Return the answer to a refused request of SPEKE 2.0."""
+    return _refuse_speke(refusal, _SPEKE_2)
+
+
+def answer_speke_1(call: Call) -> Answer:
+    """Return the request document of SPEKE 1.0 with its keys, whose KIDs may be others."""
+    _refuse_rest(call)
+    request = parse_request(call.body)
+    if request.content_id is None:
+        raise InvalidMessage("Missing CPIX@id")
+    return replace(_fill(call, request, is_kid_replaced=True), headers=_SPEKE_1)
+
+
+def refuse_speke_1(refusal: Refusal) -> Answer:
+    """Return the answer to a refused request of SPEKE 1.0."""
+    return _refuse_speke(refusal, _SPEKE_1)
+
+
+def _refuse_rest(call: Call) -> None:
+    if call.rest:
+        raise UnservedPath(f"the path ends with {call.rest[:64]!r}, expected copyProtection")
+
+
+def _refuse_unlike_speke_2(request: CpixRequest) -> None:
+    if request.content_id is None:
+        raise InvalidMessage("Missing CPIX@contentId")
+    if request.version is None:
+        raise InvalidMessage("Missing CPIX@version")
+    if request.version != _SPEKE_2_CPIX:
+        raise InvalidMessage(f"Unsupported CPIX@version: {request.version!r}, expected '2.3'")
+    for key in request.keys:
+        if key.scheme is None:
+            kid = key.kid.text
+            raise InvalidMessage(f"Missing ContentKey@commonEncryptionScheme for KID {kid}")
+    if len({SCHEMES[key.scheme] for key in request.keys if key.scheme}) > 1:
+        raise InvalidMessage("Non compliant ContentKey@commonEncryptionScheme combination")
+
+
+def _refuse_speke(refusal: Refusal, headers: Headers) -> Answer:
+    answer = replace(refuse_cpix(refusal), headers=headers)
+    if isinstance(refusal, UnservedPath):
+        return replace(answer, status=HTTPStatus.NOT_FOUND)
+    if isinstance(refusal, AccessDenied | BodyTooLarge | InternalError):
+        return answer
+    return replace(answer, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _replaces_kid(call: Call) -> bool:
+    return call.context.options.replace_kid
+
+
+def _fill(call: Call, request: CpixRequest, *, is_kid_replaced: bool) -> Answer:
+    """Return the filled document, encrypted if it has recipients."""
+    context = call.context
+    if request.content_id is not None:
+        refuse_program(request.content_id)
+    encryption = draw_document_keys(request, context.clock(), context.rng)
+    tracks = [_track(call, key, is_kid_replaced=is_kid_replaced) for key in request.keys]
+    keys = issue_protected_keys(context, call.options, tracks, call.url)
+    _refuse_shared(keys)
+    drawn = None if encryption is None else (encryption, context.rng)
+    return _answer(fill_request(request, keys, drawn), keys)
+
+
+def _track(call: Call, key: RequestedKey, *, is_kid_replaced: bool) -> WantedTrack:
+    slot = None
+    if key.slot is not None and key.slot.program is not None:
+        slot = Slot(key.slot.program, key.slot.period)
+    scheme = key.scheme or call.scheme
+    return WantedTrack(WantedKey(slot, key.kid, scheme, key.key, key.iv, is_kid_replaced))
+
+
+def _refuse_shared(keys: Sequence[ProtectedKey]) -> None:
+    if len({key.kid for key in keys}) < len(keys):
+        raise InvalidMessage("two ContentKeys have one stored key, expected each its own")
+
+
+def _periods(text: str) -> tuple[int | None, ...]:
+    """Return the numbers of periods such as `0-3,7`; None for a program without periods."""
+    if not text:
+        return (None,)
+    found: list[int] = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last > LAST_PERIOD or first > last:
+            raise InvalidMessage(f"periods is {text[:64]!r}, expected such as 0-3,7")
+        if len(found) + last - first >= MAX_KEYS:
+            raise InvalidMessage(f"periods has more than {MAX_KEYS} numbers")
+        found += range(first, last + 1)
+    return tuple(dict.fromkeys(found))
+
+
+def _streams(text: str) -> Iterator[str]:
+    """Yield the names of streams such as `SD,AUDIO`; an empty one without any."""
+    for name in dict.fromkeys(text.split(",")):
+        if text and _STREAM.fullmatch(name) is None:
+            raise InvalidMessage(f"streams is {text[:64]!r}, expected names such as SD,AUDIO")
+        yield name
+
+
+def _answer(body: bytes, keys: Sequence[ProtectedKey]) -> Answer:
+    return Answer(HTTPStatus.OK, XML, body, kids=tuple(key.kid.text for key in keys))

@@ -1,0 +1,44 @@
+"""Recipients of encrypted keys: certificates with RSA keys that may encrypt."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from rightsmanager.crypto.p256 import PrivateKey
+from rightsmanager.crypto.random import seeded_random
+from rightsmanager.crypto.recipients import parse_recipient
+from rightsmanager.crypto.x509 import issue_self_signed
+from rightsmanager.errors import InvalidMessage
+from tests.second import clients, cpix_reader
+
+
+@pytest.mark.parametrize("usages", [(), ("key_encipherment",), ("data_encipherment",)])
+def test_a_recipient_opens_what_is_wrapped_for_it(usages: tuple[str, ...]) -> None:
+    recipient = clients.recipient(*usages)
+    wrapped = parse_recipient(recipient.der, clients.NOW).wrap(b"a secret")
+    assert recipient.key.decrypt(wrapped, cpix_reader.OAEP) == b"a secret"
+
+
+def test_other_certificates_are_refused() -> None:
+    for certificate, told in (
+        (b"", "not a valid one in DER"),
+        (clients.recipient().pem, "not a valid one in DER"),
+        (clients.recipient(bits=1024).der, "expected RSA of 2048 to 8192 bits"),
+        (clients.recipient("digital_signature").der, "another key usage"),
+        (clients.recipient(days=-1).der, "is expired"),
+        (clients.recipient(now=clients.NOW + 61 * 86400).der, "is not valid yet"),
+    ):
+        with pytest.raises(InvalidMessage, match=told):
+            parse_recipient(certificate, clients.NOW)
+
+
+def test_an_elliptic_key_is_refused() -> None:
+    pem = issue_self_signed(
+        PrivateKey(bytes(31) + b"\1"), ("a",), clients.NOW, 86400, seeded_random(b"recipient")
+    )
+
+    der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+    with pytest.raises(InvalidMessage, match="expected RSA of 2048"):
+        parse_recipient(der, clients.NOW)
