@@ -53,6 +53,12 @@ def test_recorded_requests_are_found_with_their_bodies(journals: Journals) -> No
     assert journals.notes == []
 
 
+def test_the_file_is_for_its_owner_alone(in_file: Journals) -> None:
+    record(in_file, "a")
+    assert in_file.database.file is not None
+    assert in_file.database.file.stat().st_mode & 0o777 == 0o600
+
+
 def test_entries_are_written_while_the_process_runs(journals: Journals) -> None:
     recorder = journals.recorder()
     for round_ in range(3):

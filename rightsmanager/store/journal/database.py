@@ -1,5 +1,6 @@
 """Opens the journal's database, for its writer and for readers."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -128,6 +129,8 @@ class JournalDatabase:
 
 def open_file(file: Path) -> sqlite3.Connection:
     """Return a connection that writes; the file and its tables are made if they are missing."""
+    # What players send is for the server's own user; SQLite's other files get the same mode.
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
     # Threads take turns: commands close from another thread than the one that opened.
     connection = sqlite3.connect(
         file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
