@@ -29,7 +29,7 @@ from rightsmanager.web.console.blocks import (
     state,
     time,
 )
-from rightsmanager.web.console.lists import Listing, cut_of, first_cut
+from rightsmanager.web.console.lists import MAX_ROWS, Listing, cut_of, first_cut, offset_table
 from rightsmanager.web.console.parts import Parts
 
 _NO_DEVICE: Final = Empty(
@@ -63,7 +63,7 @@ def show_device(parts: Parts, asked: Asked) -> View:
         "Device",
         (
             _facts(device, parts.management.issued.find_device(device)),
-            _ledger(ledger),
+            _ledger(asked, ledger),
             *_unknown(ledger),
             _licenses(parts, device),
             *_sessions(parts, device),
@@ -103,13 +103,12 @@ def _facts(device: str, found: DeviceFacts | None) -> Facts:
     )
 
 
-def _ledger(ledger: LedgerFacts) -> Table:
-    return Table(
-        "Ledger of persistent licences",
-        ("KID", "State", "Issued", "Expires", "Deleted", "Result", "Licence id"),
-        tuple(_entry_row(each) for each in ledger.licenses),
-        Empty("The device has no persistent licence."),
-    )
+def _ledger(asked: Asked, ledger: LedgerFacts) -> Table:
+    columns = ("KID", "State", "Issued", "Expires", "Deleted", "Result", "Licence id")
+    empty = Empty("The device has no persistent licence.")
+    table = Table("Ledger of persistent licences", columns, (), empty)
+    rows = [_entry_row(each) for each in reversed(ledger.licenses)]
+    return offset_table(asked, link("devices", device_path(ledger.device)), table, rows)
 
 
 def _entry_row(entry: EntryFacts) -> tuple[Cell, ...]:
@@ -129,7 +128,7 @@ def _unknown(ledger: LedgerFacts) -> tuple[Block, ...]:
         return ()
     rows = tuple(
         (code(each.kid.text), code(each.session_id.text), time(each.deleted_at))
-        for each in ledger.unknown
+        for each in ledger.unknown[-MAX_ROWS:]
     )
     title = "Reported as deleted, never issued"
     return (Table(title, ("KID", "Session", "Deleted"), rows, Empty("")),)

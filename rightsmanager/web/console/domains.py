@@ -26,7 +26,7 @@ from rightsmanager.web.console.blocks import (
     state,
     time,
 )
-from rightsmanager.web.console.lists import Listing, cut_of, offset_table
+from rightsmanager.web.console.lists import MAX_ROWS, Listing, cut_of, offset_table
 from rightsmanager.web.console.parts import Parts
 
 _COLUMNS: Final = ("Account", "Name", "Members", "Revision", "State", "Created")
@@ -150,7 +150,7 @@ def _member_row(account: str, member: Member) -> tuple[Cell, ...]:
 
 def _revisions(details: AccountDetails) -> Table:
     return Table(
-        "Revisions",
+        "Newest revisions",
         ("Revision", "Key", "Certificate digest", "Made"),
         tuple(
             (
@@ -159,7 +159,7 @@ def _revisions(details: AccountDetails) -> Table:
                 code(encode_base64(each.certificate_digest)),
                 time(each.made_at),
             )
-            for each in details.revisions
+            for each in details.revisions[:MAX_ROWS]
         ),
         Empty("The domain has no revision."),
     )

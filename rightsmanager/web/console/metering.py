@@ -86,20 +86,15 @@ def show_metering(parts: Parts, asked: Asked) -> View:
     )
 
 
-def show_metering_ids(parts: Parts, _asked: Asked) -> View:
+def show_metering_ids(parts: Parts, asked: Asked) -> View:
     """Return the page of all metering ids."""
-    rows = tuple(_id_row(each) for each in parts.management.metering_ids.find_all())
+    rows = [_id_row(each) for each in parts.management.metering_ids.find_all()]
+    columns = ("Metering id", "Name", "State", "Created", "URL for reports", "")
+    empty = Empty("There is no metering id.")
+    table = Table("Metering ids", columns, (), empty, is_titled=False)
     return View(
         "Metering ids",
-        (
-            Table(
-                "Metering ids",
-                ("Metering id", "Name", "State", "Created", "URL for reports", ""),
-                rows,
-                Empty("There is no metering id."),
-                is_titled=False,
-            ),
-        ),
+        (offset_table(asked, "metering/ids", table, rows),),
         lead="Each one has its own key and certificate, to which devices encrypt their reports.",
         acts=(Act("Create a metering id", "acts/create-metering-id"),),
         up=Act("Metering", "metering"),

@@ -23,7 +23,7 @@ from rightsmanager.web.console.blocks import (
     state,
     time,
 )
-from rightsmanager.web.console.lists import offset_table
+from rightsmanager.web.console.lists import MAX_ROWS, offset_table
 from rightsmanager.web.console.parts import Parts
 
 _EMPTY: Final = Empty(
@@ -36,14 +36,14 @@ _EMPTY: Final = Empty(
 def show_revocations(parts: Parts, asked: Asked) -> View:
     """Return the page of the revoked certificates, the allow list and the lists."""
     found = parts.management.revocations
-    rows = [_row(each) for each in found.revoked]
+    rows = [_row(each) for each in reversed(found.revoked)]
     allowed = tuple(
         (
             code(encode_base64(each.digest)),
             time(each.since),
             act_cell("Take off", link("acts/disallow", digest=each.digest.hex())),
         )
-        for each in found.allowed
+        for each in reversed(found.allowed[-MAX_ROWS:])
     )
     lists = tuple(
         (Cell(each.name), code(each.id), number(each.version), time(each.changed_at))
@@ -54,7 +54,12 @@ def show_revocations(parts: Parts, asked: Asked) -> View:
         "Revocations",
         (
             offset_table(asked, "revocations", Table("Revoked", columns, (), _EMPTY), rows),
-            Table("Allowed nevertheless", ("Certificate", "Since", ""), allowed, _NOT_ALLOWED),
+            Table(
+                "Allowed nevertheless, the newest",
+                ("Certificate", "Since", ""),
+                allowed,
+                _NOT_ALLOWED,
+            ),
             Table("Lists", ("List", "Id", "Version", "Changed"), lists, _NO_LIST),
         ),
         lead="All chains with a revoked certificate are refused: that of an issuer covers "
