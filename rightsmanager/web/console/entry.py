@@ -229,7 +229,14 @@ def _parameters(description: Description) -> Table:
     for each in description.children:
         field, _, source = (each.meaning or "").partition(", ")
         name = code(each.name, f"../parameters#{each.name}")
-        rows.append((name, code(spelled(each.value).strip("'")), code(field), Cell(source)))
+        rows.append(
+            (
+                name,
+                code(spelled(each.value).strip("'")),
+                code(field),
+                Cell(source.removeprefix("from ")),
+            )
+        )
     columns = ("Parameter", "Value", "Sets", "From")
     title = f"Decision: {description.name}"
     return Table(title, columns, tuple(rows), Empty("The licence has no parameter."))

@@ -86,8 +86,8 @@ def test_a_request_is_shown_with_its_decision_and_its_reply(
     (table,) = page.xpath("//table[starts-with(@aria-label, 'Decision')]")
     rows = [[cell.text_content().strip() for cell in row] for row in table.xpath("./tbody/tr")]
     assert rows[:2] == [
-        ["sl", "2000", "policy.security_level", "from the query"],
-        ["persist", "true", "policy.persistent", "from the query"],
+        ["sl", "2000", "policy.security_level", "the query"],
+        ["persist", "true", "policy.persistent", "the query"],
     ]
     assert rows[2][3] == "the server's default"
     text = shown.text
