@@ -17,11 +17,13 @@ from rightsmanager.assembly import (
     domain_authority,
     license_defaults,
     make_recorder,
+    make_refuse_signers,
     open_journal,
     open_keyring,
     open_store,
     packaging_access,
     packaging_options,
+    packaging_signer,
     recorded_requests,
     refuse_other_keyring,
     replay_window,
@@ -189,6 +191,8 @@ def _options(settings: Settings, runtime: Runtime) -> Options:
         max_deleted_kids=settings.secure_delete.max_kids,
         packaging=packaging_options(settings),
         replace_kid=settings.packaging.replace_kid,
+        refuse_signers=make_refuse_signers(settings, runtime.clock),
+        signer=packaging_signer(settings),
         packaging_access=packaging_access(settings, runtime.clock, is_loopback=runtime.is_loopback),
     )
 

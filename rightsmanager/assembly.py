@@ -5,12 +5,13 @@ a command imports this module and never `app`.
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 from rightsmanager.crypto.client_certificates import Authorities, parse_authorities
 from rightsmanager.crypto.random import Rng
+from rightsmanager.crypto.rsa_signatures import RsaSigner, parse_signer
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import is_file
 from rightsmanager.journal.journal import Journal, counts_folder, find_database
@@ -171,6 +172,36 @@ def packaging_access(
         header,
         clock,
     )
+
+
+def make_refuse_signers(
+    settings: Settings, clock: Callable[[], int]
+) -> Callable[[Sequence[bytes]], None]:
+    """Return the rule for the signers of CPIX requests; raises InternalError."""
+    if not settings.packaging.signed_requests:
+        return lambda _signers: None
+    authorities = _read_authorities(settings.packaging.client_ca)
+
+    def refuse_signers(signers: Sequence[bytes]) -> None:
+        if not signers:
+            raise InvalidMessage(
+                "the CPIX document is not signed, expected a signature (packaging.signed_requests)"
+            )
+        for signer in signers:
+            authorities.refuse_foreign(signer, clock())
+
+    return refuse_signers
+
+
+def packaging_signer(settings: Settings) -> RsaSigner | None:
+    """Return the signer of CPIX documents, None for none; raises InternalError."""
+    path = settings.packaging.signing_file
+    if not path:
+        return None
+    try:
+        return parse_signer(Path(path).read_bytes())
+    except OSError as error:
+        raise InternalError(f"packaging.signing_file {path}: {error.strerror}") from None
 
 
 def _read_authorities(path: str) -> Authorities:

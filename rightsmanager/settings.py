@@ -257,6 +257,8 @@ class PackagingSettings(_Section):
     client_ca: str = ""
     certificate_header: str = ""
     replace_kid: bool = False
+    signed_requests: bool = False
+    signing_file: str = ""
     key_period_seconds: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
     header_version: Literal["4.0.0.0", "4.1.0.0", "4.2.0.0", "4.3.0.0"] = "4.0.0.0"
     algid: Literal["AESCTR", "AESCBC"] = "AESCTR"
@@ -265,7 +267,7 @@ class PackagingSettings(_Section):
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Self:
         token = self.token.get_secret_value()
-        if self.access == "certificate" and not self.client_ca:
+        if (self.access == "certificate" or self.signed_requests) and not self.client_ca:
             raise ValueError("client_ca: expected a file of certificates")
         if self.access in {"token", "query"} and not _TOKEN.fullmatch(token):
             raise ValueError("token: expected 1 to 256 visible ASCII characters")

@@ -18,6 +18,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from rightsmanager.crypto import p256
 from rightsmanager.crypto.random import Rng
+from rightsmanager.crypto.rsa_signatures import RsaSigner
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.facts import Facts
@@ -132,6 +133,10 @@ class Signing:
     """True if replies without a persistent licence are signed too."""
 
 
+def _accept_signers(_signers: Sequence[bytes]) -> None:
+    """Accept any signers, and none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The settings that operations depend on."""
@@ -155,6 +160,10 @@ class Options:
     packaging_access: Access = field(default_factory=Access)
     replace_kid: bool = False
     """Whether a request with another KID than the program has gets the stored one."""
+    refuse_signers: Callable[[Sequence[bytes]], None] = _accept_signers
+    """Raises InvalidMessage unless the signers of a CPIX request, in DER, are trusted."""
+    signer: RsaSigner | None = None
+    """Signs CPIX documents; None for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Packagers with a client certificate get keys: on the server's own TLS, or by a proxy's header."""
+"""Packagers with a client certificate get keys: on TLS, by a proxy, by signed documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.databases import on_sqlite
-from tests.second import clients, packager
+from tests.second import clients, cpix_documents, cpix_reader, packager
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,3 +126,35 @@ def test_a_trusted_proxys_header_has_the_certificate(start: Start, tmp_path: Pat
     answer = server.call("GET", PROGRAM, None, **foreign)
     assert answer.status == 403
     assert b"is foreign" in answer.body
+
+
+def test_documents_are_signed_both_ways(start: Start, tmp_path: Path) -> None:
+    signer = clients.make("this server", now=NOW)
+    (tmp_path / "signer.pem").write_bytes(signer.pem + signer.key_pem)
+    given = environment(
+        tmp_path,
+        RIGHTSMANAGER_PACKAGING__ACCESS="loopback",
+        RIGHTSMANAGER_PACKAGING__SIGNED_REQUESTS="true",
+        RIGHTSMANAGER_PACKAGING__SIGNING_FILE=str(tmp_path / "signer.pem"),
+    )
+    server = start(tmp_path / "data", **given)
+    kid = "00000000-0000-4000-8000-0000000051de"
+    document = cpix_documents.document(cpix_documents.key(kid), attributes='contentId="signed"')
+    client = clients.issue(CA, now=NOW)
+    answer = server.post(cpix_reader.sign(document, client), "/cpix")
+    assert answer.status == 200, answer.body
+    cpix_reader.verify(answer.body, signer)
+    assert list(cpix_reader.read(answer.body)) == [kid]
+    cpix_reader.verify(server.call("GET", "/cpix/signed").body, signer)
+    for body, told in (
+        (document, "the CPIX document is not signed"),
+        (cpix_reader.sign(document, clients.issue(clients.OTHER, now=NOW)), "is foreign"),
+        (cpix_reader.sign(document, clients.issue(CA, days=-1, now=NOW)), "valid now"),
+        (
+            cpix_reader.sign(document, client).replace(b"signed", b"altered"),
+            "it was altered",
+        ),
+    ):
+        answer = server.post(body, "/cpix")
+        assert answer.status == 400
+        assert told in answer.body.decode()

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA512
 from lxml import etree
+
+from tests.second.clients import Identity
 
 N = {
     "c": "urn:dashif:org:cpix",
@@ -73,3 +75,51 @@ def _open_key(secret: etree._Element, secrets: tuple[bytes, bytes] | None) -> by
     cipher = Cipher(algorithms.AES(secrets[0]), modes.CBC(ciphertext[:16])).decryptor()
     padded = cipher.update(ciphertext[16:]) + cipher.finalize()
     return padded[: -padded[-1]]
+
+
+INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
+EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
+ENVELOPED = f"{N['d']}enveloped-signature"
+
+
+def c14n(element: etree._Element, method: str) -> bytes:
+    return etree.tostring(
+        element, method="c14n", exclusive=method == EXCLUSIVE, with_comments=False
+    )
+
+
+def sign(document: bytes, signer: Identity, method: str = EXCLUSIVE, bits: int = 256) -> bytes:
+    """Return a document with one more signature, of all of it."""
+    root = etree.fromstring(document)
+    digest = hashlib.new(f"sha{bits}", c14n(root, method)).digest()
+    certificate = base64.b64encode(signer.der).decode()
+    transform = f'<ds:Transform Algorithm="{EXCLUSIVE}"/>' if method == EXCLUSIVE else ""
+    signature = etree.fromstring(
+        f'<ds:Signature xmlns:ds="{N["d"]}"><ds:SignedInfo>'
+        f'<ds:CanonicalizationMethod Algorithm="{method}"/>'
+        f'<ds:SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-sha{bits}"/>'
+        f'<ds:Reference URI=""><ds:Transforms><ds:Transform Algorithm="{ENVELOPED}"/>{transform}'
+        f'</ds:Transforms><ds:DigestMethod Algorithm="{N["e"]}sha{bits}"/>'
+        f"<ds:DigestValue>{base64.b64encode(digest).decode()}</ds:DigestValue></ds:Reference>"
+        "</ds:SignedInfo><ds:SignatureValue/><ds:KeyInfo><ds:X509Data><ds:X509Certificate>"
+        f"{certificate}</ds:X509Certificate></ds:X509Data></ds:KeyInfo></ds:Signature>"
+    )
+    root.append(signature)
+    sealed = signer.key.sign(
+        c14n(signature[0], method), padding.PKCS1v15(), {256: SHA256(), 512: SHA512()}[bits]
+    )
+    signature[1].text = base64.b64encode(sealed).decode()
+    return etree.tostring(root)
+
+
+def verify(document: bytes, signer: Identity) -> None:
+    """Raise unless the only signature is the signer's, over all of the document."""
+    root = etree.fromstring(document)
+    (signature,) = root.findall("d:Signature", N)
+    signed = signature[0]
+    canonical = c14n(signed, INCLUSIVE)
+    value = base64.b64decode(signature.findtext("d:SignatureValue", "", N))
+    signer.key.public_key().verify(value, canonical, padding.PKCS1v15(), SHA512())
+    digest = base64.b64decode(signed.findtext("d:Reference/d:DigestValue", "", N))
+    root.remove(signature)
+    assert hashlib.sha512(c14n(root, INCLUSIVE)).digest() == digest

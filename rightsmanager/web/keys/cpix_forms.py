@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Final
 
 from rightsmanager import __version__
+from rightsmanager.crypto.rsa_signatures import RsaSigner
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal
 from rightsmanager.operations.access import AccessDenied
 from rightsmanager.operations.program_keys import (
@@ -71,7 +72,8 @@ def answer_get(call: Call) -> Answer:
     if periods == (None,):
         keys = tuple(replace(key, period=None) for key in keys)
     request = parse_request(build_request(call.rest, keys, version))
-    return _answer(fill_request(replace(request, version=version), keys), keys)
+    body = fill_request(replace(request, version=version), keys, None, call.context.options.signer)
+    return _answer(body, keys)
 
 
 def answer_post(call: Call) -> Answer:
@@ -79,7 +81,8 @@ def answer_post(call: Call) -> Answer:
     if call.rest:
         refuse_program(call.rest)
     request = parse_request(call.body, call.rest or None)
-    return _fill(call, request, is_kid_replaced=_replaces_kid(call))
+    signer = call.context.options.signer
+    return _fill(call, request, is_kid_replaced=_replaces_kid(call), signer=signer)
 
 
 def refuse_cpix(refusal: Refusal) -> Answer:
@@ -151,9 +154,12 @@ def _replaces_kid(call: Call) -> bool:
     return call.context.options.replace_kid
 
 
-def _fill(call: Call, request: CpixRequest, *, is_kid_replaced: bool) -> Answer:
+def _fill(
+    call: Call, request: CpixRequest, *, is_kid_replaced: bool, signer: RsaSigner | None = None
+) -> Answer:
     """Return the filled document, encrypted if it has recipients."""
     context = call.context
+    context.options.refuse_signers(request.signers)
     if request.content_id is not None:
         refuse_program(request.content_id)
     encryption = draw_document_keys(request, context.clock(), context.rng)
@@ -161,7 +167,7 @@ def _fill(call: Call, request: CpixRequest, *, is_kid_replaced: bool) -> Answer:
     keys = issue_protected_keys(context, call.options, tracks, call.url)
     _refuse_shared(keys)
     drawn = None if encryption is None else (encryption, context.rng)
-    return _answer(fill_request(request, keys, drawn), keys)
+    return _answer(fill_request(request, keys, drawn, signer), keys)
 
 
 def _track(call: Call, key: RequestedKey, *, is_kid_replaced: bool) -> WantedTrack:

@@ -9,7 +9,8 @@
       DRMSystemList/DRMSystem[@kid @systemId]   filled in: see `cpix_signaling`
       ContentKeyPeriodList, ContentKeyUsageRuleList   as in `keylists.document`
 
-Systems other than PlayReady are left out of the reply, as are signatures: they are of the request.
+Systems other than PlayReady are left out of the reply, as are the request's signatures, which are
+verified: see `cpix_signatures`.
 
     document key   32 bytes, RSA-OAEP to each recipient; likewise a MAC key of 64 bytes
     content key    AES-256-CBC under the document key, IV(16) first, padded
@@ -29,6 +30,7 @@ from lxml import etree
 from rightsmanager.crypto import aes
 from rightsmanager.crypto.random import Rng
 from rightsmanager.crypto.recipients import Recipient, parse_recipient
+from rightsmanager.crypto.rsa_signatures import RsaSigner
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
 from rightsmanager.protocol.formats.keylists.document import (
@@ -40,6 +42,10 @@ from rightsmanager.protocol.formats.keylists.document import (
 from rightsmanager.protocol.formats.keylists.entry import SCHEMES
 from rightsmanager.protocol.formats.packagers.cpix_schema import refuse_invalid
 from rightsmanager.protocol.formats.packagers.cpix_signaling import CPIX, fill_system
+from rightsmanager.protocol.formats.packagers.cpix_signatures import (
+    sign_document,
+    verify_document,
+)
 from rightsmanager.protocol.formats.packagers.protected_key import ProtectedKey
 from rightsmanager.protocol.formats.pssh import SYSTEM_ID
 from rightsmanager.protocol.wire import (
@@ -93,6 +99,8 @@ class CpixRequest:
     keys: tuple[RequestedKey, ...]
     recipients: tuple[bytes, ...] = ()
     """Certificates in DER."""
+    signers: tuple[bytes, ...] = ()
+    """The certificates, in DER, of valid signatures of the whole document."""
 
 
 def parse_request(data: bytes, program: str | None = None) -> CpixRequest:
@@ -100,14 +108,21 @@ def parse_request(data: bytes, program: str | None = None) -> CpixRequest:
 
     program: the name of the program in place of the document's.
     """
-    root = _parse(to_utf8(data))
+    text = to_utf8(data)
+    root = _parse(text)
+    signers = verify_document(parse_xml(text, "the CPIX document"))
     _refuse_version(root.get("version"))
     content_id = program or root.get("contentId", root.get("id"))
     if content_id is not None:
         root.set("contentId", content_id)
     _refuse_systems(root)
     return CpixRequest(
-        etree.tostring(root), content_id, root.get("version"), _keys(root), _recipients(root)
+        etree.tostring(root),
+        content_id,
+        root.get("version"),
+        _keys(root),
+        _recipients(root),
+        signers,
     )
 
 
@@ -230,10 +245,11 @@ def fill_request(
     request: CpixRequest,
     keys: Sequence[ProtectedKey],
     encryption: tuple[DocumentKeys, Rng] | None = None,
+    signer: RsaSigner | None = None,
 ) -> bytes:
     """Return the document with these keys, in the order of the request's.
 
-    encryption: the keys of an encrypted document, and the source of IVs.
+    encryption: the keys of an encrypted document, and the source of IVs. signer: for a signed one.
     """
     root = _parse(request.raw)
     for signature in root.findall(f"{{{XMLDSIG}}}Signature"):
@@ -250,6 +266,8 @@ def fill_request(
             element.set("kid", answers[kid].kid.text)
     if encryption is not None:
         _fill_recipients(root, encryption[0])
+    if signer is not None:
+        sign_document(root, signer)
     return etree.tostring(root, xml_declaration=True, encoding="utf-8")
 
 

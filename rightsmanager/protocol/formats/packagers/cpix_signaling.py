@@ -1,4 +1,4 @@
-"""How manifests and playlists announce PlayReady, in the elements of a CPIX DRMSystem.
+"""The elements of a CPIX DRMSystem that announce PlayReady in manifests and playlists.
 
     PSSH                                  base64 of the PSSH box
     ContentProtectionData                 base64 of the XML in DASH's ContentProtection
