@@ -280,7 +280,9 @@ class _Session:
         """Store the last counts."""
         is_stored = False
         try:
-            self._connect().record_counts(self._count(0))
+            counts = self._counts
+            last = WorkerCounts(self._worker, counts.accepted, self._written, counts.dropped)
+            self._connect().record_counts(last)
             is_stored = True
         except Exception as error:  # noqa: BLE001 -- as above
             self._fail(error)
@@ -310,9 +312,12 @@ class _Session:
                 remove_counts(self._options.folder, state.worker)
 
     def _count(self, more: int) -> WorkerCounts:
-        return WorkerCounts(
-            self._worker, self._counts.accepted, self._written + more, self._counts.dropped
-        )
+        """Return the counts once so many more are stored, without those that wait.
+
+        Another host, which has no file of this worker's counts, must not take them for lost.
+        """
+        written, dropped = self._written + more, self._counts.dropped
+        return WorkerCounts(self._worker, written + dropped, written, dropped)
 
     def _fail(self, error: Exception) -> None:
         identity = self._identity

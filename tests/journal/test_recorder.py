@@ -14,6 +14,7 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.hooks.exchange import Exchange
 from rightsmanager.journal import recorder as recorder_module
 from rightsmanager.journal.building import Act, EntryBuilder
+from rightsmanager.journal.journal import Journal
 from rightsmanager.store.journal.database import open_file
 from rightsmanager.store.journal.entries import Accounting, Filter, PendingEntry
 from rightsmanager.store.journal.writing import Limits
@@ -299,6 +300,15 @@ def test_two_processes_write_one_journal(in_file: Journals) -> None:
     numbers = [each.id for each in in_file.journal.find(limit=1000).entries]
     assert numbers == list(range(600, 0, -1))
     assert in_file.journal.accounting() == Accounting(600, 600)
+
+
+def test_the_queue_of_another_host_is_not_lost(in_file: Journals, tmp_path: Path) -> None:
+    writer = start_writer(in_file, "a", 600, 0.01)
+    wait_until(lambda: len(ids(in_file)) == 600)
+    elsewhere = Journal(in_file.database, tmp_path / "another host")
+    assert elsewhere.accounting() == Accounting(600, 600)
+    writer.communicate("")
+    assert elsewhere.accounting() == Accounting(600, 600)
 
 
 def test_entries_of_a_killed_process_are_counted_as_lost(in_file: Journals) -> None:
