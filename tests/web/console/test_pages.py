@@ -96,6 +96,16 @@ def test_an_unknown_page_or_thing_is_not_found(browser: Browser, path: str) -> N
     assert shown.page.xpath("//nav[@aria-label='Pages']")
 
 
+@pytest.mark.parametrize("path", LISTS)
+def test_every_address_is_relative_so_that_a_proxy_may_add_a_prefix(
+    browser: Browser, path: str
+) -> None:
+    page = browser.get(f"/console/{path}").page
+    found = page.xpath("//@href | //@src | //@action")
+    assert [each for each in found if not each.startswith(("../", "#", "data:"))] == []
+    assert browser.get("/console").headers["Location"] == "./console/"
+
+
 def test_the_path_without_its_slash_leads_to_the_console(browser: Browser) -> None:
     assert browser.get("/console").location == "/console/"
 
