@@ -23,6 +23,7 @@ from rightsmanager.assembly import (
     open_store,
     packaging_access,
     packaging_options,
+    packaging_recipient,
     packaging_signer,
     recorded_requests,
     refuse_other_keyring,
@@ -192,6 +193,7 @@ def _options(settings: Settings, runtime: Runtime) -> Options:
         packaging=packaging_options(settings),
         replace_kid=settings.packaging.replace_kid,
         refuse_signers=make_refuse_signers(settings, runtime.clock),
+        recipient=packaging_recipient(settings),
         signer=packaging_signer(settings),
         packaging_access=packaging_access(settings, runtime.clock, is_loopback=runtime.is_loopback),
     )

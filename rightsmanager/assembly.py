@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from rightsmanager.crypto.client_certificates import Authorities, parse_authorities
 from rightsmanager.crypto.random import Rng
+from rightsmanager.crypto.recipients import OwnRecipient, parse_own_recipient
 from rightsmanager.crypto.rsa_signatures import RsaSigner, parse_signer
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import is_file
@@ -196,19 +197,24 @@ def make_refuse_signers(
 def packaging_signer(settings: Settings) -> RsaSigner | None:
     """Return the signer of CPIX documents, None for none; raises InternalError."""
     path = settings.packaging.signing_file
-    if not path:
-        return None
-    try:
-        return parse_signer(Path(path).read_bytes())
-    except OSError as error:
-        raise InternalError(f"packaging.signing_file {path}: {error.strerror}") from None
+    return parse_signer(_read_packaging("signing_file", path)) if path else None
+
+
+def packaging_recipient(settings: Settings) -> OwnRecipient | None:
+    """Return the key that opens encrypted CPIX requests, None for none; raises InternalError."""
+    path = settings.packaging.recipient_file
+    return parse_own_recipient(_read_packaging("recipient_file", path)) if path else None
 
 
 def _read_authorities(path: str) -> Authorities:
+    return parse_authorities(_read_packaging("client_ca", path))
+
+
+def _read_packaging(name: str, path: str) -> bytes:
     try:
-        return parse_authorities(Path(path).read_bytes())
+        return Path(path).read_bytes()
     except OSError as error:
-        raise InternalError(f"packaging.client_ca {path}: {error.strerror}") from None
+        raise InternalError(f"packaging.{name} {path}: {error.strerror}") from None
 
 
 def packaging_options(settings: Settings) -> PackagingOptions:

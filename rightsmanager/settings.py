@@ -259,6 +259,7 @@ class PackagingSettings(_Section):
     replace_kid: bool = False
     signed_requests: bool = False
     signing_file: str = ""
+    recipient_file: str = ""
     key_period_seconds: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
     header_version: Literal["4.0.0.0", "4.1.0.0", "4.2.0.0", "4.3.0.0"] = "4.0.0.0"
     algid: Literal["AESCTR", "AESCBC"] = "AESCTR"

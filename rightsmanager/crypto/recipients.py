@@ -14,8 +14,9 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from rightsmanager.errors import InvalidMessage
+from rightsmanager.errors import InternalError, InvalidMessage
 
 MIN_BITS: Final = 2048
 MAX_BITS: Final = 8192
@@ -57,6 +58,34 @@ def parse_recipient(certificate: bytes, now: int) -> Recipient:
             "encipherment"
         )
     return Recipient(key)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRecipient:
+    """The private key that opens secrets encrypted to this server."""
+
+    key: rsa.RSAPrivateKey = field(repr=False)
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Return the secret; raises InvalidMessage, always with the same text."""
+        try:
+            return self.key.decrypt(wrapped, _OAEP)
+        except ValueError:
+            raise InvalidMessage("a key of the document is not encrypted to this server") from None
+
+
+def parse_own_recipient(pem: bytes) -> OwnRecipient:
+    """Return the recipient in a PEM file with an RSA private key; raises InternalError."""
+    try:
+        key = load_pem_private_key(pem, None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < MIN_BITS:
+        raise InternalError(
+            f"packaging.recipient_file has no RSA key of {MIN_BITS} bits or more in PEM without a "
+            "passphrase"
+        )
+    return OwnRecipient(key)
 
 
 def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:

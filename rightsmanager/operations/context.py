@@ -18,6 +18,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from rightsmanager.crypto import p256
 from rightsmanager.crypto.random import Rng
+from rightsmanager.crypto.recipients import OwnRecipient
 from rightsmanager.crypto.rsa_signatures import RsaSigner
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.hooks.calls import Hooks
@@ -162,6 +163,8 @@ class Options:
     """Whether a request with another KID than the program has gets the stored one."""
     refuse_signers: Callable[[Sequence[bytes]], None] = _accept_signers
     """Raises InvalidMessage unless the signers of a CPIX request, in DER, are trusted."""
+    recipient: OwnRecipient | None = None
+    """Opens encrypted keys in CPIX requests; None if they are refused."""
     signer: RsaSigner | None = None
     """Signs CPIX documents; None for none."""
 

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from rightsmanager.crypto.p256 import PrivateKey
 from rightsmanager.crypto.random import seeded_random
-from rightsmanager.crypto.recipients import parse_recipient
+from rightsmanager.crypto.recipients import parse_own_recipient, parse_recipient
 from rightsmanager.crypto.x509 import issue_self_signed
-from rightsmanager.errors import InvalidMessage
+from rightsmanager.errors import InternalError, InvalidMessage
 from tests.second import clients, cpix_reader
 
 
@@ -42,3 +42,18 @@ def test_an_elliptic_key_is_refused() -> None:
     der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
     with pytest.raises(InvalidMessage, match="expected RSA of 2048"):
         parse_recipient(der, clients.NOW)
+
+
+def test_the_servers_own_key_opens_what_is_wrapped_for_it() -> None:
+    own = clients.recipient()
+    wrapped = parse_recipient(own.der, clients.NOW).wrap(b"a secret")
+    assert parse_own_recipient(own.key_pem).unwrap(wrapped) == b"a secret"
+    for other in (b"", wrapped[:-1], bytes(256)):
+        with pytest.raises(InvalidMessage, match="is not encrypted to this server"):
+            parse_own_recipient(own.key_pem).unwrap(other)
+
+
+def test_the_servers_own_key_is_rsa() -> None:
+    for pem in (b"", clients.recipient().pem, clients.recipient(bits=1024).key_pem):
+        with pytest.raises(InternalError, match="has no RSA key of 2048 bits or more"):
+            parse_own_recipient(pem)

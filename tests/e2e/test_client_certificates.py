@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import ssl
@@ -158,3 +159,25 @@ def test_documents_are_signed_both_ways(start: Start, tmp_path: Path) -> None:
         answer = server.post(body, "/cpix")
         assert answer.status == 400
         assert told in answer.body.decode()
+
+
+def test_encrypted_keys_of_a_request_are_stored(start: Start, tmp_path: Path) -> None:
+    own = clients.recipient("key_encipherment", now=NOW)
+    (tmp_path / "own.pem").write_bytes(own.key_pem)
+    server = start(
+        tmp_path / "data", RIGHTSMANAGER_PACKAGING__RECIPIENT_FILE=str(tmp_path / "own.pem")
+    )
+    kid = "00000000-0000-4000-8000-0000000e2c4a"
+    asked = cpix_documents.document(
+        cpix_documents.key(kid),
+        recipients=(cpix_documents.delivery(own),),
+        attributes='contentId="sent"',
+    )
+    # A reply to the server itself is a request with an encrypted key.
+    sent = server.post(asked, "/cpix")
+    (read,) = cpix_reader.read(sent.body, own.key).values()
+    assert server.post(sent.body, "/cpix").status == 200
+    other = server.post(sent.body.replace(kid.encode(), kid[:-1].encode() + b"b"), "/cpix/other")
+    assert other.status == 200, other.body
+    (entry,) = json.loads(server.call("GET", "/nginx-vod/other").body)
+    assert base64.b64decode(entry["key"]) == read.key

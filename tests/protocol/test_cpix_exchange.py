@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import uuid
+from dataclasses import replace
 
 import pytest
 from lxml import etree
 
 from rightsmanager.crypto.random import system_random
+from rightsmanager.crypto.recipients import parse_own_recipient, parse_recipient
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
 from rightsmanager.protocol.formats.packagers.cpix_exchange import (
     VERSIONS,
     CpixRequest,
+    RequestedKey,
     build_request,
     draw_document_keys,
     fill_request,
+    open_request,
     parse_request,
 )
 from rightsmanager.protocol.formats.packagers.cpix_schema import refuse_invalid
@@ -270,7 +274,7 @@ BOMB = b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
                     "</pskc:Secret></cpix:Data></cpix:ContentKey>",
                 )
             ),
-            "is encrypted, expected none or PlainValue",
+            f"the algorithm of EncryptedValue of KID {VIDEO} is ''",
         ),
     ],
 )
@@ -278,3 +282,51 @@ def test_invalid_requests_are_refused(data: bytes, told: str) -> None:
     with pytest.raises(InvalidMessage) as refused:
         parse_request(data)
     assert told in refused.value.text
+
+
+@pytest.fixture(scope="module")
+def server() -> clients.Identity:
+    return clients.recipient("key_encipherment")
+
+
+def encrypted_to(recipients: tuple[clients.Identity, ...], *, length: int = 16) -> bytes:
+    """Return a document with encrypted keys, as this server and others make it."""
+    deliveries = tuple(map(delivery, recipients))
+    request = parse_request(document(key(VIDEO), recipients=deliveries))
+    drawn = draw_document_keys(request, clients.NOW, system_random)
+    assert drawn
+    sent = replace(protected(VIDEO), key=bytes(range(length)))
+    return fill_request(request, [sent], (drawn, system_random))
+
+
+def test_encrypted_keys_of_a_request_are_opened(server: clients.Identity) -> None:
+    own = parse_own_recipient(server.key_pem)
+    request = parse_request(encrypted_to((clients.recipient(), server)))
+    (asked,) = open_request(request, own).keys
+    assert (asked.key, asked.encrypted) == (CONTENT_KEY, None)
+    mixed = replace(request, keys=(*request.keys, RequestedKey(Kid.from_text(AUDIO), None)))
+    assert [each.key for each in open_request(mixed, own).keys] == [CONTENT_KEY, None]
+    clear = parse_request(document(key(VIDEO)))
+    assert open_request(clear, None) is clear
+
+
+def test_encrypted_keys_that_do_not_open_are_refused(server: clients.Identity) -> None:
+    own = parse_own_recipient(server.key_pem)
+    request = parse_request(encrypted_to((server,)))
+    foreign = parse_request(encrypted_to((clients.recipient(),)))
+    (asked,) = request.keys
+    assert asked.encrypted
+    ciphertext, _mac = asked.encrypted
+    altered = replace(asked, encrypted=(ciphertext, bytes(64)))
+    recipient = parse_recipient(server.der, clients.NOW)
+    short = recipient.wrap(bytes(16)), recipient.wrap(bytes(64))
+    for given, by, told in (
+        (request, None, "packaging.recipient_file is not set"),
+        (foreign, own, "no DeliveryData has a document key"),
+        (replace(request, deliveries=()), own, "no DeliveryData has a document key"),
+        (replace(request, deliveries=(short,)), own, "no DeliveryData has a document key"),
+        (replace(request, keys=(altered,)), own, "ValueMAC of KID"),
+        (parse_request(encrypted_to((server,), length=15)), own, "has 15 bytes, expected 16"),
+    ):
+        with pytest.raises(InvalidMessage, match=told):
+            open_request(given, by)

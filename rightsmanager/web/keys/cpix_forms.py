@@ -32,6 +32,7 @@ from rightsmanager.protocol.formats.packagers.cpix_exchange import (
     build_request,
     draw_document_keys,
     fill_request,
+    open_request,
     parse_request,
 )
 from rightsmanager.protocol.formats.packagers.protected_key import ProtectedKey
@@ -160,6 +161,7 @@ def _fill(
     """Return the filled document, encrypted if it has recipients."""
     context = call.context
     context.options.refuse_signers(request.signers)
+    request = open_request(request, context.options.recipient)
     if request.content_id is not None:
         refuse_program(request.content_id)
     encryption = draw_document_keys(request, context.clock(), context.rng)

@@ -22,14 +22,14 @@ Source: DASH-IF Implementation Guidelines, CPIX 2.1 to 2.4; the AWS documents of
 import hmac
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from lxml import etree
 
 from rightsmanager.crypto import aes
 from rightsmanager.crypto.random import Rng
-from rightsmanager.crypto.recipients import Recipient, parse_recipient
+from rightsmanager.crypto.recipients import OwnRecipient, Recipient, parse_recipient
 from rightsmanager.crypto.rsa_signatures import RsaSigner
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
@@ -65,6 +65,7 @@ MAX_RECIPIENTS: Final = 16
 
 _PSKC: Final = "{urn:ietf:params:xml:ns:keyprov:pskc}"
 _ENC: Final = f"{{{XMLENC}}}"
+_OAEP: Final = f"{XMLENC}rsa-oaep-mgf1p"
 _SYSTEM: Final = f"{CPIX}DRMSystem"
 _SCHEME: Final = "commonEncryptionScheme"
 _HLS_SCHEMES: Final = {"sample-aes": "cbcs", "sample-aes-cenc": "cenc", "sample-aes-ctr": "cenc"}
@@ -86,6 +87,8 @@ class RequestedKey:
     iv: bytes | None = None
     key: bytes | None = field(default=None, repr=False)
     """The key that the client brings, 16 bytes."""
+    encrypted: tuple[bytes, bytes] | None = None
+    """The same as ciphertext and ValueMAC; see `open_request`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ class CpixRequest:
     keys: tuple[RequestedKey, ...]
     recipients: tuple[bytes, ...] = ()
     """Certificates in DER."""
+    deliveries: tuple[tuple[bytes, bytes], ...] = ()
+    """The wrapped document key and MAC key of each recipient that has them."""
     signers: tuple[bytes, ...] = ()
     """The certificates, in DER, of valid signatures of the whole document."""
 
@@ -122,6 +127,7 @@ def parse_request(data: bytes, program: str | None = None) -> CpixRequest:
         root.get("version"),
         _keys(root),
         _recipients(root),
+        _deliveries(root),
         signers,
     )
 
@@ -176,8 +182,6 @@ def _keys(root: etree._Element) -> tuple[RequestedKey, ...]:
 
 
 def _key(kid: Kid, element: etree._Element, slot: DocumentSlot | None) -> RequestedKey:
-    if element.find(f".//{_PSKC}EncryptedValue") is not None:
-        raise InvalidMessage(f"the key of KID {kid.text} is encrypted, expected none or PlainValue")
     plain = element.findtext(f".//{_PSKC}PlainValue") or ""
     name = f"PlainValue of KID {kid.text}"
     return RequestedKey(
@@ -186,7 +190,27 @@ def _key(kid: Kid, element: etree._Element, slot: DocumentSlot | None) -> Reques
         _scheme(kid, element.get(_SCHEME, "").strip()),
         _iv(kid, element.get("explicitIV", "").strip()),
         decode_base64(plain, name, CONTENT_KEY_LENGTH) if plain.strip() else None,
+        _encrypted(kid, element),
     )
+
+
+def _encrypted(kid: Kid, element: etree._Element) -> tuple[bytes, bytes] | None:
+    value = element.find(f".//{_PSKC}EncryptedValue")
+    if value is None:
+        return None
+    ciphertext = _ciphertext(value, f"{XMLENC}aes256-cbc", f"EncryptedValue of KID {kid.text}")
+    mac = element.findtext(f".//{_PSKC}ValueMAC") or ""
+    return ciphertext, decode_base64(mac.strip(), f"ValueMAC of KID {kid.text}")
+
+
+def _ciphertext(parent: etree._Element, algorithm: str, name: str) -> bytes:
+    """Return the CipherValue of an element with this EncryptionMethod."""
+    method = parent.find(f".//{_ENC}EncryptionMethod")
+    given = "" if method is None else method.get("Algorithm", "")
+    if given != algorithm:
+        raise InvalidMessage(f"the algorithm of {name} is {given[:100]!r}, expected {algorithm}")
+    value = parent.findtext(f".//{_ENC}CipherValue") or ""
+    return decode_base64("".join(value.split()), name)
 
 
 def _scheme(kid: Kid, text: str) -> str | None:
@@ -216,6 +240,58 @@ def _recipients(root: etree._Element) -> tuple[bytes, ...]:
         )
         for each in found
     )
+
+
+def _deliveries(root: etree._Element) -> tuple[tuple[bytes, bytes], ...]:
+    found = root.iterfind(f"{CPIX}DeliveryDataList/{CPIX}DeliveryData")
+    pairs = [[each.find(CPIX + name) for name in ("DocumentKey", "MACMethod")] for each in found]
+    return tuple(
+        (_ciphertext(key, _OAEP, "DocumentKey"), _ciphertext(mac, _OAEP, "MACMethod"))
+        for key, mac in pairs
+        if key is not None and mac is not None and len(key) > 0
+    )
+
+
+def open_request(request: CpixRequest, own: OwnRecipient | None) -> CpixRequest:
+    """Return the request with its encrypted keys in the clear; raises InvalidMessage.
+
+    own: the server's key, None if it is no recipient.
+    """
+    if all(key.encrypted is None for key in request.keys):
+        return request
+    if own is None:
+        raise InvalidMessage(
+            "the keys of the document are encrypted, and packaging.recipient_file is not set"
+        )
+    document_key, mac_key = _unwrap(request, own)
+    keys = tuple(_open(key, document_key, mac_key) for key in request.keys)
+    return replace(request, keys=keys)
+
+
+def _unwrap(request: CpixRequest, own: OwnRecipient) -> tuple[bytes, bytes]:
+    for document_key, mac_key in request.deliveries:
+        try:
+            opened = own.unwrap(document_key), own.unwrap(mac_key)
+        except InvalidMessage:
+            continue
+        if len(opened[0]) == _DOCUMENT_KEY_LENGTH:
+            return opened
+    raise InvalidMessage("no DeliveryData has a document key for packaging.recipient_file")
+
+
+def _open(key: RequestedKey, document_key: bytes, mac_key: bytes) -> RequestedKey:
+    if key.encrypted is None:
+        return key
+    ciphertext, mac = key.encrypted
+    if not hmac.compare_digest(hmac.digest(mac_key, ciphertext, "sha512"), mac):
+        raise InvalidMessage(f"ValueMAC of KID {key.kid.text} is wrong")
+    content_key = aes.cbc_decrypt(document_key, ciphertext[: aes.BLOCK], ciphertext[aes.BLOCK :])
+    if len(content_key) != CONTENT_KEY_LENGTH:
+        raise InvalidMessage(
+            f"the key of KID {key.kid.text} has {len(content_key)} bytes, "
+            f"expected {CONTENT_KEY_LENGTH}"
+        )
+    return replace(key, key=content_key, encrypted=None)
 
 
 # --- replies --------------------------------------------------------------------------------------
@@ -324,21 +400,20 @@ def _fill_systems(root: etree._Element, answers: Mapping[Kid, ProtectedKey]) -> 
 
 
 def _fill_recipients(root: etree._Element, keys: DocumentKeys) -> None:
-    oaep = f"{XMLENC}rsa-oaep-mgf1p"
     elements = root.iter(f"{CPIX}DeliveryData")
     for delivery, recipient in zip(elements, keys.recipients, strict=True):
         (document_key,) = delivery.findall(f"{CPIX}DocumentKey")
         secret = _secret(document_key)
         document_key.set("Algorithm", f"{XMLENC}aes256-cbc")
         wrapped = recipient.wrap(keys.document_key)
-        _add_encrypted(secret, f"{_PSKC}EncryptedValue", oaep, wrapped)
+        _add_encrypted(secret, f"{_PSKC}EncryptedValue", _OAEP, wrapped)
         for method in delivery.findall(f"{CPIX}MACMethod"):
             delivery.remove(method)
         method = etree.Element(
             f"{CPIX}MACMethod", Algorithm="http://www.w3.org/2001/04/xmldsig-more#hmac-sha512"
         )
         document_key.addnext(method)
-        _add_encrypted(method, f"{CPIX}Key", oaep, recipient.wrap(keys.mac_key))
+        _add_encrypted(method, f"{CPIX}Key", _OAEP, recipient.wrap(keys.mac_key))
 
 
 def build_request(content_id: str, keys: Sequence[ProtectedKey], version: str) -> bytes:
