@@ -255,7 +255,7 @@ def _deliveries(root: etree._Element) -> tuple[tuple[bytes, bytes], ...]:
 def open_request(request: CpixRequest, own: OwnRecipient | None) -> CpixRequest:
     """Return the request with its encrypted keys in the clear; raises InvalidMessage.
 
-    own: the server's key, None if it is no recipient.
+    own: the server's key; None to refuse encrypted keys.
     """
     if all(key.encrypted is None for key in request.keys):
         return request
