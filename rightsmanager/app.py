@@ -39,6 +39,7 @@ from rightsmanager.hooks.hook_set import load_hooks
 from rightsmanager.inspection import Description
 from rightsmanager.inspection.explanation import Defaults, Explanation, explain_form
 from rightsmanager.inspection.reference import parameter_rows
+from rightsmanager.journal.decoding import Decoded, decode
 from rightsmanager.journal.journal import Journal
 from rightsmanager.journal.recorder import Recorder
 from rightsmanager.keyring import Keyring
@@ -70,6 +71,7 @@ from rightsmanager.soap import application, samples, wsdl
 from rightsmanager.soap.application import ServiceOperation
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.database import Store, StoreFailed
+from rightsmanager.store.journal.entries import StoredEntry
 from rightsmanager.store.schema import find_database_file
 from rightsmanager.web.access import Access, AccessMode, AccessSettings, Refused
 from rightsmanager.web.http import Addressing, make_cross_origin
@@ -405,7 +407,7 @@ def _make_parts(
             origins=runtime.origins,
             management=management,
             describe=_make_describe(server.context, server.keyring),
-            explain=_make_explain(server.context, server.keyring),
+            decode=_make_decode(server.context, server.keyring),
             journal=server.journal,
             recording=recorded_requests(settings, is_loopback=runtime.is_loopback),
             recorder=server.recorder,
@@ -415,6 +417,19 @@ def _make_parts(
 
 
 def _make_describe(context: Context, keyring: Keyring) -> "Describe":
+    def describe_data(data: bytes, *, show_keys: bool = False) -> Description:
+        given = replace(_inspection_context(context, keyring), show_keys=show_keys)
+        return inspection.describe_anything(data, given)
+
+    return describe_data
+
+
+def _make_decode(context: Context, keyring: Keyring) -> Callable[[StoredEntry], Decoded]:
+    defaults = _explain_defaults(context, keyring)
+    return lambda stored: decode(stored, _inspection_context(context, keyring), defaults)
+
+
+def _inspection_context(context: Context, keyring: Keyring) -> inspection.Context:
     def is_stored(kid: Kid) -> bool:
         try:
             with context.store.reading() as found:
@@ -423,19 +438,20 @@ def _make_describe(context: Context, keyring: Keyring) -> "Describe":
             # The rest can be shown without the store.
             return False
 
-    def describe_data(data: bytes, *, show_keys: bool = False) -> Description:
-        given = inspection.Context(
-            now=context.clock(),
-            backend=context.backend,
-            trust_anchors=keyring.trust_anchors,
-            server_keys=(*keyring.server_keys, keyring.metering.key),
-            is_stored=is_stored,
-            is_revoked=context.revocations.find_revoked().digests.__contains__,
-            show_keys=show_keys,
-        )
-        return inspection.describe_anything(data, given)
+    def is_revoked(digest: bytes) -> bool:
+        try:
+            return digest in context.revocations.find_revoked().digests
+        except StoreFailed:
+            return False
 
-    return describe_data
+    return inspection.Context(
+        now=context.clock(),
+        backend=context.backend,
+        trust_anchors=keyring.trust_anchors,
+        server_keys=(*keyring.server_keys, keyring.metering.key),
+        is_stored=is_stored,
+        is_revoked=is_revoked,
+    )
 
 
 def _make_pages(
@@ -477,9 +493,13 @@ def _make_api_parts(parts: "Parts", context: Context) -> "ApiParts":
     )
 
 
-def _make_explain(context: Context, keyring: Keyring) -> Callable[..., Explanation]:
+def _explain_defaults(context: Context, keyring: Keyring) -> Defaults:
     given = context.options.defaults
-    defaults = Defaults(given.policy, keyring.metering.mid, given.domain, given.rules)
+    return Defaults(given.policy, keyring.metering.mid, given.domain, given.rules)
+
+
+def _make_explain(context: Context, keyring: Keyring) -> Callable[..., Explanation]:
+    defaults = _explain_defaults(context, keyring)
 
     def explain(*, asked: str, custom_data: str, kids: str, level: str) -> Explanation:
         return explain_form(

@@ -12,7 +12,7 @@ from rightsmanager.journal.journal import Journal
 from rightsmanager.journal.recorder import Recorder
 from rightsmanager.keyring.identities import IDENTITIES, LICENSE_SIGNER
 from rightsmanager.settings import Settings, settings_in_force
-from rightsmanager.web.console.parts import Explain, NamedChain, Parts, RecordAct
+from rightsmanager.web.console.parts import Decode, NamedChain, Parts, RecordAct
 from rightsmanager.web.repeating import Wsgi, answer_here
 
 
@@ -25,7 +25,7 @@ class RunningServer:
     """The variable or the file of each setting that is not at its default."""
     management: Management
     describe: Callable[[bytes], Description] = field(repr=False)
-    explain: Explain = field(repr=False)
+    decode: Decode = field(repr=False)
     journal: Journal
     recording: str
     """The requests that the journal has: `all`, `faults` or `off`."""
@@ -44,7 +44,7 @@ def make_parts(server: RunningServer) -> Parts:
         recording=server.recording,
         record_act=_recorder_of(server.recorder),
         repeat=partial(answer_here, server.application),
-        explain=server.explain,
+        decode=server.decode,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from rightsmanager.admin.refusals import NotFound
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.inspection import Check, Description, Outcome
+from rightsmanager.inspection.explanation import Explanation
 from rightsmanager.journal.replay import Answer, refuse_inexact, replay
 from rightsmanager.protocol.wire import encode_base64
 from rightsmanager.store.journal.entries import OK, Entry, StoredEntry
@@ -60,12 +61,12 @@ def show_entry(parts: Parts, asked: Asked) -> View:
     entry = stored.entry
     if entry.kind == "act":
         return _act_view(entry)
-    sent = _describe(parts, stored.request)
-    replied = _describe(parts, stored.reply)
+    decoded = parts.decode(stored)
+    sent, replied = decoded.request, decoded.reply
     blocks = (
         _verdict(entry),
         *_failed_checks(sent),
-        *_decision(parts, entry),
+        *_decision(entry, decoded.explanation),
         _facts(entry),
         *_stages(entry),
         *_body("Request", sent, stored.request, is_cut=entry.is_request_cut),
@@ -83,13 +84,6 @@ def find_entry(parts: Parts, text: str) -> StoredEntry:
     if stored is None:
         raise NotFound(f"the journal has no entry {text[:32]!r}: it may have been removed")
     return stored
-
-
-def _describe(parts: Parts, body: bytes) -> Description | None:
-    try:
-        return parts.describe(body) if body else None
-    except InvalidMessage:
-        return None
 
 
 def _acts(stored: StoredEntry) -> tuple[Act, ...]:
@@ -202,18 +196,12 @@ def _stages(entry: Entry) -> tuple[Block, ...]:
 # --- decision -------------------------------------------------------------------------------------
 
 
-def _decision(parts: Parts, entry: Entry) -> tuple[Block, ...]:
+def _decision(entry: Entry, explanation: Explanation | None) -> tuple[Block, ...]:
     """Return the parameters with what each one set, and the licences that follow."""
-    if entry.operation != _LICENSE:
+    if explanation is None:
         return ()
     if entry.is_masked:
         return (Notice(PLAIN, _MASKED),)
-    explanation = parts.explain(
-        asked=f"?{entry.query}" if entry.query else "",
-        custom_data=entry.custom_data or "",
-        kids=" ".join(kid.text for kid in entry.kids),
-        level="",
-    )
     licenses = explanation.licenses
     return (
         *(Notice(BAD, each) for each in explanation.problems),

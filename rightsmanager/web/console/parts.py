@@ -2,26 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from rightsmanager.admin.management import Management
 from rightsmanager.inspection import Description
-from rightsmanager.inspection.explanation import Explanation
 from rightsmanager.journal.building import Act
+from rightsmanager.journal.decoding import Decoded
 from rightsmanager.journal.journal import Journal
 from rightsmanager.journal.replay import Post
 from rightsmanager.protocol.formats.bcert import Chain
 from rightsmanager.settings import SettingInForce
+from rightsmanager.store.journal.entries import StoredEntry
 
+Decode = Callable[[StoredEntry], Decoded]
 RecordAct = Callable[[Act], None]
 """Records the act of an operator; never waits and never raises."""
-
-
-class Explain(Protocol):
-    """Explains the parameters of a request."""
-
-    def __call__(self, *, asked: str, custom_data: str, kids: str, level: str) -> Explanation:
-        """Return an explanation; no text raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +42,8 @@ class Parts:
     record_act: RecordAct = field(repr=False)
     repeat: Callable[[str], Post] = field(repr=False)
     """Returns a function that answers a request of a client's address, without a network."""
-    explain: Explain = field(repr=False)
-    """Returns the licences that parameters give."""
+    decode: Decode = field(repr=False)
+    """Decodes the bodies of an entry of the journal."""
 
     @property
     def now_ms(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device import Device, LicenseOpener, ServerClient, Wanted, acquire
 from rightsmanager.device.identity import load_server_keys
-from rightsmanager.errors import InternalError, Refusal
+from rightsmanager.errors import Refusal
 from rightsmanager.keyring import certify_device
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.formats.bcert import ChainVerifier
@@ -62,11 +61,9 @@ def find_entry(server: Server, **wanted: Any) -> Entry:  # noqa: ANN401 -- field
     """Return the newest entry that a filter lets through, once there is one."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        with suppress(InternalError):
-            # It is raised while the writer makes the journal.
-            found = server.journal.find(Filter(**wanted)).entries
-            if found:
-                return found[0]
+        found = server.journal.find(Filter(**wanted)).entries
+        if found:
+            return found[0]
         time.sleep(0.02)
     raise AssertionError("the journal has no such entry")
 
