@@ -384,18 +384,23 @@ def test_a_server_without_the_role_has_no_key_endpoint(start: Start, tmp_path: P
 
 
 @on_sqlite
-def test_shaka_packager_packages_with_a_content_key_request(server: Server, tmp_path: Path) -> None:
-    program = "requested as from a Widevine server"
+@pytest.mark.parametrize("scheme", ["cenc", "cbcs"])
+def test_shaka_packager_packages_with_a_content_key_request(
+    server: Server, tmp_path: Path, scheme: str
+) -> None:
+    program = f"requested as from a Widevine server, {scheme}"
     ran = subprocess.run(
         [
             *(sys.executable, str(EXAMPLE), "--url", server.url, "--data", str(server.data)),
-            *("--folder", str(tmp_path), "--program", program, "--key-request", "getcontentkey"),
+            *("--folder", str(tmp_path), "--program", program, "--scheme", scheme),
+            *("--key-request", "getcontentkey"),
         ],
         capture_output=True,
         text=True,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert "video: 50 of 50 frames are the original's, 0 without" in ran.stdout
-    kid, key = get_soap(server, program)
-    assert f"KID {kid}, content key {key.hex()}\n" in ran.stdout
+    for stream, number in {"video": 50, "audio": 87}.items():
+        assert f"{stream}: {number} of {number} frames are the original's, 0 without" in ran.stdout
+    kid, content_key = get_soap(server, program)
+    assert f"KID {kid}, content key {content_key.hex()}\n" in ran.stdout
