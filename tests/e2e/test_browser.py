@@ -34,6 +34,8 @@ WITHOUT_NETWORK = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 )
+REBOUND = "--host-resolver-rules=MAP rebound.example 127.0.0.1"
+"""Points a foreign name to this machine, as an attacker's name server does."""
 PAGE = b"<!DOCTYPE html><html lang=en><title>A player</title></html>"
 FETCH = """async ({url, body, headers}) => {
     const bytes = Uint8Array.from(atob(body), c => c.charCodeAt(0));
@@ -71,7 +73,8 @@ KEY_REQUESTS = {
         "POST",
         "/cenc/getcontentkey",
         build_request(ContentKeyRequest(b"movie", ("SD",))),
-        b'"response"',
+        # Base64 of {"status": "OK".
+        b"eyJzdGF0dXMiOiAiT0si",
     ),
 }
 """Method, path and body of a request for a key, and a part of a reply that has one."""
@@ -130,7 +133,7 @@ def strict(start: Start, site: int, tmp_path_factory: pytest.TempPathFactory) ->
 def browser(strict: Server) -> Iterator[Browser]:
     """Chromium that trusts the key of the server's certificate."""
     trust = strict.announced["https"]["spki_sha256"]
-    arguments = [*WITHOUT_NETWORK, f"--ignore-certificate-errors-spki-list={trust}"]
+    arguments = [*WITHOUT_NETWORK, f"--ignore-certificate-errors-spki-list={trust}", REBOUND]
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program(), args=arguments)
         yield chromium
@@ -256,3 +259,18 @@ def test_a_page_of_another_origin_cannot_read_a_key(
     else:
         assert seen == {"refused": "TypeError: Failed to fetch"}
     assert "comes from a browser's page" in server.log.read_text()
+
+
+@pytest.mark.parametrize("giver", ["server", "generous"])
+@pytest.mark.parametrize("form", list(KEY_REQUESTS))
+def test_a_page_under_a_name_that_points_to_this_machine_cannot_read_a_key(
+    request: pytest.FixtureRequest, player: DeviceSession, giver: str, form: str
+) -> None:
+    server: Server = request.getfixturevalue(giver)
+    method, path, body, key = KEY_REQUESTS[form]
+    origin = f"http://rebound.example:{server.port}"
+    player.page.goto(f"{origin}/livez")
+    asked = {"url": f"{origin}{path}", "method": method, "body": body.decode()}
+    seen = player.page.evaluate(FETCH_SIMPLY, asked)
+    assert seen["status"] in {403, 500}
+    assert key.decode() not in seen["text"]
