@@ -24,6 +24,7 @@ READING: dict[tuple[str, str], tuple[str, ...]] = {
     ("show", "file"): ("{path}",),
     ("header show", "file"): ("{path}",),
     ("explain", "header_file"): ("--header", "{path}", "cfg=(play:true)"),
+    ("journal replay", "cafile"): ("--cafile", "{path}", "--data", "{data}", "1"),
     ("packager", "cafile"): ("--cafile", "{path}", "--url", NOWHERE, "news"),
     ("device acquire", "header_file"): (
         *("--header", "{path}", "--device", "{device}", "--url", NOWHERE),

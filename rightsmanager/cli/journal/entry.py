@@ -92,9 +92,9 @@ def replay_(  # noqa: PLR0913 -- one parameter for each option
     query or CustomData has a masked key cannot be sent. Without an ID, the newest entry that the
     filters let through is sent.
     """
+    client = HttpClient() if cafile is None else post_trusting(cafile)
 
     def post(target: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        client = HttpClient() if cafile is None else post_trusting(cafile)
         return HttpClient(client.context, headers)(target, stored.entry.soap_action, body)
 
     stored = _find(operator, wanted, entry_id)

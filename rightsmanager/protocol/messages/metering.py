@@ -307,18 +307,20 @@ def _usage_of(record: etree._Element) -> list[Usage]:
     for action in record.iterchildren("Action"):
         fields = Fields(action, "")
         name, value = text_in(fields.element("Name")), text_in(fields.element("Value"))
-        usage.append(Usage(kid, _expect_name(name), _parse_value(value.strip(WHITE_SPACE))))
+        if not (name.isprintable() and 1 <= len(name) <= MAX_NAME):
+            _refuse_name(name)
+        usage.append(Usage(kid, name, _parse_value(value.strip(WHITE_SPACE))))
     if not usage:
         raise InvalidMessage(f"the Record of KID {kid.text} has no Action, expected one or more")
     return usage
 
 
-def _expect_name(name: str) -> str:
+def _refuse_name(name: str) -> None:
+    """Raise InvalidMessage unless the name is allowed; a printable one of its length is."""
     if not 1 <= len(name) <= MAX_NAME:
         raise InvalidMessage(f"Name has {len(name)} characters, expected 1 to {MAX_NAME}")
-    if not name.isprintable() and any(unicodedata.category(each) == "Cc" for each in name):
+    if any(unicodedata.category(each) == "Cc" for each in name):
         raise InvalidMessage(f"Name is {name!r}, expected no control characters")
-    return name
 
 
 def _parse_value(text: str) -> int:
