@@ -90,7 +90,7 @@ class EntryPath(Path):
     entry_id: int = Field(ge=1, le=MAX_ENTRY_ID)
 
 
-class EntryModel(Reply):
+class JournalEntryModel(Reply):
     """An entry without its bodies."""
 
     id: int
@@ -131,10 +131,10 @@ class EntryModel(Reply):
 class EntryPage(PageReply):
     """Entries, newest first."""
 
-    entries: list[EntryModel]
+    entries: list[JournalEntryModel]
 
 
-class StoredEntryModel(EntryModel):
+class StoredJournalEntryModel(JournalEntryModel):
     """An entry with its bodies, as they were sent and decoded."""
 
     request: str | None = Field(description="Base64; null if it is not stored.")
@@ -225,10 +225,10 @@ def add_journal(routes: Routes, parts: JournalParts) -> None:
     def clear_journal() -> ClearedModel:
         return ClearedModel(removed=journal.clear())
 
-    @routes.get(entry, "Show a recorded request, decoded", StoredEntryModel, 404)
-    def show_entry(path: EntryPath) -> StoredEntryModel:
+    @routes.get(entry, "Show a recorded request, decoded", StoredJournalEntryModel, 404)
+    def show_entry(path: EntryPath) -> StoredJournalEntryModel:
         stored = _find(journal, path.entry_id)
-        return StoredEntryModel(
+        return StoredJournalEntryModel(
             **_model(stored.entry).model_dump(),
             request=_base64(stored.request),
             reply=_base64(stored.reply),
@@ -290,8 +290,8 @@ def _before(key: tuple[Any, ...] | None) -> int | None:
     return key[0]
 
 
-def _model(entry: Entry) -> EntryModel:
-    return EntryModel(**entry_facts(entry))
+def _model(entry: Entry) -> JournalEntryModel:
+    return JournalEntryModel(**entry_facts(entry))
 
 
 def _base64(body: bytes) -> str | None:

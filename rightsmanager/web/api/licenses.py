@@ -91,7 +91,7 @@ class DevicePage(PageReply):
     devices: list[DeviceModel]
 
 
-class EntryModel(Reply):
+class LedgerEntryModel(Reply):
     """A persistent licence."""
 
     kid: Id
@@ -115,7 +115,7 @@ class LedgerModel(Reply):
     """The persistent licences of a device."""
 
     device: str
-    licenses: list[EntryModel]
+    licenses: list[LedgerEntryModel]
     unknown: list[DeletedModel]
 
 
@@ -125,7 +125,7 @@ class LedgerAnswerModel(Reply):
     device: str
     kid: Id
     must_ask_again: bool
-    licenses: list[EntryModel]
+    licenses: list[LedgerEntryModel]
 
 
 class SessionModel(Reply):
