@@ -60,6 +60,23 @@ def test_the_file_is_for_its_owner_alone(in_file: Journals) -> None:
     assert in_file.database.file.stat().st_mode & 0o777 == 0o600
 
 
+def test_other_processes_see_entries_after_this_one_closed_a_second_writer(
+    in_file: Journals,
+) -> None:
+    recorder = in_file.recorder()
+    recorder(exchange(request_id="before"))
+    assert in_file.journal.settle(30)
+    assert in_file.journal.clear() == 1
+    assert in_file.database.file is not None
+    look = f"import sqlite3; print(*sqlite3.connect({str(in_file.database.file)!r}).execute("
+    look += "'SELECT count(*) FROM journal_entries').fetchone())"
+    # SQLite deletes the log of the last connection that closes, which this one is not.
+    assert subprocess.check_output([sys.executable, "-c", look]) == b"0\n"
+    recorder(exchange(request_id="after"))
+    assert in_file.journal.settle(30)
+    assert subprocess.check_output([sys.executable, "-c", look]) == b"1\n"
+
+
 def test_entries_are_written_while_the_process_runs(journals: Journals) -> None:
     recorder = journals.recorder()
     for round_ in range(3):

@@ -129,8 +129,11 @@ class JournalDatabase:
 
 def open_file(file: Path) -> sqlite3.Connection:
     """Return a connection that writes; the file and its tables are made if they are missing."""
-    # What players send is for the server's own user; SQLite's other files get the same mode.
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    # What players send is for the server's own user; SQLite's other files get the same mode. An
+    # existing file must not be opened here: to close it would drop the process's POSIX locks on it,
+    # and SQLite would take another connection's log for abandoned and delete it.
+    with suppress(FileExistsError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     # Threads take turns: commands close from another thread than the one that opened.
     connection = sqlite3.connect(
         file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
