@@ -16,6 +16,7 @@ from rightsmanager.settings import load
 from tests.journal.conftest import DEVICE, KID, exchange
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.conftest import Ran, Run
@@ -31,7 +32,12 @@ class Commands:
         self._run = run
         self._data = data
         journal = open_journal(data, load(None, data=data).effective_database_url)
-        self.recorder = Recorder(journal.database, RecorderOptions(folder=journal.folder), print)
+        self.notes: list[str] = []
+        self.recorder = Recorder(
+            journal.database,
+            RecorderOptions(folder=journal.folder),
+            lambda what, error: self.notes.append(f"{what}: {type(error).__name__}"),
+        )
         self.recorder(exchange(request_id="first"))
         self.recorder(exchange(request_id="second", refusal=REFUSAL, query="cfg=(sl:3000)"))
         self.recorder(exchange(request_id="third", query="ContentKey=EjQSNBI0EjQSNBI0EjQSNw=="))
@@ -43,8 +49,12 @@ class Commands:
 
 
 @pytest.fixture
-def journal(run: Run, data: Path) -> Commands:
-    return Commands(run, data)
+def journal(run: Run, data: Path) -> Iterator[Commands]:
+    commands = Commands(run, data)
+    yield commands
+    # Its thread would otherwise write to the next test's database.
+    commands.recorder.close()
+    assert commands.notes == []
 
 
 def ids(ran: Ran) -> list[int]:
