@@ -4,15 +4,15 @@ A request without parameters takes a short path: one licence for each key of the
 server's default policy, with an exception for two keys of old test content.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from rightsmanager.errors import DeviceCertificateRevoked, Refusal, ServiceSpecific
 from rightsmanager.policy.capabilities import find_capability_warnings, refuse_rights
 from rightsmanager.policy.defaults import Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.device import Device
-from rightsmanager.policy.granting import collect_fields, grant_licenses
+from rightsmanager.policy.granting import ReplyFields, collect_fields, grant_licenses
 from rightsmanager.policy.grants import KEY_TYPES, Grant, Policy, key_type_of
 from rightsmanager.policy.query import NO_REQUEST, ParsedRequest, parse_request
 from rightsmanager.policy.reflection import client_info_refusal, requested_refusal
@@ -169,23 +169,25 @@ def _find_fault(
     requested_licenses: Sequence[RequestedLicense], query: LicenseQuery
 ) -> Refusal | None:
     """Return the first fault that the request asks for."""
-    replies = (collect_fields(requested)["reply"] for requested in requested_licenses)
+    replies = (collect_fields(requested).reply for requested in requested_licenses)
     return next(filter(None, (_requested_fault(reply, query) for reply in replies)), None)
 
 
-def _requested_fault(reply: Mapping[str, Any], query: LicenseQuery) -> Refusal | None:
-    if reply.get("client_info"):
+def _requested_fault(reply: ReplyFields, query: LicenseQuery) -> Refusal | None:
+    if reply.client_info:
         return client_info_refusal(query.device)
-    if "error_code" in reply:
-        return requested_refusal(reply["error_code"], query.url)
-    if reply.get("revoked"):
+    if reply.error_code is not None:
+        return requested_refusal(reply.error_code, query.url)
+    if reply.revoked:
         return DeviceCertificateRevoked("revoked was asked for: the device counts as revoked")
     return None
 
 
 def _transaction_id(requested_licenses: Sequence[RequestedLicense]) -> TransactionId | None:
-    replies = [collect_fields(requested)["reply"] for requested in requested_licenses]
-    found = {reply["transaction_id"]: None for reply in replies if "transaction_id" in reply}
+    replies = [collect_fields(requested).reply for requested in requested_licenses]
+    # In the order of the groups, each once.
+    given = (reply.transaction_id for reply in replies)
+    found = list(dict.fromkeys(each for each in given if each is not None))
     if len(found) > 1:
         shown = " and ".join(each.text for each in found)
         raise ServiceSpecific(f"tid is {shown}, expected the same one in every group")

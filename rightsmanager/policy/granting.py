@@ -8,11 +8,11 @@ track. Root licences come first: a device opens the others with them.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final
 
-from rightsmanager.errors import ServiceSpecific
+from rightsmanager.errors import ServiceSpecific, StatusCode
 from rightsmanager.policy.defaults import Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import Grant, Policy, key_type_of
 from rightsmanager.policy.parameters import BY_NAME
@@ -27,7 +27,7 @@ from rightsmanager.policy.rules import (
 from rightsmanager.policy.value_types import HEADER, ClientTime, RelativeTime
 from rightsmanager.protocol.formats.wrmheader import Header
 from rightsmanager.protocol.formats.xmr.objects import KeyType
-from rightsmanager.protocol.wire import AccountId, Kid
+from rightsmanager.protocol.wire import AccountId, Kid, TransactionId
 
 _MAX_KIDS_SHOWN: Final = 8
 
@@ -69,8 +69,55 @@ class Granted:
     warnings: tuple[DecisionWarning, ...] = ()
 
 
-def collect_fields(requested: RequestedLicense) -> dict[str, dict[str, Any]]:
-    """Return the fields that parameters set, by place: `policy`, `levels`, `grant`, `reply`."""
+@dataclass(frozen=True, slots=True)
+class GrantFields:
+    """The fields of grants that a requested licence sets, in addition to its policy."""
+
+    kid: Kid | str = HEADER
+    key_type: KeyType | None = None
+    content_key: bytes | None = field(default=None, repr=False)
+    key_seed: bytes | None = field(default=None, repr=False)
+    is_root: bool = False
+    root_kid: Kid | None = None
+    account_id: AccountId | None = None
+    in_default_domain: bool = False
+    """Whether to bind to the domain of the server's own account."""
+    simple: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFields:
+    """The fields of the reply that a requested licence sets."""
+
+    transaction_id: TransactionId | None = None
+    error_code: StatusCode | None = None
+    """The fault that it asks for."""
+    client_info: bool = False
+    """Whether it asks for the fault that shows the client's own facts."""
+    revoked: bool = False
+    """Whether it asks for the fault of a revoked device."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedFields:
+    """The fields that the parameters of a requested licence set."""
+
+    policy: Mapping[str, Any]
+    """Fields of Policy by name."""
+    levels: Mapping[str, int]
+    """Fields of OutputLevels by name."""
+    grant: GrantFields
+    reply: ReplyFields
+
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+_NO_FIELDS: Final = RequestedFields(_NOTHING, _NOTHING, GrantFields(), ReplyFields())
+
+
+def collect_fields(requested: RequestedLicense) -> RequestedFields:
+    """Return the fields that parameters set."""
+    if not requested:
+        return _NO_FIELDS
     places: dict[str, dict[str, Any]] = defaultdict(dict)
     for parameter, value in requested:
         place, _, name = parameter.sets.partition(".")
@@ -78,7 +125,14 @@ def collect_fields(requested: RequestedLicense) -> dict[str, dict[str, Any]]:
             places[place][name] = (*places[place].get(name, ()), *parameter.adds(value))
         else:
             places[place][name] = value
-    return places
+    grant, reply = places.get("grant"), places.get("reply")
+    # Most requests set a policy alone: 2 µs less than two more values for each licence.
+    return RequestedFields(
+        places.get("policy", _NOTHING),
+        places.get("levels", _NOTHING),
+        GrantFields(**grant) if grant else _NO_FIELDS.grant,
+        ReplyFields(**reply) if reply else _NO_FIELDS.reply,
+    )
 
 
 def grant_licenses(
@@ -127,40 +181,40 @@ def _grant(requested: RequestedLicense, header: Header, defaults: LicenseDefault
     policy = _policy(fields, defaults.policy)
     _refuse_policy(requested, policy)
     warnings = tuple(_removal_date_warnings(requested, policy, defaults.rules))
-    kids = _kids(fields["grant"], header, defaults.rules)
-    if not kids:
-        return Granted(warnings=(*warnings, _missing(fields["grant"]["kid"])))
-    return Granted(tuple(_build_grants(fields["grant"], policy, kids, defaults.domain)), warnings)
+    given = fields.grant
+    kids = _kids(given, header, defaults.rules)
+    if not kids and isinstance(given.kid, Kid):
+        return Granted(warnings=(*warnings, _missing(given.kid)))
+    return Granted(tuple(_build_grants(given, policy, kids, defaults.domain)), warnings)
 
 
 def _build_grants(
-    given: Mapping[str, Any],
+    given: GrantFields,
     policy: Policy,
     kids: Sequence[tuple[Kid, KeyType | None]],
     domain: DefaultDomain,
 ) -> Iterator[Grant]:
-    account_id = given.get("account_id")
-    if given.get("in_default_domain"):
+    account_id = given.account_id
+    if given.in_default_domain:
         account_id = domain.require_account("the licence of usedomains")
     for kid, key_type in kids:
         yield Grant(
             kid,
-            given.get("key_type", key_type),
+            key_type if given.key_type is None else given.key_type,
             policy,
-            content_key=given.get("content_key"),
-            key_seed=given.get("key_seed"),
-            is_root=given.get("is_root", False),
-            root_kid=given.get("root_kid"),
+            content_key=given.content_key,
+            key_seed=given.key_seed,
+            is_root=given.is_root,
+            root_kid=given.root_kid,
             account_id=account_id,
         )
 
 
-def _policy(fields: Mapping[str, Mapping[str, Any]], default: Policy) -> Policy:
-    changes = dict(fields.get("policy", {}))
-    levels = fields.get("levels")
-    if levels:
-        changes["output_levels"] = replace(default.output_levels, **levels)
-    if fields["grant"].get("simple"):
+def _policy(fields: RequestedFields, default: Policy) -> Policy:
+    changes = dict(fields.policy)
+    if fields.levels:
+        changes["output_levels"] = replace(default.output_levels, **fields.levels)
+    if fields.grant.simple:
         changes["persistent"] = False
     # A short and a long form of one protection or enabler are one item.
     for name in ("play_enablers", "digital_video", "analog_video", "digital_audio"):
@@ -169,17 +223,15 @@ def _policy(fields: Mapping[str, Mapping[str, Any]], default: Policy) -> Policy:
     return replace(default, **changes)
 
 
-def _kids(
-    given: Mapping[str, Any], header: Header, rules: Rules
-) -> list[tuple[Kid, KeyType | None]]:
+def _kids(given: GrantFields, header: Header, rules: Rules) -> list[tuple[Kid, KeyType | None]]:
     """Return the KIDs of a requested licence, each with its key type by the header.
 
     There are none for a KID that is not in the header, unless the rule is to issue it.
     """
-    wanted = given.get("kid", HEADER)
+    wanted = given.kid
     # The header's ALGID must not be looked at then: it may be one that no licence supports.
-    is_known = "key_type" in given
-    if wanted == HEADER:
+    is_known = given.key_type is not None
+    if not isinstance(wanted, Kid):
         if not header.kids:
             raise ServiceSpecific(
                 "kid is 'header', expected a GUID: the header of the request has no KID"
@@ -189,7 +241,7 @@ def _kids(
         if entry.kid == wanted:
             return [(entry.kid, None if is_known else key_type_of(entry))]
     # A root's key encrypts no content, and a header without KIDs leaves them to the request.
-    is_free = given.get("is_root") or not header.kids or rules.other_kids is OtherKids.ISSUE
+    is_free = given.is_root or not header.kids or rules.other_kids is OtherKids.ISSUE
     return [(wanted, None)] if is_free else []
 
 
@@ -289,9 +341,9 @@ def _refuse_missing(
     if all(each.grants for each in found) or any(not grant.is_root for grant in granted):
         return
     missing = next(
-        collect_fields(requested)["grant"]["kid"]
+        kid
         for requested, each in zip(requested_licenses, found, strict=True)
-        if not each.grants
+        if not each.grants and isinstance(kid := collect_fields(requested).grant.kid, Kid)
     )
     raise ServiceSpecific(
         f"kid is {missing.text}, expected header or one of the header's: "
