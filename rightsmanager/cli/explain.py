@@ -65,10 +65,11 @@ def explain_(  # noqa: PLR0913 -- one parameter for each option
 ) -> None:
     """Explain which licences a request would get.
 
-    Prints the licences, the problems of the request, and warnings about clients. The request is a
-    URL, a query, or a file (- for standard input) with one of these, with CustomData, a header or
-    a challenge. Without a header, content with the requested KIDs is assumed. Exit status 0:
-    licences are granted, 1: the request is refused.
+    Prints the problems of the request, warnings about clients, the source of each parameter, the
+    licences, and the request in each spelling, with masked keys. The request is a URL, a query, or
+    a file (- for standard input) with one of these, with CustomData, a header or a challenge.
+    Without a header, content with the requested KIDs is assumed. Exit status 0: licences are
+    granted, 1: the request is refused.
 
     Example: rightsmanager explain 'cfg=(sl:2000,persist:true)'
     """
@@ -86,7 +87,7 @@ def explain_(  # noqa: PLR0913 -- one parameter for each option
     elif form == "json":
         print_json(explanation_facts(explanation))
     else:
-        print_explanation(explanation)
+        print_tree(as_tree(explanation.description))
     ctx.exit(REFUSED if explanation.refused else 0)
 
 
@@ -139,26 +140,9 @@ def explanation_facts(explanation: Explanation) -> dict[str, object]:
         "fault": explanation.fault,
         "warnings": list(explanation.warnings),
         "licenses": [as_json(license_) for license_ in explanation.licenses],
+        "parameters": [as_json(each) for each in explanation.parameters],
         "spellings": {
-            each.spelling.value: each.text if each.is_possible else None
+            each.spelling.value: each.masked if each.is_possible else None
             for each in explanation.translations
         },
     }
-
-
-def print_explanation(explanation: Explanation) -> None:
-    """Print an explanation for people."""
-    for problem in explanation.problems:
-        click.echo(f"refused: {problem}")
-    if explanation.fault is not None:
-        click.echo(f"fault: {explanation.fault}")
-    for warning in explanation.warnings:
-        click.echo(f"warning: {warning}")
-    for license_ in explanation.licenses:
-        print_tree(as_tree(license_))
-    if explanation.refused or explanation.fault:
-        return
-    if not explanation.licenses:
-        click.echo("no licence")
-    elif not explanation.translations:
-        click.echo("The request names no parameter: this is the server's default policy.")

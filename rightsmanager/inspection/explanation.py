@@ -19,12 +19,13 @@ from rightsmanager.policy.decision import Decision, apply_level, decide_grants
 from rightsmanager.policy.defaults import NO_DOMAIN, Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import Grant, Policy
 from rightsmanager.policy.licenses import policy_objects
+from rightsmanager.policy.masking import MASK
+from rightsmanager.policy.parameter import Parameter
 from rightsmanager.policy.parameters import PARAMETERS
 from rightsmanager.policy.parsed_values import MAX_TEXT, Group, quote
 from rightsmanager.policy.query import (
     ParsedRequest,
     Spelling,
-    parse_query,
     parse_request,
     read_group,
     split_custom_data,
@@ -41,6 +42,7 @@ ASSUMED_KID: Final = Kid(bytes(16))
 """A placeholder for the header's KID if no header is given."""
 UNKNOWN_MID: Final = Mid(bytes(16))
 """A placeholder for the server's own metering id if it is unknown."""
+_DEFAULT_POLICY: Final = "The request names no parameter: this is the server's default policy."
 MAX_PROBLEMS: Final = 20
 MAX_KIDS: Final = 100
 
@@ -52,6 +54,8 @@ class Translation:
     spelling: Spelling
     text: str
     """The query or CustomData, or the reason why there is none."""
+    masked: str
+    """The same text with a mask in place of each key."""
     is_possible: bool = True
 
 
@@ -76,25 +80,36 @@ class Explanation:
 
     @property
     def description(self) -> Description:
-        """The whole explanation as one tree; problems are failed checks."""
-        outcome = "refused" if self.problems else f"{len(self.licenses)} licences"
+        """The whole explanation as one tree, with a mask in place of each key.
+
+        Problems are failed checks of its root.
+        """
+        fault = () if self.fault is None else (Description("fault", self.fault),)
+        children = (*fault, *self.parameters, *self.licenses, *self._spellings())
+        return Description("explanation", None, self._outcome(), children, tuple(self._checks()))
+
+    def _outcome(self) -> str:
+        if self.problems:
+            return f"refused with {StatusCode.SERVICE_SPECIFIC.hex}"
+        count = len(self.licenses)
+        return f"{count or 'no'} {'licences' if count > 1 else 'licence'}"
+
+    def _checks(self) -> Iterator[Check]:
+        for problem in self.problems:
+            yield Check("request", Outcome.FAILED, problem)
+        for warning in self.warnings:
+            yield Check("request", Outcome.WARNING, warning)
+        if self.licenses and not self.translations:
+            yield Check("request", Outcome.OK, _DEFAULT_POLICY)
+
+    def _spellings(self) -> tuple[Description, ...]:
         spellings = tuple(
-            Description(each.spelling.value, each.text if each.is_possible else None)
+            Description(each.spelling.value, each.masked)
+            if each.is_possible
+            else Description(each.spelling.value, meaning=f"not possible: {each.text}")
             for each in self.translations
         )
-        return Description(
-            "explanation",
-            meaning=self.fault or outcome,
-            children=(
-                *self.parameters,
-                *self.licenses,
-                *((Description("spellings", children=spellings),) if spellings else ()),
-            ),
-            checks=(
-                *(Check("request", Outcome.FAILED, each) for each in self.problems),
-                *(Check("warning", Outcome.WARNING, each) for each in self.warnings),
-            ),
-        )
+        return (Description("spellings", children=spellings),) if spellings else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,13 +250,16 @@ def _describe_parameters(
     request: ParsedRequest, question: Question, policy: Policy
 ) -> tuple[Description, ...]:
     """Return the parameters of each requested licence, the server's defaults last."""
-    source = "query" if parse_query(question.query) else "CustomData"
+    split = split_query(question.query)
+    source = "from the query" if split.groups else "from the CustomData"
+    is_legacy = split.groups and split.spelling is Spelling.LEGACY
     return tuple(
         Description(
             f"parameters of licence {number}",
             children=(
                 *(
-                    Description(each.name, each.spell(value), f"{each.sets}, from the {source}")
+                    # The legacy spelling implies persist, which it cannot name.
+                    _parameter(each, value, _LEGACY if is_legacy and not each.legacy else source)
                     for each, value in requested
                 ),
                 *_default_parameters({each.sets for each, _ in requested}, policy),
@@ -251,15 +269,34 @@ def _describe_parameters(
     )
 
 
+_DEFAULT: Final = "the server's default"
+_LEGACY: Final = "the legacy spelling's default"
+
+
+def _parameter(parameter: Parameter, value: object, source: str) -> Description:
+    shown = parameter.spell(value).strip("'")
+    return Description(parameter.name, shown, f"{parameter.sets}, {source}")
+
+
 def _default_parameters(given: set[str], policy: Policy) -> Iterator[Description]:
     for parameter in PARAMETERS:
         place, _, name = parameter.sets.partition(".")
         if parameter.sets in given or place not in {"policy", "levels"}:
             continue
         value = getattr(policy.output_levels if place == "levels" else policy, name)
-        if value not in (None, ()):
-            found = fact(parameter.name, value)
-            yield replace(found, meaning=f"{parameter.sets}, the server's default")
+        # What is off, 0 or missing adds nothing to a licence. But all depends on persist.
+        if value or parameter.name == "persist":
+            yield _default(parameter, value)
+        elif parameter.sets == "policy.expiration" and policy.valid_for:
+            meaning = f"policy.valid_for, {_DEFAULT}"
+            yield Description(parameter.name, f"+{policy.valid_for}", meaning)
+
+
+def _default(parameter: Parameter, value: object) -> Description:
+    if parameter.adds is None:
+        return _parameter(parameter, value, _DEFAULT)
+    # A field of several values: the parameter would write one of them.
+    return replace(fact(parameter.name, value), meaning=f"{parameter.sets}, {_DEFAULT}")
 
 
 # --- licences -------------------------------------------------------------------------------------
@@ -327,9 +364,27 @@ def _key_source(grant: Grant) -> str:
 
 def _translate(requested_licenses: tuple[RequestedLicense, ...], spelling: Spelling) -> Translation:
     try:
-        return Translation(spelling, write(requested_licenses, spelling))
+        text = write(requested_licenses, spelling)
     except ServiceSpecific as refusal:
-        return Translation(spelling, refusal.text, is_possible=False)
+        return Translation(spelling, refusal.text, refusal.text, is_possible=False)
+    masked = tuple(map(_mask_keys, requested_licenses))
+    # Without a key it is the same.
+    return Translation(
+        spelling, text, text if masked == requested_licenses else write(masked, spelling)
+    )
+
+
+def _mask_keys(requested: RequestedLicense) -> RequestedLicense:
+    """Return the same licence, with keys that are written as a mask."""
+    return tuple(
+        (_masked(parameter) if parameter.value_type.secret else parameter, value)
+        for parameter, value in requested
+    )
+
+
+def _masked(parameter: Parameter) -> Parameter:
+    value_type = replace(parameter.value_type, write=lambda _: MASK, legacy=None)
+    return replace(parameter, value_type=value_type)
 
 
 # --- forms ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rightsmanager.cli.explain import explanation_facts, find_defaults, print_explanation
+from rightsmanager.cli.explain import explanation_facts, find_defaults
 from rightsmanager.cli.journal.filters import filter_options
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.printing import (
@@ -61,8 +61,9 @@ def show(operator: Operator, wanted: Filter, *, entry_id: int | None, form: Form
         click.echo(f"\n{name}:")
         _print_body(body)
     if decoded.explanation is not None:
-        click.echo("\nby the settings of now:")
-        print_explanation(decoded.explanation)
+        left_out = ", without the parameters that are masked" if stored.entry.is_masked else ""
+        click.echo(f"\nby the settings of now{left_out}:")
+        print_tree(as_tree(decoded.explanation.description))
 
 
 @click.command(name="replay")

@@ -72,7 +72,7 @@ class SpellingModel(Reply):
     """A request in one of the spellings of its parameters."""
 
     spelling: Name
-    text: str | None = Field(description="Null where it is not possible.")
+    text: str | None = Field(description="With masked keys. Null where it is not possible.")
 
 
 class ExplanationModel(Reply):
@@ -116,7 +116,7 @@ def add_decode(routes: Routes, describe: Describe, explain: Explain) -> None:
             parameters=[DescriptionModel.of(each) for each in found.parameters],
             spellings=[
                 SpellingModel(
-                    spelling=each.spelling.value, text=each.text if each.is_possible else None
+                    spelling=each.spelling.value, text=each.masked if each.is_possible else None
                 )
                 for each in found.translations
             ],

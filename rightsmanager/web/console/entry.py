@@ -220,7 +220,7 @@ def _parameters(description: Description) -> Table:
         rows.append(
             (
                 name,
-                code(spelled(each.value).strip("'")),
+                code(spelled(each.value)),
                 code(field),
                 Cell(source.removeprefix("from ")),
             )

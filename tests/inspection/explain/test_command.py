@@ -48,16 +48,19 @@ def test_a_refusal_is_a_line_for_each_thing() -> None:
     result = run("cfg=(sl:1,persit:true)")
     assert result.exit_code == 1
     assert result.output == (
-        "refused: sl is '1', expected 150, 2000 or 3000\n"
-        "refused: 'persit' is an unknown parameter, the nearest known name is persist\n"
+        "explanation (refused with 0x8004c604)\n"
+        "├── check request: failed: sl is '1', expected 150, 2000 or 3000\n"
+        "└── check request: failed: "
+        "'persit' is an unknown parameter, the nearest known name is persist\n"
     )
 
 
 def test_a_requested_fault_is_printed() -> None:
     result = run("cfg=(revoked:true)")
     assert result.exit_code == 0
-    assert result.output == (
-        "fault: revoked answers with the fault 0x8004c065, device certificate revoked\n"
+    assert result.output.startswith(
+        "explanation (no licence)\n"
+        "├── fault: revoked answers with the fault 0x8004c065, device certificate revoked\n"
     )
 
 
@@ -134,7 +137,12 @@ def test_what_cannot_be_translated_is_refused(query: str, text: str) -> None:
 
 def test_json_has_all_of_it() -> None:
     facts = json.loads(run("cfg=(realtime:true,embedding:1)", "--json").output)
-    assert list(facts) == ["refused", "fault", "warnings", "licenses", "spellings"]
+    assert list(facts) == ["refused", "fault", "warnings", "licenses", "parameters", "spellings"]
+    assert facts["parameters"][0]["children"][0] == {
+        "name": "realtime",
+        "value": "true",
+        "meaning": "policy.real_time, from the query",
+    }
     assert facts["spellings"]["cfg"] == "cfg=(realtime:true,embedding:1)"
     assert facts["spellings"]["legacy"] is None
     assert len(facts["licenses"]) == len(facts["warnings"]) == 1
@@ -147,11 +155,25 @@ def test_what_is_not_named_is_the_settings(tmp_path: Path) -> None:
     (tmp_path / "rightsmanager.toml").write_text("[policy]\nsecurity_level = 3000\n")
     result = run("--data", str(tmp_path), "http://h/rightsmanager.asmx")
     assert "level: 3000" in result.output
-    assert result.output.endswith("this is the server's default policy.\n")
+    assert "request names no parameter: this is the server's default policy.\n" in result.output
+    assert "sl: 3000 (policy.security_level, the server's default)\n" in result.output
+    assert len(result.output.splitlines()) < 30
 
 
 def test_a_request_without_licences_says_so(tmp_path: Path) -> None:
     file = tmp_path / "header.xml"
     text = build_header(header_of((KID,)))
     file.write_text(text.replace("<PROTECTINFO>", '<PROTECTINFO LICENSEREQUESTED="false">'))
-    assert run(str(file)).output.endswith("no licence\n")
+    assert run(str(file)).output.startswith("explanation (no licence)\n")
+
+
+def test_a_key_is_printed_in_a_translation_only() -> None:
+    key = "EjQSNBI0EjQSNBI0EjQSNw=="
+    query = f"cfg=(sl:2000,contentkey:{key})"
+    for form in ([], ["--json"]):
+        output = run(query, *form).output
+        assert "cfg=(sl:2000,contentkey:***)" in output
+        assert key not in output
+        # As base64 of JSON, where the key's own base64 is within.
+        assert "W3sic2wiOiIyMDAwIiwiY29udGVudGtleSI6IioqKiJ9XQ==" in output
+    assert run(query, "--to", "cfg").output == f"{query}\n"

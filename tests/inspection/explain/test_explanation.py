@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from rightsmanager.inspection import as_json
+from rightsmanager.inspection import Outcome, as_json
 from rightsmanager.inspection.explanation import MAX_PROBLEMS, Defaults, explain
 from rightsmanager.inspection.questions import Question, header_of
 from rightsmanager.inspection.reference import EXAMPLES
@@ -16,7 +17,7 @@ from rightsmanager.policy.decision import SPECIAL_DOMAIN
 from rightsmanager.policy.defaults import DefaultDomain
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.query import Spelling, parse_custom_data, parse_query
-from rightsmanager.protocol.wire import AccountId, Kid, Mid
+from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,6 +208,12 @@ def test_limits_of_a_spelling_are_reported(explained: Explaining) -> None:
     assert all(translation.is_possible for translation in possible)
     assert not legacy.is_possible
     assert legacy.text == "the legacy spelling has no name for sourceid"
+    shown = explained("cfg=(sourceid:1)").description.children[-1].children[-1]
+    assert (shown.name, shown.value, shown.meaning) == (
+        "legacy",
+        None,
+        f"not possible: {legacy.text}",
+    )
 
 
 def test_the_domain_of_a_licence_is_shown(explained: Explaining) -> None:
@@ -230,17 +237,75 @@ def test_each_parameter_has_its_field_and_source(explained: Explaining) -> None:
     tree = explained("cfg=(sl:2000)", custom_data=None).description
     given = {each.name: each for each in tree.children[0].children}
     assert (given["sl"].value, given["sl"].meaning) == (
-        "'2000'",
+        "2000",
         "policy.security_level, from the query",
     )
+    assert given["persist"].value == "false"
     assert given["persist"].meaning == "policy.persistent, the server's default"
+    # What is off by default adds nothing to a licence.
+    assert list(given) == ["sl", "persist", "playright", "embedding"]
     custom = explained(custom_data="json=[{'sl':2000}]").description.children[0].children[0]
     assert custom.meaning == "policy.security_level, from the CustomData"
-    assert KEY not in json.dumps(as_json(explained(f"cfg=(ck:{KEY})").description.children[0]))
+    legacy, level, *_ = explained("SecurityLevel=2000").description.children[0].children
+    assert legacy.meaning == "policy.persistent, the legacy spelling's default"
+    assert level.meaning == "policy.security_level, from the query"
+
+
+def test_defaults_of_several_values_and_of_the_end_have_their_field_too(
+    explained: Explaining,
+) -> None:
+    enabler = Guid.from_text("786627D8-C2A6-44BE-8F88-08AE255B01A7")
+    default = Policy(valid_for=3600, play_enablers=(enabler,))
+    given = {each.name: each for each in explained("", default).parameters[0].children}
+    assert given["expiration"].value == "+3600"
+    assert given["expiration"].meaning == "policy.valid_for, the server's default"
+    assert [each.value for each in given["playenablers"].children] == [enabler.text]
+    assert given["playenablers"].meaning == "policy.play_enablers, the server's default"
+    named = explained("cfg=(enddate:20400101)", default).parameters[0].children
+    assert "policy.valid_for, the server's default" not in [each.meaning for each in named]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"cfg=(ck:{KEY})",
+        f"ContentKey={KEY}",
+        f"cfg={EXAMPLES['keyseed']}",
+        f"cfg=(kid:{KIDS[0].text},ck:{KEY}),(kid:{KIDS[1].text},ck:{KEY},sl:3000)",
+    ],
+)
+def test_no_key_is_in_the_tree(explained: Explaining, query: str) -> None:
+    explanation = explained(query)
+    tree = explanation.description
+    shown = json.dumps(as_json(tree))
+    for each in explanation.translations:
+        assert not each.is_possible or each.masked != each.text
+        assert not each.is_possible or each.text not in shown
+    assert KEY not in shown
+    spellings = {each.name: str(each.value) for each in tree.children[-1].children}
+    assert "***" in spellings["cfg"]
+    assert b"***" in b64decode(spellings["cfg64"].removeprefix("cfg64="))
+
+
+@pytest.mark.parametrize(
+    ("query", "kids", "outcome"),
+    [
+        ("", 1, "1 licence"),
+        ("", 2, "2 licences"),
+        ("cfg=(clientinfo)", 1, "no licence"),
+        ("cfg=(sl:1)", 1, "refused with 0x8004c604"),
+    ],
+)
+def test_the_tree_begins_with_the_outcome(
+    explained: Explaining, query: str, kids: int, outcome: str
+) -> None:
+    assert explained(query, header=header_of(KIDS[:kids])).description.meaning == outcome
 
 
 def test_problems_and_warnings_are_checks(explained: Explaining) -> None:
     assert explained("cfg=(sl:1)").description.failed
     warned = explained("cfg=(realtime:true)").description
-    assert [check.name for check in warned.all_checks()] == ["warning"]
+    assert [check.outcome for check in warned.all_checks()] == [Outcome.WARNING]
+    (default,) = explained("").description.all_checks()
+    assert default.text == "The request names no parameter: this is the server's default policy."
     assert not warned.failed
