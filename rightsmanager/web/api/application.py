@@ -1,5 +1,6 @@
 """The Flask application of the API: its description, its access and its refusals."""
 
+from functools import cache
 from io import BytesIO
 from typing import Any, Final
 
@@ -37,7 +38,6 @@ from rightsmanager.web.api.streams import STREAMS, add_streams
 from rightsmanager.web.api.tokens import TOKENS, add_tokens
 from rightsmanager.web.http import BodyTooLarge, read_body
 from rightsmanager.web.problems import (
-    MIMETYPE,
     FieldError,
     Problem,
     problem_of_access,
@@ -74,6 +74,16 @@ def build_api(parts: ApiParts, access: Access, body_seconds: float) -> OpenAPI:
 
     body_seconds: the longest wait for the next bytes of a body.
     """
+    app = _make_app()
+    roles: dict[str, Role] = {}
+    _add_operations(Routes(app, _META, roles, access.is_open, is_described=False), parts)
+    _add_description(app, parts, access)
+    _add_access(app, access, roles, body_seconds)
+    _add_record(app, roles, parts.record_act)
+    return app
+
+
+def _make_app() -> OpenAPI:
     app = OpenAPI(
         _TEMPLATES,
         info=Info(title="RightsManager's management API", version=__version__),
@@ -86,12 +96,6 @@ def build_api(parts: ApiParts, access: Access, body_seconds: float) -> OpenAPI:
         static_folder=None,
     )
     app.json = _Json(app)
-    roles: dict[str, Role] = {}
-    _add_operations(Routes(app, _META, roles, is_open=access.is_open), parts)
-    description = _describe(app)
-    app.add_url_rule(f"{BASE}{DESCRIPTION}", view_func=lambda: description, endpoint="openapi")
-    _add_access(app, access, roles, body_seconds)
-    _add_record(app, roles, parts.record_act)
     return app
 
 
@@ -112,15 +116,21 @@ def _add_operations(routes: Routes, parts: ApiParts) -> None:
     add_journal(routes.of(JOURNAL), journal)
 
 
+def _add_description(app: OpenAPI, parts: ApiParts, access: Access) -> None:
+    # Most processes are never asked for it, and it takes longer than all routes together.
+    @cache
+    def describe() -> dict[str, Any]:
+        described = _make_app()
+        _add_operations(Routes(described, _META, {}, access.is_open), parts)
+        return _describe(described)
+
+    app.add_url_rule(f"{BASE}{DESCRIPTION}", view_func=describe, endpoint="openapi")
+
+
 def _describe(app: OpenAPI) -> dict[str, Any]:
     """Return the description, whose paths are relative to the server's URL."""
     description = app.api_doc
     paths = {name.removeprefix(BASE): each for name, each in description["paths"].items()}
-    for operations in paths.values():
-        for operation in operations.values():
-            for status, response in operation["responses"].items():
-                if int(status) >= 400:  # noqa: PLR2004 -- HTTP's own bound
-                    response["content"] = {MIMETYPE: response["content"]["application/json"]}
     return {**description, "paths": paths}
 
 
