@@ -38,12 +38,14 @@ from rightsmanager.policy.rules import (
     SwappedKid,
     UnknownParameters,
 )
+from rightsmanager.policy.tracks import with_parts
 from rightsmanager.protocol.formats.wrmheader import Version
 from rightsmanager.protocol.wire import AccountId, ServiceId
 from rightsmanager.settings import (
     DATABASE_FILE,
     KeyringSettings,
     Settings,
+    TrackSettings,
     refuse_api_token,
 )
 from rightsmanager.store.database import Store, StoreFailed
@@ -286,6 +288,7 @@ def license_defaults(settings: Settings) -> LicenseDefaults:
             max_kids=given.max_kids,
             max_clock_difference_seconds=given.max_clock_difference_seconds,
         ),
+        with_parts({name: _track_policy(settings, each) for name, each in settings.tracks.items()}),
     )
 
 
@@ -305,6 +308,13 @@ def default_policy(settings: Settings) -> Policy:
             policy.uncompressed_digital_audio,
         ),
     )
+
+
+def _track_policy(settings: Settings, track: TrackSettings) -> Policy:
+    """Return the policy of a track: that of all licences with the track's own settings."""
+    given = track.model_dump(exclude_none=True)
+    policy = settings.policy.model_copy(update=given)
+    return default_policy(settings.model_copy(update={"policy": policy}))
 
 
 def api_token(settings: Settings) -> str:

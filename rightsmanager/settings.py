@@ -38,7 +38,7 @@ from rightsmanager.environment import (
     rename,
 )
 from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.protocol.wire import Guid
+from rightsmanager.protocol.wire import Guid, find_track
 
 Role = Literal["license", "domain", "metering", "secure_stop", "secure_delete", "packaging"]
 ALL_ROLES: Final[tuple[Role, ...]] = (
@@ -249,6 +249,52 @@ class PolicySettings(_Section):
     uncompressed_digital_audio: Level = 0
 
 
+class TrackSettings(_Section):
+    """The policy of keys for one kind of streams; None for that of all licences."""
+
+    security_level: SecurityLevel | None = None
+    persistent: bool | None = None
+    play: bool | None = None
+    valid_for_seconds: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = None
+    compressed_digital_video: Level | None = None
+    uncompressed_digital_video: Level | None = None
+    analog_video: Level | None = None
+    compressed_digital_audio: Level | None = None
+    uncompressed_digital_audio: Level | None = None
+
+
+KNOWN_TRACKS: Final[Mapping[str, Mapping[str, object]]] = {
+    "hd": {"security_level": 2000, "uncompressed_digital_video": 270},
+    "uhd": {"security_level": 3000, "uncompressed_digital_video": 300},
+}
+"""The defaults of tracks."""
+
+
+def _with_known_tracks(value: object) -> object:
+    """Return the given tracks, with the defaults of what they do not give."""
+    given = _parse_object(value)
+    if not isinstance(given, Mapping):
+        return given
+    known = {name: each for name, each in given.items() if not isinstance(each, Mapping)}
+    for name in [*KNOWN_TRACKS, *given]:
+        if name not in known:
+            known[name] = {**KNOWN_TRACKS.get(name, {}), **given.get(name, {})}
+    return known
+
+
+def _refuse_track(name: str) -> str:
+    if find_track(name) != name:
+        raise ValueError("expected a name of lower-case letters, digits and _.+-")
+    return name
+
+
+Tracks = Annotated[
+    dict[Annotated[str, AfterValidator(_refuse_track)], TrackSettings],
+    BeforeValidator(_with_known_tracks),
+    Field(validate_default=True),
+]
+
+
 class PackagingSettings(_Section):
     """Access to keys for packagers, and their form."""
 
@@ -407,6 +453,7 @@ class Settings(_Section):
     keyring: KeyringSettings = KeyringSettings()
     license: LicenseSettings = LicenseSettings()
     policy: PolicySettings = PolicySettings()
+    tracks: Tracks = {}
     packaging: PackagingSettings = PackagingSettings()
     metering: MeteringSettings = MeteringSettings()
     domain: DomainSettings = DomainSettings()
@@ -465,7 +512,7 @@ def settings_in_force(settings: Settings, origins: Mapping[str, str]) -> tuple[S
 
 
 def _named_values(settings: Settings) -> Iterator[tuple[str, object]]:
-    tree = settings.model_dump(mode="json")
+    tree = settings.model_dump(mode="json", exclude_none=True)
     for name, value in tree.items():
         if not isinstance(value, dict):
             yield name, value
@@ -474,7 +521,7 @@ def _named_values(settings: Settings) -> Iterator[tuple[str, object]]:
             # A table within a section ends it, so that it comes last.
             plain = {name: each for name, each in values.items() if not isinstance(each, dict)}
             yield from ((f"{section}.{name}", each) for name, each in plain.items())
-            for name in values.keys() - plain.keys():
+            for name in (name for name in values if name not in plain):
                 yield from ((f"{section}.{name}.{key}", each) for key, each in values[name].items())
 
 

@@ -20,9 +20,11 @@ from rightsmanager.settings import (
     Role,
     ServerSettings,
     Settings,
+    TrackSettings,
     default_settings,
     load,
     load_with_origins,
+    settings_in_force,
 )
 
 FILE = Path(__file__).parents[1] / REFERENCE
@@ -39,7 +41,8 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def test_the_reference_has_every_setting_with_its_default() -> None:
-    assert tomllib.loads(FILE.read_text("utf-8")) == Settings().model_dump(mode="json")
+    defaults = Settings().model_dump(mode="json", exclude_none=True)
+    assert tomllib.loads(FILE.read_text("utf-8")) == defaults
     assert load(FILE).model_dump() == load(None).model_dump() == Settings().model_dump()
 
 
@@ -94,6 +97,28 @@ def test_a_section_and_a_table_in_the_environment_are_json_or_nested(
     monkeypatch.delenv("RIGHTSMANAGER_HOOKS__OPTIONS")
     monkeypatch.setenv("RIGHTSMANAGER_HOOKS__OPTIONS__URL", "b")
     assert load(None).hooks.options == {"url": "b"}
+
+
+def test_a_track_has_its_defaults_where_it_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "tracks.toml"
+    file.write_text("[tracks.uhd]\nsecurity_level = 2000\n[tracks.dolby-vision]\nplay = false\n")
+    monkeypatch.setenv("RIGHTSMANAGER_TRACKS__SD__ANALOG_VIDEO", "100")
+    tracks = load(file).tracks
+    assert tracks["uhd"] == TrackSettings(security_level=2000, uncompressed_digital_video=300)
+    assert tracks["dolby-vision"] == TrackSettings(play=False)
+    assert tracks["sd"] == TrackSettings(analog_video=100)
+    shown = {each.name: each.value for each in settings_in_force(load(file), {})}
+    assert shown["tracks.uhd.security_level"] == 2000
+    assert shown["tracks.dolby-vision.play"] is False
+    assert "tracks.uhd.play" not in shown
+    monkeypatch.setenv("RIGHTSMANAGER_TRACKS", "[]")
+    with pytest.raises(InternalError, match="settings: tracks"):
+        load(None)
+    monkeypatch.setenv("RIGHTSMANAGER_TRACKS", '{"A b": {}}')
+    with pytest.raises(InternalError, match="expected a name of lower-case letters"):
+        load(None)
 
 
 @pytest.mark.parametrize("old", RENAMED)

@@ -78,6 +78,7 @@ def key_entries(registered: Sequence[StoredKeyEntry], content_keys: ContentKeys)
             period=each.source.period,
             scheme=each.source.scheme,
             iv=each.source.iv,
+            track=each.key.track,
         )
         for each in registered
     ]
@@ -87,7 +88,7 @@ def _register(transaction: Transaction, entry: KeyEntry, registration: ImportCon
     """Store one key; return True if it is new."""
     keys = registration.content_keys
     sealed = keys.seal(entry.kid, entry.key, entry.key_type, registration.now, registration.rng)
-    is_new = transaction.content_keys.record(sealed)
+    is_new = transaction.content_keys.record(replace(sealed, track=entry.track))
     given = Source(registration.origin, entry.program, entry.period, entry.scheme, entry.iv)
     if is_new:
         _record_source(transaction, entry.kid, given)
@@ -98,6 +99,10 @@ def _register(transaction: Transaction, entry: KeyEntry, registration: ImportCon
             f"KID {entry.kid.text} has a content key already, another one or of another type"
         )
     _complete(transaction, entry.kid, given)
+    if entry.track not in {None, stored.track}:
+        if stored.track is not None:
+            raise Conflict(f"KID {entry.kid.text} has another track already: {stored.track!r}")
+        transaction.content_keys.set_track(entry.kid, entry.track)
     return False
 
 

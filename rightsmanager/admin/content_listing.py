@@ -24,6 +24,8 @@ class ContentKeyFacts:
     """`operator`, `packager` or `import`."""
     program: str | None
     period: int | None
+    track: str | None
+    """The kind of streams that it encrypts."""
 
 
 def find_keys(store: Store) -> list[ContentKeyFacts]:
@@ -44,4 +46,5 @@ def key_facts(key: StoredKey, source: Source) -> ContentKeyFacts:
         origin=source.origin,
         program=source.program,
         period=source.period,
+        track=key.track,
     )

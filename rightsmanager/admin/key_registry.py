@@ -122,6 +122,12 @@ class KeyRegistry:
             raise NotFound("no such content key is stored")
         return _BUILDERS[form](key_entries(registered, self.keys)).decode()
 
+    def set_track(self, kid: Kid, track: str | None) -> None:
+        """Set the track of a stored content key, None for none; raises NotFound."""
+        with self.store.transaction() as transaction:
+            if not transaction.content_keys.set_track(kid, track):
+                raise _unknown(kid)
+
     def remove(self, kid: Kid) -> None:
         """Remove a stored content key; raises NotFound."""
         with self.store.transaction() as transaction:

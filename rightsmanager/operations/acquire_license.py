@@ -17,6 +17,7 @@ from rightsmanager.operations.license_record import IssuedBatch, license_facts, 
 from rightsmanager.operations.license_seal import build_license
 from rightsmanager.operations.request import Request
 from rightsmanager.policy.decision import Decision, LicenseQuery, apply_level, decide
+from rightsmanager.policy.defaults import LicenseDefaults
 from rightsmanager.policy.device import Device
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.messages.challenge import LicenseChallenge, open_license_challenge
@@ -44,7 +45,9 @@ def acquire_license(context: Context, request: Request) -> bytes:
     # A licence that cannot be sealed must not be recorded.
     device_key = device.chain.leaf.encryption_key
     asked = Verified(request, challenge, device, now)
-    decision = _decide(context, asked)
+    if len(challenge.header.kids) > 1:
+        keys = _find_others(context, challenge, keys)
+    decision = _decide(context, asked, keys)
     progress.decided = progress.clock()
     newer_lists = context.revocations.find_newer_lists(revoked, challenge.revocation_lists)
     issued = record_licenses(context, asked, decision, keys)
@@ -64,6 +67,14 @@ def _look_up(context: Context, challenge: LicenseChallenge) -> tuple[Revoked, Kn
     return revoked, {kid: keys}
 
 
+def _find_others(context: Context, challenge: LicenseChallenge, keys: KnownKeys) -> KnownKeys:
+    """Return the stored keys of all KIDs of the header, or of as many as are allowed."""
+    others = challenge.header.kids[1 : context.options.defaults.rules.max_kids]
+    with context.store.reading() as found:
+        pairs = {each.kid: found.content_keys.find_pair(each.kid) for each in others}
+    return {**keys, **pairs}
+
+
 def _authenticate(
     context: Context, challenge: LicenseChallenge, revoked: Revoked, now: int
 ) -> Device:
@@ -79,18 +90,33 @@ def _authenticate(
     )
 
 
-def _decide(context: Context, asked: Verified[LicenseChallenge]) -> Decision:
+def _decide(context: Context, asked: Verified[LicenseChallenge], keys: KnownKeys) -> Decision:
     request, challenge = asked.request, asked.challenge
+    defaults = context.options.defaults
+    # No call unless a key has a track.
+    for stored, swapped in keys.values():
+        key = stored or swapped
+        if key is not None and key.track is not None:
+            defaults = _with_tracks(defaults, keys)
+            break
     query = LicenseQuery(
         challenge.header, request.query, challenge.custom_data, asked.device, request.url
     )
-    decision = decide(query, context.options.defaults, asked.now)
+    decision = decide(query, defaults, asked.now)
     if decision.refusal is None and context.hooks.is_used:
         decision = _ask_hooks(context, license_facts(asked), decision)
     request.progress.warnings += decision.warnings
     if decision.refusal is not None:
         raise decision.refusal
     return decision
+
+
+def _with_tracks(defaults: LicenseDefaults, keys: KnownKeys) -> LicenseDefaults:
+    """Return the defaults with the policies of the KIDs whose keys have a track."""
+    named = {kid: stored or swapped for kid, (stored, swapped) in keys.items()}
+    tracks = {kid: (key and key.track) or "" for kid, key in named.items()}
+    by_kid = {kid: defaults.tracks[each] for kid, each in tracks.items() if each in defaults.tracks}
+    return replace(defaults, by_kid=by_kid)
 
 
 def _ask_hooks(context: Context, facts: Facts, decision: Decision) -> Decision:

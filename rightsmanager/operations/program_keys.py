@@ -7,7 +7,7 @@ is refused if a stored one contradicts that.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
@@ -20,7 +20,7 @@ from rightsmanager.operations.packaging_keys import (
 )
 from rightsmanager.protocol.formats.keylists.entry import SCHEMES
 from rightsmanager.protocol.formats.packagers.protected_key import ProtectedKey
-from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, MAX_PROGRAM_LENGTH, Kid
+from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, MAX_PROGRAM_LENGTH, Kid, find_track
 from rightsmanager.store.database import Transaction
 from rightsmanager.store.sources import PACKAGER, Source
 
@@ -51,6 +51,8 @@ class WantedKey:
     """The key that the client brings, 16 bytes."""
     iv: bytes | None = None
     """The explicit IV that the client brings."""
+    track: str | None = None
+    """The kind of streams that it encrypts; None for that after # in the program, if any."""
     is_kid_replaced: bool = False
     """Whether the client takes another KID than its own, if the program has one already."""
 
@@ -113,11 +115,16 @@ def _create_key(
         return _find_created(transaction, wanted, kid)
     key = wanted.key or context.rng(CONTENT_KEY_LENGTH)
     key_type = SCHEMES[wanted.scheme] if wanted.scheme else options.key_type
+    sealed = context.content_keys.seal(kid, key, key_type, context.clock(), context.rng)
     # The key of a KID that an operator added before stays as it is.
-    transaction.content_keys.record(
-        context.content_keys.seal(kid, key, key_type, context.clock(), context.rng)
-    )
+    transaction.content_keys.record(replace(sealed, track=wanted.track or _track_of(program)))
     return kid
+
+
+def _track_of(program: str | None) -> str | None:
+    """Return the track that follows # in the name of a program, if any."""
+    _, separator, name = (program or "").rpartition("#")
+    return find_track(name) if separator else None
 
 
 def _find_created(transaction: Transaction, wanted: WantedKey, kid: Kid) -> Kid:

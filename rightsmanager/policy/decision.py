@@ -211,6 +211,10 @@ def _is_chained_without_end(grant: Grant) -> bool:
 
 def _default_grants(header: Header, defaults: LicenseDefaults) -> tuple[Grant, ...]:
     grants = default_grants(header, defaults.policy)
+    if defaults.by_kid:
+        grants = tuple(
+            replace(grant, policy=defaults.by_kid.get(grant.kid, grant.policy)) for grant in grants
+        )
     for grant in grants:
         if grant.kid.raw in _SPECIAL:
             return _with_test_content(grants, defaults.domain)

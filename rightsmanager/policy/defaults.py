@@ -1,5 +1,6 @@
 """The server's side of a decision: default policy, default domain and rules."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -7,7 +8,7 @@ from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.grants import Policy
 from rightsmanager.policy.rules import Rules
 from rightsmanager.protocol.formats.wrmheader import Header
-from rightsmanager.protocol.wire import AccountId, ServiceId
+from rightsmanager.protocol.wire import AccountId, Kid, ServiceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,7 @@ class LicenseDefaults:
     policy: Policy = field(default_factory=Policy)
     domain: DefaultDomain = NO_DOMAIN
     rules: Rules = field(default_factory=Rules)
+    tracks: Mapping[str, Policy] = field(default_factory=dict)
+    """The policies of tracks, in place of `policy`."""
+    by_kid: Mapping[Kid, Policy] = field(default_factory=dict)
+    """Those of one request's KIDs whose keys have a track."""

@@ -185,7 +185,24 @@ def _grant(requested: RequestedLicense, header: Header, defaults: LicenseDefault
     kids = _kids(given, header, defaults.rules)
     if not kids and isinstance(given.kid, Kid):
         return Granted(warnings=(*warnings, _missing(given.kid)))
-    return Granted(tuple(_build_grants(given, policy, kids, defaults.domain)), warnings)
+    grants = tuple(_build_grants(given, policy, kids, defaults.domain))
+    if defaults.by_kid:
+        grants = tuple(_with_track(grant, requested, fields, defaults) for grant in grants)
+    return Granted(grants, warnings)
+
+
+def _with_track(
+    grant: Grant, requested: RequestedLicense, fields: RequestedFields, defaults: LicenseDefaults
+) -> Grant:
+    """Return the grant with the default policy of its key's track, if it has one."""
+    default = defaults.by_kid.get(grant.kid)
+    if default is None:
+        return grant
+    policy = _policy(fields, default)
+    _refuse_policy(requested, policy)
+    # Raises by the rule; as a warning it is the same as that of the usual policy.
+    tuple(_removal_date_warnings(requested, policy, defaults.rules))
+    return replace(grant, policy=policy)
 
 
 def _build_grants(

@@ -32,6 +32,8 @@ GUID_LENGTH: Final = 16
 CONTENT_KEY_LENGTH: Final = 16
 MAX_PROGRAM_LENGTH: Final = 1024
 """Characters in the name of a program."""
+MAX_TRACK_LENGTH: Final = 64
+_TRACK: Final = re.compile(rf"[a-z0-9_.+-]{{1,{MAX_TRACK_LENGTH}}}")
 NEVER: Final = 0xFFFFFFFF
 """0xFFFFFFFF: no end date, in licences and certificates."""
 
@@ -195,6 +197,22 @@ def parse_base64(text: str, name: str) -> bytes:
     """
     bare = "".join(text.split()).rstrip("=").translate(_TO_STANDARD)
     return decode_base64(bare + "=" * (-len(bare) % 4), name)
+
+
+def find_track(text: str) -> str | None:
+    """Return the track that a text names, in lower case; None if it cannot be a name."""
+    track = text.strip().lower()
+    return track if _TRACK.fullmatch(track) else None
+
+
+def parse_track(text: str) -> str:
+    """Return the track that a text names, in lower case; raises InvalidMessage."""
+    track = find_track(text)
+    if track is None:
+        raise InvalidMessage(
+            f"the track is {text[:64]!r}, expected 1 to {MAX_TRACK_LENGTH} letters, digits and _.+-"
+        )
+    return track
 
 
 def parse_content_key(text: str, name: str) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, select, update
 
 from rightsmanager.protocol.wire import Guid, Kid
 from rightsmanager.store import hot
@@ -24,6 +24,9 @@ _SELECT: Final = select(
 ).outerjoin(CONTENT_SOURCES, _SOURCE.kid == _KEY.kid)
 _ORDER: Final = Order((_KEY.added_at, _KEY.kid))
 _RECORD: Final = insert_once(CONTENT_KEYS)
+_SET_TRACK: Final = (
+    update(CONTENT_KEYS).where(_KEY.kid == bindparam("of_kid")).values(track=bindparam("of_track"))
+)
 _REMOVE: Final = delete(CONTENT_KEYS).where(_KEY.kid == bindparam("kid"))
 
 
@@ -37,6 +40,8 @@ class StoredKey:
     key_type: str
     added_at: int
     """Unix seconds."""
+    track: str | None = None
+    """The kind of streams that it encrypts, such as `uhd`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class KeyFilter:
     """`operator`, `packager` or `import`."""
     key_type: str | None = None
     """`aesctr` or `aescbc`."""
+    track: str | None = None
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """Yield the conditions of a statement."""
@@ -57,6 +63,8 @@ class KeyFilter:
             yield _ORIGIN.in_((self.origin,))
         if self.key_type is not None:
             yield _KEY.key_type == self.key_type
+        if self.track is not None:
+            yield _KEY.track == self.track
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,10 @@ class ContentKeys(Component):
         """Store a content key; return whether it is new. An existing key stays as it is."""
         return self._count(_RECORD, values_of(key)) == 1
 
+    def set_track(self, kid: Kid, track: str | None) -> bool:
+        """Set the track of a content key; return whether there is one."""
+        return self._count(_SET_TRACK, {"of_kid": kid, "of_track": track}) == 1
+
     def remove(self, kid: Kid) -> bool:
         """Remove a content key; return whether there was one."""
         return self._count(_REMOVE, {"kid": kid}) == 1
@@ -118,21 +130,23 @@ def _pair(  # noqa: PLR0913, PLR0917 -- the columns of a row
     ciphertext: bytes | None,
     key_type: str,
     added_at: int,
+    track: str | None,
     swapped_ciphertext: bytes | None,
     swapped_type: str,
     swapped_at: int,
+    swapped_track: str | None,
 ) -> KeyPair:
     """Return the keys of a row of `hot.FIND_KEYS`."""
     own = other = None
     if ciphertext is not None:
-        own = StoredKey(kid, ciphertext, key_type, added_at)
+        own = StoredKey(kid, ciphertext, key_type, added_at, track)
     if swapped_ciphertext is not None:
-        other = StoredKey(kid.swapped, swapped_ciphertext, swapped_type, swapped_at)
+        other = StoredKey(kid.swapped, swapped_ciphertext, swapped_type, swapped_at, swapped_track)
     return own, other
 
 
 def _listed(row: Row[Any]) -> ListedKey:
     return ListedKey(
-        StoredKey(row.kid, row.ciphertext, row.key_type, row.added_at),
+        StoredKey(row.kid, row.ciphertext, row.key_type, row.added_at, row.track),
         Source(row.origin, row.program, row.period, row.scheme, row.iv),
     )

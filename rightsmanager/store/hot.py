@@ -110,8 +110,8 @@ def _join_keys(*columns: ColumnElement[Any]) -> ClauseElement:
     return (
         select(
             *columns,
-            *(own.ciphertext, own.key_type, own.added_at),
-            *(swapped.ciphertext, swapped.key_type, swapped.added_at),
+            *(own.ciphertext, own.key_type, own.added_at, own.track),
+            *(swapped.ciphertext, swapped.key_type, swapped.added_at, swapped.track),
         )
         .select_from(one_row)
         .outerjoin(CONTENT_KEYS, own.kid == bindparam("kid"))
@@ -193,7 +193,7 @@ FIND_VERSION: Final = HotStatement(_find_version)
 FIND_VERSION_AND_KEYS: Final = HotStatement(_find_version_and_keys)
 """`list_id`, `kid`, `swapped`: one row of the list's version and FIND_KEYS."""
 FIND_KEYS: Final = HotStatement(_find_keys)
-"""`kid`, `swapped`: one row of ciphertext, key type and date of each key, null for none."""
+"""`kid`, `swapped`: one row of ciphertext, type, date and track of each key, null for none."""
 FIND_KEY: Final = HotStatement(_find_key)
 """`kid`: the columns of its content key."""
 RECORD_LICENSE: Final = HotStatement(_record_license)

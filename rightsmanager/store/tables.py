@@ -116,6 +116,8 @@ CONTENT_KEYS: Final = Table(
     # "aesctr" or "aescbc".
     Column("key_type", String(8), nullable=False),
     Column("added_at", BigInteger, nullable=False),
+    # The kind of streams that it encrypts, in lower case; null for none.
+    Column("track", String(64)),
 )
 """Content keys that were added, imported or made for a packager."""
 

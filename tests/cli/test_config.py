@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def test_the_output_is_a_settings_file_with_every_default(run: Run, tmp_path: Path) -> None:
     ran = run("config", "--data", str(tmp_path))
-    expected = Settings(data=tmp_path).model_dump(mode="json")
+    expected = Settings(data=tmp_path).model_dump(mode="json", exclude_none=True)
     # An empty table has no line.
     expected["hooks"].pop("options")
     assert tomllib.loads(ran.output) == expected

@@ -92,3 +92,30 @@ def test_without_a_keyring_nothing_is_added(run: Run, tmp_path: Path) -> None:
     ran = run("content", "add", "--data", str(tmp_path / "none"), KID.text, KEY.hex())
     assert ran.status == 1
     assert "with rightsmanager init --data" in ran.errors
+
+
+def test_a_key_has_the_track_that_is_named(run: Run, data: Path, tmp_path: Path) -> None:
+    folder = ("--data", str(data))
+    run("content", "add", *folder, "--track", "UHD", KID.text, KEY.hex())
+    assert run("content", "list", *folder, "--json").json[0]["track"] == "uhd"
+    for ending in ("csv", "xml"):
+        file = tmp_path / f"keys.{ending}"
+        run("content", "export", *folder, str(file))
+        run("content", "remove", *folder, KID.text)
+        assert run("content", "import", *folder, str(file)).status == 0
+        assert run("content", "list", *folder, "--json").json[0]["track"] == "uhd"
+    conflict = run("content", "add", *folder, "--track", "hd", KID.text, KEY.hex())
+    assert "has another track already: 'uhd'" in conflict.errors
+    assert run("content", "track", *folder, KID.text, "--none").output.endswith("without a track\n")
+    assert run("content", "list", *folder, "--json").json[0]["track"] is None
+    run("content", "add", *folder, "--track", "sd", KID.text, KEY.hex())
+    assert run("content", "track", *folder, KID.text, "HD").output == f"{KID.text} hd\n"
+    for wrong, told in (
+        ((KID.text,), "give TRACK or --none"),
+        ((KID.text, "hd", "--none"), "give TRACK or --none"),
+        ((KID.text, "a b"), "the track is 'a b'"),
+        ((Kid(bytes(16)).text, "hd"), "has no stored content key"),
+    ):
+        refused = run("content", "track", *folder, *wrong)
+        assert refused.status != 0
+        assert told in refused.errors

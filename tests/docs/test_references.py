@@ -14,7 +14,7 @@ from rightsmanager.environment import DATA_FILE, FILE_VARIABLE, PASSPHRASE_VARIA
 from rightsmanager.errors import StatusCode
 from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
-from rightsmanager.settings import ALL_ROLES, Settings, load
+from rightsmanager.settings import ALL_ROLES, KNOWN_TRACKS, Settings, load
 from rightsmanager.web.api.routes import BASE
 from rightsmanager.web.look import STATIC_PATH, STYLE
 from rightsmanager.web.pages import EXPLAIN_PATH, PARAMETERS_PATH, PUBLIC_PATH, RIGHTS_PATH
@@ -44,7 +44,7 @@ SECTIONS: dict[str, set[str]] = {
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 }
 SETTINGS = {f"{section}.{name}" for section, names in SECTIONS.items() for name in names}
-PLAIN_SETTINGS = set(Settings.model_fields) - set(SECTIONS)
+PLAIN_SETTINGS = set(Settings.model_fields) - set(SECTIONS) - {"tracks"}
 VARIABLES = {FILE_VARIABLE, PASSPHRASE_VARIABLE, "RIGHTSMANAGER_DATA"} | {
     "RIGHTSMANAGER_" + name.replace(".", "__").upper() for name in SETTINGS | PLAIN_SETTINGS
 }
@@ -93,6 +93,9 @@ def test_the_reference_names_every_setting_with_its_default(
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     reference: dict[str, Any] = tomllib.loads((ROOT / REFERENCE).read_text())
+    tracks = reference["tracks"]
+    assert tracks == KNOWN_TRACKS
+    del reference["tracks"]
     named = {name: set(value) for name, value in reference.items() if isinstance(value, dict)}
     assert named == SECTIONS
     assert set(reference) - set(SECTIONS) == PLAIN_SETTINGS

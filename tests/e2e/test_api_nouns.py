@@ -85,6 +85,13 @@ def test_a_content_key_is_hidden_until_it_is_revealed(api: Api) -> None:
     assert again["is_new"] is False
     refused = api("POST", "/content-keys", {"kid": kid, "key": "ff" * 16}, status=409)
     assert KEY not in refused["detail"]
+    track = f"track-{kid[:8]}"
+    assert api("PATCH", f"/content-keys/{kid}", {"track": track.upper()})["track"] == track
+    (named,) = api("GET", f"/content-keys?track={track}")["content_keys"]
+    assert named == {**shown, "track": track}
+    api("PATCH", f"/content-keys/{kid}", {"track": "a b"}, status=422)
+    api("PATCH", f"/content-keys/{new_kid()}", {"track": None}, status=404)
+    assert api("PATCH", f"/content-keys/{kid}", {"track": None}) == shown
     assert api("DELETE", f"/content-keys/{kid}") == shown
     api("GET", f"/content-keys/{kid}", status=404)
     api("POST", f"/content-keys/{kid}/reveal", status=404)

@@ -131,6 +131,9 @@ def test_a_live_request_of_speke_2_keeps_its_kids(server: Server) -> None:
     assert answer.headers["X-Speke-User-Agent"].startswith("rightsmanager/")
     found = dict(keys_in(answer))
     assert [str(kid) for kid in found] == [video, audio]
+    for kid, track in ((video, "video"), (audio, "audio")):
+        stored = json.loads(server.call("GET", f"/api/v1/content-keys/{kid}").body)
+        assert stored["track"] == track
     assert keys_in(speke_2(server, body)) == list(found.items())
     named = get_nginx(server, "speke-live%23VIDEO", "?period=7")
     assert named == (uuid.UUID(video), found[uuid.UUID(video)])

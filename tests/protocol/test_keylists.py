@@ -37,12 +37,14 @@ texts = st.text(
 )
 kids = st.binary(min_size=16, max_size=16).map(Kid)
 keys = st.binary(min_size=16, max_size=16)
+tracks = st.sampled_from([None, "uhd", "multichannel_audio_3_6"])
 slots = st.tuples(st.none(), st.none()) | st.tuples(texts, st.integers(0, LAST_PERIOD))
 
 
 @st.composite
 def table_entries(draw: st.DrawFn) -> KeyEntry:
-    return KeyEntry(draw(kids), draw(keys), draw(st.sampled_from(KEY_TYPES)), *draw(slots))
+    key_type, (program, period) = draw(st.sampled_from(KEY_TYPES)), draw(slots)
+    return KeyEntry(draw(kids), draw(keys), key_type, program, period, track=draw(tracks))
 
 
 @st.composite
@@ -55,7 +57,8 @@ def document_entries(draw: st.DrawFn) -> list[KeyEntry]:
         scheme = draw(st.sampled_from(list(SCHEMES)))
         iv = draw(st.none() | st.binary(min_size=16, max_size=16))
         period = None if program is None else number
-        entries.append(KeyEntry(kid, draw(keys), SCHEMES[scheme], program, period, scheme, iv))
+        listed = (SCHEMES[scheme], program, period, scheme, iv, draw(tracks))
+        entries.append(KeyEntry(kid, draw(keys), *listed))
     return entries
 
 

@@ -26,6 +26,7 @@ from rightsmanager.protocol.formats.keylists import (
     parse_content_key,
     parse_key_list,
 )
+from rightsmanager.protocol.wire import parse_track
 from rightsmanager.store.sources import IMPORT, OPERATOR
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _FORMATS: Final = {"cpix": build_document, "csv": build_table}
     type=click.IntRange(min=0),
     help="The key period of the program.  [default: 0]",
 )
+@click.option("--track", help="The kind of streams, whose policy licences have, such as uhd.")
 @click.argument("kid", type=KID)
 @click.argument("key", type=str)
 def add(  # noqa: PLR0913 -- one parameter for each option
@@ -58,6 +60,7 @@ def add(  # noqa: PLR0913 -- one parameter for each option
     key_type: str,
     program: str | None,
     period: int | None,
+    track: str | None,
     kid: "Kid",
     key: str,
 ) -> None:
@@ -69,11 +72,32 @@ def add(  # noqa: PLR0913 -- one parameter for each option
     clear = parse_content_key(sys.stdin.readline() if key == "-" else key, "the content key")
     if program is not None and period is None:
         period = 0
-    entry = KeyEntry(kid, clear, key_type, program, period)
+    named = None if track is None else parse_track(track)
+    entry = KeyEntry(kid, clear, key_type, program, period, track=named)
     context = ImportContext(operator.content_keys, OPERATOR, now(), system_random)
     with operator.store.transaction() as transaction:
         is_new = register_keys(transaction, [entry], context) == 1
     click.echo(f"{kid.text} {'added' if is_new else 'stored already'}")
+
+
+@click.command(name="track")
+@pass_operator
+@click.option("--none", "is_none", is_flag=True, help="Remove the track.")
+@click.argument("kid", type=KID)
+@click.argument("name", metavar="[TRACK]", required=False)
+def track_(operator: Operator, *, is_none: bool, kid: "Kid", name: str | None) -> None:
+    """Set the track of a stored key.
+
+    TRACK is the kind of streams that the key encrypts, such as audio, sd, hd or uhd. Later licences
+    for the KID have the track's policy, which the settings name.
+    """
+    if is_none is (name is not None):
+        raise click.UsageError("give TRACK or --none")
+    track = None if name is None else parse_track(name)
+    with operator.store.transaction() as transaction:
+        if not transaction.content_keys.set_track(kid, track):
+            raise ServiceSpecific(f"KID {kid.text} has no stored content key")
+    click.echo(f"{kid.text} {track or 'without a track'}")
 
 
 @click.command()

@@ -16,6 +16,7 @@ _COLUMNS: Final = {
     "origin": "origin",
     "program": "program",
     "period": "period",
+    "track": "track",
 }
 
 

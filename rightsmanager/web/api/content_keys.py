@@ -19,6 +19,7 @@ from rightsmanager.web.api.models import (
     Request,
     Text,
     Time,
+    TrackText,
 )
 from rightsmanager.web.api.routes import Routes
 from rightsmanager.web.cursors import cursor_of
@@ -37,6 +38,7 @@ class ContentKeyQuery(PageQuery):
     program: Text | None = None
     origin: Literal["operator", "packager", "import"] | None = None
     type: KeyType | None = None
+    track: TrackText | None = None
 
 
 class KidPath(Path):
@@ -53,6 +55,13 @@ class NewContentKey(Request):
     type: KeyType = "aesctr"
     program: Text | None = Field(None, description="The program, for packagers.")
     period: Period | None = Field(None, description="Its key period; 0 if it is missing.")
+    track: TrackText | None = None
+
+
+class TrackChange(Request):
+    """The track of a content key."""
+
+    track: TrackText | None = Field(description="Null for none.")
 
 
 class KeyList(Request):
@@ -79,6 +88,7 @@ class ContentKeyModel(Reply):
     origin: str = Field(description="`operator`, `packager` or `import`.")
     program: str | None
     period: int | None
+    track: str | None = Field(description="The kind of streams that it encrypts.")
 
 
 class ContentKeyPage(PageReply):
@@ -126,7 +136,7 @@ def add_content_keys(routes: Routes, keys: KeyRegistry) -> None:
 def _add_lists(routes: Routes, keys: KeyRegistry) -> None:
     @routes.get("/content-keys", "List content keys, oldest first", ContentKeyPage)
     def list_content_keys(query: ContentKeyQuery) -> ContentKeyPage:
-        chosen = KeyFilter(query.program, query.origin, query.type)
+        chosen = KeyFilter(query.program, query.origin, query.type, query.track)
         page = keys.find_page(chosen, query.cut())
         shown = [ContentKeyModel.of(each) for each in page.items]
         return ContentKeyPage(content_keys=shown, next=cursor_of(page))
@@ -137,7 +147,8 @@ def _add_lists(routes: Routes, keys: KeyRegistry) -> None:
     def add_content_key(body: NewContentKey) -> AddedKeyModel:
         period = 0 if body.program is not None and body.period is None else body.period
         clear = parse_content_key(body.key, "the content key")
-        is_new = keys.add(KeyEntry(body.kid, clear, body.type, body.program, period))
+        entry = KeyEntry(body.kid, clear, body.type, body.program, period, track=body.track)
+        is_new = keys.add(entry)
         facts = ContentKeyModel.of(keys.find(body.kid))
         return AddedKeyModel(**facts.model_dump(), is_new=is_new)
 
@@ -152,6 +163,11 @@ def _add_key(routes: Routes, keys: KeyRegistry) -> None:
     @routes.post(f"{path}/reveal", "Show a content key in the clear", RevealedKeyModel, 404)
     def reveal_content_key(path: KidPath) -> RevealedKeyModel:
         return RevealedKeyModel.of(keys.reveal(path.kid))
+
+    @routes.patch(path, "Set the track of a content key", ContentKeyModel, 404)
+    def change_content_key(path: KidPath, body: TrackChange) -> ContentKeyModel:
+        keys.set_track(path.kid, body.track)
+        return ContentKeyModel.of(keys.find(path.kid))
 
     @routes.delete(path, "Remove a content key", ContentKeyModel, 404)
     def remove_content_key(path: KidPath) -> ContentKeyModel:

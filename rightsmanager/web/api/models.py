@@ -24,7 +24,7 @@ from pydantic import (
 from rightsmanager.admin.domains import parse_device
 from rightsmanager.admin.usage import FIRST_DAY
 from rightsmanager.errors import Refusal
-from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid
+from rightsmanager.protocol.wire import AccountId, Guid, Kid, Mid, parse_track
 from rightsmanager.store.paging import Cut
 from rightsmanager.web.cursors import read_cursor
 
@@ -151,6 +151,12 @@ AccountText = Annotated[
 ]
 StreamText = Annotated[
     Guid, PlainValidator(refusing(Guid.parse)), WithJsonSchema(_IDENTIFIER), Field(description=_ID)
+]
+TrackText = Annotated[
+    str,
+    PlainValidator(refusing(parse_track)),
+    WithJsonSchema(_IDENTIFIER),
+    Field(description="The kind of streams that it encrypts, such as `uhd`."),
 ]
 DeviceText = Annotated[
     str,

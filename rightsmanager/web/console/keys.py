@@ -4,7 +4,7 @@ from typing import Final
 
 from rightsmanager.admin.content_listing import ContentKeyFacts
 from rightsmanager.protocol.formats.keylists import KEY_TYPES, KeyEntry, parse_content_key
-from rightsmanager.protocol.wire import Kid, encode_base64
+from rightsmanager.protocol.wire import Kid, encode_base64, parse_track
 from rightsmanager.store.content_keys import KeyFilter
 from rightsmanager.store.sources import IMPORT, OPERATOR, PACKAGER
 from rightsmanager.web.console.acts import OperatorAct
@@ -37,6 +37,7 @@ def show_keys(parts: Parts, asked: Asked) -> View:
         program=asked.get("program") or None,
         origin=asked.choose("origin", _ORIGINS) or None,
         key_type=asked.choose("type", ("", *_TYPES)) or None,
+        track=asked.get("track").strip().lower() or None,
     )
     page = parts.management.keys.find_page(chosen, cut_of(asked))
     origins = tuple((each, each or "any") for each in _ORIGINS)
@@ -45,6 +46,7 @@ def show_keys(parts: Parts, asked: Asked) -> View:
         Field("program", "Program", asked.get("program")),
         Field("origin", "Origin", asked.get("origin"), "select", choices=origins),
         Field("type", "Type", asked.get("type"), "select", choices=types),
+        Field("track", "Track", asked.get("track")),
     )
     return View(
         "Content keys",
@@ -78,11 +80,13 @@ def _key_view(facts: ContentKeyFacts, key: tuple[tuple[str, Cell], ...]) -> View
                     ("Origin", Cell(facts.origin)),
                     ("Program", Cell(facts.program or "none")),
                     ("Key period", Cell("none" if facts.period is None else str(facts.period))),
+                    ("Track", Cell(facts.track or "none")),
                 )
             ),
         ),
         acts=(
             Act("Reveal the key", link("acts/reveal-key", kid=kid)),
+            Act("Set the track", link("acts/set-track", kid=kid, track=facts.track or "")),
             Act("Remove", link("acts/remove-key", kid=kid)),
             Act("Requests for it", link("journal", kid=kid)),
             Act("Licences for it", link("licenses", kid=kid)),
@@ -98,6 +102,7 @@ def _row(key: ContentKeyFacts) -> tuple[Cell, ...]:
         Cell(key.origin),
         Cell(key.program or ""),
         Cell("" if key.period is None else str(key.period)),
+        Cell(key.track or ""),
         time(key.added_at),
     )
 
@@ -105,7 +110,7 @@ def _row(key: ContentKeyFacts) -> tuple[Cell, ...]:
 _LIST: Final = Listing(
     "keys",
     "Content keys",
-    ("KID", "Type", "Origin", "Program", "Period", "Added"),
+    ("KID", "Type", "Origin", "Program", "Period", "Track", "Added"),
     _row,
     Empty(
         "No content key is stored: every KID has the key that the key seed gives. Add a key here, "
@@ -136,8 +141,20 @@ def _add(parts: Parts, asked: Asked) -> str:
         asked.choose("type", _TYPES),
         program,
         0 if program is not None and period is None else period,
+        track=_track(asked),
     )
     parts.management.keys.add(entry)
+    return link("keys", kid.text)
+
+
+def _track(asked: Asked) -> str | None:
+    text = asked.get("track").strip()
+    return parse_track(text) if text else None
+
+
+def _set_track(parts: Parts, asked: Asked) -> str:
+    kid = Kid.parse(asked.get("kid"))
+    parts.management.keys.set_track(kid, _track(asked))
     return link("keys", kid.text)
 
 
@@ -168,6 +185,7 @@ def _remove(parts: Parts, asked: Asked) -> str:
 
 
 _KID: Final = Field("kid", "KID", kind="fixed")
+_TRACK: Final = Field("track", "Track", hint="such as audio, sd, hd or uhd; may be empty")
 KEY_ACTS: Final = {
     "add-key": OperatorAct(
         "Add a content key",
@@ -180,6 +198,7 @@ KEY_ACTS: Final = {
             Field("type", "Type", kind="select", choices=tuple((each, each) for each in _TYPES)),
             Field("program", "Program", hint="for packagers; may be empty"),
             Field("period", "Key period", kind="number", hint="of the program"),
+            _TRACK,
         ),
         _add,
         _to_list,
@@ -197,6 +216,16 @@ KEY_ACTS: Final = {
         _import,
         _to_list,
         secrets=frozenset({"list"}),
+    ),
+    "set-track": OperatorAct(
+        "Set the track of the content key",
+        "The kind of streams that the key encrypts. Later licences for the KID have the policy "
+        "that the settings name for this track. Empty: none.",
+        "Set",
+        "The track is set.",
+        (_KID, _TRACK),
+        _set_track,
+        _to_key,
     ),
     "reveal-key": OperatorAct(
         "Reveal the content key?",

@@ -177,7 +177,9 @@ def _track(call: Call, key: RequestedKey, *, is_kid_replaced: bool) -> WantedTra
     if key.slot is not None and key.slot.program is not None:
         slot = Slot(key.slot.program, key.slot.period)
     scheme = key.scheme or call.scheme
-    return WantedTrack(WantedKey(slot, key.kid, scheme, key.key, key.iv, is_kid_replaced))
+    return WantedTrack(
+        WantedKey(slot, key.kid, scheme, key.key, key.iv, key.track, is_kid_replaced)
+    )
 
 
 def _refuse_shared(keys: Sequence[ProtectedKey]) -> None:

@@ -66,13 +66,20 @@ def test_a_list_has_pages_with_every_item_once(browser: Browser) -> None:
 
 def test_a_key_is_added_hidden_revealed_and_removed(browser: Browser) -> None:
     kid = new_kid()
-    add = {"kid": kid.base64, "key": KEY, "program": "news", "period": "3"}
+    add = {"kid": kid.base64, "key": KEY, "program": "news", "period": "3", "track": "UHD"}
     added = browser.follow(browser.submit("/console/acts/add-key", **add))
     assert "The key is stored." in added.text
     assert KEY not in added.body.decode()
     listed = browser.get("/console/keys?program=news&origin=operator&type=aesctr")
     assert rows(listed)[0][:5] == [kid.text, "aesctr", "operator", "news", "3"]
     assert "Nothing matches" in browser.get("/console/keys?origin=packager&program=news").text
+    assert rows(browser.get("/console/keys?track=uhd"))[0][0] == kid.text
+    (change,) = (
+        each for each in browser.get(f"/console/keys/{kid.text}").links if "set-track" in each
+    )
+    done = browser.follow(browser.submit(change, track="audio"))
+    assert "The track is set." in done.text
+    assert rows(browser.get("/console/keys?track=audio"))[0][5] == "audio"
     asked = browser.get(f"/console/acts/reveal-key?kid={kid.text}")
     assert KEY not in asked.body.decode()
     shown = browser.submit(f"/console/acts/reveal-key?kid={kid.text}")

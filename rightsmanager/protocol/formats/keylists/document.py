@@ -11,6 +11,7 @@
               keys of one program and period, if it differs between them
     period    the index of the period in the key's rule; without any index in the document, its
               place in the list of periods; 0 for a key without period
+    track     the key's intendedTrackType, if its rules name one alone
     type      of commonEncryptionScheme, which may also be a method of HLS; a leaf key has that of
               the key that it depends on
 
@@ -25,7 +26,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lxml import etree
@@ -33,7 +34,13 @@ from lxml import etree
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
 from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, SCHEMES, KeyEntry
-from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, Kid, decode_base64, encode_base64
+from rightsmanager.protocol.wire import (
+    CONTENT_KEY_LENGTH,
+    Kid,
+    decode_base64,
+    encode_base64,
+    find_track,
+)
 from rightsmanager.protocol.xml.parsing import FILE, parse_xml
 
 _ROOT: Final = "{urn:dashif:org:cpix}CPIX"
@@ -50,6 +57,7 @@ _METHODS: Final = {scheme: (kind, scheme) for scheme, kind in SCHEMES.items()} |
 _NUMBER: Final = re.compile("[0-9]{1,10}")
 _DECLARED: Final = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"\']([A-Za-z0-9._-]{1,40})[\"\']")
 _ENCODINGS: Final = frozenset(("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252"))
+_RULES: Final = "{*}ContentKeyUsageRuleList/{*}ContentKeyUsageRule"
 _MAX_DEPENDENCIES: Final = 16
 
 
@@ -77,8 +85,11 @@ def parse_document(data: bytes) -> tuple[KeyEntry, ...]:
         (read_kid(each, "kid"), each) for each in root.iterfind("{*}ContentKeyList/{*}ContentKey")
     ]
     methods = _methods(dict(elements))
-    slots = find_slots(root, elements)
-    return tuple(_entry(kid, each, methods[kid], slots.get(kid)) for kid, each in elements)
+    slots, tracks = find_slots(root, elements), find_tracks(root)
+    return tuple(
+        replace(_entry(kid, each, methods[kid], slots.get(kid)), track=tracks.get(kid))
+        for kid, each in elements
+    )
 
 
 def to_utf8(data: bytes) -> bytes:
@@ -155,7 +166,7 @@ def find_slots(
 ) -> dict[Kid, DocumentSlot]:
     """Return the use of each key; keys without a program are left out."""
     rules: dict[Kid, list[etree._Element]] = {}
-    for rule in root.iterfind("{*}ContentKeyUsageRuleList/{*}ContentKeyUsageRule"):
+    for rule in root.iterfind(_RULES):
         rules.setdefault(read_kid(rule, "kid"), []).append(rule)
     numbers = _period_numbers(root)
     slots: dict[Kid, DocumentSlot] = {}
@@ -164,6 +175,15 @@ def find_slots(
         if program is not None:
             slots[kid] = _slot(kid, program, rules.get(kid, []), numbers)
     return _told_apart(slots, rules)
+
+
+def find_tracks(root: etree._Element) -> dict[Kid, str]:
+    """Return the track of each key whose rules name one alone."""
+    named: dict[Kid, set[str]] = {}
+    for rule in root.iterfind(_RULES):
+        named.setdefault(read_kid(rule, "kid"), set()).add(rule.get("intendedTrackType", ""))
+    tracks = {kid: find_track("".join(names)) for kid, names in named.items() if len(names) == 1}
+    return {kid: track for kid, track in tracks.items() if track is not None}
 
 
 def _slot(
@@ -271,13 +291,14 @@ def build_document(entries: Sequence[KeyEntry]) -> bytes:
     document = cpix.CPIX(
         content_keys=cpix.ContentKeyList(*map(_content_key, entries)), content_id=program
     )
-    if program is not None and {entry.period for entry in entries} != {0}:
-        for entry in entries:
-            name = f"period-{entry.period}"
+    has_periods = program is not None and {entry.period for entry in entries} != {0}
+    for entry in entries:
+        name = f"period-{entry.period}"
+        if has_periods:
             document.periods.append(cpix.Period(name, index=entry.period))
-            document.usage_rules.append(
-                cpix.UsageRule(_uuid(entry.kid), [cpix.KeyPeriodFilter(name)])
-            )
+        if has_periods or entry.track is not None:
+            filters = [cpix.KeyPeriodFilter(name)] if has_periods else []
+            document.usage_rules.append(cpix.UsageRule(_uuid(entry.kid), filters, entry.track))
     xml: bytes = document.pretty_print(xml_declaration=True)
     return xml
 

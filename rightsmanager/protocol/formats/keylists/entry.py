@@ -31,6 +31,8 @@ class KeyEntry:
     """One of SCHEMES; None if not listed."""
     iv: bytes | None = None
     """The explicit IV, 8 or 16 bytes; None if not listed."""
+    track: str | None = None
+    """The kind of streams that it encrypts, such as `uhd`; None if not listed."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """Texts on parts of the list that the entry does not keep."""
 

@@ -5,6 +5,7 @@
     type      aesctr or aescbc; empty for aesctr
     program   empty for none
     period    a number; empty for 0 if there is a program
+    track     the kind of streams that the key encrypts, such as uhd; empty for none
 
 The first row has the names of the columns in any order; kid and key are required.
 """
@@ -16,9 +17,9 @@ from typing import Final
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.keylists.entry import KEY_TYPES, KeyEntry
-from rightsmanager.protocol.wire import Kid, parse_content_key
+from rightsmanager.protocol.wire import Kid, parse_content_key, parse_track
 
-COLUMNS: Final = ("kid", "key", "type", "program", "period")
+COLUMNS: Final = ("kid", "key", "type", "program", "period", "track")
 _NEEDED: Final = frozenset(("kid", "key"))
 _MAX_DIGITS: Final = 10
 
@@ -43,8 +44,8 @@ def build_table(entries: Iterable[KeyEntry]) -> bytes:
     writer.writerow(COLUMNS)
     for entry in entries:
         period = "" if entry.period is None else entry.period
-        row = (entry.kid.text, entry.key.hex(), entry.key_type, entry.program or "", period)
-        writer.writerow(row)
+        slot = (entry.program or "", period, entry.track or "")
+        writer.writerow((entry.kid.text, entry.key.hex(), entry.key_type, *slot))
     return text.getvalue().encode()
 
 
@@ -72,12 +73,14 @@ def _entry(row: Mapping[str, str]) -> KeyEntry:
     if key_type not in KEY_TYPES:
         raise InvalidMessage(f"the type is {key_type[:32]!r}, expected {' or '.join(KEY_TYPES)}")
     program = row.get("program") or None
+    track = row.get("track", "").strip()
     return KeyEntry(
         kid=Kid.parse(row["kid"]),
         key=parse_content_key(row["key"], "the content key"),
         key_type=key_type,
         program=program,
         period=_period(row.get("period", "").strip(), program),
+        track=parse_track(track) if track else None,
     )
 
 

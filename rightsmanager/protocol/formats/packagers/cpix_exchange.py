@@ -36,6 +36,7 @@ from rightsmanager.protocol.formats.keylists.cpix_import import cpix
 from rightsmanager.protocol.formats.keylists.document import (
     DocumentSlot,
     find_slots,
+    find_tracks,
     read_kid,
     to_utf8,
 )
@@ -89,6 +90,8 @@ class RequestedKey:
     """The key that the client brings, 16 bytes."""
     encrypted: tuple[bytes, bytes] | None = None
     """The same as ciphertext and ValueMAC; see `open_request`."""
+    track: str | None = None
+    """The kind of streams that it encrypts, if its rules name one alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +180,10 @@ def _keys(root: etree._Element) -> tuple[RequestedKey, ...]:
         for element in root.iter(CPIX + name):
             if read_kid(element, "kid") not in kids:
                 raise InvalidMessage(f"{name} has a KID without a ContentKey")
-    slots = find_slots(root, elements)
-    return tuple(_key(kid, each, slots.get(kid)) for kid, each in elements)
+    slots, tracks = find_slots(root, elements), find_tracks(root)
+    return tuple(
+        replace(_key(kid, each, slots.get(kid)), track=tracks.get(kid)) for kid, each in elements
+    )
 
 
 def _key(kid: Kid, element: etree._Element, slot: DocumentSlot | None) -> RequestedKey:
