@@ -105,6 +105,7 @@ def seed(server: Server, folder: Path) -> Seeded:
     kids = tuple(new_kid() for _ in range(4))
     seeded = Seeded(server, tv, phone, account_of(account), kids, secrets.token_hex(16))
     _add_keys(seeded, data)
+    _make_tokens(data)
     _acquire(seeded)
     _report(seeded)
     _refuse(seeded)
@@ -123,6 +124,12 @@ def _add_keys(seeded: Seeded, data: str) -> None:
         key = seeded.key if kid == seeded.kids[0] else secrets.token_hex(16)
         run("content", "add", "--data", data, kid, key, "--program", f"{program} {kid[:4]}")
     run("packager", "--url", seeded.url, "weather", "--interval", "PT1H")
+
+
+def _make_tokens(data: str) -> None:
+    run("token", "create", "--data", data, f"Monitoring {MARKUP}", "--lifetime", "90d")
+    run("token", "create", "--data", data, "Nightly import", "--role", "operate")
+    run("token", "revoke", "--data", data, "Nightly import")
 
 
 def _acquire(seeded: Seeded) -> None:

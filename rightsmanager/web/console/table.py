@@ -20,6 +20,7 @@ from rightsmanager.web.console.overview import show_overview
 from rightsmanager.web.console.parts import Parts
 from rightsmanager.web.console.revocations import REVOCATION_ACTS, show_revocations
 from rightsmanager.web.console.streams import STREAM_ACTS, show_streams
+from rightsmanager.web.console.tokens import TOKEN_ACTS, show_tokens
 from rightsmanager.web.look import MenuEntry, MenuGroup
 
 Page = Callable[[Parts, Asked], View]
@@ -44,6 +45,7 @@ PAGES: Final[Mapping[str, Page]] = {
     "sessions": show_sessions,
     "settings": show_settings,
     "streams": show_streams,
+    "tokens": show_tokens,
 }
 """The pages by their path below the console's."""
 
@@ -54,6 +56,7 @@ ACTS: Final[Mapping[str, OperatorAct]] = {
     **METERING_ACTS,
     **STREAM_ACTS,
     **REVOCATION_ACTS,
+    **TOKEN_ACTS,
     **MAINTENANCE_ACTS,
 }
 """The acts by name."""
@@ -81,6 +84,7 @@ MENU: Final = (
         "Server",
         ("revocations", "Revocations"),
         ("certificates", "Certificates"),
+        ("tokens", "API tokens"),
         ("settings", "Settings"),
     ),
 )
