@@ -204,7 +204,8 @@ def _decision(entry: Entry, explanation: Explanation | None) -> tuple[Block, ...
         return (Notice(PLAIN, _MASKED),)
     licenses = explanation.licenses
     return (
-        *(Notice(BAD, each) for each in explanation.problems),
+        # The refusal itself is on top of the page.
+        *(Notice(BAD, each) for each in explanation.problems if each != entry.reason),
         *(Notice(OFF, each) for each in explanation.warnings),
         *(_parameters(each) for each in explanation.parameters),
         *(Tree(f"Decision: {each.name}", each, is_open=False) for each in licenses),
