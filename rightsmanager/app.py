@@ -84,6 +84,8 @@ if TYPE_CHECKING:
     from rightsmanager.web.pages import Site
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Operations = Mapping[str, ServiceOperation]
+WrapOperations = Callable[[Context, Operations], Operations]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class Runtime:
     """The variable or the file of each setting that is not at its default."""
     cells: SharedCells = SHARED_CELLS
     """The counts of this process and of the other workers."""
+    wrap_operations: WrapOperations | None = None
+    """Changes the operations once they are bound; the lab's faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Server:
     wsgi: Wsgi
     context: Context
     keyring: Keyring
-    operations: Mapping[str, ServiceOperation]
+    operations: Operations
     journal: Journal
     recorder: Recorder | None
     """Writes the journal; None if it is off."""
@@ -124,6 +128,8 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     keyring = open_keyring(settings, runtime.passphrase)
     context = build_context(settings, runtime, keyring)
     operations = bind_operations(context)
+    if runtime.wrap_operations is not None:
+        operations = runtime.wrap_operations(context, operations)
     roles = frozenset(Role(role) for role in settings.server.roles)
     access_settings = _access_settings(settings, runtime)
 

@@ -1,0 +1,141 @@
+"""Effects on a finished reply: its status, headers and bytes."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Final
+
+from rightsmanager.lab.faults.choosing import Chosen
+from rightsmanager.lab.faults.fault import Fault
+from rightsmanager.protocol.wire import decode_base64
+
+_WITHOUT_BODY: Final = frozenset({204, 205, 304})
+_NOT_UTF8: Final = 0xF8
+"""The first of the bytes that no UTF-8 text has."""
+_SEED_LENGTH: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A reply before it is sent."""
+
+    status: str
+    """Such as `200 OK`."""
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+
+    def with_body(self, body: bytes) -> "HttpReply":
+        """Return the reply with another body, and its length as Content-Length."""
+        return replace(self, body=body).with_header("Content-Length", str(len(body)))
+
+    def with_header(self, name: str, value: str) -> "HttpReply":
+        """Return the reply with another value of a header."""
+        others = (each for each in self.headers if each[0].lower() != name.lower())
+        return replace(self, headers=(*others, (name, value)))
+
+    def with_status(self, status: int) -> "HttpReply":
+        """Return the reply with another status code."""
+        return replace(self, status=status_line(status))
+
+
+def status_line(status: int) -> str:
+    """Return a status code with its phrase."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"{status} Status"
+
+
+def _answer_status(fault: Fault, reply: HttpReply) -> HttpReply:
+    """Return an HTTP status without an envelope, with the headers of every reply."""
+    status = fault.whole("http_status")
+    body = b"" if status in _WITHOUT_BODY else fault.text("body").encode()
+    reply = reply.with_status(status).with_header("Content-Type", "text/plain; charset=utf-8")
+    for parameter, header in (("retry_after", "Retry-After"), ("location", "Location")):
+        if (value := fault.optional(parameter)) is not None:
+            reply = reply.with_header(header, value)
+    return reply.with_body(body)
+
+
+def _answer_body(fault: Fault, reply: HttpReply) -> HttpReply:
+    """Return the scripted body, if there is one."""
+    if fault.optional("body") is None:
+        return reply
+    status = fault.whole("http_status")
+    body = b"" if status in _WITHOUT_BODY else decode_base64(fault.text("body"), "body")
+    reply = reply.with_status(status).with_header("Content-Type", fault.text("content_type"))
+    return reply.with_body(body)
+
+
+def _answer_ok(_fault: Fault, reply: HttpReply) -> HttpReply:
+    return reply.with_status(HTTPStatus.OK)
+
+
+REPLACEMENTS: Final[Mapping[str, Callable[[Fault, HttpReply], HttpReply]]] = {
+    "fault-with-200": _answer_ok,
+    "http-status": _answer_status,
+    "answer": _answer_body,
+}
+"""The reply in place of the operation's, by toxic."""
+
+
+def kept_bytes(fault: Fault, body: bytes) -> int:
+    """Return the number of bytes of a body that stay."""
+    if "bytes" in fault.parameters:
+        return min(fault.whole("bytes"), len(body))
+    return len(body) // 2
+
+
+# --- replies --------------------------------------------------------------------------------------
+
+
+def _truncate(chosen: Chosen, reply: HttpReply) -> HttpReply:
+    return reply.with_body(reply.body[: kept_bytes(chosen.fault, reply.body)])
+
+
+def _corrupt(chosen: Chosen, reply: HttpReply) -> HttpReply:
+    length = min(chosen.fault.whole("bytes"), len(reply.body))
+    rng = chosen.rng
+    start = int.from_bytes(rng(_SEED_LENGTH)) % (len(reply.body) - length + 1)
+    noise = bytes(byte | _NOT_UTF8 for byte in rng(length))
+    return reply.with_body(reply.body[:start] + noise + reply.body[start + length :])
+
+
+def _name_type(chosen: Chosen, reply: HttpReply) -> HttpReply:
+    return reply.with_header("Content-Type", chosen.fault.text("content_type"))
+
+
+_SOAP: Final = re.compile(rb"(</?|xmlns:|<faultcode>|<soap:Value>)soap(?=[:=])")
+_WRAPPERS: Final = re.compile(
+    rb'<(\w+Response) xmlns="([^"]*)"><(\w+Result)>(?:<(Response) xmlns="([^"]*)">)?'
+)
+
+
+def _prefix(_chosen: Chosen, reply: HttpReply) -> HttpReply:
+    """Return the reply with prefixes on the elements around the signed one."""
+    body = reply.body
+    found = _WRAPPERS.search(body)
+    if found is None:
+        return reply.with_body(_SOAP.sub(rb"\1SOAP-ENV", body))
+    outer, namespace, result, inner, messages = found.groups()
+    head = b'<p:%s xmlns:p="%s"><p:%s>' % (outer, namespace, result)
+    tail, prefixed = b"</%s></%s>" % (result, outer), b"</p:%s></p:%s>" % (result, outer)
+    if inner:
+        head += b'<m:Response xmlns:m="%s">' % messages
+        tail, prefixed = b"</Response>" + tail, b"</m:Response>" + prefixed
+    rest, end, after = body[found.end() :].rpartition(tail)
+    if not end:
+        return reply
+    before = _SOAP.sub(rb"\1SOAP-ENV", body[: found.start()])
+    after = _SOAP.sub(rb"\1SOAP-ENV", after)
+    return reply.with_body(before + head + rest + prefixed + after)
+
+
+ALTERATIONS: Final[Mapping[str, Callable[[Chosen, HttpReply], HttpReply]]] = {
+    "truncated": _truncate,
+    "corrupted": _corrupt,
+    "content-type": _name_type,
+    "prefixed-xml": _prefix,
+}
+"""The effect of each toxic that changes a finished reply."""
