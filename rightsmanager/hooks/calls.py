@@ -8,22 +8,28 @@ failures are only logged.
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from rightsmanager.errors import InternalError, Refusal
+from rightsmanager.hooks.choice import (
+    AS_REQUESTED,
+    MAX_USER,
+    Choice,
+    is_content_key,
+    is_number,
+    is_user,
+)
 from rightsmanager.hooks.facts import Event, Facts, Progress, StreamHolder
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.policy.grants import Grant
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, Kid
 
-CONTENT_KEY_LENGTH: Final = 16
 # A call that never returns keeps its thread: more would exhaust the process.
 MAX_CALLS: Final = 16
 """Most calls at once in a process."""
-
-# The store's column for holders has 64 characters.
-MAX_USER: Final = 58
-"""Longest name of a user, in characters."""
+EVENT_THREADS: Final = 4
+MAX_EVENTS: Final = 10_000
+"""Most events that wait in a process; further ones are dropped."""
 
 ReportFailure = Callable[[str, BaseException], None]
 """Receives the name of a hook that failed while no request waited for it, and the error."""
@@ -44,64 +50,61 @@ class Hooks:
         self._hooks = hooks
         self.is_used = hooks != HookSet()
         """True if there is any hook."""
+        self.finds_content_keys = hooks.find_content_key is not None
+        """True if there is a hook that has content keys."""
         self._seconds = seconds
         self._report_failure = report_failure
         self._threads = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="hooks")
         self._running: set[Future[Any]] = set()
+        # Of their own: slow events must not delay decisions.
+        self._event_threads = ThreadPoolExecutor(EVENT_THREADS, thread_name_prefix="events")
+        self._events: set[Future[None]] = set()
+        self._drops_events = False
 
-    def authorise(self, facts: Facts) -> None:
-        """Raise the hook's Refusal unless it lets the request pass."""
+    def decide(self, progress: Progress, facts: Facts, grants: tuple[Grant, ...] = ()) -> Choice:
+        """Return the choice of the hooks for a request; raises their Refusal.
+
+        grants: the licences of an AcquireLicense request, empty for other operations.
+        """
         if self._hooks.authorise is not None:
             self._call("authorise", self._hooks.authorise, facts)
+        choice = self._choose(facts, grants)
+        progress.reply_custom_data = choice.custom_data
+        progress.decided = progress.clock()
+        return choice
 
-    @property
-    def authorises_operations(self) -> bool:
-        """True if there is a hook for other operations than AcquireLicense."""
-        return self._hooks.authorise_operation is not None
-
-    def authorise_operation(self, facts: Facts) -> None:
-        """Raise the hook's Refusal unless it lets the request pass."""
-        if self._hooks.authorise_operation is not None:
-            self._call("authorise_operation", self._hooks.authorise_operation, facts)
-
-    def choose_grants(self, facts: Facts, grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
-        """Return the grants to issue."""
-        if self._hooks.choose_grants is None:
-            return grants
+    def _choose(self, facts: Facts, grants: tuple[Grant, ...]) -> Choice:
+        if self._hooks.choose is None:
+            return AS_REQUESTED
         # Any: the operator's code may return a value of any type.
-        chosen: Any = self._call("choose_grants", self._hooks.choose_grants, facts, grants)
-        if not isinstance(chosen, tuple) or not all(isinstance(one, Grant) for one in chosen):
-            raise InternalError("the operator's choose_grants returned no tuple of grants")
-        return chosen
+        choice: Any = self._call("choose", self._hooks.choose, facts, grants)
+        if choice is None:
+            return AS_REQUESTED
+        if not isinstance(choice, Choice):
+            raise InternalError(
+                f"the operator's choose returned a {type(choice).__name__}, expected a Choice"
+            )
+        return choice
 
     def find_content_key(self, facts: Facts, kid: Kid) -> bytes | None:
         """Return the content key of 16 bytes that the hook has, or None."""
         if self._hooks.find_content_key is None:
             return None
         key: Any = self._call("find_content_key", self._hooks.find_content_key, facts, kid)
-        if key is not None and not (isinstance(key, bytes) and len(key) == CONTENT_KEY_LENGTH):
+        if key is not None and not is_content_key(key):
             raise InternalError(
                 f"the operator's find_content_key returned no {CONTENT_KEY_LENGTH} bytes "
                 f"for KID {kid.text}"
             )
-        return key
-
-    def find_reply_custom_data(self, facts: Facts) -> str | None:
-        """Return the CustomData of the reply, or None."""
-        if self._hooks.reply_custom_data is None:
-            return None
-        text: Any = self._call("reply_custom_data", self._hooks.reply_custom_data, facts)
-        if text is not None and not isinstance(text, str):
-            raise InternalError("the operator's reply_custom_data returned no text")
-        return text
+        return cast("bytes | None", key)
 
     def find_stream_user(self, facts: Facts, grant: Grant) -> str | None:
         """Return the name of the user whose streams are counted, or None."""
         if self._hooks.stream_user is None:
             return None
         user: Any = self._call("stream_user", self._hooks.stream_user, facts, grant)
-        if user is None or (isinstance(user, str) and 0 < len(user) <= MAX_USER):
-            return user
+        if user is None or is_user(user):
+            return cast("str | None", user)
         raise InternalError(
             f"the operator's stream_user returned no text of 1 to {MAX_USER} characters"
         )
@@ -111,18 +114,30 @@ class Hooks:
         if self._hooks.stream_limit is None:
             return None
         limit: Any = self._call("stream_limit", self._hooks.stream_limit, facts, holder)
-        # type() and not isinstance(): True is an int.
-        if limit is None or (type(limit) is int and limit >= 0):
-            return limit
+        if limit is None or is_number(limit):
+            return cast("int | None", limit)
         raise InternalError(
             f"the operator's stream_limit returned no number from 0 for the {holder.name}"
         )
 
     def on_event(self, event: Event) -> None:
         """Pass an event to the hook without waiting for it."""
-        if self._hooks.on_event is not None:
-            future = self._threads.submit(self._hooks.on_event, event)
-            future.add_done_callback(self._report_event_failure)
+        if self._hooks.on_event is None:
+            return
+        if len(self._events) >= MAX_EVENTS:
+            self._drop_event()
+            return
+        self._drops_events = False
+        future = self._event_threads.submit(self._hooks.on_event, event)
+        self._events.add(future)
+        future.add_done_callback(self._end_event)
+
+    def _drop_event(self) -> None:
+        # Reported once for each time of congestion.
+        if not self._drops_events:
+            self._drops_events = True
+            reason = InternalError(f"events are dropped: {MAX_EVENTS} wait")
+            self._report_failure("the operator's on_event", reason)
 
     def _call(self, name: str, hook: Callable[..., T], *arguments: object) -> T:
         if len(self._running) >= MAX_CALLS:
@@ -141,7 +156,8 @@ class Hooks:
         except Exception as error:
             raise InternalError(f"the operator's {name} failed: {type(error).__name__}") from error
 
-    def _report_event_failure(self, future: "Future[None]") -> None:
+    def _end_event(self, future: "Future[None]") -> None:
+        self._events.discard(future)
         error = future.exception()
         if error is not None:
             self._report_failure("the operator's on_event", error)
@@ -158,20 +174,25 @@ class HasProgress(Protocol):
 _Request = TypeVar("_Request", bound=HasProgress)
 
 
-def with_events(
+def with_hooks(
     operation: str, answer: Callable[[_Request], bytes], hooks: Hooks
 ) -> Callable[[_Request], bytes]:
-    """Return an operation that passes each of its replies and refusals to the hook `on_event`."""
+    """Return an operation that passes each of its replies and refusals to the hook `on_event`.
+
+    A refusal without CustomData gets the one that a hook chose for the reply.
+    """
 
     def answer_and_notify(request: _Request) -> bytes:
+        progress = request.progress
         refusal: Refusal | None = None
         try:
             return answer(request)
         except Refusal as error:
             refusal = error
+            if error.custom_data is None:
+                error.custom_data = progress.reply_custom_data
             raise
         finally:
-            progress = request.progress
             hooks.on_event(Event(operation, progress.device, progress.kids, refusal))
 
     return answer_and_notify if hooks.is_used else answer

@@ -18,10 +18,9 @@ from http import HTTPStatus
 from typing import Final
 
 from rightsmanager.errors import InternalError
-from rightsmanager.hooks.calls import CONTENT_KEY_LENGTH
 from rightsmanager.hooks.facts import Facts
 from rightsmanager.hooks.hook_set import HookSet
-from rightsmanager.protocol.wire import Kid, decode_base64
+from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, Kid, decode_base64
 
 TIMEOUT_SECONDS: Final = 3
 MAX_BYTES: Final = 4096

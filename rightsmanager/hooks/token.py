@@ -1,9 +1,11 @@
-"""Authorisation by a signed token: a JWT in an HTTP header or in CustomData.
+"""Authorisation by a signed token: a JWT in an HTTP header, the query or CustomData.
 
     [hooks]
     make = "rightsmanager.hooks.token:make"
 
-The token is in the header `Authorization: Bearer TOKEN` or is the CustomData of the challenge.
+The token is in the header `Authorization: Bearer TOKEN`, in the query under the name that the
+option `query_name` gives, or is the CustomData of the challenge. AcquireLicense needs one, and the
+operations that the option `operations` names in its place, separated by blanks.
 It is signed by HMAC-SHA-256 with the secret of the data folder, which `rightsmanager request-token`
 also uses. Its claims:
 
@@ -21,14 +23,16 @@ from typing import Any, Final
 import jwt
 
 from rightsmanager.errors import InternalError, ServiceSpecific
-from rightsmanager.hooks.facts import Facts
+from rightsmanager.hooks.facts import KEY_ENDPOINT, Facts
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.policy.grants import Grant
+from rightsmanager.protocol.messages.operations import OPERATIONS
 from rightsmanager.protocol.wire import Kid
 
 ALGORITHM: Final = "HS256"
 SECRET_FILE: Final = Path("keyring") / "request-token.secret"
 """The file of the secret, relative to the data folder."""
+ACQUIRE_LICENSE: Final = "AcquireLicense"
 _BEARER: Final = "bearer "
 
 
@@ -39,16 +43,30 @@ def make(options: Mapping[str, str]) -> HookSet:
     streams of all devices of a token's subject are counted together.
     """
     secret = read_secret(Path(options.get("secret_file") or Path(options["data"]) / SECRET_FILE))
+    query_name = options.get("query_name", "")
+    operations = _operations(options)
 
     def authorise(facts: Facts) -> None:
-        refuse_token(verify(_token(facts), secret), facts.kids)
+        if facts.operation in operations:
+            refuse_token(verify(_token(facts, query_name), secret), facts.kids)
 
     def stream_user(facts: Facts, _grant: Grant) -> str | None:
-        subject = verify(_token(facts), secret).get("sub")
+        subject = verify(_token(facts, query_name), secret).get("sub")
         return None if subject is None else str(subject)
 
     by_subject = options.get("stream_user") == "subject"
     return HookSet(authorise=authorise, stream_user=stream_user if by_subject else None)
+
+
+def _operations(options: Mapping[str, str]) -> frozenset[str]:
+    named = frozenset(options.get("operations", ACQUIRE_LICENSE).split())
+    known = {*OPERATIONS, KEY_ENDPOINT}
+    if not named <= known:
+        raise InternalError(
+            f"hooks.options.operations is {' '.join(sorted(named))!r}, expected some of "
+            + ", ".join(sorted(known))
+        )
+    return named
 
 
 def read_secret(file: Path) -> bytes:
@@ -90,12 +108,16 @@ def refuse_token(claims: Mapping[str, Any], kids: Sequence[Kid]) -> None:
             raise ServiceSpecific(f"the request's token is not valid for KID {kid.text}")
 
 
-def _token(facts: Facts) -> str:
+def _token(facts: Facts, query_name: str) -> str:
     header = facts.headers.get("authorization", "")
     if header.lower().startswith(_BEARER):
         return header[len(_BEARER) :].strip()
+    if query_name and (given := facts.query_values.get(query_name)):
+        return given[0].strip()
     if facts.custom_data:
         return facts.custom_data.strip()
     raise ServiceSpecific(
-        "the request has no token, expected one in Authorization: Bearer or in CustomData"
+        "the request has no token, expected one in Authorization: Bearer"
+        + (f", in the query as {query_name}," if query_name else "")
+        + " or in CustomData"
     )

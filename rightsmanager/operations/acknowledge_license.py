@@ -8,10 +8,11 @@ refused. A device may report the licences of one transaction in several messages
 """
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from rightsmanager.errors import InvalidMessage, ServiceSpecific
-from rightsmanager.operations.context import Context, authenticate
+from rightsmanager.operations.context import Context, authenticate, build_report_facts
 from rightsmanager.operations.request import Request
 from rightsmanager.policy.device import Device
 from rightsmanager.protocol.messages.acknowledgement import (
@@ -37,14 +38,31 @@ def acknowledge_license(context: Context, request: Request) -> bytes:
         request.envelope, context.server_keys, context.backend, context.verifier.parse
     )
     device = authenticate(context, request, challenge, now)
+    if context.hooks.is_used:
+        _ask_hooks(context, request, challenge, device)
     with context.store.transaction() as transaction:
         _refuse_unknown(transaction, challenge, device)
         _record(transaction, challenge, device, now)
     request.progress.recorded = request.progress.clock()
     request.progress.kids = tuple(each.kid for each in challenge.results)
     return seal_acknowledgement_response(
-        challenge.transaction_id, context.signing.chain, context.signing.key
+        challenge.transaction_id,
+        context.signing.chain,
+        context.signing.key,
+        custom_data=request.progress.reply_custom_data,
     )
+
+
+def _ask_hooks(
+    context: Context, request: Request, challenge: AcknowledgementChallenge, device: Device
+) -> None:
+    facts = replace(
+        build_report_facts(request, device, challenge.elements),
+        kids=tuple(each.kid for each in challenge.results),
+        transaction_id=challenge.transaction_id,
+        results=challenge.results,
+    )
+    context.hooks.decide(request.progress, facts)
 
 
 def _refuse_unknown(

@@ -13,6 +13,7 @@ from rightsmanager.crypto import p256
 from rightsmanager.hooks.facts import Facts
 from rightsmanager.operations.content import KnownKeys
 from rightsmanager.operations.context import Context, Revoked, Verified, verify_chains
+from rightsmanager.operations.hook_choices import apply_choice
 from rightsmanager.operations.license_record import IssuedBatch, license_facts, record_licenses
 from rightsmanager.operations.license_seal import build_license
 from rightsmanager.operations.request import Request
@@ -52,8 +53,6 @@ def acquire_license(context: Context, request: Request) -> bytes:
     newer_lists = context.revocations.find_newer_lists(revoked, challenge.revocation_lists)
     issued = record_licenses(context, asked, decision, keys)
     progress.recorded = progress.clock()
-    if decision.custom_data is not None:
-        issued = replace(issued, custom_data=decision.custom_data)
     progress.kids = tuple([license_.grant.kid for license_ in issued.licenses])
     return _seal(context, asked, issued, device_key, newer_lists)
 
@@ -104,7 +103,7 @@ def _decide(context: Context, asked: Verified[LicenseChallenge], keys: KnownKeys
     )
     decision = decide(query, defaults, asked.now)
     if decision.refusal is None and context.hooks.is_used:
-        decision = _ask_hooks(context, license_facts(asked), decision)
+        decision = _ask_hooks(context, asked, decision)
     request.progress.warnings += decision.warnings
     if decision.refusal is not None:
         raise decision.refusal
@@ -119,18 +118,16 @@ def _with_tracks(defaults: LicenseDefaults, keys: KnownKeys) -> LicenseDefaults:
     return replace(defaults, by_kid=by_kid)
 
 
-def _ask_hooks(context: Context, facts: Facts, decision: Decision) -> Decision:
+def _ask_hooks(context: Context, asked: Verified[LicenseChallenge], decision: Decision) -> Decision:
     """Return the decision as the hooks change it, with the content keys that they have."""
-    context.hooks.authorise(facts)
-    grants = context.hooks.choose_grants(facts, decision.grants)
-    chosen = apply_level(
-        replace(decision, grants=grants), facts.security_level, context.options.defaults.rules
-    )
+    facts = license_facts(asked)
+    choice = context.hooks.decide(asked.request.progress, facts, decision.grants)
+    chosen = apply_choice(decision, choice, asked.now)
+    chosen = apply_level(chosen, facts.security_level, context.options.defaults.rules)
     # Before the transaction: a hook must not make others wait for its locks.
     return replace(
         chosen,
         grants=tuple(_with_hooks_key(context, facts, grant) for grant in chosen.grants),
-        custom_data=context.hooks.find_reply_custom_data(facts),
     )
 
 
@@ -159,7 +156,7 @@ def _seal(
         ),
         response_id=context.rng(RESPONSE_ID_LENGTH),
         revocation_lists=newer_lists,
-        custom_data=issued.custom_data,
+        custom_data=asked.request.progress.reply_custom_data,
         transaction_id=issued.transaction_id,
         nonce=asked.challenge.nonce if persistent else None,
         signing_chain=signing.chain if is_signed else None,

@@ -13,6 +13,7 @@ from math import ceil, floor
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.operations.context import Context
+from rightsmanager.operations.hook_keys import ask_hooks_for_keys, build_packager_facts
 from rightsmanager.operations.packaging_keys import (
     PackagingKey,
     PackagingOptions,
@@ -61,7 +62,7 @@ def acquire_packaging_data(context: Context, request: Request) -> bytes:
     progress.verified = progress.clock()
     parts = _decide(asked.streams, options.key_period_seconds)
     progress.decided = progress.clock()
-    keys = _record(context, options, [part.slot for part in parts])
+    keys = _record(context, options, _want_keys(context, request, parts))
     progress.recorded = progress.clock()
     progress.warnings += _find_warnings(keys, options)
     progress.kids = tuple(key.kid for key in keys.values())
@@ -87,13 +88,24 @@ def _decide(streams: Sequence[StreamInformation], key_period: int) -> tuple[Part
     return tuple(parts)
 
 
+def _want_keys(
+    context: Context, request: Request, parts: Sequence[Part]
+) -> Mapping[Slot, WantedKey]:
+    """Return the key of each slot as it is requested, or as the hooks choose it."""
+    slots = dict.fromkeys(part.slot for part in parts)
+    wanted = tuple(map(WantedKey, slots))
+    if context.hooks.is_used:
+        facts = build_packager_facts(OPERATION, request)
+        wanted = ask_hooks_for_keys(context, request.progress, facts, wanted)
+    return dict(zip(slots, wanted, strict=True))
+
+
 def _record(
-    context: Context, options: PackagingOptions, slots: Sequence[Slot]
+    context: Context, options: PackagingOptions, wanted: Mapping[Slot, WantedKey]
 ) -> Mapping[Slot, PackagingKey]:
     """Return the key of each slot, creating those that are missing."""
-    distinct = tuple(dict.fromkeys(slots))
-    keys = record_keys(context, options, tuple(map(WantedKey, distinct)))
-    return dict(zip(distinct, keys, strict=True))
+    keys = record_keys(context, options, tuple(wanted.values()))
+    return dict(zip(wanted, keys, strict=True))
 
 
 def _find_warnings(

@@ -37,10 +37,12 @@ from rightsmanager.protocol.formats.bcert import CertificateType, Chain, ChainVe
 from rightsmanager.protocol.formats.revocation import REVOCATION_INFO
 from rightsmanager.protocol.messages.challenge import ChallengeReader, RevocationListInfo
 from rightsmanager.protocol.messages.delete_license import MAX_KIDS
+from rightsmanager.protocol.messages.exchange import ClientStatement, read_client
 from rightsmanager.protocol.messages.metering import MAX_RECORDS
 from rightsmanager.protocol.messages.response import RevocationList
 from rightsmanager.protocol.messages.secure_stop import MAX_SESSIONS
 from rightsmanager.protocol.wire import Guid, Kid
+from rightsmanager.protocol.xml.elements import Fields
 from rightsmanager.store.content_keys import KeyPair
 from rightsmanager.store.database import Store, Transaction
 
@@ -232,37 +234,41 @@ def authenticate(
 ) -> Device:
     """Return the device that signed a challenge; `now` in Unix seconds.
 
-    Raises InvalidMessage unless every chain verifies and the signer is a client,
-    DeviceCertificateRevoked for a revoked certificate, and the Refusal of a hook.
+    Raises InvalidMessage unless every chain verifies and the signer is a client, and
+    DeviceCertificateRevoked for a revoked certificate.
     """
     revoked = context.revocations.find_revoked()
     verify_chains(context, challenge.chains, challenge.signer, revoked, now)
     device = Device(challenge.signer.leaf.device_id, challenge.signer, challenge.chains)
     progress = request.progress
     progress.device = device.id
-    if context.hooks.authorises_operations:
-        # Only JoinDomain's challenge has CustomData.
-        custom_data = getattr(challenge, "custom_data", None)
-        context.hooks.authorise_operation(build_facts(request, device, custom_data))
     # Nothing is to be decided unless the operation says so later.
     progress.verified = progress.decided = progress.clock()
     return device
 
 
-def build_facts(request: Request, device: Device, custom_data: str | None) -> Facts:
-    """Return the facts that hooks receive of a request of any operation."""
+def build_facts(request: Request, device: Device, client: ClientStatement) -> Facts:
+    """Return the facts that hooks receive of a device's request of any operation."""
     return Facts(
         operation=request.envelope.operation,
-        device=device.id,
-        security_level=device.chain.leaf.security_level,
-        certificate=device.chain.leaf,
-        kids=(),
-        custom_data=custom_data,
         url=request.url,
         query=request.query,
         headers=request.headers,
         remote=request.remote,
+        request_id=request.request_id,
+        device=device.id,
+        security_level=device.leaf.security_level,
+        chain=device.chain.certificates,
+        client_version=client.client_version,
+        client_time=client.client_time,
+        features=device.features,
+        custom_data=client.custom_data,
     )
+
+
+def build_report_facts(request: Request, device: Device, elements: Fields) -> Facts:
+    """Return the facts of another operation than AcquireLicense; `elements` are those of E."""
+    return build_facts(request, device, read_client(elements))
 
 
 def verify_chains(

@@ -20,7 +20,7 @@ from rightsmanager.errors import (
     ServiceSpecific,
     UnknownAccountId,
 )
-from rightsmanager.operations.context import Context, Verified, authenticate
+from rightsmanager.operations.context import Context, Verified, authenticate, build_report_facts
 from rightsmanager.operations.domain_authority import MAX_NAME, expect_account, refuse_service
 from rightsmanager.operations.request import Request
 from rightsmanager.policy.query import parse_request
@@ -56,14 +56,14 @@ def join_domain(context: Context, request: Request) -> bytes:
     _refuse_name(challenge.friendly_name or "")
     # A reply that cannot be sealed must not be recorded.
     device_key = device.leaf.encryption_key
-    account_id = _find_account_id(context, challenge, request.query)
-    request.progress.account_id = account_id
     asked = Verified(request, challenge, device, now)
+    account_id = _find_account_id(context, asked)
+    request.progress.account_id = account_id
     with context.store.transaction() as transaction:
         account = _open_account(context, transaction, asked, account_id)
         joined = _record(context, transaction, asked, account)
     request.progress.recorded = request.progress.clock()
-    return _seal(context, joined, device_key, request.url)
+    return _seal(context, joined, device_key, request)
 
 
 def _refuse_name(name: str) -> None:
@@ -73,18 +73,36 @@ def _refuse_name(name: str) -> None:
         )
 
 
-def _find_account_id(context: Context, challenge: JoinChallenge, query: str) -> AccountId:
-    """Return the account of the challenge, else of the query or CustomData, else the default."""
+def _find_account_id(context: Context, asked: Verified[JoinChallenge]) -> AccountId:
+    """Return the account that a hook chooses, else that of the challenge, the query or CustomData.
+
+    Without any it is the default one. Raises UnknownAccountId without that too.
+    """
+    request, challenge = asked.request, asked.challenge
     account_id = (
         challenge.account_id
-        or _named_account(query, challenge.custom_data)
+        or _named_account(request.query, challenge.custom_data)
         or context.domains.defaults.default_account
     )
+    if context.hooks.is_used:
+        account_id = _ask_hooks(context, asked, account_id) or account_id
     if account_id is None:
         raise UnknownAccountId(
             "neither AccountID nor accountid names an account, and there is no default one"
         )
     return account_id
+
+
+def _ask_hooks(
+    context: Context, asked: Verified[JoinChallenge], account_id: AccountId | None
+) -> AccountId | None:
+    request, challenge = asked.request, asked.challenge
+    facts = replace(
+        build_report_facts(request, asked.device, challenge.elements),
+        account_id=account_id,
+        friendly_name=challenge.friendly_name,
+    )
+    return context.hooks.decide(request.progress, facts).account_id
 
 
 def _named_account(query: str, custom_data: str | None) -> AccountId | None:
@@ -174,13 +192,13 @@ def _reserve_seat(context: Context, transaction: Transaction, account: Account, 
         )
 
 
-def _seal(context: Context, joined: _Joined, device_key: p256.PublicKey, url: str) -> bytes:
+def _seal(context: Context, joined: _Joined, device_key: p256.PublicKey, request: Request) -> bytes:
     account = joined.account
     response = JoinResponse(
         service_id=account.service_id,
         account_id=account.account_id,
         friendly_name=account.friendly_name,
-        domain_url=context.domains.defaults.url_of(account, url),
+        domain_url=context.domains.defaults.url_of(account, request.url),
         revisions=tuple(
             DomainRevision(
                 revision.revision,
@@ -195,4 +213,9 @@ def _seal(context: Context, joined: _Joined, device_key: p256.PublicKey, url: st
             for revision in joined.revisions
         ),
     )
-    return seal_join_response(response, context.signing.chain, context.signing.key)
+    return seal_join_response(
+        response,
+        context.signing.chain,
+        context.signing.key,
+        custom_data=request.progress.reply_custom_data,
+    )

@@ -6,7 +6,7 @@ A challenge that is sent again is answered as the first time and changes nothing
 from dataclasses import replace
 
 from rightsmanager.errors import NotADomainMember
-from rightsmanager.operations.context import Context, Verified, authenticate
+from rightsmanager.operations.context import Context, Verified, authenticate, build_report_facts
 from rightsmanager.operations.domain_authority import expect_account, refuse_service
 from rightsmanager.operations.request import Request
 from rightsmanager.protocol.messages.domain import (
@@ -27,12 +27,20 @@ def leave_domain(context: Context, request: Request) -> bytes:
     )
     request.progress.account_id = challenge.account_id
     device = authenticate(context, request, challenge, now)
+    if context.hooks.is_used:
+        facts = build_report_facts(request, device, challenge.elements)
+        context.hooks.decide(request.progress, replace(facts, account_id=challenge.account_id))
     with context.store.transaction() as transaction:
         asked = Verified(request, challenge, device, now)
         account = _record(context, transaction, asked)
     request.progress.recorded = request.progress.clock()
     response = LeaveResponse(account.service_id, account.account_id, account.revision)
-    return seal_leave_response(response, context.signing.chain, context.signing.key)
+    return seal_leave_response(
+        response,
+        context.signing.chain,
+        context.signing.key,
+        custom_data=request.progress.reply_custom_data,
+    )
 
 
 def _record(context: Context, transaction: Transaction, asked: Verified[LeaveChallenge]) -> Account:

@@ -28,6 +28,7 @@ from rightsmanager.protocol.formats import xmr
 from rightsmanager.protocol.formats.xmr.license import RIGHTS_ID_LENGTH
 from rightsmanager.protocol.formats.xmr.objects import KeyType
 from rightsmanager.protocol.messages.challenge import LicenseChallenge
+from rightsmanager.protocol.messages.exchange import ClientStatement
 from rightsmanager.protocol.wire import AccountId, Kid, TransactionId
 from rightsmanager.store.database import Transaction
 from rightsmanager.store.ledger import LedgerEntry
@@ -45,8 +46,6 @@ class IssuedBatch:
     """The transaction id to acknowledge, if any."""
     is_persistent: bool = False
     """True if at least one licence is persistent."""
-    custom_data: str | None = None
-    """The CustomData of the reply, if any."""
 
 
 def record_licenses(
@@ -176,10 +175,12 @@ def _stream_opener(
     facts = license_facts(asked)
 
     def find_holder(grant: Grant) -> StreamHolder:
-        user = context.hooks.find_stream_user(facts, grant)
+        user = decision.stream_user or context.hooks.find_stream_user(facts, grant)
         return StreamHolder(grant.account_id, facts.device, user)
 
     def find_limit(holder: StreamHolder) -> int | None:
+        if decision.stream_limit is not None:
+            return decision.stream_limit
         return context.hooks.find_stream_limit(facts, holder)
 
     # Before the transaction: a hook must not make others wait for its locks.
@@ -334,12 +335,10 @@ def _record_persistent(
 
 def license_facts(asked: Verified[LicenseChallenge]) -> Facts:
     """Return the facts of a verified request that hooks receive."""
-    challenge, device = asked.challenge, asked.device
+    challenge = asked.challenge
+    client = ClientStatement(challenge.client_version, challenge.client_time, challenge.custom_data)
     return replace(
-        build_facts(asked.request, device, challenge.custom_data),
+        build_facts(asked.request, asked.device, client),
         kids=tuple(entry.kid for entry in challenge.header.kids),
-        client_version=device.client_version,
-        client_time=device.client_time,
-        features=device.features,
         header=challenge.header,
     )

@@ -6,9 +6,10 @@ session again is answered alike and changes nothing; the same session with other
 """
 
 import hashlib
+from dataclasses import replace
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.operations.context import Context, authenticate
+from rightsmanager.operations.context import Context, authenticate, build_report_facts
 from rightsmanager.operations.request import Request
 from rightsmanager.policy.device import Device
 from rightsmanager.protocol.messages.delete_license import (
@@ -30,11 +31,26 @@ def process_delete_license_data(context: Context, request: Request) -> bytes:
         context.options.max_deleted_kids,
     )
     device = authenticate(context, request, challenge, now)
+    if context.hooks.is_used:
+        _ask_hooks(context, request, challenge, device)
     with context.store.transaction() as transaction:
         _record(transaction, challenge, device, now)
     request.progress.recorded = request.progress.clock()
     request.progress.kids = challenge.kids
-    return seal_delete_license_response(challenge.session_id)
+    return seal_delete_license_response(
+        challenge.session_id, custom_data=request.progress.reply_custom_data
+    )
+
+
+def _ask_hooks(
+    context: Context, request: Request, challenge: DeleteLicenseChallenge, device: Device
+) -> None:
+    facts = replace(
+        build_report_facts(request, device, challenge.elements),
+        kids=challenge.kids,
+        session_id=challenge.session_id,
+    )
+    context.hooks.decide(request.progress, facts)
 
 
 def _record(

@@ -7,14 +7,16 @@ committed and on the disk before the reply lets the device forget the report.
 """
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.operations.context import Context, authenticate
+from rightsmanager.operations.context import Context, authenticate, build_report_facts
 from rightsmanager.operations.request import Request
 from rightsmanager.policy.device import Device
 from rightsmanager.protocol.messages.metering import (
     MeteringAnswer,
+    MeteringChallenge,
     MeteringReport,
     open_metering_data,
     seal_metering_response,
@@ -35,11 +37,32 @@ def process_metering_data(context: Context, request: Request) -> bytes:
         context.options.max_records,
     )
     device, report = authenticate(context, request, challenge, now), challenge.report
+    if context.hooks.is_used:
+        _ask_hooks(context, request, challenge, device)
     _record(context, _to_row(report, device, now))
     request.progress.recorded = request.progress.clock()
     request.progress.kids = tuple(dict.fromkeys([each.kid for each in report.usage]))
     answer = MeteringAnswer(report.mid, report.transaction_id, challenge.records)
-    return seal_metering_response(answer, context.signing.chain, context.signing.key)
+    return seal_metering_response(
+        answer,
+        context.signing.chain,
+        context.signing.key,
+        custom_data=request.progress.reply_custom_data,
+    )
+
+
+def _ask_hooks(
+    context: Context, request: Request, challenge: MeteringChallenge, device: Device
+) -> None:
+    report = challenge.report
+    facts = replace(
+        build_report_facts(request, device, challenge.elements),
+        kids=tuple(dict.fromkeys(each.kid for each in report.usage)),
+        metering_id=report.mid,
+        transaction_id=report.transaction_id,
+        usage=report.usage,
+    )
+    context.hooks.decide(request.progress, facts)
 
 
 def _record(context: Context, report: ReceivedReport) -> None:

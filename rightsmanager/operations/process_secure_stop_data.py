@@ -11,8 +11,10 @@ A report that says something new closes the streams of its device and KID that t
 opened by the time of the session's last update, all by the device's own clock.
 """
 
+from dataclasses import replace
+
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.operations.context import Context, authenticate
+from rightsmanager.operations.context import Context, authenticate, build_report_facts
 from rightsmanager.operations.request import Request
 from rightsmanager.operations.streams import LATEST
 from rightsmanager.policy.device import Device
@@ -41,6 +43,8 @@ def process_secure_stop_data(context: Context, request: Request) -> bytes:
     )
     device = authenticate(context, request, challenge, now)
     _refuse_times(challenge)
+    if context.hooks.is_used:
+        _ask_hooks(context, request, challenge, device)
     proven = _find_proven(context, challenge)
     with context.store.transaction() as transaction:
         _record(transaction, challenge, device, proven, now)
@@ -49,7 +53,24 @@ def process_secure_stop_data(context: Context, request: Request) -> bytes:
     response = SecureStopResponse(
         challenge.mid, tuple(each.session_id for each in challenge.sessions), proven
     )
-    return seal_secure_stop_response(response, context.signing.chain, context.signing.key)
+    return seal_secure_stop_response(
+        response,
+        context.signing.chain,
+        context.signing.key,
+        custom_data=request.progress.reply_custom_data,
+    )
+
+
+def _ask_hooks(
+    context: Context, request: Request, challenge: SecureStopChallenge, device: Device
+) -> None:
+    facts = replace(
+        build_report_facts(request, device, challenge.elements),
+        kids=tuple(dict.fromkeys(each.kid for each in challenge.sessions)),
+        metering_id=challenge.mid,
+        sessions=challenge.sessions,
+    )
+    context.hooks.decide(request.progress, facts)
 
 
 def _find_proven(context: Context, challenge: SecureStopChallenge) -> SessionId | None:

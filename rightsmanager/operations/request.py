@@ -27,5 +27,7 @@ class Request:
     remote: str
     """The client's address."""
     progress: Progress = field(default_factory=Progress)
+    request_id: str = ""
+    """The id of the request in the log."""
     socket: Any = field(default=None, repr=False)
     """The client's connection, for its certificate; None if the server does not give it."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from rightsmanager.hooks.calls import with_events
+from rightsmanager.hooks.calls import with_hooks
 from rightsmanager.operations.acknowledge_license import acknowledge_license
 from rightsmanager.operations.acquire_license import acquire_license
 from rightsmanager.operations.acquire_packaging_data import acquire_packaging_data
@@ -34,6 +34,6 @@ FUNCTIONS: Final[Mapping[str, Operation]] = {
 def bind_operations(context: Context) -> Mapping[str, Callable[[Request], bytes]]:
     """Return the operations of a context by wire name; hooks receive their outcomes."""
     return {
-        name: with_events(name, partial(function, context), context.hooks)
+        name: with_hooks(name, partial(function, context), context.hooks)
         for name, function in FUNCTIONS.items()
     }

@@ -59,8 +59,10 @@ class Decision:
     warnings: tuple[DecisionWarning, ...] = ()
     has_relative_dates: bool = False
     """True if a later repeat of the request gets licences with other dates."""
-    custom_data: str | None = None
-    """The CustomData of the reply, which a hook may add."""
+    stream_user: str | None = None
+    """The user that a hook counts streams for."""
+    stream_limit: int | None = None
+    """The most streams that a hook allows each holder."""
 
 
 def decide(query: LicenseQuery, defaults: LicenseDefaults, now: int) -> Decision:
@@ -274,7 +276,7 @@ def apply_security_level(
     warnings = tuple(_above_level(grant, device_level) for grant in above)
     if rule is AboveLevel.ISSUE:
         return grants, warnings
-    left = _without(grants, above)
+    left = without_grants(grants, above)
     if rule is AboveLevel.REFUSE or not left:
         raise ServiceSpecific(warnings[0].text)
     return left, warnings
@@ -288,7 +290,7 @@ def _above_level(grant: Grant, device_level: int) -> DecisionWarning:
     )
 
 
-def _without(grants: Sequence[Grant], dropped: Sequence[Grant]) -> tuple[Grant, ...]:
+def without_grants(grants: Sequence[Grant], dropped: Sequence[Grant]) -> tuple[Grant, ...]:
     """Return the grants that are left, without leaves of a dropped root."""
     roots = {grant.kid for grant in dropped if grant.is_root}
     return tuple(grant for grant in grants if grant not in dropped and grant.root_kid not in roots)

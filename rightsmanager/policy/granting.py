@@ -265,6 +265,23 @@ def _kids(given: GrantFields, header: Header, rules: Rules) -> list[tuple[Kid, K
 # --- refusals -------------------------------------------------------------------------------------
 
 
+def refuse_grants(grants: Sequence[Grant]) -> None:
+    """Raise ServiceSpecific for grants of an operator's code that contradict themselves."""
+    _refuse_twice(grants)
+    _refuse_other_account(grants)
+    for grant in grants:
+        policy, kid = grant.policy, grant.kid.text
+        if policy.persistent and policy.secure_stop:
+            raise ServiceSpecific(
+                f"persistent and secure_stop for KID {kid}, expected one of them: only "
+                "non-persistent licences have secure stop"
+            )
+        if policy.expiration is not None and policy.expiration <= (policy.begin or 0):
+            raise ServiceSpecific(
+                f"expiration {policy.expiration} for KID {kid}, expected a date after begin"
+            )
+
+
 def _refuse_combinations(requested: RequestedLicense) -> None:
     given = _given(requested)
     for forbidden in FORBIDDEN:

@@ -82,6 +82,7 @@ class WarningCode(StrEnum):
     ALGID = "algid"
     CHECKSUM = "checksum"
     WRAPPED = "wrapped"
+    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)

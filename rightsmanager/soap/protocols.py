@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.hooks.facts import Progress
-from rightsmanager.operations.request import Request
+from rightsmanager.operations.request import REQUEST_ID, Request
 from rightsmanager.policy.masking import mask_url
 from rightsmanager.policy.rules import DecisionWarning, WarningCode
 from rightsmanager.protocol.formats.input_forms import find_message
@@ -222,6 +222,7 @@ class Incoming(InProtocolBase):  # type: ignore[misc] # spyne ships no types
                 headers=Headers(environ),
                 remote=environ.get("REMOTE_ADDR", ""),
                 progress=make_progress(ctx.wrapping),
+                request_id=environ.get(REQUEST_ID, ""),
                 socket=environ.get("gunicorn.socket"),
             )
         ]

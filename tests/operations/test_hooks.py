@@ -9,11 +9,11 @@ import pytest
 
 from rightsmanager.errors import InternalError, Refusal, ServiceSpecific
 from rightsmanager.hooks import key_server, token
-from rightsmanager.hooks.calls import Hooks, with_events
+from rightsmanager.hooks.calls import Hooks, with_hooks
+from rightsmanager.hooks.choice import Choice
 from rightsmanager.hooks.facts import Event, Facts
 from rightsmanager.hooks.hook_set import HookSet, load_hooks
 from rightsmanager.policy.grants import Grant
-from rightsmanager.protocol.formats.bcert import parse_chain
 from rightsmanager.protocol.wire import Kid, encode_base64
 from rightsmanager.store.database import Store
 from tests.operations.subject import issued, make_context, post, request
@@ -48,14 +48,12 @@ def test_a_request_that_is_not_authorised_gets_the_operators_refusal_and_stores_
 
 
 def test_grants_may_be_changed_and_keys_come_from_the_operator(store: Store) -> None:
-    def choose(_facts: Facts, grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
-        return tuple(
-            replace(grant, policy=replace(grant.policy, persistent=True)) for grant in grants
+    def choose(_facts: Facts, grants: tuple[Grant, ...]) -> Choice:
+        return Choice(
+            tuple(replace(grant, policy=replace(grant.policy, persistent=True)) for grant in grants)
         )
 
-    reply = reply_with(
-        store, HookSet(choose_grants=choose, find_content_key=lambda _facts, _kid: KEY)
-    )
+    reply = reply_with(store, HookSet(choose=choose, find_content_key=lambda _facts, _kid: KEY))
     assert content_keys(reply) == [KEY]
     assert '"persistent":true' in issued(store)[0].policy
 
@@ -88,9 +86,9 @@ def test_a_hook_knows_device_certificate_and_header(store: Store) -> None:
 
 
 def test_a_hook_may_add_custom_data_to_the_reply(store: Store) -> None:
-    reply = reply_with(store, HookSet(reply_custom_data=lambda _facts: "a < b"))
+    reply = reply_with(store, HookSet(choose=lambda _facts, _grants: Choice(custom_data="a < b")))
     assert b"<CustomData>a &lt; b</CustomData>" in reply
-    assert b"CustomData" not in reply_with(store, HookSet(reply_custom_data=lambda _facts: None))
+    assert b"CustomData" not in reply_with(store, HookSet(choose=lambda _facts, _grants: None))
 
 
 def raise_error(*_arguments: object) -> None:
@@ -101,9 +99,8 @@ def raise_error(*_arguments: object) -> None:
     ("callables", "text"),
     [
         (HookSet(authorise=raise_error), "authorise failed: LookupError"),
-        (HookSet(choose_grants=lambda _facts, _grants: None), "no tuple of grants"),  # type: ignore[arg-type,return-value]
+        (HookSet(choose=lambda _facts, grants: grants), "returned a tuple, expected a Choice"),  # type: ignore[arg-type,return-value]
         (HookSet(find_content_key=lambda _facts, _kid: b"short"), "no 16 bytes"),
-        (HookSet(reply_custom_data=lambda _facts: b"x"), "no text"),  # type: ignore[arg-type,return-value]
     ],
 )
 def test_a_callable_that_fails_gives_a_fault_and_never_a_licence(
@@ -137,7 +134,7 @@ def test_what_happens_is_heard_with_licences_and_refusals(store: Store) -> None:
     reply_with(store, HookSet(on_event=on_event))
     hooks = Hooks(HookSet(on_event=on_event), 5)
     with pytest.raises(Refusal):
-        with_events("AcquireLicense", refusing, hooks)(
+        with_hooks("AcquireLicense", refusing, hooks)(
             request(challenge(world.CLIENT, Wish(header_40(bytes(16)))))
         )
     assert told.acquire(timeout=10)
@@ -173,16 +170,11 @@ SECRET = bytes(32)
 def facts() -> Facts:
     return Facts(
         operation="AcquireLicense",
-        device="",
-        certificate=parse_chain(world.DEVICE_CHAIN).leaf,
-        security_level=2000,
-        client_version="1",
-        kids=(Kid(bytes(16)),),
-        custom_data=None,
         url="",
         query="",
         headers={},
         remote="",
+        kids=(Kid(bytes(16)),),
     )
 
 

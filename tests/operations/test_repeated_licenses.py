@@ -10,6 +10,7 @@ import pytest
 from rightsmanager.admin.retention import purge
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.choice import Choice
 from rightsmanager.hooks.facts import Facts
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.context import Context, Options
@@ -92,13 +93,15 @@ def test_a_later_repeat_with_relative_dates_is_a_repeat(store: Store, date: str)
 def test_a_later_repeat_with_dates_of_a_hook_is_a_repeat(store: Store) -> None:
     now = world.NOW
 
-    def choose(_facts: Facts, grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
-        return tuple(
-            replace(each, policy=replace(each.policy, persistent=True, expiration=now + 60))
-            for each in grants
+    def choose(_facts: Facts, grants: tuple[Grant, ...]) -> Choice:
+        return Choice(
+            tuple(
+                replace(each, policy=replace(each.policy, persistent=True, expiration=now + 60))
+                for each in grants
+            )
         )
 
-    context = make_context(store, hooks=Hooks(HookSet(choose_grants=choose), 5))
+    context = make_context(store, hooks=Hooks(HookSet(choose=choose), 5))
     first = ids(asked(context, ""))
     now += 5
     assert ids(asked(context, "")) == first

@@ -8,6 +8,7 @@ import pytest
 
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
 from rightsmanager.errors import InternalError, Refusal, ServiceSpecific
+from rightsmanager.hooks.choice import Choice
 from rightsmanager.hooks.facts import Facts, StreamHolder
 from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.streams import StreamSettings
@@ -331,17 +332,27 @@ def test_a_hook_may_refuse_reports_of_devices(site: Site) -> None:
     play(site, KIDS[0])
     facts: list[Facts] = []
 
-    def authorise_operation(found: Facts) -> None:
+    def authorise(found: Facts) -> None:
         facts.append(found)
-        raise ServiceSpecific("not now")
+        if found.operation == "ProcessSecureStopData":
+            raise ServiceSpecific("not now")
 
-    site.callables = HookSet(authorise_operation=authorise_operation)
+    site.callables = HookSet(authorise=authorise)
     with pytest.raises(ServiceSpecific, match="not now"):
         stop(site, session(KIDS[0], 1, site.now, site.now))
     assert [(each.operation, each.device, each.kids) for each in facts] == [
-        ("ProcessSecureStopData", id_of(world.CLIENT), ())
+        ("ProcessSecureStopData", id_of(world.CLIENT), (Kid(KIDS[0]),))
     ]
     assert len(site.open_streams()) == 1
-    # AcquireLicense has its own hook.
-    play(site, KIDS[1])
-    assert len(facts) == 1
+
+
+def test_a_choice_names_the_user_and_the_limit(store: Store) -> None:
+    site = Site(store, StreamSettings(max_per_account=5, lifetime_seconds=LIFETIME))
+    site.callables = HookSet(
+        choose=lambda _facts, _grants: Choice(stream_user="user@example", stream_limit=1),
+        stream_user=lambda _facts, _grant: "another",
+        stream_limit=lambda _facts, _holder: 7,
+    )
+    play(site, KIDS[0])
+    with pytest.raises(ServiceSpecific, match=r"open streams of the user user@example: 1"):
+        site.acquire(site.challenge(device(4243), KIDS[1]))

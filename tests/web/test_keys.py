@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from rightsmanager.errors import InternalError
+from rightsmanager.hooks.calls import Hooks
+from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.operations.access import Access, AccessMode
 from rightsmanager.operations.packaging_keys import PackagingOptions
 from rightsmanager.web.http import Addressing
@@ -27,7 +29,11 @@ def failing(error: Exception) -> tuple[KeyEndpoint, list[BaseException]]:
     options = SimpleNamespace(
         packaging=PackagingOptions(), packaging_access=Access(AccessMode.OPEN), signer=None
     )
-    context: Any = SimpleNamespace(options=options, store=SimpleNamespace(transaction=transaction))
+    context: Any = SimpleNamespace(
+        options=options,
+        store=SimpleNamespace(transaction=transaction),
+        hooks=Hooks(HookSet(), 1),
+    )
     noted: list[BaseException] = []
 
     def note(_what: str, failure: BaseException) -> None:

@@ -11,7 +11,7 @@ LicenseResponse. The form is a profile of this project: see `exchange`.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from lxml import etree
@@ -31,7 +31,7 @@ from rightsmanager.protocol.messages.exchange import (
     seal_reply,
 )
 from rightsmanager.protocol.wire import Kid, TransactionId
-from rightsmanager.protocol.xml.elements import child, text_of
+from rightsmanager.protocol.xml.elements import Fields, child, text_of
 from rightsmanager.protocol.xml.envelope import Envelope
 
 FORM: Final = MessageNames(
@@ -62,6 +62,8 @@ class AcknowledgementChallenge:
     chains: tuple[Chain, ...]
     signer: Chain
     """The chain of the device that signed the challenge."""
+    elements: Fields = field(repr=False, compare=False)
+    """The children of E, for `exchange.read_client`."""
 
 
 # --- the challenge ------------------------------------------------------------------------------
@@ -83,6 +85,7 @@ def open_acknowledgement(
         results=_results(opened.data),
         chains=opened.chains,
         signer=opened.signer,
+        elements=opened.fields,
     )
 
 
@@ -132,10 +135,15 @@ def _build_results(results: Sequence[StorageResult]) -> str:
 
 
 def seal_acknowledgement_response(
-    transaction_id: TransactionId, signing_chain: bytes, key: p256.PrivateKey
+    transaction_id: TransactionId,
+    signing_chain: bytes,
+    key: p256.PrivateKey,
+    *,
+    custom_data: str | None = None,
 ) -> bytes:
     """Return the Body's child: the signed reply to an acknowledgement."""
-    return seal_reply(FORM, _build_transaction_id(transaction_id), signing_chain, key)
+    elements = _build_transaction_id(transaction_id)
+    return seal_reply(FORM, elements, signing_chain, key, custom_data=custom_data)
 
 
 def open_acknowledgement_response(envelope: Envelope) -> tuple[TransactionId, OpenedReply]:

@@ -10,7 +10,7 @@ holds the session id, which the client compares. The form is a profile of this p
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from lxml import etree
@@ -29,7 +29,7 @@ from rightsmanager.protocol.messages.exchange import (
     seal_unsigned_reply,
 )
 from rightsmanager.protocol.wire import Kid, SessionId
-from rightsmanager.protocol.xml.elements import child, plain_text, text_of
+from rightsmanager.protocol.xml.elements import Fields, child, plain_text, text_of
 from rightsmanager.protocol.xml.envelope import Envelope
 
 FORM: Final = MessageNames("ProcessDeleteLicenseData", "DeleteLicenseData", "DeleteLicenseResponse")
@@ -47,6 +47,8 @@ class DeleteLicenseChallenge:
     chains: tuple[Chain, ...]
     signer: Chain
     """The chain of the device that signed the challenge."""
+    elements: Fields = field(repr=False, compare=False)
+    """The children of E, for `exchange.read_client`."""
 
 
 # --- the challenge --------------------------------------------------------------------------------
@@ -69,6 +71,7 @@ def open_delete_license(
         kids=_kids(opened.data, max_kids),
         chains=opened.chains,
         signer=opened.signer,
+        elements=opened.fields,
     )
 
 
@@ -94,9 +97,9 @@ def _kids(data: etree._Element, max_kids: int) -> tuple[Kid, ...]:
 # --- the reply ------------------------------------------------------------------------------------
 
 
-def seal_delete_license_response(session_id: SessionId) -> bytes:
+def seal_delete_license_response(session_id: SessionId, *, custom_data: str | None = None) -> bytes:
     """Return the Body's child: the plain reply to ProcessDeleteLicenseData."""
-    return seal_unsigned_reply(FORM, _build_session_id(session_id))
+    return seal_unsigned_reply(FORM, _build_session_id(session_id), custom_data=custom_data)
 
 
 def open_delete_license_response(envelope: Envelope) -> SessionId:

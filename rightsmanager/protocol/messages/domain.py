@@ -74,6 +74,8 @@ class JoinChallenge:
     """The chain of the device that signed the challenge."""
     digest: bytes
     """SHA-256 of DomainJoin as it was signed, 32 bytes."""
+    elements: Fields = field(repr=False, compare=False)
+    """The children of E, for `exchange.read_client`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class LeaveChallenge:
     """The chain of the device that signed the challenge."""
     digest: bytes
     """SHA-256 of DomainLeave as it was signed, 32 bytes."""
+    elements: Fields = field(repr=False, compare=False)
+    """The children of E, for `exchange.read_client`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,7 @@ def open_join(
         chains=opened.chains,
         signer=opened.signer,
         digest=opened.digest,
+        elements=opened.fields,
     )
 
 
@@ -212,6 +217,7 @@ def open_leave(
         chains=opened.chains,
         signer=opened.signer,
         digest=opened.digest,
+        elements=opened.fields,
     )
 
 
@@ -225,7 +231,13 @@ def seal_leave(
 # --- the replies --------------------------------------------------------------------------------
 
 
-def seal_join_response(response: JoinResponse, signing_chain: bytes, key: p256.PrivateKey) -> bytes:
+def seal_join_response(
+    response: JoinResponse,
+    signing_chain: bytes,
+    key: p256.PrivateKey,
+    *,
+    custom_data: str | None = None,
+) -> bytes:
     """Return the Body's child: the signed reply to JoinDomain."""
     elements = (
         _build_ids(response.service_id, response.account_id),
@@ -235,7 +247,7 @@ def seal_join_response(response: JoinResponse, signing_chain: bytes, key: p256.P
         _build_each("DomainCertificate", [(e.revision, e.chain) for e in response.revisions]),
         _build_each("DomainKey", [(e.revision, e.wrapped_key) for e in response.revisions]),
     )
-    return seal_reply(JOIN, "".join(elements), signing_chain, key)
+    return seal_reply(JOIN, "".join(elements), signing_chain, key, custom_data=custom_data)
 
 
 def open_join_response(envelope: Envelope) -> tuple[JoinResponse, OpenedReply]:
@@ -257,13 +269,17 @@ def open_join_response(envelope: Envelope) -> tuple[JoinResponse, OpenedReply]:
 
 
 def seal_leave_response(
-    response: LeaveResponse, signing_chain: bytes, key: p256.PrivateKey
+    response: LeaveResponse,
+    signing_chain: bytes,
+    key: p256.PrivateKey,
+    *,
+    custom_data: str | None = None,
 ) -> bytes:
     """Return the Body's child: the signed reply to LeaveDomain."""
     elements = _build_ids(response.service_id, response.account_id) + _build(
         "Revision", str(response.revision)
     )
-    return seal_reply(LEAVE, elements, signing_chain, key)
+    return seal_reply(LEAVE, elements, signing_chain, key, custom_data=custom_data)
 
 
 def open_leave_response(envelope: Envelope) -> tuple[LeaveResponse, OpenedReply]:

@@ -38,7 +38,7 @@ from rightsmanager.protocol.messages.challenge import (
 from rightsmanager.protocol.messages.response import response_wrapper, sign_response
 from rightsmanager.protocol.wire import PROTOCOLS, XMLDSIG, decode_base64, encode_base64
 from rightsmanager.protocol.xml import xmlsec
-from rightsmanager.protocol.xml.elements import Fields, child
+from rightsmanager.protocol.xml.elements import Fields, child, text_of
 from rightsmanager.protocol.xml.envelope import Envelope
 from rightsmanager.protocol.xml.parsing import RECORDS, parse_xml
 
@@ -75,6 +75,17 @@ class OpenedChallenge:
     """SHA-256 of E as it was signed, 32 bytes."""
     key_name: str
     """The name of the key that the challenge was encrypted to."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatement:
+    """The optional elements by which a client describes itself in E."""
+
+    client_version: str
+    """Empty without the element."""
+    client_time: int
+    """The client's clock in Unix seconds; 0 without the element."""
+    custom_data: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,17 @@ def open_challenge(
         signer=find_signer(chains, decrypted.signature),
         digest=decrypted.signature.digest,
         key_name=decrypted.key_name,
+    )
+
+
+def read_client(elements: Fields) -> ClientStatement:
+    """Return the client's description of itself in E; raises InvalidMessage."""
+    info = elements.optional("CLIENTINFO")
+    has_time = elements.optional("ClientTime") is not None
+    return ClientStatement(
+        client_version="" if info is None else text_of(info, PROTOCOLS, "CLIENTVERSION"),
+        client_time=elements.number("ClientTime") if has_time else 0,
+        custom_data=elements.optional_text("CustomData"),
     )
 
 

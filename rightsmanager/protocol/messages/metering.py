@@ -20,7 +20,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
 
@@ -104,6 +104,8 @@ class CertificateRequest:
     chains: tuple[Chain, ...]
     signer: Chain
     """The chain of the device that signed the challenge."""
+    elements: Fields = field(repr=False, compare=False)
+    """The children of E, for `exchange.read_client`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class MeteringChallenge:
     chains: tuple[Chain, ...]
     signer: Chain
     """The chain of the device that signed the challenge."""
+    elements: Fields = field(repr=False, compare=False)
+    """The children of E, for `exchange.read_client`."""
 
 
 def read_metering_certificate(chain: Chain) -> MeteringCertificate:
@@ -213,7 +217,7 @@ def open_certificate_request(
     """
     opened = open_challenge(envelope, CERTIFICATE_FORM, server_keys(keys), backend, parse_chain)
     mid = Mid.from_base64(opened.fields.text("MeteringID"))
-    return CertificateRequest(mid, opened.chains, opened.signer)
+    return CertificateRequest(mid, opened.chains, opened.signer, opened.fields)
 
 
 def seal_certificate_request(mid: Mid, client: ClientInfo, keys: ChallengeKeys) -> bytes:
@@ -222,13 +226,18 @@ def seal_certificate_request(mid: Mid, client: ClientInfo, keys: ChallengeKeys) 
 
 
 def seal_certificate_response(
-    mid: Mid, certificate: bytes, signing_chain: bytes, key: p256.PrivateKey
+    mid: Mid,
+    certificate: bytes,
+    signing_chain: bytes,
+    key: p256.PrivateKey,
+    *,
+    custom_data: str | None = None,
 ) -> bytes:
     """Return the Body's child: the signed reply with a metering certificate's BCert chain."""
     elements = (
         f"{build_mid(mid)}<MeteringCertificate>{encode_base64(certificate)}</MeteringCertificate>"
     )
-    return seal_reply(CERTIFICATE_FORM, elements, signing_chain, key)
+    return seal_reply(CERTIFICATE_FORM, elements, signing_chain, key, custom_data=custom_data)
 
 
 def open_certificate_response(envelope: Envelope) -> tuple[Mid, bytes, OpenedReply]:
@@ -263,7 +272,7 @@ def open_metering_data(
         usage=_usage(records, max_records),
         partial=_partial(opened.fields.optional_text("Partial")),
     )
-    return MeteringChallenge(report, len(records), opened.chains, opened.signer)
+    return MeteringChallenge(report, len(records), opened.chains, opened.signer, opened.fields)
 
 
 def seal_metering_data(report: MeteringReport, client: ClientInfo, keys: ChallengeKeys) -> bytes:
@@ -361,14 +370,18 @@ class MeteringAnswer:
 
 
 def seal_metering_response(
-    answer: MeteringAnswer, signing_chain: bytes, key: p256.PrivateKey
+    answer: MeteringAnswer,
+    signing_chain: bytes,
+    key: p256.PrivateKey,
+    *,
+    custom_data: str | None = None,
 ) -> bytes:
     """Return the Body's child: the signed reply to a report."""
     elements = (
         f"{build_mid(answer.mid)}{_build_transaction_id(answer.transaction_id)}"
         f"<RecordsAccepted>{answer.records}</RecordsAccepted>"
     )
-    return seal_reply(DATA_FORM, elements, signing_chain, key)
+    return seal_reply(DATA_FORM, elements, signing_chain, key, custom_data=custom_data)
 
 
 def open_metering_response(envelope: Envelope) -> tuple[MeteringAnswer, OpenedReply]:

@@ -20,7 +20,7 @@ project: see `exchange`.
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from lxml import etree
@@ -113,6 +113,8 @@ class SecureStopChallenge:
     chains: tuple[Chain, ...]
     signer: Chain
     """The chain of the device that signed the challenge."""
+    elements: Fields = field(repr=False, compare=False)
+    """The children of E, for `exchange.read_client`."""
 
     @property
     def proposed(self) -> Session | None:
@@ -183,7 +185,7 @@ def open_secure_stop(
     mid, opened = open_mid_challenge(envelope, FORM, keys, backend, parse_chain)
     sessions = _sessions(opened.data, max_sessions)
     proof = _proof(opened.data, sessions)
-    return SecureStopChallenge(mid, sessions, proof, opened.chains, opened.signer)
+    return SecureStopChallenge(mid, sessions, proof, opened.chains, opened.signer, opened.fields)
 
 
 def seal_secure_stop(
@@ -275,7 +277,11 @@ def _build_proof(proof: Proof | None) -> str:
 
 
 def seal_secure_stop_response(
-    response: SecureStopResponse, signing_chain: bytes, key: p256.PrivateKey
+    response: SecureStopResponse,
+    signing_chain: bytes,
+    key: p256.PrivateKey,
+    *,
+    custom_data: str | None = None,
 ) -> bytes:
     """Return the Body's child: the signed reply to ProcessSecureStopData."""
     accepted = "".join(f"<SessionID>{each.base64}</SessionID>" for each in response.accepted)
@@ -284,7 +290,7 @@ def seal_secure_stop_response(
         f"{build_mid(response.mid)}{accepted}"
         f"<SecureStop2VerifiedSession>{verified}</SecureStop2VerifiedSession>"
     )
-    return seal_reply(FORM, elements, signing_chain, key)
+    return seal_reply(FORM, elements, signing_chain, key, custom_data=custom_data)
 
 
 def open_secure_stop_response(envelope: Envelope) -> tuple[SecureStopResponse, OpenedReply]:

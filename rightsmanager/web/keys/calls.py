@@ -1,17 +1,27 @@
 """A request to the key endpoint, and its answer."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
 from rightsmanager.errors import InvalidMessage, Refusal, ServiceSpecific
+from rightsmanager.hooks.facts import KEY_ENDPOINT, Progress
 from rightsmanager.operations.access import AccessDenied
 from rightsmanager.operations.context import Context
+from rightsmanager.operations.hook_keys import ask_hooks_for_keys, build_packager_facts
 from rightsmanager.operations.packaging_keys import PackagingOptions, named_options
-from rightsmanager.operations.program_keys import ContradictingKey, Slot, WantedKey, refuse_program
+from rightsmanager.operations.program_keys import (
+    ContradictingKey,
+    Slot,
+    WantedKey,
+    WantedTrack,
+    issue_protected_keys,
+    refuse_program,
+)
 from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, SCHEMES
+from rightsmanager.protocol.formats.packagers.protected_key import ProtectedKey
 from rightsmanager.web.http import BodyTooLarge
 
 Headers = tuple[tuple[str, str], ...]
@@ -43,6 +53,10 @@ class Call:
     url: str
     """The URL of the service, for PlayReady headers."""
     body: bytes = field(default=b"", repr=False)
+    form: str = ""
+    """The name of the form, such as `cpix`."""
+    request_id: str = ""
+    """As in the log."""
 
     @property
     def options(self) -> PackagingOptions:
@@ -70,6 +84,15 @@ class Call:
         if not 0 <= period <= LAST_PERIOD:
             raise InvalidMessage(f"the key period is {period}, expected 0 to {LAST_PERIOD}")
         return WantedKey(Slot(program, period), scheme=scheme)
+
+    def issue(self, tracks: Sequence[WantedTrack]) -> tuple[ProtectedKey, ...]:
+        """Return the keys of tracks, as hooks choose them; they are stored."""
+        if self.context.hooks.is_used:
+            facts = build_packager_facts(KEY_ENDPOINT, self, self.form)
+            wanted = [track.key for track in tracks]
+            keys = ask_hooks_for_keys(self.context, Progress(), facts, wanted)
+            tracks = [replace(track, key=key) for track, key in zip(tracks, keys, strict=True)]
+        return issue_protected_keys(self.context, self.options, tracks, self.url)
 
 
 Handler = Callable[[Call], Answer]

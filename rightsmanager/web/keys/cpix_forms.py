@@ -21,7 +21,6 @@ from rightsmanager.operations.program_keys import (
     Slot,
     WantedKey,
     WantedTrack,
-    issue_protected_keys,
     refuse_program,
 )
 from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, SCHEMES
@@ -69,7 +68,7 @@ def answer_get(call: Call) -> Answer:
         for stream in _streams(call.named("streams"))
         for program in [f"{call.rest}#{stream}" if stream else call.rest]
     ]
-    keys = issue_protected_keys(call.context, call.options, tracks, call.url)
+    keys = call.issue(tracks)
     if periods == (None,):
         keys = tuple(replace(key, period=None) for key in keys)
     request = parse_request(build_request(call.rest, keys, version))
@@ -166,7 +165,7 @@ def _fill(
         refuse_program(request.content_id)
     encryption = draw_document_keys(request, context.clock(), context.rng)
     tracks = [_track(call, key, is_kid_replaced=is_kid_replaced) for key in request.keys]
-    keys = issue_protected_keys(context, call.options, tracks, call.url)
+    keys = call.issue(tracks)
     _refuse_shared(keys)
     drawn = None if encryption is None else (encryption, context.rng)
     return _answer(fill_request(request, keys, drawn, signer), keys)

@@ -19,8 +19,10 @@ from typing import Any, Final
 import structlog
 
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal
+from rightsmanager.hooks.facts import KEY_ENDPOINT, Event
 from rightsmanager.operations.context import Context
 from rightsmanager.operations.request import REQUEST_ID
+from rightsmanager.protocol.wire import Kid
 from rightsmanager.web.http import Addressing, read_body
 from rightsmanager.web.keys import cpix_forms, json_forms
 from rightsmanager.web.keys.calls import Answer, Call, Handler
@@ -103,25 +105,33 @@ class KeyEndpoint:
         path = environ["PATH_INFO"]
         prefix = next(each for each in FORMS if f"{path}/".startswith(f"{each}/"))
         form = FORMS[prefix]
-        reason = ""
+        refusal: Refusal | None = None
         try:
             answer = self._answer(environ, form, path[len(prefix) + 1 :])
-        except Refusal as refusal:
-            answer, reason = _refuse(form, refusal), refusal.text
+        except Refusal as error:
+            refusal = error
+            answer = _refuse(form, refusal)
         except Exception as error:  # noqa: BLE001 -- the outermost guard
             self._note("a key request", error)
-            answer, reason = _refuse(form, InternalError("the server failed")), "internal error"
+            refusal = InternalError("the server failed")
+            answer = _refuse(form, refusal)
         self._log.info(
             "keys",
             form=form.name,
             kids=list(answer.kids[:_MAX_LOGGED_KIDS]),
             status=str(answer.status.value),
-            **({"reason": reason} if reason else {}),
+            **({"reason": refusal.text} if refusal else {}),
             ms=round(1000 * (time.perf_counter() - begun), 3),
             remote=environ["REMOTE_ADDR"],
             request_id=environ.get(REQUEST_ID, ""),
         )
+        self._notify(answer, refusal)
         return _send(answer, environ["REQUEST_METHOD"], start_response)
+
+    def _notify(self, answer: Answer, refusal: Refusal | None) -> None:
+        """Pass the outcome to the hook `on_event`."""
+        kids = tuple(map(Kid.from_text, answer.kids))
+        self._context.hooks.on_event(Event(KEY_ENDPOINT, "", kids, refusal))
 
     def _answer(self, environ: Environ, form: Form, rest: str) -> Answer:
         method = environ["REQUEST_METHOD"]
@@ -134,6 +144,8 @@ class KeyEndpoint:
             remote=environ["REMOTE_ADDR"],
             socket=environ.get("gunicorn.socket"),
             url=self._addressing.url({**environ, "PATH_INFO": ASMX_PATH}),
+            form=form.name,
+            request_id=environ.get(REQUEST_ID, ""),
         )
         self._context.options.packaging_access.refuse_stranger("The key endpoint", call)
         handler = form.handlers.get(method)

@@ -9,7 +9,6 @@ from rightsmanager.operations.program_keys import (
     MAX_KEYS,
     ContradictingKey,
     WantedTrack,
-    issue_protected_keys,
 )
 from rightsmanager.protocol.formats.packagers import getcontentkey, nginx_vod
 from rightsmanager.protocol.formats.packagers.getcontentkey import InvalidKeyRequest
@@ -29,7 +28,7 @@ def answer_nginx_vod(call: Call) -> Answer:
     if not (text.isascii() and text.isdecimal() and len(text) <= 10):  # noqa: PLR2004 -- digits
         raise InvalidMessage(f"period is {text[:32]!r}, expected a number")
     wanted = call.wanted(call.rest, int(text), call.scheme)
-    keys = issue_protected_keys(call.context, call.options, [WantedTrack(wanted)], call.url)
+    keys = call.issue([WantedTrack(wanted)])
     body = nginx_vod.build_reply(keys)
     return Answer(HTTPStatus.OK, JSON, body, kids=tuple(key.kid.text for key in keys))
 
@@ -57,7 +56,7 @@ def answer_getcontentkey(call: Call) -> Answer:
         for track in request.tracks
         for program in [f"{request.program}#{track}" if by_track else request.program]
     ]
-    keys = issue_protected_keys(call.context, call.options, tracks, call.url)
+    keys = call.issue(tracks)
     body = getcontentkey.build_reply(request, keys)
     kids = tuple(dict.fromkeys(key.kid.text for key in keys))
     return Answer(HTTPStatus.OK, JSON, body, kids=kids)
