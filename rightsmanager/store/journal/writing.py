@@ -1,18 +1,22 @@
 """Writes entries in batches, over a connection of the writer's own.
 
-A statement inserts many rows: sqlite3 takes Python's lock back after each statement, and while
-requests are answered it waits up to 5 ms for it each time.
+On SQLite a statement inserts many rows: sqlite3 takes Python's lock back after each statement, and
+while requests are answered it waits up to 5 ms for it each time. On PostgreSQL rows are copied in
+binary form: INSERT costs the worker 80 µs an entry, and COPY 15 µs.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from typing import Any, Final
 
+from sqlalchemy import BigInteger, Integer, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy.types import TypeEngine
+
 from rightsmanager.store.journal.entries import PendingEntry, split_kids
-from rightsmanager.store.journal.tables import BLOCK_ENTRIES, ENTRIES
+from rightsmanager.store.journal.tables import BLOCK_ENTRIES, BODIES, ENTRIES, KIDS
 
 COLUMNS: Final = tuple(column.name for column in ENTRIES.columns)[1:]
 """The columns of PendingEntry.columns."""
@@ -49,10 +53,22 @@ class Spelling:
     """Begins a statement that removes all rows of a table, in no time."""
     shrink: str
     """Returns the space of removed rows to the file system; empty if that is done already."""
+    has_copy: bool = False
+    """Whether rows are copied."""
 
 
 SQLITE: Final = Spelling("?", "BEGIN IMMEDIATE", "min", "max", "", "DELETE FROM", "VACUUM")
-POSTGRESQL: Final = Spelling("%s", "BEGIN", "least", "greatest", " FOR UPDATE", "TRUNCATE", "")
+POSTGRESQL: Final = Spelling(
+    "%s", "BEGIN", "least", "greatest", " FOR UPDATE", "TRUNCATE", "", has_copy=True
+)
+_COPIED: Final[Mapping[type[TypeEngine[Any]], str]] = {
+    BigInteger: "int8",
+    Integer: "int4",
+    SmallInteger: "int2",
+    Text: "text",
+    LargeBinary: "bytea",
+}
+"""PostgreSQL's names of the columns' types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +98,9 @@ class Writer:
             first = self._take_ids(len(batch))
             ids = range(first, first + len(batch))
             marked = list(zip(ids, batch, strict=True))
+            self._insert(ENTRIES, [(at, *each.columns) for at, each in marked])
             self._insert(
-                "journal_entries", ("id", *COLUMNS), [(at, *each.columns) for at, each in marked]
-            )
-            self._insert(
-                "journal_bodies",
-                ("entry_id", "request", "reply"),
+                BODIES,
                 [
                     (at, each.request, each.reply)
                     for at, each in marked
@@ -95,9 +108,7 @@ class Writer:
                 ],
             )
             self._insert(
-                "journal_kids",
-                ("kid", "entry_id"),
-                [(kid, at) for at, each in marked for kid in dict.fromkeys(each.kids)],
+                KIDS, [(kid, at) for at, each in marked for kid in dict.fromkeys(each.kids)]
             )
             self._note_blocks(marked)
             self._note_counts(counts)
@@ -176,12 +187,24 @@ class Writer:
         last = self._find(f"SELECT last_id FROM journal_state{self._spelling.lock}")  # noqa: S608
         return int(last or 0)
 
-    def _insert(
-        self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
-    ) -> None:
+    def _insert(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert rows, which have all columns of the table in its order."""
+        if self._spelling.has_copy:
+            self._copy(table, rows)
+            return
+        names = tuple(column.name for column in table.columns)
         for part in _parts(rows):
-            statement = _insert_statement(table, columns, len(part), self._spelling.mark)
+            statement = _insert_statement(table.name, names, len(part), self._spelling.mark)
             self._cursor.execute(statement, [value for row in part for value in row])
+
+    def _copy(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        if not rows:
+            return
+        names = ", ".join(column.name for column in table.columns)
+        with self._cursor.copy(f"COPY {table.name} ({names}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(_copied_types(table))
+            for row in rows:
+                copy.write_row(row)
 
     def _note_blocks(self, marked: Iterable[tuple[int, PendingEntry]]) -> None:
         for block, members in groupby(marked, lambda each: each[0] // BLOCK_ENTRIES):
@@ -271,6 +294,11 @@ def _parts(
         while len(rows) - at >= size:
             yield rows[at : at + size]
             at += size
+
+
+@cache
+def _copied_types(table: Table) -> tuple[str, ...]:
+    return tuple(_COPIED[type(column.type)] for column in table.columns)
 
 
 @cache
