@@ -46,6 +46,7 @@ example: $(VENV)/.example
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench $(BASE)
 	$(BIN)/python -m tests.bench.journal
+	$(BIN)/python -m tests.bench.journal postgresql
 	$(BIN)/python -m tests.bench.metering
 
 bench-metering: $(VENV)/.test

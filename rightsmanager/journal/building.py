@@ -10,7 +10,7 @@ from rightsmanager.errors import Refusal
 from rightsmanager.hooks.exchange import STAGES, Exchange
 from rightsmanager.policy.masking import mask_custom_data, mask_query
 from rightsmanager.protocol.messages.packaging import OPERATION as PACKAGING
-from rightsmanager.store.journal.entries import Flag, PendingEntry, split_kids
+from rightsmanager.store.journal.entries import PART, Flag, PendingEntry, split_kids
 
 MAX_KIDS: Final = 100
 """The most KIDs of an entry."""
@@ -106,8 +106,8 @@ class EntryBuilder:
                 exchange.request_id,
                 exchange.operation,
                 reason or "",
-                query,
-                unquote(query) if "%" in query else "",
+                *query.split(PART),
+                *(unquote(query).split(PART) if "%" in query else ()),
                 custom_data or "",
                 *warnings,
                 user_agent,

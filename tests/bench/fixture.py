@@ -25,13 +25,21 @@ class Bench:
     """A data folder with a keyring and an empty database."""
 
     data: Path
+    database_url: str = ""
+    """Empty for SQLite in the data folder."""
 
     def settings(self, backend: str = "auto") -> Settings:
         """Return default settings for the folder."""
         crypto = CryptoSettings.model_validate({"backend": backend})
         # Observers run after the service; over HTTP they are measured too.
         metrics, journal = MetricsSettings(access="off"), JournalSettings(record="off")
-        return Settings(data=self.data, crypto=crypto, metrics=metrics, journal=journal)
+        return Settings(
+            data=self.data,
+            database_url=self.database_url,
+            crypto=crypto,
+            metrics=metrics,
+            journal=journal,
+        )
 
     def prepare(self) -> None:
         """Make the keyring and the tables."""

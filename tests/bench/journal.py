@@ -1,7 +1,8 @@
 """The journal's cost for a licence, and its lists with a million entries.
 
-    python -m tests.bench.journal           the workers' CPU for a licence: all, faults and off
-    python -m tests.bench.journal million   the first page of each filter
+    python -m tests.bench.journal               the workers' CPU for a licence: all, faults and off
+    python -m tests.bench.journal postgresql    the same with databases of PostgreSQL
+    python -m tests.bench.journal million       the first page of each filter
 
 Servers with each setting are measured alternately, so that other load affects all of them.
 """
@@ -9,14 +10,15 @@ Servers with each setting are measured alternately, so that other load affects a
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
 from rightsmanager.assembly import open_journal
 from tests.bench import million, overhttp
 from tests.bench.fixture import Bench
+from tests.postgresql import PostgreSQL
 
 ROUNDS = 16
 EACH = 400
@@ -39,14 +41,17 @@ class Measured(overhttp.Measured):
             time.sleep(0.02)
 
 
-def measure(folder: Path) -> dict[str, float]:
+def measure(folder: Path, make_url: Callable[[], str]) -> dict[str, float]:
     """Return the CPU seconds of a licence with each setting."""
     with ExitStack() as stack:
         benches, servers = {}, {}
         for record in SETTINGS:
-            bench = benches[record] = Bench(folder / record)
+            bench = benches[record] = Bench(folder / record, make_url())
             bench.prepare()
-            given = {"RIGHTSMANAGER_JOURNAL__RECORD": record}
+            given = {
+                "RIGHTSMANAGER_JOURNAL__RECORD": record,
+                "RIGHTSMANAGER_DATABASE_URL": bench.database_url,
+            }
             served = stack.enter_context(overhttp.serving(bench, 1, given))
             servers[record] = Measured(bench, *served)
         ready = {name: _batches(bench) for name, bench in benches.items()}
@@ -65,6 +70,20 @@ def measure(folder: Path) -> dict[str, float]:
         } | {"seconds": median(each.cpu for each in servers["off"].rounds)}
 
 
+@contextmanager
+def _databases(name: str) -> Iterator[Callable[[], str]]:
+    """Yield the function that makes a database and returns its URL, empty for SQLite."""
+    if name != "postgresql":
+        yield str
+        return
+    server = PostgreSQL()
+    try:
+        server.start()
+        yield lambda: server.url(server.create_database())
+    finally:
+        server.remove()
+
+
 def _batches(bench: Bench) -> Iterator[list[bytes]]:
     device = bench.device()
     while True:
@@ -77,10 +96,11 @@ def _no_limit(_samples: int) -> float:
 
 def main() -> None:
     """Measure and print; the exit status is 1 if a limit is exceeded."""
-    with tempfile.TemporaryDirectory() as folder:
-        if sys.argv[1:] == ["million"]:
+    name = "".join(sys.argv[1:])
+    with tempfile.TemporaryDirectory() as folder, _databases(name) as make_url:
+        if name == "million":
             sys.exit(not million.main(Path(folder)))
-        costs = measure(Path(folder))
+        costs = measure(Path(folder), make_url)
     sys.stdout.write(f"{'a licence over HTTP, journal off':44}{costs['seconds'] * 1e6:8.1f} µs\n")
     for name, limit in LIMITS.items():
         sys.stdout.write(f"{f'journal {name}':44}{costs[name]:8.3f} x off, limit {limit}\n")

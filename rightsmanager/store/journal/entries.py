@@ -13,6 +13,8 @@ KINDS: Final[tuple[Kind, ...]] = ("request", "act")
 """By their numbers in the database."""
 OK: Final = "ok"
 FAULT: Final = "fault"
+PART: Final = "&"
+"""The separator of a query's parts."""
 _MAX_STATUS: Final = 0xFFFFFFFF
 
 
@@ -194,7 +196,7 @@ class PendingEntry(NamedTuple):
     request: bytes | None
     reply: bytes | None
     texts: tuple[str, ...]
-    """The texts by which it is found."""
+    """The texts by which it is found; a query's parts, since many entries have the same ones."""
 
 
 def parse_outcome(outcome: str) -> int:

@@ -29,6 +29,7 @@ from rightsmanager.store.journal.entries import (
     FAULT,
     KINDS,
     OK,
+    PART,
     Entry,
     EntryPage,
     Filter,
@@ -53,7 +54,9 @@ STAGES: Final = ("read", "verify", "decide", "record", "seal")
 _EXPORTED: Final = 64
 """Entries whose bodies an export reads at once."""
 _FETCHED_BLOCKS: Final = 16
-"""Blocks that a search reads at once."""
+"""Blocks that a search reads at once, at first."""
+_GROWTH: Final = 4
+"""The ratio of the blocks that it reads next to those that it read before."""
 _NOT_OK: Final = text("journal_entries.outcome <> 0")
 _AN_ACT: Final = text("journal_entries.kind <> 0")
 
@@ -300,6 +303,8 @@ def _search(
 def _find_blocks(connection: Connection, needle: str, bounds: tuple[int, int]) -> Iterator[int]:
     """Yield the blocks whose entries may have a text, newest first."""
     first, last = (each // BLOCK_ENTRIES for each in bounds)
+    # Queries are in the blocks' texts in parts.
+    part = max(needle.split(PART), key=len)
     newest_first = BLOCKS.c.block.desc()
     if connection.dialect.name == "sqlite":
         # Python's own search takes half the time of SQLite's instr().
@@ -308,17 +313,20 @@ def _find_blocks(connection: Connection, needle: str, bounds: tuple[int, int]) -
             .where(BLOCKS.c.block.between(first, last))
             .order_by(newest_first)
         )
-        yield from (block for block, texts in rows.yield_per(_FETCHED_BLOCKS) if needle in texts)
+        yield from (block for block, texts in rows.yield_per(_FETCHED_BLOCKS) if part in texts)
         return
+    # Not one statement with a LIMIT: PostgreSQL does not know how slow strpos() is, and may search
+    # all blocks to sort those that it finds.
+    count = _FETCHED_BLOCKS
     while first <= last:
-        has_text = func.strpos(BLOCKS.c.texts, needle) > 0
         found = connection.execute(
             select(BLOCKS.c.block)
-            .where(BLOCKS.c.block.between(first, last), has_text)
+            .where(
+                BLOCKS.c.block.between(max(first, last - count + 1), last),
+                func.strpos(BLOCKS.c.texts, part) > 0,
+            )
             .order_by(newest_first)
-            .limit(_FETCHED_BLOCKS)
-        ).all()
-        yield from (block for (block,) in found)
-        if len(found) < _FETCHED_BLOCKS:
-            return
-        last = found[-1][0] - 1
+        )
+        yield from found.scalars().all()
+        last -= count
+        count *= _GROWTH
