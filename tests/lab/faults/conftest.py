@@ -62,8 +62,9 @@ class World:
     def used(self, fault: Fault) -> int:
         return self.injector.counts.used().get(fault.id, 0)
 
-    def ask(self, action: str, body: bytes, **environ: Any) -> Answer:  # noqa: ANN401 -- WSGI
-        sent = {
+    def environ(self, action: str, body: bytes) -> dict[str, Any]:
+        """Return the environment of a request."""
+        return {
             "REQUEST_METHOD": "POST",
             "PATH_INFO": "/rightsmanager.asmx",
             "QUERY_STRING": self.query,
@@ -75,8 +76,10 @@ class World:
             "CONTENT_TYPE": "text/xml; charset=utf-8",
             "HTTP_SOAPACTION": f'"{action}"',
             "CONTENT_LENGTH": str(len(body)),
-            **environ,
         }
+
+    def ask(self, action: str, body: bytes, **environ: Any) -> Answer:  # noqa: ANN401 -- WSGI
+        sent = {**self.environ(action, body), **environ}
         begun: list[tuple[str, list[tuple[str, str]]]] = []
         try:
             pieces = self.injector.serve(

@@ -279,7 +279,8 @@ def test_a_truncated_reply_says_its_length(
 ) -> None:
     body = device.challenge()
     whole = len(world.ask(ACQUIRE, body).body)
-    world.inject("truncated", **({} if given is None else {"bytes": given}))
+    fields: dict[str, Any] = {} if given is None else {"bytes": given}
+    world.inject("truncated", **fields)
     answer = world.ask(ACQUIRE, body)
     expected = whole if left is None else whole // 2 if left == 0.5 else left
     assert (answer.status, len(answer.body)) == (200, expected)
