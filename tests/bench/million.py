@@ -1,4 +1,4 @@
-"""Lists of a journal with a million entries: the time of the first page of each filter.
+"""A journal with a million entries: the time of the first page of each filter, and of statistics.
 
 Each filter is measured for a value that many entries have, and for one that only the oldest ones
 have.
@@ -6,7 +6,8 @@ have.
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -37,10 +38,15 @@ _AGENTS: Final = tuple(f"player/{number}.0 (model {number})" for number in range
 
 
 def measure(database: JournalDatabase, folder: Path) -> dict[str, float]:
-    """Fill a journal; return the seconds of each first page."""
+    """Fill a journal; return the seconds of each first page and of statistics."""
     fill(database)
     journal = Journal(database, folder)
-    return {name: _time(journal, wanted) for name, wanted in FILTERS.items()}
+    pages = {name: _time(partial(journal.find, wanted)) for name, wanted in FILTERS.items()}
+    counts = {
+        f"statistics, {name}": _time(partial(journal.statistics, END_MS - length, END_MS))
+        for name, length in RANGES.items()
+    }
+    return pages | counts
 
 
 def fill(database: JournalDatabase) -> None:
@@ -72,8 +78,8 @@ def _exchange(number: int, random: Random, *, is_rare: bool) -> Exchange:
         account_id=_RARE_ACCOUNT
         if is_rare
         else (None if number % 10 else AccountId(random.randrange(5000).to_bytes(16, "little"))),
-        verified=1.1,
-        decided=1.2,
+        verified=1.001,
+        decided=1.0012,
     )
     return Exchange(
         request_id=f"{number:016x}",
@@ -92,8 +98,9 @@ def _exchange(number: int, random: Random, *, is_rare: bool) -> Exchange:
         request=b"<request/>",
         reply=b"<reply/>",
         begun=1.0,
-        read=1.05,
-        ended=1.3,
+        read=1.00005,
+        # Most take some milliseconds, each another time.
+        ended=1.0012 + random.lognormvariate(-5, 0.7),
     )
 
 
@@ -127,12 +134,16 @@ FILTERS: Final = {
 }
 
 
-def _time(journal: Journal, wanted: Filter) -> float:
-    """Return the median seconds of several looks at a page."""
+END_MS: Final = BEGIN_MS + ENTRIES * STEP_MS
+RANGES: Final = {"an hour": 3_600_000, "a day": 86_400_000, "all": END_MS}
+
+
+def _time(look: Callable[[], object]) -> float:
+    """Return the median seconds of several looks."""
     spent = []
     for _ in range(REPEATS):
         begun = time.perf_counter()
-        journal.find(wanted)
+        look()
         spent.append(time.perf_counter() - begun)
     return median(spent)
 

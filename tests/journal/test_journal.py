@@ -1,18 +1,22 @@
 """Lists, pages, statistics and limits of the journal, on both databases."""
 
 import random
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal, ServiceSpecific
+from rightsmanager.hooks.exchange import Exchange
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.journal.building import Act, EntryBuilder
 from rightsmanager.journal.facts import entry_facts, stored_facts
-from rightsmanager.journal.journal import Journal, Minute
+from rightsmanager.journal.journal import PERCENTILES, Journal, Minute
 from rightsmanager.protocol.wire import AccountId, Kid
 from rightsmanager.store.journal.database import JournalDatabase
 from rightsmanager.store.journal.entries import Entry, Filter, PendingEntry
+from rightsmanager.store.journal.minutes import round_duration
 from rightsmanager.store.journal.reading import matches
 from rightsmanager.store.journal.tables import BLOCK_ENTRIES
 from rightsmanager.store.journal.writing import ENTRY_BYTES, Limits, WorkerCounts
@@ -327,6 +331,74 @@ def test_statistics_count_by_minute_outcome_and_operation(journals: Journals) ->
         ("AcquireLicense", 4),
         ("JoinDomain", 1),
     ]
-    assert found.latencies[0].percentiles_ms == (1500.0, 1500.0, 1500.0)
+    assert found.latencies[0].percentiles_ms == pytest.approx((1500.0,) * 3, rel=0.03)
     assert found.is_complete
     assert journals.journal.statistics(0, 1).minutes == ()
+    # Whole minutes are counted.
+    assert journals.journal.statistics(minute + 1, minute + 2).minutes == found.minutes[:1]
+    # Later batches add to the same minutes.
+    write(journals.database, given[:2])
+    assert journals.journal.statistics(minute, minute + 1).minutes == (Minute(minute, 5, 0),)
+
+
+def test_percentiles_are_those_of_the_durations(journals: Journals) -> None:
+    minute, drawn = BEGIN - BEGIN % 60_000, random.Random(3)
+    durations = sorted(drawn.lognormvariate(-5, 1.5) for _ in range(500))
+    builder = EntryBuilder("7-ab")
+    given = [builder.build(replace_duration(each), minute) for each in drawn.sample(durations, 500)]
+    write(journals.database, given)
+    (found,) = journals.journal.statistics(minute, minute + 60_000).latencies
+    exact = [durations[round(499 * percent / 100)] * 1000 for percent in PERCENTILES]
+    assert found.percentiles_ms == pytest.approx(exact, rel=0.035)
+
+
+def replace_duration(seconds: float) -> Exchange:
+    """Return a request that was read, and took so long."""
+    return exchange()._replace(
+        progress=Progress(), read=1.0, ended=1.0 + seconds, refusal=InvalidMessage("no")
+    )
+
+
+@pytest.mark.parametrize("microseconds", [0, 1, 15, 31, 32, 33, 63, 64, 1000, 10**6, 10**9])
+def test_a_duration_is_rounded_by_3_percent_at_most(microseconds: int) -> None:
+    assert round_duration(microseconds) == pytest.approx(microseconds, rel=1 / 32)
+    assert round_duration(microseconds) <= round_duration(microseconds + 1)
+
+
+def test_counts_outlive_removed_entries_for_two_days(journals: Journals) -> None:
+    builder, hour = EntryBuilder("7-ab"), 3_600_000
+    begin = BEGIN - BEGIN % 60_000
+    times = [begin + number * hour for number in range(60) for _ in range(10)]
+    write(journals.database, [builder.build(exchange(), at) for at in times])
+    writer = journals.database.open_writer()
+    writer.prune(Limits(entries=20), times[-1])
+    writer.close()
+    assert len(find_all(journals.journal, Filter(), 50)) == 20
+    found = journals.journal.statistics(begin, times[-1] + 1)
+    assert [each.requests for each in found.minutes] == [10] * 49
+    assert not found.is_complete
+    assert journals.journal.statistics(times[-1] - 48 * hour, times[-1] + 1).is_complete
+    journals.journal.clear()
+    found = journals.journal.statistics(begin, times[-1] + 1)
+    assert (found.minutes, found.latencies, found.is_complete) == ((), (), False)
+
+
+def test_counts_are_kept_as_long_as_their_entries(journals: Journals) -> None:
+    builder, day = EntryBuilder("7-ab"), 86_400_000
+    write(journals.database, [builder.build(exchange(), BEGIN + n * day) for n in range(600)])
+    writer = journals.database.open_writer()
+    writer.prune(Limits(entries=300), BEGIN + 600 * day)
+    writer.close()
+    found = journals.journal.statistics(0, BEGIN + 600 * day)
+    # The oldest block has some that were removed.
+    assert 300 <= len(found.minutes) < 300 + BLOCK_ENTRIES
+
+
+def test_a_file_without_counts_gets_them(in_file: Journals) -> None:
+    write(in_file.database, entries()[:9])
+    assert in_file.database.file is not None
+    with closing(sqlite3.connect(in_file.database.file)) as old:
+        old.executescript("DROP TABLE journal_minutes; PRAGMA user_version=1")
+    write(in_file.database, entries()[:9])
+    assert len(in_file.journal.find().entries) == 18
+    assert sum(each.requests for each in in_file.journal.statistics(0, 2**62).minutes) <= 9

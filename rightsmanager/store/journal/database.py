@@ -25,7 +25,7 @@ BUSY_SECONDS: Final = 5.0
 PAGE_BYTES: Final = 16384
 CHECKPOINT_PAGES: Final = 512
 """The length of the WAL at which it is written into the database: 8 MB."""
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of the file's tables."""
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 # Both drivers have these classes, psycopg in subclasses for each code.
@@ -163,7 +163,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     if _version(connection) != VERSION:
         for statement in _definitions():
             connection.execute(statement)
-        connection.execute("INSERT INTO journal_state (one, last_id) VALUES (1, 0)")
+        connection.execute("INSERT OR IGNORE INTO journal_state (one, last_id) VALUES (1, 0)")
         connection.execute(f"PRAGMA user_version={VERSION}")
     connection.execute("COMMIT")
 
@@ -175,6 +175,7 @@ def _version(connection: sqlite3.Connection) -> int:
 def _definitions() -> Iterator[str]:
     dialect = sqlite.dialect()
     for table in JOURNAL.sorted_tables:
-        yield str(CreateTable(table).compile(dialect=dialect))
+        # A file of version 1 has all but journal_minutes.
+        yield str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))
         for index in sorted(table.indexes, key=lambda each: str(each.name)):
-            yield str(CreateIndex(index).compile(dialect=dialect))
+            yield str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect))

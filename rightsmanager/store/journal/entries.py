@@ -93,7 +93,7 @@ class Entry:
     @property
     def outcome(self) -> str:
         """`ok`, or the status code as faults spell it."""
-        return f"0x{self.status:08x}" if self.status else OK
+        return spell_outcome(self.status)
 
     @property
     def total_ms(self) -> float:
@@ -197,6 +197,11 @@ class PendingEntry(NamedTuple):
     reply: bytes | None
     texts: tuple[str, ...]
     """The texts by which it is found; a query's parts, since many entries have the same ones."""
+
+
+def spell_outcome(status: int) -> str:
+    """Return `ok` for 0, or a status code as faults spell it."""
+    return f"0x{status:08x}" if status else OK
 
 
 def parse_outcome(outcome: str) -> int:

@@ -4,6 +4,7 @@
     journal_bodies    the request and the reply of an entry, as they were sent
     journal_kids      the KIDs of an entry, to find entries by KID
     journal_blocks    BLOCK_ENTRIES successive entries: their times, bytes and searchable text
+    journal_minutes   the number of requests by minute, operation, outcome and duration
     journal_workers   counts of each process that wrote
     journal_state     the last id
 
@@ -138,6 +139,20 @@ BLOCKS: Final = Table(
     Column("texts", Text, nullable=False),
 )
 """Summaries by which a search passes over most of the journal."""
+
+MINUTES: Final = Table(
+    "journal_minutes",
+    JOURNAL,
+    # Unix time divided by 60 seconds.
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("operation", Text, primary_key=True),
+    Column("outcome", BigInteger, primary_key=True, autoincrement=False),
+    # Microseconds, rounded: see `minutes`.
+    Column("duration", BigInteger, primary_key=True, autoincrement=False),
+    Column("requests", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Counts for statistics."""
 
 WORKERS: Final = Table(
     "journal_workers",

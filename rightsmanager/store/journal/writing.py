@@ -16,6 +16,7 @@ from sqlalchemy import BigInteger, Integer, LargeBinary, SmallInteger, Table, Te
 from sqlalchemy.types import TypeEngine
 
 from rightsmanager.store.journal.entries import PendingEntry, split_kids
+from rightsmanager.store.journal.minutes import KEPT_MS, MINUTE_MS, ROWS, Row, count_batch
 from rightsmanager.store.journal.tables import BLOCK_ENTRIES, BODIES, ENTRIES, KIDS
 
 COLUMNS: Final = tuple(column.name for column in ENTRIES.columns)[1:]
@@ -111,6 +112,7 @@ class Writer:
                 KIDS, [(kid, at) for at, each in marked for kid in dict.fromkeys(each.kids)]
             )
             self._note_blocks(marked)
+            self._note_minutes(count_batch(batch))
             self._note_counts(counts)
 
     def find_written(self, worker: str) -> int:
@@ -136,6 +138,7 @@ class Writer:
             if first is None or until < first:
                 return False
             self._remove(first, min(until, first + PRUNE_ROWS - 1))
+            self._remove_minutes(now_ms)
             return until >= first + PRUNE_ROWS
 
     def clear(self) -> int:
@@ -144,7 +147,7 @@ class Writer:
             # Ids are not used again: a reader may wait for those after the last one.
             self._lock_state()
             count = self._find("SELECT count(*) FROM journal_entries")
-            for table in ("entries", "bodies", "kids", "blocks"):
+            for table in ("entries", "bodies", "kids", "blocks", "minutes"):
                 self._run(f"{self._spelling.empty} journal_{table}")
         return int(count)
 
@@ -223,6 +226,12 @@ class Writer:
                 ),
             )
 
+    def _note_minutes(self, rows: Sequence[Row]) -> None:
+        for at in range(0, len(rows), ROWS):
+            part = rows[at : at + ROWS]
+            statement = _note_minutes_statement(len(part), self._spelling.mark)
+            self._cursor.execute(statement, [value for row in part for value in row])
+
     def _note_counts(self, counts: WorkerCounts) -> None:
         self._cursor.execute(
             _insert_statement(
@@ -265,6 +274,12 @@ class Writer:
         self._run("DELETE FROM journal_bodies WHERE entry_id BETWEEN ? AND ?", first, until)
         self._run("DELETE FROM journal_entries WHERE id BETWEEN ? AND ?", first, until)
         self._run("DELETE FROM journal_blocks WHERE block < ?", (until + 1) // BLOCK_ENTRIES)
+
+    def _remove_minutes(self, now_ms: int) -> None:
+        """Remove the counts of minutes that are older than the entries, and than KEPT_MS."""
+        oldest = self._find("SELECT min(min_at) FROM journal_blocks")
+        until = now_ms - KEPT_MS if oldest is None else min(int(oldest), now_ms - KEPT_MS)
+        self._run("DELETE FROM journal_minutes WHERE minute < ?", until // MINUTE_MS)
 
 
 class _Transaction:
@@ -317,6 +332,16 @@ def _note_block_statement(spelling: Spelling) -> str:
         f" max_at = {spelling.greatest}(journal_blocks.max_at, excluded.max_at),"
         " bytes = journal_blocks.bytes + excluded.bytes,"
         " texts = journal_blocks.texts || excluded.texts"
+    )
+
+
+@cache
+def _note_minutes_statement(rows: int, mark: str) -> str:
+    key = ("minute", "operation", "outcome", "duration")
+    return (
+        _insert_statement("journal_minutes", (*key, "requests"), rows, mark)
+        + f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET"
+        " requests = journal_minutes.requests + excluded.requests"
     )
 
 

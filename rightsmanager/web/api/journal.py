@@ -181,13 +181,13 @@ class LatencyModel(Reply):
 
     operation: str
     requests: int
-    percentiles_ms: dict[str, float]
+    percentiles_ms: dict[str, float] = Field(description="Wrong by 3 % at most.")
 
 
 class StatisticsModel(Reply):
-    """The newest requests of a time range, at most 20,000."""
+    """The requests of the minutes of a time range."""
 
-    is_complete: bool = Field(description="Whether all requests of the range are counted.")
+    is_complete: bool = Field(description="False if counts of the range's beginning are removed.")
     minutes: list[MinuteModel]
     outcomes: dict[str, int]
     latencies: list[LatencyModel]
