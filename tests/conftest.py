@@ -10,7 +10,9 @@ import pytest
 from hypothesis import settings
 
 from tests.databases import KINDS, Emptied, Files, NewDatabase
+from tests.forks import Forks, running_forks
 from tests.postgresql import PostgreSQL
+from tests.templates import compile_once
 
 VECTORS = Path(__file__).parent / "vectors"
 
@@ -35,6 +37,18 @@ def _nothing_is_synchronised() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _descriptor: None)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates_are_compiled_once() -> None:
+    compile_once()
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Yield a process that has imported the project, to fork others from."""
+    with running_forks() as forks:
+        yield forks
 
 
 @pytest.fixture(scope="session")

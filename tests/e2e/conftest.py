@@ -7,8 +7,10 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,13 +55,15 @@ from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.database import open_store
 from rightsmanager.store.licenses import IssuedLicense
 from tests.databases import KINDS
+from tests.forks import Fork, Forks
 from tests.postgresql import PostgreSQL
 
 REPLY_SECONDS = 60
+"""Seconds to wait for a process to answer or end."""
 # Each server would pin its first worker to the same processor, and the tests run on all of them.
 _UNPINNED = {"RIGHTSMANAGER_SERVER__PIN_WORKERS": "false"}
-"""Seconds to wait for a process to answer or end."""
 PROGRAM = (sys.executable, "-m", "rightsmanager")
+NAME = "rightsmanager"
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Server:
     """A server in its own process."""
 
     data: Path
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Fork
     log: Path
     announced: dict[str, Any]
     database_url: str
@@ -182,17 +186,30 @@ def databases(request: pytest.FixtureRequest) -> Databases:
     return Databases(None if is_sqlite else request.getfixturevalue("postgresql"))
 
 
-def _start(url: str, data: Path, *arguments: str, **environment: str) -> Server:
+Spawn = Callable[[tuple[str, ...], int, dict[str, str]], "subprocess.Popen[str] | Fork"]
+"""Starts a process with arguments, a descriptor for standard error, and an environment."""
+
+
+def spawn_program(
+    arguments: tuple[str, ...], log: int, environment: dict[str, str]
+) -> "subprocess.Popen[str]":
+    """Start the program as a user does."""
+    return subprocess.Popen(
+        [*PROGRAM, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def start_server(spawn: Spawn, url: str, data: Path, *arguments: str, **environment: str) -> Server:
+    """Start a server and wait until it has printed its URL."""
     log = data.with_name(f"{data.name}.{time.monotonic_ns()}.log")
+    given = ("serve", "--data", str(data), "--bind", "127.0.0.1:0", "--json", *arguments)
     with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [*PROGRAM, "serve", "--data", str(data), "--bind", "127.0.0.1:0", "--json", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=stream,
-            env={**os.environ, **_UNPINNED, **environment},
-            text=True,
-            start_new_session=True,
-        )
+        process = spawn(given, stream.fileno(), {**os.environ, **_UNPINNED, **environment})
     server = Server(data, process, log, {}, url)
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
@@ -206,14 +223,14 @@ def _start(url: str, data: Path, *arguments: str, **environment: str) -> Server:
     return server
 
 
-@pytest.fixture(scope="session")
-def start(databases: Databases) -> Iterator[Start]:
+@contextmanager
+def starting(databases: Databases, spawn: Spawn) -> Iterator[Start]:
     """Yield a function that starts servers; each one still running is stopped and must end well."""
     started: list[Server] = []
 
     def one(data: Path, *arguments: str, **environment: str) -> Server:
         with_database = {**databases.environment(data), **environment}
-        started.append(_start(databases.url(data), data, *arguments, **with_database))
+        started.append(start_server(spawn, databases.url(data), data, *arguments, **with_database))
         return started[-1]
 
     yield one
@@ -222,6 +239,24 @@ def start(databases: Databases) -> Iterator[Start]:
         server.process.send_signal(signal.SIGTERM)
     assert [server.wait() for server in running] == [0] * len(running)
     assert [server.log for server in started if "Traceback" in server.log.read_text()] == []
+
+
+@pytest.fixture(scope="session")
+def start(databases: Databases, forks: Forks) -> Iterator[Start]:
+    """Yield a function that starts servers, forked from a process with all imports."""
+
+    def spawn(arguments: tuple[str, ...], log: int, environment: dict[str, str]) -> Fork:
+        return forks.start(NAME, *arguments, stderr=log, environment=environment)
+
+    with starting(databases, spawn) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def start_program(databases: Databases) -> Iterator[Start]:
+    """Yield a function that starts servers as a user does, for tests of that."""
+    with starting(databases, spawn_program) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")
@@ -331,19 +366,16 @@ def _environment(databases: Databases, arguments: tuple[str, ...]) -> dict[str, 
 
 
 @pytest.fixture(scope="session")
-def program(databases: Databases) -> Command:
+def program(databases: Databases, forks: Forks) -> Command:
     """Return a function that runs a command as a process of its own."""
 
     def run(*arguments: str, **environment: str) -> Ran:
-        done = subprocess.run(
-            [*PROGRAM, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=REPLY_SECONDS,
-            env={**os.environ, **_environment(databases, arguments), **environment},
-        )
-        return _ran(arguments, done.returncode, done.stdout, done.stderr)
+        named = {**os.environ, **_environment(databases, arguments), **environment}
+        with tempfile.TemporaryFile("w+") as errors:
+            ran = forks.start(NAME, *arguments, stderr=errors.fileno(), environment=named)
+            output = ran.communicate()
+            errors.seek(0)
+            return _ran(arguments, ran.wait(), output, errors.read())
 
     return run
 

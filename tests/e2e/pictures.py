@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from tests.e2e.browsing import PHONE, launch
-from tests.e2e.conftest import _start
+from tests.e2e.conftest import spawn_program, start_server
 from tests.e2e.seeding import Seeded, seed
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "data"
-        server = _start(f"sqlite:///{data / 'rightsmanager.db'}", data)
+        server = start_server(spawn_program, f"sqlite:///{data / 'rightsmanager.db'}", data)
         try:
             seeded = seed(server, Path(name))
             for _ in range(REQUESTS):

@@ -270,10 +270,10 @@ LINES: Final = (
     Line(
         "newcomer A7, rows F15",
         "a refusal's reason, device, KIDs and masked query reach the log",
-        "post $C 'cfg=(sl:7)&token=a7' | head -1; until grep \"event='call'.*sl:7\" $LOG; do :;"
+        "post $C 'cfg=(sl:7)&token=se-7' | head -1; until grep \"event='call'.*sl:7\" $LOG; do :;"
         " done",
         ("500", "reason=", "device=", A, "0x8004c604"),
-        ("a7",),
+        ("se-7",),
     ),
     Line(
         "newcomer B1",

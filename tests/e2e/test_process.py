@@ -41,10 +41,10 @@ def test_it_starts_the_configured_number_of_workers(server: Server) -> None:
 
 
 def test_a_restart_keeps_keys_content_and_records(
-    start: Start, enrol: Enrol, header_of: HeaderOf, tmp_path: Path
+    start_program: Start, enrol: Enrol, header_of: HeaderOf, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    first = start(data)
+    first = start_program(data)
     client = enrol(data)
     kid = Kid(bytes(15) + b"\x01")
     body = client.challenge(header_of(kid.base64))
@@ -54,7 +54,7 @@ def test_a_restart_keeps_keys_content_and_records(
     recorded = first.issued()
     assert first.stop(signal.SIGTERM) == 0
 
-    again = start(data)
+    again = start_program(data)
     assert again.announced["root"] == first.announced["root"]
     (license_,) = client.acquire(again.url, header_of(kid.base64)).licenses
     assert license_.content_key.hex() == "00112233445566778899aabbccddeeff"
@@ -67,9 +67,9 @@ def test_a_restart_keeps_keys_content_and_records(
 
 @on_sqlite
 def test_control_c_on_a_terminal_reaches_every_process_and_ends_well(
-    start: Start, tmp_path: Path
+    start_program: Start, tmp_path: Path
 ) -> None:
-    server = start(tmp_path / "data", "--workers", "2")
+    server = start_program(tmp_path / "data", "--workers", "2")
     kept = http.client.HTTPConnection("127.0.0.1", server.port)
     kept.request("GET", "/")
     assert kept.getresponse().read()
