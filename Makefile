@@ -1,6 +1,7 @@
 # make run    serve on 127.0.0.1:8080 with a new test PKI
 # make test   the whole test suite
 # make example  package, license and decrypt a video with the running server
+# make rotation  do the same with keys that change, in three ways
 # make check  ruff, mypy, and the tests with branch coverage
 # make bench  the cost of a licence, as a ratio to the cost in OpenSSL alone;
 #             BASE=REVISION also compares with a revision
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 LOCKS := config/requirements
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test example check bench bench-metering soak docs pictures migration lock chromium zsh
+.PHONY: run test example rotation check bench bench-metering soak docs pictures migration lock chromium zsh
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -42,6 +43,9 @@ check: $(VENV)/.test
 
 example: $(VENV)/.example
 	$(BIN)/python examples/packaged_video.py
+
+rotation: $(VENV)/.example
+	$(BIN)/python examples/rotated_video.py
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench $(BASE)

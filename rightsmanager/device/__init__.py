@@ -18,6 +18,7 @@ from rightsmanager.device.acquire import (
     header_of_kids,
 )
 from rightsmanager.device.client import ServerClient
+from rightsmanager.device.embedded import find_embedded, open_embedded
 from rightsmanager.device.http import HttpClient, Post, post, post_trusting
 from rightsmanager.device.identity import Device, ServerKeys, load_device, save_device
 from rightsmanager.device.membership import Joining
@@ -49,11 +50,13 @@ __all__ = [
     "Wrapping",
     "acknowledge",
     "acquire",
+    "find_embedded",
     "find_header",
     "header_of_kids",
     "load_device",
     "load_lists",
     "open_device",
+    "open_embedded",
     "open_license",
     "open_reply",
     "post",

@@ -96,8 +96,8 @@ def refuse_systems(systems: Sequence[uuid.UUID]) -> None:
         )
 
 
-def build_playready_object(key: PackagingKey, options: PackagingOptions, url: str) -> bytes:
-    """Return the PlayReady Object of a key, at most 15 KiB, with `url` as its LA_URL.
+def build_playready_object(key: PackagingKey, options: PackagingOptions, url: str | None) -> bytes:
+    """Return the PlayReady Object of a key, at most 15 KiB, with `url` as its LA_URL, if any.
 
     A key for AES-CBC has a header of version 4.3 in any case: older versions cannot name it.
     Raises InvalidMessage for a URL that is too long.

@@ -6,11 +6,13 @@ is refused if a stored one contradicts that.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
+from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
+from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.context import Context
 from rightsmanager.operations.packaging_keys import (
     ALGIDS,
@@ -21,7 +23,7 @@ from rightsmanager.operations.packaging_keys import (
 from rightsmanager.protocol.formats.keylists.entry import SCHEMES
 from rightsmanager.protocol.formats.packagers.protected_key import ProtectedKey
 from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, MAX_PROGRAM_LENGTH, Kid, find_track
-from rightsmanager.store.database import Transaction
+from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.sources import PACKAGER, Source
 
 MAX_KEYS: Final = 1000
@@ -61,8 +63,28 @@ class ContradictingKey(ServiceSpecific):
     """A request that contradicts a stored key."""
 
 
+class KeyContext(Protocol):
+    """The parts of a server that create keys."""
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+
+    @property
+    def content_keys(self) -> ContentKeys:
+        """Encrypts keys for the store."""
+
+    @property
+    def clock(self) -> Callable[[], int]:
+        """Returns the time in Unix seconds."""
+
+    @property
+    def rng(self) -> Rng:
+        """The source of keys and KIDs."""
+
+
 def record_keys(
-    context: Context, options: PackagingOptions, wanted: Sequence[WantedKey]
+    context: KeyContext, options: PackagingOptions, wanted: Sequence[WantedKey]
 ) -> tuple[PackagingKey, ...]:
     """Return the keys in the order of the request, creating those that are missing."""
     if len(wanted) > MAX_KEYS:
@@ -81,7 +103,7 @@ def _order(wanted: WantedKey) -> tuple[Slot, bytes]:
 
 
 def _find_key(
-    context: Context, transaction: Transaction, options: PackagingOptions, wanted: WantedKey
+    context: KeyContext, transaction: Transaction, options: PackagingOptions, wanted: WantedKey
 ) -> PackagingKey:
     kid = _find_kid(transaction, wanted)
     if kid is None:
@@ -102,7 +124,7 @@ def _find_kid(transaction: Transaction, wanted: WantedKey) -> Kid | None:
 
 
 def _create_key(
-    context: Context, transaction: Transaction, options: PackagingOptions, wanted: WantedKey
+    context: KeyContext, transaction: Transaction, options: PackagingOptions, wanted: WantedKey
 ) -> Kid:
     """Return the KID of a new key, or of the one that another request has just created."""
     drawn = Kid(uuid.UUID(bytes=context.rng(CONTENT_KEY_LENGTH), version=4).bytes_le)

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Row, bindparam, delete, select
+from sqlalchemy import Row, bindparam, delete, func, select
 
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.component import Component, insert_once, values_of
@@ -24,6 +24,9 @@ _FIND_ALL: Final = select(CONTENT_SOURCES)
 _FIND: Final = _FIND_ALL.where(_SOURCE.kid == bindparam("kid"))
 _FIND_KID: Final = select(_SOURCE.kid).where(
     _SOURCE.program_digest == bindparam("program_digest"), _SOURCE.period == bindparam("period")
+)
+_FIND_LAST: Final = select(func.max(_SOURCE.period)).where(
+    _SOURCE.program_digest == bindparam("program_digest")
 )
 _REMOVE: Final = delete(CONTENT_SOURCES).where(_SOURCE.kid == bindparam("kid"))
 
@@ -64,6 +67,12 @@ class Sources(Component):
         """Return the KID of a program's key in a period, or None."""
         values = {"program_digest": _digest(program), "period": period}
         found: Kid | None = self._execute(_FIND_KID, values).scalar()
+        return found
+
+    def find_last_period(self, program: str) -> int | None:
+        """Return the last period of a program that has a key, None without any."""
+        values = {"program_digest": _digest(program)}
+        found: int | None = self._execute(_FIND_LAST, values).scalar()
         return found
 
     def remove(self, kid: Kid) -> None:

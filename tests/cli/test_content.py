@@ -119,3 +119,29 @@ def test_a_key_has_the_track_that_is_named(run: Run, data: Path, tmp_path: Path)
         refused = run("content", "track", *folder, *wrong)
         assert refused.status != 0
         assert told in refused.errors
+
+
+def test_the_keys_of_the_next_periods_are_made(run: Run, data: Path) -> None:
+    rotate = ("content", "rotate", "--data", str(data))
+    made = run(*rotate, "--count", "2", "channel")
+    assert [line.split()[0] for line in made.output.splitlines()] == ["period", "0", "1"]
+    rotated = run(*rotate, "--json", "channel").json
+    (period,) = rotated["periods"]
+    assert (period["period"], period["is_new"], rotated["root"]) == (2, True, None)
+    assert set(period) == {"program", "period", "kid", "is_new", "pssh"}
+    below = run(*rotate, "--json", "--keys", "--root", "--periods", "1-2", "channel").json
+    assert [each["is_new"] for each in below["periods"]] == [False, False]
+    assert below["periods"][1]["kid"] == period["kid"]
+    assert len(bytes.fromhex(below["root"]["key"])) == 16
+    table = run(*rotate, "--keys", "--root", "--periods", "1", "channel").output
+    assert f"{below['periods'][0]['kid']}  stored already  {below['periods'][0]['key']}" in table
+    assert "root    " in table
+    for wrong, told in (
+        (("--periods", "3-1"), "'3-1' is not a range such as 0-9"),
+        (("--periods", "0-1000"), "is not a range"),
+        (("--periods", "a"), "is not a range"),
+        (("--periods", "1", "--count", "1"), "give --count or --periods"),
+    ):
+        refused = run(*rotate, *wrong, "channel")
+        assert refused.status != 0
+        assert told in refused.errors

@@ -116,3 +116,30 @@ def test_an_unreachable_server_ends_it_with_an_error(tmp_path: Path) -> None:
     ran = subprocess.run([*example, *nowhere], capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert ran.stderr.startswith("packager failed:\n")
+
+
+@on_sqlite
+def test_rotated_keys_play_in_the_three_ways(server: Server, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "examples" / "rotated_video.py"), "--url", server.url),
+            *("--data", str(server.data), "--folder", str(tmp_path), "--program", "rotated video"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    results = re.findall(r"  (\d+ of 300 frames .*); (.*)\n", ran.stdout)
+    frames = "300 of 300 frames are the original's, 0 without the keys"
+    assert results == [
+        (frames, "3 keys by 3 requests and 0 leaf licences"),
+        (frames, "3 keys by 3 requests and 0 leaf licences"),
+        (frames, "4 keys by 1 requests and 3 leaf licences"),
+    ]
+    # The way in which a segment of the packager names its key, and the box that replaced its own.
+    boxes = [
+        (tmp_path / way / "video-1.m4s").read_bytes().partition(b"pssh")[2]
+        for way in ("in-band", "leaves")
+    ]
+    assert [b"XMR\0" in box for box in boxes] == [False, True]

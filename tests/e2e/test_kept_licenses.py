@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from tests.e2e.devices import CommandedDevice, make_device, text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.conftest import Server
+    from tests.e2e.conftest import Command, Server
 
 pytestmark = on_sqlite
 FIRST, SECOND = "4Rplb+TbNES8tGkNFWTEHA==", "7987aj+eE0uBlXi0N73AQw=="
@@ -138,3 +139,23 @@ def test_a_failure_to_keep_a_licence_is_acknowledged_as_such(
 def test_an_argument_that_is_neither_kid_nor_file_is_refused(run: Run, what: str) -> None:
     with pytest.raises(Refusal, match="is neither a KID nor a file"):
         run("open", what)
+
+
+def test_leaf_licences_in_the_media_open_with_a_stored_root(
+    server: Server, run: Run, command: Command, tmp_path: Path
+) -> None:
+    rotate = ("content", "rotate", "--data", str(server.data), "--periods", "0-1", "--root")
+    named = ("--url", server.url, "--keys", "--json", "a rotated channel")
+    rotated = command(*rotate, *named, **server.environment).json
+    box = tmp_path / "leaves.pssh"
+    box.write_bytes(b"".join(base64.b64decode(each["pssh"]) for each in rotated["periods"]))
+    with pytest.raises(Refusal, match="needs the root licence"):
+        run("open", str(box))
+    url = f"{server.url}?cfg=(isroot:true,persist:true)"
+    run("acquire", "--url", url, "--pssh", rotated["root"]["pssh"])
+    opened = json.loads(run("open", str(box), "--json"))
+    keys = [(each["kid"], each["key"]) for each in rotated["periods"]]
+    assert [(each["kid"], each["content_key"]) for each in opened] == keys
+    (tmp_path / "root.pssh").write_bytes(base64.b64decode(rotated["root"]["pssh"]))
+    with pytest.raises(Refusal, match="the file has no licence, and its PSSH boxes have none"):
+        run("open", str(tmp_path / "root.pssh"))

@@ -10,6 +10,7 @@ _HERE: Final = "rightsmanager.cli.content"
 COMMANDS: Final = {
     "add": Lazy(f"{_HERE}.keys:add", "Store the content key of a KID"),
     "list": Lazy(f"{_HERE}.listing:list_", "List the KIDs with stored keys"),
+    "rotate": Lazy(f"{_HERE}.rotation:rotate", "Create the keys of a program's next periods"),
     "track": Lazy(f"{_HERE}.keys:track_", "Set the track of a stored key"),
     "remove": Lazy(f"{_HERE}.keys:remove", "Remove the stored key of a KID"),
     "import": Lazy(f"{_HERE}.keys:import_", "Store all keys of a CPIX or CSV file, or none"),

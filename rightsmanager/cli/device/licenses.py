@@ -16,9 +16,11 @@ from rightsmanager.cli.printing import (
     print_json,
     print_list,
 )
+from rightsmanager.device.embedded import find_embedded
 from rightsmanager.device.session import DeviceSession
 from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.files import is_file, read_file, replace_file
+from rightsmanager.inspection.licenses import MAGIC as LICENSE_MAGIC
 from rightsmanager.inspection.values import time_text
 from rightsmanager.protocol.wire import Kid
 
@@ -67,18 +69,32 @@ def open_(folder: Path, *, license_: str, form: Form) -> None:
     """Open a stored licence and print its content key.
 
     No server is asked. It is the best stored licence for KID, or the one in FILE, which another
-    member of a domain may have exported. A leaf licence is opened through its stored root.
+    member of a domain may have exported. FILE may also be a PSSH box or a media segment with leaf
+    licences. A leaf licence is opened through its stored root.
     """
     session = open_session(folder)
     stored = session.stored_licenses
     file = Path(license_)
-    opened = (
-        stored.open_file(read_file(file)) if is_file(file) else stored.open(_parse_kid(license_))
-    )
-    if form == "json":
-        print_json(license_facts(opened, session.now))
+    if is_file(file):
+        opened = tuple(map(stored.open_file, _licenses_in(read_file(file))))
     else:
-        print_opened((opened,), session.now)
+        opened = (stored.open(_parse_kid(license_)),)
+    if form == "json":
+        # An input with one licence is the usual one.
+        facts = [license_facts(each, session.now) for each in opened]
+        print_json(facts[0] if len(facts) == 1 else facts)
+    else:
+        print_opened(opened, session.now)
+
+
+def _licenses_in(data: bytes) -> "tuple[bytes, ...]":
+    """Return the licence that a file is, or those that are embedded in it."""
+    if data.startswith(LICENSE_MAGIC):
+        return (data,)
+    embedded = find_embedded(data)
+    if not embedded:
+        raise InvalidMessage("the file has no licence, and its PSSH boxes have none")
+    return embedded
 
 
 @click.command()

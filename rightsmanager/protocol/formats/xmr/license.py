@@ -58,14 +58,27 @@ def parse_license(data: bytes) -> License:
     Raises InvalidMessage for another magic or version, wrong lengths, bytes after the end,
     containers that are too deep, and invalid bodies.
     """
-    if data[: len(_MAGIC)] != _MAGIC:
-        raise InvalidMessage("XMR: the licence does not begin with XMR and version 3")
-    if len(data) < _START + HEAD.size:
-        raise InvalidMessage(f"XMR: the licence has {len(data)} bytes, too few for one object")
+    _refuse_beginning(data)
     objects = parse_objects(data, _START, len(data))
     if len(objects) != 1 or not isinstance(objects[0], Outer):
         raise InvalidMessage("XMR: the licence is not one object of type 0x0001")
     return License(data[len(_MAGIC) : _START], objects[0])
+
+
+def _refuse_beginning(data: bytes) -> None:
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise InvalidMessage("XMR: the licence does not begin with XMR and version 3")
+    if len(data) < _START + HEAD.size:
+        raise InvalidMessage(f"XMR: the licence has {len(data)} bytes, too few for one object")
+
+
+def find_length(data: bytes) -> int:
+    """Return the length of the licence that bytes begin with; raises InvalidMessage."""
+    _refuse_beginning(data)
+    _, _, length = HEAD.unpack_from(data, _START)
+    if not HEAD.size <= length <= len(data) - _START:
+        raise InvalidMessage(f"XMR: the licence's object has {length} bytes, more than there are")
+    return _START + int(length)
 
 
 def build_license(license: License) -> bytes:  # noqa: A002 -- the format's own word
