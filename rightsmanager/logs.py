@@ -32,9 +32,30 @@ def configure_logs(settings: LogSettings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=_make_writer,
         cache_logger_on_first_use=True,
     )
+
+
+class EventWriter(structlog.WriteLogger):
+    """Writes events into a file; an event that cannot be written is lost."""
+
+    def msg(self, message: str) -> None:
+        """Write an event."""
+        try:
+            with self._lock:
+                self._write(f"{message}\n")
+                self._flush()
+        except (OSError, ValueError):
+            # On a full disk, requests are still answered; ValueError is that of a closed file.
+            return
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
+def _make_writer(*_: object) -> EventWriter:
+    return EventWriter(sys.stderr)
 
 
 def log_failure(what: str, error: BaseException) -> None:
