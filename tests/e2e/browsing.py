@@ -6,8 +6,9 @@ import os
 import re
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from tests.e2e.test_browser import WITHOUT_NETWORK, program
@@ -21,11 +22,17 @@ AXE: Final = Path(__file__).parent / "vendor" / "axe.min.js"
 SEVERE: Final = {"serious", "critical"}
 DESK: Final[ViewportSize] = {"width": 1280, "height": 900}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
-SCHEMES: Final = ("light", "dark")
-RUN_AXE: Final = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations
-    .map(each => ({id: each.id, impact: each.impact,
-                   nodes: each.nodes.map(node => node.html + ' ' + node.failureSummary)}))"""
-SCHEME: Final = "matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'"
+Scheme = Literal["light", "dark"]
+LOOKS: Final[tuple[tuple[Scheme, ViewportSize], ...]] = (("light", DESK), ("dark", PHONE))
+"""The colours and sizes in which each page is checked."""
+RUN_AXE: Final = """async rules => (await axe.run(document, {
+        resultTypes: ['violations'], ...(rules && {runOnly: rules}),
+    })).violations.map(each => ({
+        id: each.id, impact: each.impact,
+        nodes: each.nodes.map(node => node.html + ' ' + node.failureSummary),
+    }))"""
+BY_LOOK: Final = ("color-contrast", "scrollable-region-focusable", "target-size")
+"""Rules of axe whose outcome depends on colours or on the screen."""
 WIDTHS: Final = "() => [document.documentElement.scrollWidth, innerWidth]"
 
 
@@ -34,9 +41,12 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=program(), args=list(WITHOUT_NETWORK))
 
 
-def screenshot_folder(fallback: Path) -> Path:
-    """Return the folder that screenshots are kept in."""
-    folder = Path(os.environ.get("SCREENSHOTS") or fallback)
+def screenshot_folder() -> Path | None:
+    """Return the folder to keep screenshots in, which the variable SCREENSHOTS names."""
+    named = os.environ.get("SCREENSHOTS")
+    if not named:
+        return None
+    folder = Path(named)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -53,7 +63,7 @@ class Visitor:
 
     page: Page
     origin: str
-    folder: Path
+    folder: Path | None = field(default_factory=screenshot_folder)
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -62,28 +72,46 @@ class Visitor:
         self.page.on("request", self._note_request)
 
     def visit(self, path: str, *, status: int = 200, name: str = "") -> None:
-        """Open a page, check it as a whole, and keep its screenshot."""
+        """Open a page and check it as a whole."""
         answer = self.page.goto(f"{self.origin}{path}", wait_until="load")
         assert answer is not None
         assert answer.status == status, path
         self.check(name or path)
 
     def check(self, name: str) -> None:
-        """Check the page that is shown, and keep its screenshot."""
-        self.page.screenshot(path=self._file(name), full_page=True)
-        self.problems += [f"{name}: {each}" for each in self.findings()]
-        needed, shown = self.page.evaluate(WIDTHS)
-        if needed > shown:
-            self.problems.append(f"{name}: {needed} pixels wide on a screen of {shown}")
-
-    def findings(self) -> Iterator[str]:
-        """Yield what axe finds serious or critical."""
+        """Check the page that is shown: by all rules, and by some as it looks elsewhere."""
         # Not by a script element: the page's policy allows only the server's own files.
         self.page.evaluate(axe_source())
-        found: list[dict[str, Any]] = self.page.evaluate(RUN_AXE)
+        rules: tuple[str, ...] | None = None
+        for scheme, size in LOOKS:
+            self._look(scheme, size)
+            self.problems += [f"{name} ({scheme}): {each}" for each in self._findings(rules)]
+            needed, shown = self.page.evaluate(WIDTHS)
+            if needed > shown:
+                self.problems.append(f"{name}: {needed} pixels wide on a screen of {shown}")
+            rules = BY_LOOK
+        if self.folder is not None:
+            self._draw(self.folder, name)
+        self._look(*LOOKS[0])
+
+    def _look(self, scheme: Scheme, size: ViewportSize) -> None:
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size(size)
+
+    def _findings(self, rules: tuple[str, ...] | None) -> Iterator[str]:
+        """Yield what axe finds serious or critical."""
+        found: list[dict[str, Any]] = self.page.evaluate(RUN_AXE, rules)
         for each in found:
             if each["impact"] in SEVERE:
                 yield f"axe {each['id']} ({each['impact']}): {each['nodes'][:3]}"
+
+    def _draw(self, folder: Path, name: str) -> None:
+        """Keep screenshots of the page."""
+        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80] or "home"
+        for scheme, size in product(get_args(Scheme), (DESK, PHONE)):
+            self._look(scheme, size)
+            file = folder / f"{plain}.{scheme}.{size['width']}.png"
+            self.page.screenshot(path=file, full_page=True)
 
     def _note_console(self, kind: str, text: str) -> None:
         # The browser reports each page with an error status; these are asked for.
@@ -94,13 +122,3 @@ class Visitor:
         parts = urlsplit(request.url)
         if parts.scheme != "data" and f"{parts.scheme}://{parts.netloc}" != self.origin:
             self.problems.append(f"request to elsewhere: {request.url}")
-
-    def _file(self, name: str) -> Path:
-        width = self.page.viewport_size["width"] if self.page.viewport_size else 0
-        scheme = (
-            "dark"
-            if self.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-            else "light"
-        )
-        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80] or "home"
-        return self.folder / f"{plain}.{scheme}.{width}.png"

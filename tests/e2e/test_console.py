@@ -1,8 +1,8 @@
 """The console in headless Chromium: every page, filled, empty and with an error.
 
-Each page is shown in light and dark, on a desk and on a phone: no error of the browser's console,
-no request to elsewhere, no serious finding of axe, nothing wider than the screen. Screenshots are
-kept in the folder that the variable SCREENSHOTS names, else in the tests' own.
+Each page is shown on a light desk and on a dark phone: no error of the browser's console, no
+request to elsewhere, no serious finding of axe, nothing wider than the screen. The folder that the
+variable SCREENSHOTS names gets screenshots.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import ViewportSize, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from rightsmanager.web.console.table import ACTS, PAGES
 from tests.databases import on_sqlite
-from tests.e2e.browsing import DESK, PHONE, SCHEMES, Visitor, launch, screenshot_folder
+from tests.e2e.browsing import DESK, Visitor, launch
 from tests.e2e.seeding import Seeded, seed
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ pytestmark = on_sqlite
 LISTS = [f"/console/{path}" for path in PAGES if "<" not in path]
 HELP = ["/", "/rightsmanager.asmx", "/rightsmanager.asmx?op=AcquireLicense", "/parameters"]
 EXPLAINED = "/explain?asked=(sl:3000,persist:true)"
-SIZES: dict[str, ViewportSize] = {"desk": DESK, "phone": PHONE}
 
 
 @pytest.fixture(scope="module")
@@ -54,26 +53,11 @@ def seeded(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Seeded:
     return seed(start(folder / "data"), folder)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return screenshot_folder(tmp_path_factory.mktemp("screenshots"))
-
-
-@pytest.fixture(params=[(scheme, size) for scheme in SCHEMES for size in SIZES], ids="-".join)
-def visitor(request: pytest.FixtureRequest, browser: Browser, folder: Path) -> Iterator[Visitor]:
-    """A page in one colour scheme and of one size; its problems fail the test."""
-    scheme, size = request.param
-    with browser.new_context(viewport=SIZES[size], color_scheme=scheme) as context:
-        visitor = Visitor(context.new_page(), "", folder)
-        yield visitor
-        assert visitor.problems == []
-
-
 @pytest.fixture
-def desk(browser: Browser, folder: Path) -> Iterator[Visitor]:
-    """A page on a desk."""
-    with browser.new_context(viewport=DESK) as context:
-        visitor = Visitor(context.new_page(), "", folder)
+def visitor(browser: Browser) -> Iterator[Visitor]:
+    """A page; its problems fail the test."""
+    with browser.new_context(viewport=DESK, reduced_motion="reduce") as context:
+        visitor = Visitor(context.new_page(), "")
         yield visitor
         assert visitor.problems == []
 
@@ -159,15 +143,15 @@ def test_a_browser_signs_in_with_a_token_and_out_again(
     assert page.inner_text("h1") == "Sign in"
 
 
-def test_the_console_is_used_by_keyboard_alone(desk: Visitor, seeded: Seeded) -> None:
-    desk.origin = seeded.origin
-    desk.visit("/console/")
-    page = desk.page
+def test_the_console_is_used_by_keyboard_alone(visitor: Visitor, seeded: Seeded) -> None:
+    visitor.origin = seeded.origin
+    visitor.visit("/console/")
+    page = visitor.page
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to content"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
-    page.goto(f"{desk.origin}/console/acts/create-domain")
+    page.goto(f"{visitor.origin}/console/acts/create-domain")
     page.focus("#f-name")
     page.keyboard.type("By keyboard")
     page.keyboard.press("Enter")
@@ -175,10 +159,10 @@ def test_the_console_is_used_by_keyboard_alone(desk: Visitor, seeded: Seeded) ->
     assert "The account is created." in page.inner_text("main")
 
 
-def test_the_journal_shows_new_requests_by_itself(desk: Visitor, seeded: Seeded) -> None:
-    desk.origin = seeded.origin
-    desk.visit("/console/journal?operation=AcquireLicense")
-    page = desk.page
+def test_the_journal_shows_new_requests_by_itself(visitor: Visitor, seeded: Seeded) -> None:
+    visitor.origin = seeded.origin
+    visitor.visit("/console/journal?operation=AcquireLicense")
+    page = visitor.page
     page.fill("#f-text", "typed")
     before = page.inner_text("tbody tr:first-child")
     seeded.phone.run("acquire", "--url", f"{seeded.url}?cfg=(sl:150)", "--kid", seeded.kids[1])
@@ -188,12 +172,12 @@ def test_the_journal_shows_new_requests_by_itself(desk: Visitor, seeded: Seeded)
     assert page.input_value("#f-text") == "typed"
 
 
-def test_a_chart_is_drawn_and_its_numbers_are_a_table(desk: Visitor, seeded: Seeded) -> None:
-    desk.origin = seeded.origin
-    desk.visit("/console/metering")
-    assert desk.page.query_selector(".chart canvas") is not None
-    desk.page.click("text=Numbers")
-    assert "Play" in desk.page.inner_text("details[open] table")
+def test_a_chart_is_drawn_and_its_numbers_are_a_table(visitor: Visitor, seeded: Seeded) -> None:
+    visitor.origin = seeded.origin
+    visitor.visit("/console/metering")
+    assert visitor.page.query_selector(".chart canvas") is not None
+    visitor.page.click("text=Numbers")
+    assert "Play" in visitor.page.inner_text("details[open] table")
 
 
 def test_the_console_works_without_script(browser: Browser, seeded: Seeded) -> None:
@@ -208,33 +192,33 @@ def test_the_console_works_without_script(browser: Browser, seeded: Seeded) -> N
         assert "The account is closed." in page.inner_text("main")
 
 
-def test_a_key_is_shown_by_an_act_alone(desk: Visitor, seeded: Seeded) -> None:
-    desk.origin = seeded.origin
-    desk.visit(f"/console/keys/{seeded.kids[0]}")
-    assert seeded.key not in desk.page.content()
-    desk.page.click("text=Reveal the key")
-    desk.page.click("main button")
-    assert seeded.key in desk.page.inner_text("main")
+def test_a_key_is_shown_by_an_act_alone(visitor: Visitor, seeded: Seeded) -> None:
+    visitor.origin = seeded.origin
+    visitor.visit(f"/console/keys/{seeded.kids[0]}")
+    assert seeded.key not in visitor.page.content()
+    visitor.page.click("text=Reveal the key")
+    visitor.page.click("main button")
+    assert seeded.key in visitor.page.inner_text("main")
 
 
 @pytest.mark.parametrize("case", ["level", "digest", "parameter", "expired"])
 def test_a_failing_request_is_explained_within_three_clicks(
-    case: str, desk: Visitor, seeded: Seeded
+    case: str, visitor: Visitor, seeded: Seeded
 ) -> None:
     reason = seeded.fail(case)
-    desk.origin = seeded.origin
-    page = desk.page
-    page.goto(f"{desk.origin}/console/")
+    visitor.origin = seeded.origin
+    page = visitor.page
+    page.goto(f"{visitor.origin}/console/")
     # One click: the newest faults are on the overview, which loads itself.
     page.locator("tr", has_text=reason).first.locator("a").first.click()
-    desk.check(f"explained {case}")
+    visitor.check(f"explained {case}")
     assert reason in page.inner_text(".notice.bad")
 
 
-def test_a_worker_that_is_killed_costs_a_page_nothing(desk: Visitor, seeded: Seeded) -> None:
-    desk.origin = seeded.origin
-    desk.visit("/console/")
+def test_a_worker_that_is_killed_costs_a_page_nothing(visitor: Visitor, seeded: Seeded) -> None:
+    visitor.origin = seeded.origin
+    visitor.visit("/console/")
     for pid in seeded.server.workers():
         os.kill(pid, signal.SIGKILL)
-    desk.page.reload()
-    assert desk.page.inner_text("h1") == "Overview"
+    visitor.page.reload()
+    assert visitor.page.inner_text("h1") == "Overview"

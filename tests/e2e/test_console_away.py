@@ -8,7 +8,7 @@ import pytest
 from lxml import html
 from playwright.sync_api import sync_playwright
 
-from tests.e2e.browsing import DESK, Visitor, launch, screenshot_folder
+from tests.e2e.browsing import DESK, Visitor, launch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,9 +34,8 @@ def test_a_page_without_its_database_says_so(
         assert "database does not answer" in text or "journal cannot be read" in text
     with sync_playwright() as playwright:
         chromium = launch(playwright)
-        with chromium.new_context(viewport=DESK) as context:
-            folder = screenshot_folder(tmp_path / "screenshots")
-            visitor = Visitor(context.new_page(), server.url.rpartition("/")[0], folder)
+        with chromium.new_context(viewport=DESK, reduced_motion="reduce") as context:
+            visitor = Visitor(context.new_page(), server.url.rpartition("/")[0])
             visitor.visit("/console/devices", status=503, name="without database")
             assert visitor.problems == []
         chromium.close()
