@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "monitoring": "errors crypto protocol keyring store hooks",
     "web": "errors hooks files inspection crypto protocol keyring policy store journal operations"
     " admin settings",
-    "lab": "errors files crypto protocol keyring store operations",
+    "lab": "errors files crypto protocol keyring store hooks operations",
     "assembly": "errors files crypto protocol keyring policy store journal operations settings",
     "serving": "errors logs settings environment web monitoring",
     "charts": "",

@@ -8,6 +8,8 @@ from rightsmanager.hooks.facts import Progress
 
 STAGES: Final = ("read", "verify", "decide", "record", "seal")
 """The stages of a request, in their order; see Exchange.stages."""
+INJECTED: Final = "rightsmanager.injected"
+"""The key of injected faults in a WSGI environment: kind and id of each, with semicolons."""
 
 
 class Exchange(NamedTuple):

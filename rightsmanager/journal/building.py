@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from rightsmanager.errors import Refusal
-from rightsmanager.hooks.exchange import STAGES, Exchange
+from rightsmanager.hooks.exchange import INJECTED, STAGES, Exchange
 from rightsmanager.policy.masking import mask_custom_data, mask_query
 from rightsmanager.protocol.messages.packaging import OPERATION as PACKAGING
 from rightsmanager.store.journal.entries import PART, Flag, PendingEntry, split_kids
@@ -67,6 +67,7 @@ class EntryBuilder:
         reason = None if refusal is None else _clean(refusal.text, MAX_REASON)
         user_agent = _clean(environ.get(_USER_AGENT, ""))
         client = environ.get("REMOTE_ADDR", "")
+        injected = _clean(environ.get(INJECTED, ""))
         kids = b"".join([kid.raw for kid in progress.kids[:MAX_KIDS]])
         return PendingEntry(
             (
@@ -96,7 +97,7 @@ class EntryBuilder:
                 self.worker,
                 int(flags | request_flags | reply_flags),
                 None,
-                None,
+                injected or None,
             ),
             at_ms,
             split_kids(kids),
@@ -112,6 +113,7 @@ class EntryBuilder:
                 *warnings,
                 user_agent,
                 client,
+                injected,
             ),
         )
 

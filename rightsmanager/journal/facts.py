@@ -43,6 +43,7 @@ def entry_facts(entry: Entry) -> dict[str, Any]:
         "has_reply": entry.has_reply,
         "actor": entry.actor,
         "subject": entry.subject,
+        "injected": entry.injected,
     }
 
 

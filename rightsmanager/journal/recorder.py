@@ -18,7 +18,7 @@ from typing import Final
 from weakref import WeakSet
 
 from rightsmanager.crypto.random import Rng, system_random
-from rightsmanager.hooks.exchange import Exchange
+from rightsmanager.hooks.exchange import INJECTED, Exchange
 from rightsmanager.journal.building import Act, EntryBuilder
 from rightsmanager.journal.counts import CountFile, read_counts, remove_counts
 from rightsmanager.store.journal.database import JournalDatabase
@@ -42,7 +42,7 @@ END_SECONDS: Final = 5.0
 # costs a licence some 2 %: the next requests get memory that is not in the processor's cache.
 _KEPT: Final = (
     *("QUERY_STRING", "REMOTE_ADDR", "CONTENT_TYPE", "CONTENT_LENGTH"),
-    *("HTTP_USER_AGENT", "HTTP_SOAPACTION"),
+    *("HTTP_USER_AGENT", "HTTP_SOAPACTION", INJECTED),
 )
 
 Note = Callable[[str, BaseException], None]

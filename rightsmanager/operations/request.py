@@ -9,8 +9,6 @@ from rightsmanager.protocol.xml.envelope import Envelope
 
 REQUEST_ID: Final = "rightsmanager.request_id"
 """The key of a request's id in its WSGI environment."""
-INJECTED: Final = "rightsmanager.injected"
-"""The same of the faults that the lab has injected: kind and id of each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal, ServiceSpecific
-from rightsmanager.hooks.exchange import Exchange
+from rightsmanager.hooks.exchange import INJECTED, Exchange
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.journal.building import Act, EntryBuilder
 from rightsmanager.journal.facts import entry_facts, stored_facts
@@ -221,7 +221,25 @@ def test_the_facts_of_an_entry_are_those_that_were_recorded(journals: Journals) 
         "has_reply": True,
         "actor": None,
         "subject": None,
+        "injected": None,
     }
+
+
+def test_an_injected_fault_is_marked_and_found(journals: Journals) -> None:
+    recorder = journals.recorder()
+    mark = "license-mac 00112233445566aa; latency 00112233445566ab"
+    given = exchange()
+    recorder(given._replace(environ={**given.environ, INJECTED: mark}))
+    recorder(given)
+    recorder.record_act(Act("domain.remove", "account 1", "ops"))
+    recorder.close()
+    found = journals.journal.find().entries
+    assert [each.injected for each in found] == [None, None, mark]
+    assert [each.subject for each in found] == ["account 1", None, None]
+    assert entry_facts(found[-1])["injected"] == mark
+    wanted = Filter(text="LICENSE-MAC")
+    assert journals.journal.find(wanted).entries == (found[-1],)
+    assert [matches(wanted, each) for each in found] == [False, False, True]
 
 
 # --- limits ---------------------------------------------------------------------------------------

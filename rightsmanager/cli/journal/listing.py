@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
@@ -61,8 +62,14 @@ def list_(
     journal.settle()
     page = journal.find(wanted, limit, before)
     footer = "" if form else _counts(journal.accounting(), page.next)
-    columns = _ACT_COLUMNS if wanted.kind == "act" else _COLUMNS
+    columns = _ACT_COLUMNS if wanted.kind == "act" else _columns(page.entries)
     print_list(form, [entry_facts(each) for each in page.entries], columns, footer=footer)
+
+
+def _columns(entries: Sequence[Entry]) -> Mapping[str, str]:
+    """Return the columns of requests; that of faults only if any was injected."""
+    is_any = any(each.injected is not None for each in entries)
+    return {**_COLUMNS, "injected": "injected"} if is_any else _COLUMNS
 
 
 @click.command()
@@ -152,6 +159,7 @@ def _line(entry: Entry) -> str:
         entry.device or entry.actor or "-",
         *facts["kids"][:1],
         entry.subject or "",
+        f"injected {entry.injected}" if entry.injected else "",
         entry.reason or "",
     )
     return printable("  ".join(word for word in words if word))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rightsmanager.errors import Refusal
+from rightsmanager.hooks.exchange import INJECTED
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.lab.faults.altering import ALTERATIONS, REPLACEMENTS, HttpReply
 from rightsmanager.lab.faults.asking import find_asking
@@ -34,7 +35,7 @@ from rightsmanager.lab.faults.fault import Fault
 from rightsmanager.lab.faults.operating import Means, ServiceOperation, Work, operate
 from rightsmanager.lab.faults.toxics import Place
 from rightsmanager.operations.context import Context
-from rightsmanager.operations.request import INJECTED, Request
+from rightsmanager.operations.request import Request
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

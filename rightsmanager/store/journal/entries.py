@@ -89,6 +89,8 @@ class Entry:
     """The operator, of an act."""
     subject: str | None = None
     """The object of an act."""
+    injected: str | None = None
+    """Kind and id of each fault that the lab injected."""
 
     @property
     def outcome(self) -> str:

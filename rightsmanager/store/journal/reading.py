@@ -154,7 +154,8 @@ def to_entry(row: Row[Any]) -> Entry:
         worker=row.worker,
         flags=Flag(row.flags),
         actor=row.actor,
-        subject=row.subject,
+        subject=row.subject if row.kind else None,
+        injected=None if row.kind else row.subject,
     )
 
 
@@ -172,7 +173,7 @@ def searched_texts(entry: Entry) -> tuple[str, ...]:
         entry.user_agent,
         entry.client,
         entry.actor or "",
-        entry.subject or "",
+        entry.subject or entry.injected or "",
     )
 
 

@@ -76,6 +76,7 @@ ENTRIES: Final = Table(
     # The sum of entries.Flag.
     Column("flags", SmallInteger, nullable=False),
     Column("actor", Text),
+    # The object of an act; the faults that were injected into a request.
     Column("subject", Text),
 )
 """Requests and acts."""

@@ -64,7 +64,7 @@ class JournalQuery(PageQuery, TimeRange):
     text: Text | None = Field(
         None,
         description="A part of the request id, refusal, query, CustomData, warnings, user agent, "
-        "address, operator or subject.",
+        "address, injected fault, operator or subject.",
     )
     kind: Literal["request", "act"] | None = None
 
@@ -126,6 +126,7 @@ class JournalEntryModel(Reply):
     has_reply: bool
     actor: str | None
     subject: str | None
+    injected: str | None = Field(description="Kind and id of each injected fault.")
 
 
 class EntryPage(PageReply):

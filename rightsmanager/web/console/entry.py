@@ -169,6 +169,7 @@ def _facts(entry: Entry) -> Facts:
         ("Query", code(f"?{entry.query}" if entry.query else "")),
         ("CustomData", code(entry.custom_data or "")),
         *(("Warning", Cell(warning)) for warning in entry.warnings),
+        ("Injected", Cell(entry.injected or "")),
         ("Client", code(entry.client)),
         ("User agent", Cell(entry.user_agent)),
         ("SOAPAction", code(entry.soap_action)),

@@ -133,6 +133,11 @@ def _table(asked: Asked, page: EntryPage) -> Table:
     )
 
 
+def _summary(entry: Entry) -> str:
+    text = entry.reason or entry.subject or ""
+    return text if entry.injected is None else f"injected {entry.injected}; {text}".rstrip("; ")
+
+
 def _row(entry: Entry) -> tuple[Cell, ...]:
     device = entry.device
     more = len(entry.kids) - 1
@@ -141,7 +146,7 @@ def _row(entry: Entry) -> tuple[Cell, ...]:
         replace(time(entry.at_ms / 1000), href=link("journal", str(entry.id))),
         Cell(entry.operation or "none"),
         _outcome(entry),
-        Cell(entry.reason or entry.subject or ""),
+        Cell(_summary(entry)),
         Cell("") if device is None else short(device, link("devices", device_path(device))),
         replace(kid, text=f"{kid.text} and {more} more") if more > 0 else kid,
         Cell(f"{entry.total_ms:.1f}" if entry.stages_ms else "", is_number=True),

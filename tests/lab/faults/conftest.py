@@ -17,11 +17,11 @@ from rightsmanager.crypto.random import system_random
 from rightsmanager.device import Acquired, Device, LicenseOpener, ServerClient, Wanted, acquire
 from rightsmanager.device.acquire import license_challenge
 from rightsmanager.device.identity import ServerKeys, load_server_keys
+from rightsmanager.hooks.exchange import INJECTED
 from rightsmanager.keyring import certify_device
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.lab.faults.fault import Fault, parse_fault
 from rightsmanager.lab.faults.injection import Injector
-from rightsmanager.operations.request import INJECTED
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
 from rightsmanager.protocol.wire import Kid
