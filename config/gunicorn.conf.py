@@ -7,6 +7,6 @@ come from the environment and config/rightsmanager.toml, as with `rightsmanager 
 """
 
 from rightsmanager.serving.options import gunicorn_options
-from rightsmanager.settings import default_settings
+from rightsmanager.settings_loading import default_settings
 
 globals().update(gunicorn_options(default_settings()))

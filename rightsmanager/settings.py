@@ -1,20 +1,13 @@
 """One frozen value with every setting; `config/rightsmanager.toml` is its reference.
 
-A setting comes from a command's option, else from the environment (`RIGHTSMANAGER_` and the name,
-with two underscores after the section's name, such as `RIGHTSMANAGER_SERVER__WORKERS`), else from
-the file, else from its default.
+`settings_loading` reads them from options, environment and file; `setting_types` has their types.
 """
 
-import base64
-import difflib
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,22 +16,25 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     model_validator,
 )
 
-from rightsmanager.environment import (
-    Given,
-    find_data,
-    find_file,
-    merge,
-    read_options,
-    read_toml,
-    read_variables,
-    rename,
+from rightsmanager.protocol.wire import find_track
+from rightsmanager.setting_types import (
+    AccountText,
+    Address,
+    GuidText,
+    Level,
+    Names,
+    Origin,
+    Price,
+    SecurityLevel,
+    Seed,
+    Texts,
+    Url,
+    parse_object,
+    split_list,
 )
-from rightsmanager.errors import InternalError, InvalidMessage
-from rightsmanager.protocol.wire import Guid, find_track
 
 Role = Literal["license", "domain", "metering", "secure_stop", "secure_delete", "packaging"]
 ALL_ROLES: Final[tuple[Role, ...]] = (
@@ -51,129 +47,17 @@ ALL_ROLES: Final[tuple[Role, ...]] = (
 )
 DATABASE_FILE: Final = "rightsmanager.db"
 
-RENAMED: Final = {
-    "admin.token": "api.token",
-    "admin.token_file": "api.token_file",
-    "seam.seconds": "hooks.timeout_seconds",
-    "seam": "hooks",
-    "server.timeout": "server.timeout_seconds",
-    "server.keepalive": "server.keepalive_seconds",
-    "server.cors_max_age": "server.cors_max_age_seconds",
-    "policy.valid_for": "policy.valid_for_seconds",
-    "packaging.key_period": "packaging.key_period_seconds",
-    "metering.keep_reports": "metering.keep_reports_days",
-    "domain.limit": "domain.max_members",
-    "streams.per_account": "streams.max_per_account",
-    "streams.per_device": "streams.max_per_device",
-    "streams.lifetime": "streams.lifetime_seconds",
-}
-"""The old names of settings and sections, which still work in version 0.1 with a warning."""
-REMOVED: Final = {"admin.path": "the API is at /api/v1"}
-"""Settings that had their last version, and the reason; in version 0.1 they cause a warning."""
-
-_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
-_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
-_MAX_PORT: Final = 0xFFFF
-_SECURITY_LEVELS: Final = {150, 2000, 3000}
-_MIN_SEED: Final = 30
-"""Bytes of a key seed."""
 _API_TOKEN: Final = re.compile(r"[!-~]{16,256}")
 _TOKEN: Final = re.compile(r"[!-~]{1,256}")
 
 
-def _refuse_address(bind: str) -> str:
-    # gunicorn would answer an invalid one with a traceback.
-    match = _ADDRESS.fullmatch(bind)
-    if match is None or int(match[1]) > _MAX_PORT:
-        raise ValueError("expected HOST:PORT, the port from 0 to 65535")
-    return bind
+class Section(BaseModel):
+    """Frozen settings with a common prefix; unknown names are refused."""
 
-
-def _refuse_origin(origin: str) -> str:
-    # A browser spells its origin in one way; no request would match another spelling.
-    if origin not in {"*", "null"} and not _ORIGIN.fullmatch(origin):
-        raise ValueError(
-            f"{origin!r} is not an origin, expected *, null or scheme://host[:port] in lower case, "
-            "without a path"
-        )
-    return origin
-
-
-def _refuse_url(url: str) -> str:
-    parts = urlsplit(url)
-    if url and not (parts.scheme in {"http", "https"} and parts.hostname and url.isprintable()):
-        raise ValueError("expected a URL such as https://example.com/x.asmx, or nothing")
-    return url
-
-
-def _refuse_level(level: int) -> int:
-    if level not in _SECURITY_LEVELS:
-        raise ValueError("expected 150, 2000 or 3000")
-    return level
-
-
-def _refuse_seed(seed: str) -> str:
-    try:
-        length = len(base64.b64decode(seed, validate=True))
-    except ValueError:
-        length = -1
-    if seed and length < _MIN_SEED:
-        raise ValueError(f"expected base64 of at least {_MIN_SEED} bytes, or nothing")
-    return seed
-
-
-def _refuse_guid(guid: str) -> str:
-    try:
-        Guid.parse(guid)
-    except InvalidMessage:
-        raise ValueError("expected a GUID, or its 16 bytes in base64") from None
-    return guid
-
-
-def _refuse_account(account: str) -> str:
-    return account and _refuse_guid(account)
-
-
-def _split_list(value: object) -> object:
-    """Return the items of a list that an environment variable gives as text."""
-    if not isinstance(value, str):
-        return value
-    if not value.startswith("["):
-        return [item.strip() for item in value.split(",") if item.strip()]
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError('expected a list such as one,two or the JSON ["one", "two"]') from None
-
-
-def _parse_object(value: object) -> object:
-    """Return the object that an environment variable gives as JSON."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError('expected a JSON object such as {"name": "value"}') from None
-
-
-Address = Annotated[str, AfterValidator(_refuse_address)]
-Price = Annotated[Decimal, Field(ge=0)]
-Origin = Annotated[str, AfterValidator(_refuse_origin)]
-Url = Annotated[str, AfterValidator(_refuse_url)]
-SecurityLevel = Annotated[int, AfterValidator(_refuse_level)]
-Seed = Annotated[str, AfterValidator(_refuse_seed)]
-GuidText = Annotated[str, AfterValidator(_refuse_guid)]
-AccountText = Annotated[str, AfterValidator(_refuse_account)]
-Level = Annotated[int, Field(ge=0, le=0xFFFF)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
-Texts = Annotated[dict[str, str], BeforeValidator(_parse_object)]
-
-
-class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ServerSettings(_Section):
+class ServerSettings(Section):
     """The listener and the roles."""
 
     bind: Address = "127.0.0.1:8080"
@@ -187,14 +71,14 @@ class ServerSettings(_Section):
     min_bytes_per_second: Annotated[int, Field(ge=1)] = 1000
     max_headers: Annotated[int, Field(ge=1, le=32768)] = 100
     max_header_bytes: Annotated[int, Field(ge=256)] = 65536
-    roles: Annotated[tuple[Role, ...], BeforeValidator(_split_list)] = ALL_ROLES
+    roles: Annotated[tuple[Role, ...], BeforeValidator(split_list)] = ALL_ROLES
     public_url: Url = ""
     trust_forwarded: bool = False
     https: Literal["off", "self-signed"] = "off"
     https_names: Names = ()
     certfile: str = ""
     keyfile: str = ""
-    cors_origins: Annotated[tuple[Origin, ...], BeforeValidator(_split_list)] = ("*",)
+    cors_origins: Annotated[tuple[Origin, ...], BeforeValidator(split_list)] = ("*",)
     cors_max_age_seconds: Annotated[int, Field(ge=0)] = 86400
     cors_credentials: bool = False
     max_body: Annotated[int, Field(ge=1024)] = 1024 * 1024
@@ -208,7 +92,7 @@ class ServerSettings(_Section):
         return self
 
 
-class KeyringSettings(_Section):
+class KeyringSettings(Section):
     """Files of keys and certificates in addition to the data folder's."""
 
     trust_anchors: Names = ()
@@ -217,7 +101,7 @@ class KeyringSettings(_Section):
     signing_chain: str = ""
 
 
-class LicenseSettings(_Section):
+class LicenseSettings(Section):
     """Issuing licences and signing replies."""
 
     key_seed: Seed = "XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I"
@@ -235,7 +119,7 @@ class LicenseSettings(_Section):
     max_clock_difference_seconds: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 0
 
 
-class PolicySettings(_Section):
+class PolicySettings(Section):
     """The policy of a licence whose request names no parameter."""
 
     security_level: SecurityLevel = 150
@@ -249,7 +133,7 @@ class PolicySettings(_Section):
     uncompressed_digital_audio: Level = 0
 
 
-class TrackSettings(_Section):
+class TrackSettings(Section):
     """The policy of keys for one kind of streams; None for that of all licences."""
 
     security_level: SecurityLevel | None = None
@@ -272,7 +156,7 @@ KNOWN_TRACKS: Final[Mapping[str, Mapping[str, object]]] = {
 
 def _with_known_tracks(value: object) -> object:
     """Return the given tracks, with the defaults of what they do not give."""
-    given = _parse_object(value)
+    given = parse_object(value)
     if not isinstance(given, Mapping):
         return given
     known = {name: each for name, each in given.items() if not isinstance(each, Mapping)}
@@ -295,7 +179,7 @@ Tracks = Annotated[
 ]
 
 
-class PackagingSettings(_Section):
+class PackagingSettings(Section):
     """Access to keys for packagers, and their form."""
 
     access: Literal["off", "loopback", "token", "query", "certificate", "open"] = "loopback"
@@ -323,7 +207,7 @@ class PackagingSettings(_Section):
         return self
 
 
-class MeteringSettings(_Section):
+class MeteringSettings(Section):
     """Metering reports, their retention and prices."""
 
     url: Url = ""
@@ -335,7 +219,7 @@ class MeteringSettings(_Section):
     currency: str = "USD"
 
 
-class DomainSettings(_Section):
+class DomainSettings(Section):
     """Accounts and the defaults of their domains."""
 
     accounts: Literal["first-use", "operator"] = "first-use"
@@ -347,19 +231,19 @@ class DomainSettings(_Section):
     help_url: Url = ""
 
 
-class SecureStopSettings(_Section):
+class SecureStopSettings(Section):
     """Reports of stopped playback."""
 
     max_sessions: Annotated[int, Field(ge=1)] = 1000
 
 
-class SecureDeleteSettings(_Section):
+class SecureDeleteSettings(Section):
     """Reports of deleted licences."""
 
     max_kids: Annotated[int, Field(ge=1)] = 1000
 
 
-class StreamsSettings(_Section):
+class StreamsSettings(Section):
     """Limits on licences with secure stop that are in use at once."""
 
     max_per_account: Annotated[int, Field(ge=0)] = 0
@@ -367,7 +251,7 @@ class StreamsSettings(_Section):
     lifetime_seconds: Annotated[int, Field(ge=1, le=0xFFFFFFFF)] = 12 * 60 * 60
 
 
-class ApiSettings(_Section):
+class ApiSettings(Section):
     """Access to the management API and to the console."""
 
     access: Literal["auto", "token", "off"] = "auto"
@@ -390,26 +274,26 @@ def refuse_api_token(token: str) -> None:
         raise ValueError("token: expected 16 to 256 visible ASCII characters")
 
 
-class MetricsSettings(_Section):
+class MetricsSettings(Section):
     """Counts of requests for Prometheus."""
 
     access: Literal["auto", "open", "token", "off"] = "auto"
 
 
-class HealthSettings(_Section):
+class HealthSettings(Section):
     """The checks of readiness."""
 
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 3.0
     min_free_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
 
 
-class TracingSettings(_Section):
+class TracingSettings(Section):
     """Spans for OpenTelemetry."""
 
     enabled: bool = False
 
 
-class HooksSettings(_Section):
+class HooksSettings(Section):
     """The operator's own logic."""
 
     make: str = ""
@@ -417,14 +301,14 @@ class HooksSettings(_Section):
     options: Texts = {}
 
 
-class CryptoSettings(_Section):
+class CryptoSettings(Section):
     """The implementation of P-256 and the cache of certificates."""
 
     backend: Literal["auto", "libcrypto", "portable"] = "auto"
     chain_cache: Annotated[int, Field(ge=1)] = 1024
 
 
-class JournalSettings(_Section):
+class JournalSettings(Section):
     """The journal of requests, and its limits; 0 for no limit."""
 
     record: Literal["auto", "off", "faults", "all"] = "auto"
@@ -436,14 +320,14 @@ class JournalSettings(_Section):
     max_queue: Annotated[int, Field(ge=1)] = 10_000
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """The level and the format of the log."""
 
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(_Section):
+class Settings(Section):
     """Every setting of a server."""
 
     data: Path = Path("var")
@@ -478,135 +362,3 @@ class Settings(_Section):
     def effective_metering_url(self) -> str:
         """The address for reports in new metering certificates; empty if no setting names it."""
         return self.metering.url or self.server.public_url
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """Settings, the origins of their values, and the warnings about old names."""
-
-    settings: Settings
-    origins: Mapping[str, str]
-    """The variable or the file of each setting that is not at its default."""
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SettingInForce:
-    """One setting as it is in force."""
-
-    name: str
-    value: object
-    """As in JSON; tokens are masked."""
-    origin: str | None
-    """The variable, option or file that it comes from; None for a default."""
-    is_secret: bool
-    """Whether pages hide the value."""
-
-
-def settings_in_force(settings: Settings, origins: Mapping[str, str]) -> tuple[SettingInForce, ...]:
-    """Return every setting, those without a section first."""
-    return tuple(
-        SettingInForce(name, value, origins.get(name), bool(value) and _is_secret(name))
-        for name, value in _named_values(settings)
-    )
-
-
-def _named_values(settings: Settings) -> Iterator[tuple[str, object]]:
-    tree = settings.model_dump(mode="json", exclude_none=True)
-    for name, value in tree.items():
-        if not isinstance(value, dict):
-            yield name, value
-    for section, values in tree.items():
-        if isinstance(values, dict):
-            # A table within a section ends it, so that it comes last.
-            plain = {name: each for name, each in values.items() if not isinstance(each, dict)}
-            yield from ((f"{section}.{name}", each) for name, each in plain.items())
-            for name in (name for name in values if name not in plain):
-                yield from ((f"{section}.{name}.{key}", each) for key, each in values[name].items())
-
-
-def _is_secret(name: str) -> bool:
-    # A URL of a database may have a password, and an option of a hook may be one.
-    secrets = {"database_url", "license.key_seed", "admin.token", "packaging.token"}
-    return name in secrets or name.startswith("hooks.options.")
-
-
-def load(file: Path | None, **overrides: Any) -> Settings:  # noqa: ANN401 -- any field of Settings
-    """Return the settings from overrides, the environment and a file, in that order.
-
-    Raises InternalError, which names the setting, its origin and what was expected.
-    """
-    return load_with_origins(file, **overrides).settings
-
-
-def load_with_origins(
-    file: Path | None,
-    **overrides: Any,  # noqa: ANN401 -- as above
-) -> Loaded:
-    """Return the settings like `load`, with the origins of the values; raises InternalError."""
-    sources: list[Iterable[Given]] = [read_variables(), read_options(overrides)]
-    if file is not None:
-        sources.insert(0, read_toml(file))
-    given: list[Given] = []
-    warnings: list[str] = []
-    for source in sources:
-        for each, old in rename(source, RENAMED):
-            if each.name in REMOVED:
-                warnings.append(
-                    f"{each.origin}: the setting {old or each.name} is gone: {REMOVED[each.name]}"
-                )
-                continue
-            given.append(each)
-            if old is not None:
-                warnings.append(f"{each.origin}: the setting {old} is now called {each.name}")
-    origins = {each.name: each.origin for each in given}
-    try:
-        settings = Settings.model_validate(merge(given))
-    except ValidationError as error:
-        raise InternalError(_explain(error, origins)) from None
-    return Loaded(settings, origins, tuple(warnings))
-
-
-def default_settings() -> Settings:
-    """Return the settings in force when no data folder is named."""
-    return load_default().settings
-
-
-def load_default() -> Loaded:
-    """Return the settings in force when no data folder is named, with origins and warnings."""
-    return load_with_origins(find_file(find_data() or Settings().data))
-
-
-def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
-    """Return the problems in one line, without the values: they may be secret."""
-    problems = error.errors(include_url=False, include_input=False)
-    return "settings: " + "; ".join(
-        _problem(tuple(map(str, each["loc"])), each["type"], each["msg"], origins)
-        for each in problems
-    )
-
-
-def _problem(loc: tuple[str, ...], kind: str, message: str, origins: Mapping[str, str]) -> str:
-    name = ".".join(loc)
-    origin = next(
-        (origins[known] for known in _prefixes(loc) if known in origins),
-        next((origins[known] for known in origins if known.startswith(f"{name}.")), None),
-    )
-    where = name if origin in {None, "option"} else f"{name} ({origin})"
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(name, _names(), n=1)
-        return f"{where} is not a setting" + (f", did you mean {near[0]}?" if near else "")
-    return f"{where}: {message.removeprefix('Value error, ')}"
-
-
-def _prefixes(loc: tuple[str, ...]) -> list[str]:
-    return [".".join(loc[:length]) for length in range(len(loc), 0, -1)]
-
-
-def _names() -> list[str]:
-    names = []
-    for name, value in Settings():
-        names.append(name)
-        if isinstance(value, _Section):
-            names += [f"{name}.{each}" for each in type(value).model_fields]
-    return names

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from rightsmanager.app import Runtime, Wsgi, build
 from rightsmanager.environment import passphrase
 from rightsmanager.logs import configure_logs, log_deprecations
-from rightsmanager.settings import Settings, load_default
+from rightsmanager.settings import Settings
+from rightsmanager.settings_loading import load_default
 from rightsmanager.store.schema import refuse_outdated
 
 

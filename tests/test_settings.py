@@ -14,13 +14,9 @@ from pydantic import SecretStr
 from rightsmanager.environment import REFERENCE, find_file, passphrase
 from rightsmanager.errors import InternalError
 from rightsmanager.protocol.messages import operations
-from rightsmanager.settings import (
-    ALL_ROLES,
+from rightsmanager.settings import ALL_ROLES, Role, ServerSettings, Settings, TrackSettings
+from rightsmanager.settings_loading import (
     RENAMED,
-    Role,
-    ServerSettings,
-    Settings,
-    TrackSettings,
     default_settings,
     load,
     load_with_origins,

@@ -9,7 +9,8 @@ from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.printing import Form, json_option, print_json, printable
 
 if TYPE_CHECKING:
-    from rightsmanager.settings import Loaded, Settings
+    from rightsmanager.settings import Settings
+    from rightsmanager.settings_loading import Loaded
 
 
 @click.command()
@@ -53,7 +54,7 @@ def config(operator: Operator, *, changed: bool, form: Form) -> None:
 
 
 def _values(settings: "Settings") -> dict[str, object]:
-    from rightsmanager.settings import settings_in_force  # noqa: PLC0415 -- as above
+    from rightsmanager.settings_loading import settings_in_force  # noqa: PLC0415 -- as above
 
     return {each.name: each.value for each in settings_in_force(settings, {})}
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rightsmanager.keyring import Keyring
     from rightsmanager.keyring.files import KeyFiles
     from rightsmanager.operations.content import ContentKeys
-    from rightsmanager.settings import Loaded, Settings
+    from rightsmanager.settings import Settings
+    from rightsmanager.settings_loading import Loaded
     from rightsmanager.store.database import Store
 
 Parameters = ParamSpec("Parameters")
@@ -98,7 +99,7 @@ class Operator:
 
     def load(self, **overrides: Any) -> "Loaded":  # noqa: ANN401 -- as above
         """Read the settings again, with the origins of their values and with warnings."""
-        from rightsmanager.settings import load_with_origins  # noqa: PLC0415
+        from rightsmanager.settings_loading import load_with_origins  # noqa: PLC0415
 
         return load_with_origins(find_file(self.data), data=self.data, **overrides)
 
@@ -129,7 +130,7 @@ class Operator:
             )
 
     def _default_data(self) -> Path:
-        from rightsmanager.settings import default_settings  # noqa: PLC0415
+        from rightsmanager.settings_loading import default_settings  # noqa: PLC0415
 
         return default_settings().data
 

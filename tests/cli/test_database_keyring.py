@@ -7,7 +7,7 @@ import pytest
 
 from rightsmanager.environment import find_file
 from rightsmanager.errors import InternalError
-from rightsmanager.settings import load
+from rightsmanager.settings_loading import load
 from rightsmanager.store.database import open_store
 from rightsmanager.store.schema import newest_revision
 from rightsmanager.wsgi import create_from

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rightsmanager.protocol.wire import AccountId
-from rightsmanager.settings import load
+from rightsmanager.settings_loading import load
 from rightsmanager.store.database import open_store
 from rightsmanager.store.domains import Member
 

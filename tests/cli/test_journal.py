@@ -12,7 +12,7 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.journal.building import Act
 from rightsmanager.journal.journal import open_journal
 from rightsmanager.journal.recorder import Recorder, RecorderOptions
-from rightsmanager.settings import load
+from rightsmanager.settings_loading import load
 from tests.journal.conftest import DEVICE, KID, exchange
 
 if TYPE_CHECKING:

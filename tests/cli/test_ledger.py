@@ -9,7 +9,7 @@ import pytest
 
 from rightsmanager.device.identity import load_device
 from rightsmanager.protocol.wire import Kid, SessionId, TransactionId
-from rightsmanager.settings import load
+from rightsmanager.settings_loading import load
 from rightsmanager.store.database import open_store
 from rightsmanager.store.ledger import LedgerEntry
 

@@ -11,7 +11,7 @@ import pytest
 
 from rightsmanager.hooks.facts import StreamHolder
 from rightsmanager.protocol.wire import AccountId, Guid, Kid
-from rightsmanager.settings import load
+from rightsmanager.settings_loading import load
 from rightsmanager.store.database import open_store
 from rightsmanager.store.streams import EndedBy, Stream
 

@@ -54,7 +54,7 @@ def _check_serve(arguments: list[str]) -> None:
     """Build the application by the options and settings; nothing listens."""
     from rightsmanager.app import Runtime, build  # noqa: PLC0415 -- as above
     from rightsmanager.cli.serve import prepare, serve  # noqa: PLC0415
-    from rightsmanager.settings import default_settings  # noqa: PLC0415
+    from rightsmanager.settings_loading import default_settings  # noqa: PLC0415
 
     data = serve.make_context("serve", list(arguments)).params["data"]
     if data is not None:

@@ -14,7 +14,8 @@ from rightsmanager.environment import DATA_FILE, FILE_VARIABLE, PASSPHRASE_VARIA
 from rightsmanager.errors import StatusCode
 from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
-from rightsmanager.settings import ALL_ROLES, KNOWN_TRACKS, Settings, load
+from rightsmanager.settings import ALL_ROLES, KNOWN_TRACKS, Settings
+from rightsmanager.settings_loading import load
 from rightsmanager.web.api.routes import BASE
 from rightsmanager.web.look import STATIC_PATH, STYLE
 from rightsmanager.web.pages import EXPLAIN_PATH, PARAMETERS_PATH, PUBLIC_PATH, RIGHTS_PATH

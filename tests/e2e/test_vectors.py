@@ -24,13 +24,14 @@ from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
 from rightsmanager.protocol.messages.response import parse_fault
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xml.envelope import parse_envelope
-from rightsmanager.settings import Settings, load
+from rightsmanager.settings_loading import load
 from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from rightsmanager.settings import Settings
     from rightsmanager.store.licenses import IssuedLicense
     from tests.e2e.conftest import Databases, Start
 

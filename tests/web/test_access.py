@@ -11,7 +11,7 @@ from rightsmanager.admin.tokens import Role, TokenKeeper
 from rightsmanager.assembly import api_token
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import InternalError
-from rightsmanager.settings import load
+from rightsmanager.settings_loading import load
 from rightsmanager.store.database import Store, open_store
 from rightsmanager.store.schema import upgrade
 from rightsmanager.web.access import (

@@ -12,7 +12,7 @@ import pytest
 from rightsmanager.admin.tokens import Role
 from rightsmanager.app import Runtime, Server, build
 from rightsmanager.cli.serve import prepare
-from rightsmanager.settings import load
+from rightsmanager.settings_loading import load
 from rightsmanager.store.paging import Page
 from rightsmanager.web.api.application import MAX_BODY, build_api
 from rightsmanager.web.api.routes import BASE

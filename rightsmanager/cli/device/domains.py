@@ -117,7 +117,7 @@ def _service_id(session: DeviceSession, account_id: AccountId | None) -> Service
     if held is not None:
         return held.service_id
     # The settings cost 60 ms, and other commands of a device do without.
-    from rightsmanager.settings import default_settings  # noqa: PLC0415
+    from rightsmanager.settings_loading import default_settings  # noqa: PLC0415
 
     return ServiceId.parse(default_settings().domain.service_id)
 

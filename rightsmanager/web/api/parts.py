@@ -9,7 +9,7 @@ from rightsmanager.inspection import Description
 from rightsmanager.inspection.explanation import Explanation
 from rightsmanager.journal.journal import Journal
 from rightsmanager.journal.replay import Post
-from rightsmanager.settings import SettingInForce
+from rightsmanager.settings_loading import SettingInForce
 
 
 class Describe(Protocol):

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from rightsmanager.admin.management import Management
 from rightsmanager.admin.retention import PURGES
-from rightsmanager.settings import SettingInForce, Settings, settings_in_force
+from rightsmanager.settings import Settings
+from rightsmanager.settings_loading import SettingInForce, settings_in_force
 from rightsmanager.web.api.models import Base64, Id, KidText, Query, Reply, Request, Text
 from rightsmanager.web.api.routes import Routes
 

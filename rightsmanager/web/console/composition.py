@@ -11,7 +11,8 @@ from rightsmanager.journal.building import Act
 from rightsmanager.journal.journal import Journal
 from rightsmanager.journal.recorder import Recorder
 from rightsmanager.keyring.identities import IDENTITIES, LICENSE_SIGNER
-from rightsmanager.settings import Settings, settings_in_force
+from rightsmanager.settings import Settings
+from rightsmanager.settings_loading import settings_in_force
 from rightsmanager.web.console.parts import Decode, NamedChain, Parts, RecordAct
 from rightsmanager.web.repeating import Wsgi, answer_here
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from rightsmanager.settings import SettingInForce
+from rightsmanager.settings_loading import SettingInForce
 from rightsmanager.web.console.blocks import (
     PLAIN,
     Asked,

@@ -10,7 +10,7 @@ from rightsmanager.journal.decoding import Decoded
 from rightsmanager.journal.journal import Journal
 from rightsmanager.journal.replay import Post
 from rightsmanager.protocol.formats.bcert import Chain
-from rightsmanager.settings import SettingInForce
+from rightsmanager.settings_loading import SettingInForce
 from rightsmanager.store.journal.entries import StoredEntry
 
 Decode = Callable[[StoredEntry], Decoded]

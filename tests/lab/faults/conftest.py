@@ -25,7 +25,7 @@ from rightsmanager.lab.faults.injection import Injector
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
 from rightsmanager.protocol.wire import Kid
-from rightsmanager.settings import load
+from rightsmanager.settings_loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
