@@ -126,7 +126,7 @@ def test_a_valid_token_opens_what_its_role_allows(client: Elsewhere, keeper: Tok
     sent = {"Content_Type": "application/json"}
     assert client.call("POST", "/api/v1/domains", "{}", **sent, **reader).status == 403
     assert client.call("POST", "/api/v1/domains", "{}", **sent, **operator).status == 201
-    # A name that points here is no trick where a token is needed: the page elsewhere has none.
+    # Another name for this machine gains nothing here: the page that uses it has no token.
     assert client.call("GET", API, Host="console.example", **reader).status == 200
 
 
