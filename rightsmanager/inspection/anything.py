@@ -7,13 +7,12 @@ secrets  keys and tokens in CustomData, URLs and other parameters are masked
 
 import re
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.inspection.context import Context
-from rightsmanager.inspection.description import Check, Description, Outcome, Value
+from rightsmanager.inspection.description import REST, Check, Description, Outcome, Value
 from rightsmanager.inspection.recognition import describe
 from rightsmanager.policy.masking import mask_custom_data, mask_url
 
@@ -77,14 +76,14 @@ def _rest(dropped: list[Description]) -> Description:
     checks = (check for each in dropped for check in each.all_checks())
     failed = (check for check in checks if check.outcome is Outcome.FAILED)
     first = tuple(check for _, check in zip(range(MAX_FAILED), failed, strict=False))
-    count = sum(1 for each in dropped for _ in _walk(each))
-    return Description("…", meaning=f"{count} more", checks=first)
+    count = sum(map(_count, dropped))
+    return Description(REST, meaning=f"{count} more", checks=first)
 
 
-def _walk(description: Description) -> Iterator[Description]:
-    yield description
-    for child in description.children:
-        yield from _walk(child)
+def _count(fact: Description) -> int:
+    """Return the number of facts in a tree, those that it has left out itself included."""
+    own = fact.value if fact.name == REST and isinstance(fact.value, int) else 1
+    return own + sum(map(_count, fact.children))
 
 
 def _shorten_value(name: str, value: Value, *, mask: bool) -> Value:

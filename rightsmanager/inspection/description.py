@@ -9,7 +9,10 @@ The JSON form has the same names; empty values are omitted.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+REST: Final = "…"
+"""The name of a fact that stands for others, which are left out."""
 
 Value = str | int | bool | tuple[int, ...] | None
 

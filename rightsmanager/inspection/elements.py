@@ -16,7 +16,7 @@ from rightsmanager.inspection.description import Check, Description
 from rightsmanager.inspection.headers import describe_header, describe_object
 from rightsmanager.inspection.licenses import describe_license
 from rightsmanager.inspection.values import date, guid, public_key
-from rightsmanager.inspection.xmltree import attributes_of, describe_element
+from rightsmanager.inspection.xmltree import PLAIN, Readers, attributes_of, describe_element
 from rightsmanager.policy.masking import mask_custom_data
 from rightsmanager.protocol.messages.domain import DOMAIN_KEY_LENGTH, unwrap_domain_key
 from rightsmanager.protocol.wire import Guid, decode_base64, fingerprint
@@ -30,19 +30,23 @@ _DIGITS: Final = 20
 
 def describe_message_element(element: Xml, context: Context) -> Description:
     """Return the description of an element and its parts."""
-    return describe_element(element, lambda each: _known(each, context))
+    return describe_element(element, Readers(_NAMES, lambda each: _known(each, context)))
 
 
 def _known(element: Xml, context: Context) -> Description | None:
-    whole = _WHOLE.get(element.name)
+    name = element.name
+    whole = _WHOLE.get(name)
     if whole is not None:
         return whole(element, context)
-    read = _TEXTS.get(element.name)
-    text = element.text.strip()
-    if read is None or not text or element.children:
+    read = _TEXTS.get(name)
+    # Most elements have no reader: a report has 100,000 of them.
+    if read is None or element.children:
         return None
-    found, check = attempt("form", "", read, element.name, text, context)
-    described = found or Description(element.name, text, checks=(check,))
+    text = element.text.strip()
+    if not text:
+        return None
+    found, check = attempt("form", "", read, name, text, context)
+    described = found or Description(name, text, checks=(check,))
     return replace(described, children=(*attributes_of(element), *described.children))
 
 
@@ -90,7 +94,7 @@ def _open(encrypted: Encrypted, key: PrivateKey, context: Context) -> Xml:
 def _encrypted(element: Xml, context: Context) -> Description:
     parsed = unless_refused(parse_encrypted, element)
     if parsed is None:
-        return describe_element(element, lambda _: None)
+        return describe_element(element, PLAIN)
     plaintext, check = open_encrypted(element, context)
     inside = () if plaintext is None else (describe_message_element(plaintext, context),)
     return Description(
@@ -212,4 +216,5 @@ _TEXTS: Final[dict[str, Callable[[str, str, Context], Description]]] = {
     "Data": _packaging_data,
     "StatusCode": _status_code,
 }
+_NAMES: Final = frozenset((*_WHOLE, *_TEXTS))
 """The reader of an element's text; it raises InvalidMessage."""

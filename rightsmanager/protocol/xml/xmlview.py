@@ -4,7 +4,7 @@ The readers of the operations accept a whole message or refuse it. This view sho
 message that is refused, and which check fails; it trusts nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -46,11 +46,15 @@ class Xml:
     @property
     def text(self) -> str:
         """All text directly in the element."""
+        if not len(self._element):
+            return self._element.text or ""
         return "".join((self._element.text or "", *(part.tail or "" for part in self._element)))
 
     @property
     def attributes(self) -> tuple[tuple[str, str], ...]:
         """Local names and values, in the order of the document."""
+        if not self._element.attrib:
+            return ()
         return tuple(
             (split_tag(str(name))[1], str(value)) for name, value in self._element.attrib.items()
         )
@@ -58,7 +62,13 @@ class Xml:
     @property
     def children(self) -> tuple["Xml", ...]:
         """The elements directly in it."""
+        if not len(self._element):
+            return ()
         return tuple(map(Xml, self._element.iterchildren(tag=etree.Element)))
+
+    def has_any(self, names: Collection[str]) -> bool:
+        """Return whether this element or one in it has one of some local names."""
+        return any(local_name(each) in names for each in self._element.iter(etree.Element))
 
     def canonical(self) -> str:
         """Return exclusive C14N of the element as it stands alone.
