@@ -126,6 +126,10 @@ def test_an_entry_is_shown_with_its_bodies_and_an_explanation(journal: Commands)
     assert ESCAPED in printed
     assert "read 125.0, verify 125.0, decide 250.0, record 500.0, seal 500.0" in printed
     assert "not stored, or not recognised" in printed
+    assert "by the settings of now:\nexplanation (1 licence)\n" in printed
+    assert "sl: 3000 (policy.security_level, from the query)\n" in printed
+    masked = journal("show", "3").output
+    assert "by the settings of now, without the parameters that are masked:\n" in masked
     assert journal("show", "4").status == 0
 
 
