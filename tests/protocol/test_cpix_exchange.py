@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import uuid
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from lxml import etree
@@ -30,6 +31,9 @@ from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, V
 from rightsmanager.protocol.wire import Kid
 from tests.second import clients, cpix_documents, cpix_reader
 from tests.second.cpix_documents import delivery, document, key, period, rule, system
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # The KIDs of the examples in the AWS documents of SPEKE.
 VIDEO = "98ee5596-cd3e-a20d-163a-e382420c6eff"
@@ -330,3 +334,18 @@ def test_encrypted_keys_that_do_not_open_are_refused(server: clients.Identity) -
     ):
         with pytest.raises(InvalidMessage, match=told):
             open_request(given, by)
+
+
+def test_published_requests_name_programs_periods_and_tracks(
+    vectors: Callable[[str], Any],
+) -> None:
+    requests = vectors("key_requests")["requests"]
+    documents = [each for each in requests if "CPIX" in (each["body"] or "")]
+    assert len(documents) >= 7
+    for each in documents:
+        found = []
+        for asked in parse_request(each["body"].encode()).keys:
+            assert asked.slot is not None
+            found.append((asked.slot.program, asked.slot.period, asked.track))
+        expected = [(one["program"], one["period"], one["track"]) for one in each["keys"]]
+        assert found == expected, each["source"]

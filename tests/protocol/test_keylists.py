@@ -187,7 +187,8 @@ def rules(*inner: str) -> str:
 
 
 PERIODS = (
-    '<ContentKeyPeriodList><ContentKeyPeriod id="p4" index="4"/><ContentKeyPeriod id="p5" '
+    '<ContentKeyPeriodList><ContentKeyPeriod id="unnumbered"/>'
+    '<ContentKeyPeriod id="p4" index="4"/><ContentKeyPeriod id="p5" '
     'index="5"/><ContentKeyPeriod id="t" start="2026-01-01T00:00:00Z" '
     'end="2026-01-02T00:00:00Z"/></ContentKeyPeriodList>'
 )
@@ -205,7 +206,7 @@ PERIODS = (
             [("m", 4), ("m", 5)],
         ),
         (PERIODS + rules(rule(KID, period="p4"), rule(OTHER)), [("m", 4), ("m", 0)]),
-        (PERIODS + rules(rule(KID, period="t"), rule(OTHER)), [None, ("m", 0)]),
+        (PERIODS + rules(rule(KID, period="t"), rule(OTHER)), [("m", 1767225600), ("m", 0)]),
         (
             PERIODS + rules(rule(KID, period="p4"), rule(KID, period="p5"), rule(OTHER)),
             [None, ("m", 0)],
@@ -305,7 +306,45 @@ def test_a_key_has_its_own_content_id() -> None:
         ]
 
 
-@pytest.mark.parametrize("named", ['label="ad-break-{0}"', 'start="2026-01-0{0}T00:00:00Z"', ""])
+@pytest.mark.parametrize(
+    ("times", "number"),
+    [
+        ('start="2026-01-01T00:00:00Z"', 1767225600),
+        ('start="2026-01-01T01:00:00.75+01:00" end="2026-01-01T00:00:10Z"', 1767225600),
+        ('start="2026-01-01T00:00:00"', 1767225600),
+        ('index="7" start="2026-01-01T00:00:00Z" end="2026-01-01T00:00:10Z"', 7),
+        ('startOffset="PT1M0.5S" endOffset="PT2M"', 60),
+        ('end="2026-01-01T00:00:10Z" endOffset="PT2M"', 0),
+        ('start="2106-02-07T06:28:15Z"', 2**32 - 1),
+    ],
+)
+def test_a_period_is_known_by_its_index_or_start(times: str, number: int) -> None:
+    more = f'<ContentKeyPeriodList><ContentKeyPeriod id="p" {times}/></ContentKeyPeriodList>'
+    more += rules(rule(KID, period="p"))
+    (entry,) = parse_document(document(content_key(), attributes='contentId="m"', more=more))
+    assert (entry.program, entry.period) == ("m", number)
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ('start="yesterday"', "@start is 'yesterday', expected a time from 1970 to 2106"),
+        ('start="1969-12-31T23:59:59Z"', "expected a time from 1970 to 2106"),
+        ('start="2106-02-07T06:28:16Z"', "expected a time from 1970 to 2106"),
+        ('end="0001-01-01T00:00:00+23:59"', "@end is '0001-01-01"),
+        ('start="2026-01-01T00:00:10Z" end="2026-01-01T00:00:10Z"', "ends before it starts"),
+        ('startOffset="PT2S" endOffset="PT1S"', "ends before it starts"),
+        ('startOffset="2"', "ContentKeyPeriod @startOffset is '2', expected a duration"),
+        ('endOffset="P1Y"', "years and months have no fixed length"),
+    ],
+)
+def test_a_period_with_impossible_times_is_refused(times: str, told: str) -> None:
+    more = f'<ContentKeyPeriodList><ContentKeyPeriod id="p" {times}/></ContentKeyPeriodList>'
+    with pytest.raises(InvalidMessage, match=told):
+        parse_document(document(content_key(), more=more))
+
+
+@pytest.mark.parametrize("named", ['label="ad-break-{0}"', ""])
 def test_periods_without_an_index_have_their_place(named: str) -> None:
     periods = "".join(f'<ContentKeyPeriod id="p{n}" {named.format(n)}/>' for n in range(1, 3))
     more = f"<ContentKeyPeriodList>{periods}</ContentKeyPeriodList>" + rules(
@@ -329,7 +368,7 @@ def test_a_period_needs_no_id(index: int) -> None:
 @pytest.mark.parametrize(
     ("more", "note"),
     [
-        (PERIODS + rules(rule(KID, period="t"), rule(OTHER)), "its period has no index"),
+        (PERIODS + rules(rule(KID, period="unnumbered"), rule(OTHER)), "its period has no number"),
         (
             PERIODS + rules(rule(KID, period="p4"), rule(KID, period="p5"), rule(OTHER)),
             "the key has 2 periods",

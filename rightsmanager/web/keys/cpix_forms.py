@@ -43,8 +43,9 @@ TEXT: Final = "text/plain; charset=utf-8"
 USER_AGENT: Final = f"rightsmanager/{__version__}"
 
 _SPEKE_1: Final[Headers] = (("Speke-User-Agent", USER_AGENT),)
-_SPEKE_2: Final[Headers] = (("X-Speke-User-Agent", USER_AGENT), ("X-Speke-Version", "2.0"))
-_SPEKE_2_CPIX: Final = "2.3"
+_SPEKE_2_CPIX: Final = {"2.0": "2.3", "2.1": "2.4"}
+"""The CPIX version of each version of SPEKE."""
+_GET_VERSION: Final = "2.3"
 _RANGE: Final = re.compile("([0-9]{1,10})(?:-([0-9]{1,10}))?")
 _STREAM: Final = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
 
@@ -58,7 +59,7 @@ def answer_get(call: Call) -> Answer:
 
     The query may name `streams` (a key for each), `periods`, `scheme` and `version`.
     """
-    version = call.named("version") or _SPEKE_2_CPIX
+    version = call.named("version") or _GET_VERSION
     if version not in VERSIONS:
         raise InvalidMessage(f"version is {version[:32]!r}, expected {', '.join(VERSIONS)}")
     periods = _periods(call.named("periods"))
@@ -91,20 +92,24 @@ def refuse_cpix(refusal: Refusal) -> Answer:
 
 
 def answer_speke_2(call: Call) -> Answer:
-    """Return the request document of SPEKE 2.0 with its keys."""
+    """Return the request document of SPEKE 2.0 or 2.1 with its keys."""
     _refuse_rest(call)
     version = call.headers.get("x-speke-version", "")
-    if version != "2.0":
-        raise InvalidMessage(f"Unsupported SPEKE version: {version[:32]!r}, expected '2.0'")
+    if version not in _SPEKE_2_CPIX:
+        raise InvalidMessage(f"Unsupported SPEKE version: {version[:32]!r}, expected 2.0 or 2.1")
     request = parse_request(call.body)
-    _refuse_unlike_speke_2(request)
+    _refuse_unlike_speke_2(request, _SPEKE_2_CPIX[version])
     answer = _fill(call, request, is_kid_replaced=_replaces_kid(call))
-    return replace(answer, headers=_SPEKE_2)
+    return replace(answer, headers=_speke_2(version))
 
 
 def refuse_speke_2(refusal: Refusal) -> Answer:
-    """Return the answer to a refused request of SPEKE 2.0."""
-    return _refuse_speke(refusal, _SPEKE_2)
+    """Return the answer to a refused request of SPEKE 2.0 or 2.1."""
+    return _refuse_speke(refusal, _speke_2("2.0"))
+
+
+def _speke_2(version: str) -> Headers:
+    return (("X-Speke-User-Agent", USER_AGENT), ("X-Speke-Version", version))
 
 
 def answer_speke_1(call: Call) -> Answer:
@@ -126,13 +131,14 @@ def _refuse_rest(call: Call) -> None:
         raise UnservedPath(f"the path ends with {call.rest[:64]!r}, expected copyProtection")
 
 
-def _refuse_unlike_speke_2(request: CpixRequest) -> None:
+def _refuse_unlike_speke_2(request: CpixRequest, version: str) -> None:
     if request.content_id is None:
         raise InvalidMessage("Missing CPIX@contentId")
     if request.version is None:
         raise InvalidMessage("Missing CPIX@version")
-    if request.version != _SPEKE_2_CPIX:
-        raise InvalidMessage(f"Unsupported CPIX@version: {request.version!r}, expected '2.3'")
+    if request.version != version:
+        found = f"{request.version!r}, expected {version!r}"
+        raise InvalidMessage(f"Unsupported CPIX@version: {found}")
     for key in request.keys:
         if key.scheme is None:
             kid = key.kid.text

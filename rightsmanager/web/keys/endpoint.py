@@ -3,6 +3,7 @@
     GET       /cpix/PROGRAM                    CPIX
     POST      /cpix[/PROGRAM]                  a CPIX request document
     POST      /speke/v2.0/copyProtection       SPEKE 2.0
+    POST      /speke/v2.1/copyProtection       SPEKE 2.1; both paths take both versions
     POST      /speke/v1.0/copyProtection       SPEKE 1.0
     GET       /nginx-vod/PROGRAM               nginx-vod-module
     POST      /cenc/getcontentkey[/PROVIDER]   Widevine's Common Encryption API
@@ -64,6 +65,9 @@ FORMS: Final[Mapping[str, Form]] = {
     ),
     "/speke/v2.0/copyProtection": Form(
         "speke-2.0", {_POST: cpix_forms.answer_speke_2}, cpix_forms.refuse_speke_2
+    ),
+    "/speke/v2.1/copyProtection": Form(
+        "speke-2.1", {_POST: cpix_forms.answer_speke_2}, cpix_forms.refuse_speke_2
     ),
     "/speke/v1.0/copyProtection": Form(
         "speke-1.0", {_POST: cpix_forms.answer_speke_1}, cpix_forms.refuse_speke_1

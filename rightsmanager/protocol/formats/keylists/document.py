@@ -3,14 +3,15 @@
     CPIX[@contentId]
       ContentKeyList/ContentKey[@kid @commonEncryptionScheme @dependsOnKey @contentId @explicitIV]
         Data/pskc:Secret/pskc:PlainValue                base64 of 16 bytes
-      ContentKeyPeriodList/ContentKeyPeriod[@id @index @label @start @end]
+      ContentKeyPeriodList/ContentKeyPeriod[@id @index @label @start @end @startOffset @endOffset]
       ContentKeyUsageRuleList/ContentKeyUsageRule[@kid @intendedTrackType]
         KeyPeriodFilter[@periodId]
 
     program   the key's contentId, else the document's; #intendedTrackType is appended for several
               keys of one program and period, if it differs between them
-    period    the index of the period in the key's rule; without any index in the document, its
-              place in the list of periods; 0 for a key without period
+    period    the index of the period in the key's rule, else its start in Unix seconds, else its
+              startOffset in seconds; if no period has any of them, its place in the list; 0 for a
+              key without period
     track     the key's intendedTrackType, if its rules name one alone
     type      of commonEncryptionScheme, which may also be a method of HLS; a leaf key has that of
               the key that it depends on
@@ -27,11 +28,14 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any, Final
 
 from lxml import etree
 
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.protocol.formats.durations import parse_duration
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
 from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, SCHEMES, KeyEntry
 from rightsmanager.protocol.wire import (
@@ -204,18 +208,30 @@ def _slot(
         )
     number = numbers[named.pop()] if named else 0
     if number is None:
-        return DocumentSlot(None, 0, (f"program {program} left out: its period has no index",))
+        return DocumentSlot(None, 0, (f"program {program} left out: its period has no number",))
     return DocumentSlot(program, number)
 
 
 def _period_numbers(root: etree._Element) -> dict[str, int | None]:
     """Return the number of each period by its id."""
     periods = list(root.iterfind("{*}ContentKeyPeriodList/{*}ContentKeyPeriod"))
-    has_index = any(each.get("index") is not None for each in periods)
-    return {
-        each.get("id", ""): _index(each) if has_index else place
-        for place, each in enumerate(periods)
-    }
+    numbers = [_number(each) for each in periods]
+    if all(number is None for number in numbers):
+        numbers = list(range(len(periods)))
+    return {each.get("id", ""): number for each, number in zip(periods, numbers, strict=True)}
+
+
+def _number(period: etree._Element) -> int | None:
+    """Return the number by which a period is known, None without any."""
+    start, end = (_time(period, name) for name in ("start", "end"))
+    offset, end_offset = (_offset(period, name) for name in ("startOffset", "endOffset"))
+    for first, last in ((start, end), (offset, end_offset)):
+        if first is not None and last is not None and last <= first:
+            raise InvalidMessage("ContentKeyPeriod ends before it starts")
+    index = _index(period)
+    found = next((each for each in (index, start, offset) if each is not None), None)
+    # Packagers in several places name the same start, and get the same key.
+    return None if found is None else int(found)
 
 
 def _index(period: etree._Element) -> int | None:
@@ -227,6 +243,30 @@ def _index(period: etree._Element) -> int | None:
             f"ContentKeyPeriod @index is {text[:32]!r}, expected 0 to {LAST_PERIOD}"
         )
     return int(text)
+
+
+def _time(period: etree._Element, name: str) -> float | None:
+    """Return a time in Unix seconds; UTC if it names no zone."""
+    text = period.get(name)
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text.strip())
+        seconds = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        seconds = -1
+    if not 0 <= seconds <= LAST_PERIOD:
+        raise InvalidMessage(
+            f"ContentKeyPeriod @{name} is {text[:32]!r}, expected a time from 1970 to 2106"
+        )
+    return seconds
+
+
+def _offset(period: etree._Element, name: str) -> Fraction | None:
+    text = period.get(name)
+    if text is None:
+        return None
+    return parse_duration(text.strip(), f"ContentKeyPeriod @{name}").seconds
 
 
 def _told_apart(

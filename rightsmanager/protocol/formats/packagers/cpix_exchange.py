@@ -42,7 +42,7 @@ from rightsmanager.protocol.formats.keylists.document import (
 )
 from rightsmanager.protocol.formats.keylists.entry import SCHEMES
 from rightsmanager.protocol.formats.packagers.cpix_schema import refuse_invalid
-from rightsmanager.protocol.formats.packagers.cpix_signaling import CPIX, fill_system
+from rightsmanager.protocol.formats.packagers.cpix_signaling import CPIX, fill_system, sort_system
 from rightsmanager.protocol.formats.packagers.cpix_signatures import (
     sign_document,
     verify_document,
@@ -140,6 +140,8 @@ def _parse(data: bytes) -> etree._Element:
     etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
     if root.tag != f"{CPIX}CPIX":
         raise InvalidMessage(f"the root element is {str(root.tag)[:64]}, expected {CPIX}CPIX")
+    for system in root.iterfind(f"{CPIX}DRMSystemList/{_SYSTEM}"):
+        sort_system(system)
     # The ids of SPEKE 1.0 may be no XML names, such as those that begin with a digit.
     name = root.attrib.pop("id", None)
     refuse_invalid(root)

@@ -1,7 +1,7 @@
 """The schema of CPIX documents: that of the library, which is CPIX 2.2, with later additions.
 
     ContentKey @commonEncryptionScheme     CPIX 2.3
-    ContentKeyPeriod @label                CPIX 2.4
+    ContentKeyPeriod @label, @startOffset, @endOffset    CPIX 2.4
     KeyPeriodFilter @periodId              refers to an id; the library's schema has it as an id
 
 Source: DASH-IF Implementation Guidelines, Content Protection Information Exchange Format, versions
@@ -20,7 +20,10 @@ from rightsmanager.errors import InvalidMessage
 _XS: Final = "{http://www.w3.org/2001/XMLSchema}"
 _ADDED: Final = (
     (f".//{_XS}complexType[@name='ContentKeyType']//{_XS}extension", "commonEncryptionScheme"),
-    (f".//{_XS}complexType[@name='ContentKeyPeriodType']", "label"),
+    *(
+        (f".//{_XS}complexType[@name='ContentKeyPeriodType']", name)
+        for name in ("label", "startOffset", "endOffset")
+    ),
 )
 
 

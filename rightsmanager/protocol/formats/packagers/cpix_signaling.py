@@ -35,6 +35,24 @@ _HLS_TAGS: Final = {"media": "EXT-X-KEY", "master": "EXT-X-SESSION-KEY"}
 _HLS: Final = f"{CPIX}HLSSignalingData"
 
 
+_ORDER: Final = {
+    CPIX + name: place
+    for place, name in enumerate(
+        (
+            *("PSSH", "ContentProtectionData", "URIExtXKey", "HLSSignalingData"),
+            *("SmoothStreamingProtectionHeaderData", "HDSSignalingData"),
+        )
+    )
+}
+"""The elements of a DRMSystem in the order of the schema, in which those of others follow."""
+
+
+def sort_system(system: etree._Element) -> None:
+    """Put the elements of a DRMSystem into the order of the schema."""
+    # The published requests of SPEKE 1.0 have their own elements first.
+    system[:] = sorted(system, key=lambda element: _ORDER.get(str(element.tag), len(_ORDER)))
+
+
 def fill_system(system: etree._Element, key: ProtectedKey) -> None:
     """Fill in the elements that a DRMSystem has, or all if it has none."""
     if len(system) == 0:
