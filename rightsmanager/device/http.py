@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -20,6 +21,7 @@ TIMEOUT_SECONDS: Final = 30
 MAX_REDIRECTS: Final = 5
 _FAULT: Final = 500
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_TYPES: Final = frozenset({"text/xml", "application/soap+xml", "application/xml"})
 _HINTS: Final = {
     404: "; the path of the service ends in rightsmanager.asmx",
     413: "; the server's limit is server.max_body or metering.max_body",
@@ -67,6 +69,7 @@ class HttpClient:
             request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 -- checked
             opener = urllib.request.build_opener(*handlers)
             with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
+                _refuse_type(url, answer.headers)
                 return bytes(answer.read()), None
         except urllib.error.HTTPError as error:
             with error:
@@ -75,10 +78,18 @@ class HttpClient:
                 if error.code != _FAULT:
                     hint = _HINTS.get(error.code, "")
                     raise ConnectionFailed(f"{url} answered HTTP {error.code}{hint}") from None
+                _refuse_type(url, error.headers)
                 return error.read(), None
         except (OSError, ValueError, http.client.HTTPException) as error:
             # An invalid URL is the second or the third kind, an invalid answer the third.
             raise ConnectionFailed(f"{url} cannot be reached: {_reason(error)}") from None
+
+
+def _refuse_type(url: str, headers: Message) -> None:
+    """Raise ConnectionFailed for an answer that says that it is not XML."""
+    if "Content-Type" in headers and headers.get_content_type() not in _TYPES:
+        named = headers.get_content_type()
+        raise ConnectionFailed(f"{url} answered {named[:64]}, expected text/xml (SOAP)")
 
 
 def _location(url: str, error: urllib.error.HTTPError) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_TYPES = {"/html": "text/html; charset=utf-8", "/soap": "Application/SOAP+xml;charset=utf-8"}
+
+
 @dataclass
 class Site:
     """Answers by path: a number redirects to /end by that status, /loop to itself."""
@@ -30,7 +33,7 @@ class Site:
         self.seen.append((request.command, request.path, body, token))
         status, location = 200, ""
         match request.path.strip("/"):
-            case "end":
+            case "end" | "html" | "soap":
                 pass
             case "loop":
                 status, location = 307, "/loop"
@@ -45,6 +48,8 @@ class Site:
         request.send_response(status)
         if location:
             request.send_header("Location", location)
+        if request.path in _TYPES:
+            request.send_header("Content-Type", _TYPES[request.path])
         request.send_header("Content-Length", "4" if status == 200 else "0")
         request.end_headers()
         if status == 200:
@@ -81,6 +86,12 @@ def test_a_redirect_is_followed_as_post(site: Site, status: int) -> None:
         ("POST", f"/{status}", b"body"),
         ("POST", "/end", b"body"),
     ]
+
+
+def test_an_answer_that_is_no_xml_by_its_type_is_refused(site: Site) -> None:
+    assert post(f"{site.url}/soap", "action", b"") == b"done"
+    with pytest.raises(ConnectionFailed, match="answered text/html, expected text/xml"):
+        post(f"{site.url}/html", "action", b"")
 
 
 def test_a_token_stays_with_its_server(site: Site) -> None:
