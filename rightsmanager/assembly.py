@@ -171,6 +171,7 @@ def packaging_access(
         packaging.token.get_secret_value(),
         settings.server.public_url,
         is_loopback,
+        frozenset(name.lower() for name in packaging.hosts),
         _read_authorities(packaging.client_ca) if is_by_certificate else Authorities(),
         header,
         clock,

@@ -184,6 +184,7 @@ class PackagingSettings(Section):
 
     access: Literal["off", "loopback", "token", "query", "certificate", "open"] = "loopback"
     token: SecretStr = SecretStr("")
+    hosts: Names = ()
     client_ca: str = ""
     certificate_header: str = ""
     replace_kid: bool = False

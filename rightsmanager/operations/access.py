@@ -8,9 +8,10 @@
                  server's own TLS connection, or in the header of a trusted proxy
     open         every request
 
-In no mode a web page gets a key: a request with a header that only browsers send is refused, and on
-a server that listens on loopback alone also one for a host that is not the server's (DNS
-rebinding). A browser on this machine could otherwise be used by any page that is open in it.
+In no mode a web page gets a key: a request with a header that only browsers send is refused. A page
+whose name resolves to the server (DNS rebinding) sends none of them over plain HTTP. Therefore a
+server that listens on loopback alone, and one that is open, refuse requests for a host that is not
+the server's. Elsewhere an open server takes any IP address, since rebinding needs a name.
 
 A proxy on this machine connects from a loopback address for clients anywhere, and most add a header
 by default. One that adds none looks like a packager: behind such a proxy loopback means everyone,
@@ -105,6 +106,8 @@ class Access:
     """The server's own URL; its host is allowed in addition to loopback names."""
     is_loopback: bool = False
     """Whether the server listens on loopback alone."""
+    hosts: frozenset[str] = frozenset()
+    """Further names of the server, in lower case; `*` for any."""
     authorities: Authorities = field(default_factory=Authorities)
     """The issuers of client certificates."""
     certificate_header: str = ""
@@ -125,15 +128,35 @@ def _foreign(access: Access, request: Arrival) -> str:
     """Return the reason to refuse a request that a web page has caused."""
     if any(name in request.headers for name in _PAGE_HEADERS):
         return "comes from a browser's page, expected a packager"
-    return _other_host(access, request) if access.is_loopback else ""
+    if access.is_loopback:
+        return _other_host(access, request)
+    return _other_name(access, request) if access.mode is AccessMode.OPEN else ""
 
 
 def _other_host(access: Access, request: Arrival) -> str:
     host = _host_name(request.headers.get("host", ""))
-    # A page whose name resolves to this machine (DNS rebinding) has its own name here.
-    if not (host in {"", "localhost", _host_of(access.public_url)} or is_loopback(host)):
-        return f"is for the host {host[:64]!r}, expected a loopback address or server.public_url"
-    return ""
+    # A page whose name resolves to this machine has its own name here.
+    if is_loopback(host) or _is_own_name(access, host):
+        return ""
+    return (
+        f"is for the host {host[:64]!r}, expected a loopback address, server.public_url or one of "
+        "packaging.hosts"
+    )
+
+
+def _other_name(access: Access, request: Arrival) -> str:
+    host = _host_name(request.headers.get("host", ""))
+    if _is_address(host) or _is_own_name(access, host):
+        return ""
+    return (
+        f"is for the host {host[:64]!r}, expected an IP address, server.public_url or one of "
+        "packaging.hosts"
+    )
+
+
+def _is_own_name(access: Access, host: str) -> bool:
+    known = {"", "localhost", _host_of(access.public_url)} | access.hosts
+    return host in known or "*" in known
 
 
 def _switched_off(_access: Access, _request: Arrival) -> str:
@@ -216,6 +239,14 @@ def _host_name(host: str) -> str:
 
 def _host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(address: str) -> bool:

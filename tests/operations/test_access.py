@@ -74,7 +74,7 @@ def test_the_servers_own_name_passes(host: str) -> None:
 )
 def test_a_request_for_another_host_is_refused(host: str) -> None:
     for access in (LOOPBACK, NAMED):
-        assert "expected a loopback address or server.public_url" in refusal(
+        assert "expected a loopback address, server.public_url or one" in refusal(
             access, request(HERE, host=host)
         )
 
@@ -152,9 +152,31 @@ def test_without_the_token_requests_are_refused_and_the_token_is_not_shown(
 
 def test_off_refuses_all_and_open_serves_all_but_pages() -> None:
     assert "is switched off here" in refusal(Access(AccessMode.OFF), request(HERE))
-    Access(AccessMode.OPEN).refuse_stranger("A", request(FAR, host="any.example"))
+    Access(AccessMode.OPEN).refuse_stranger("A", request(FAR))
     told = refusal(Access(AccessMode.OPEN), request(FAR, origin="https://example.com"))
     assert "comes from a browser's page" in told
+
+
+def test_an_open_server_serves_its_own_names_and_any_address() -> None:
+    url = "https://keys.example/rightsmanager.asmx"
+    access = Access(AccessMode.OPEN, public_url=url, hosts=frozenset({"keys.internal"}))
+    for host in (
+        "192.0.2.7:8080",
+        "[2001:db8::1]",
+        "localhost:8080",
+        "keys.example",
+        "",
+        "KEYS.internal",
+    ):
+        access.refuse_stranger("A", request(FAR, host=host))
+    for host in ("evil.example", "192.0.2.7.evil.example", "keys.internal.", "a b"):
+        told = refusal(access, request(FAR, host=host))
+        assert f"is for the host {host!r}, expected an IP address" in told
+    Access(AccessMode.OPEN, hosts=frozenset("*")).refuse_stranger("A", request(FAR, host="any"))
+    # A page knows no token, so that its name does not matter.
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    token = Access(AccessMode.TOKEN, TOKEN)
+    token.refuse_stranger("A", request(FAR, host="any.example", **bearer))
 
 
 @pytest.mark.parametrize("mode", [AccessMode.OPEN, AccessMode.TOKEN, AccessMode.QUERY])
