@@ -13,15 +13,13 @@ from rightsmanager.errors import Refusal, ServiceSpecific, StatusCode
 from rightsmanager.inspection.description import Check, Description, Outcome
 from rightsmanager.inspection.licenses import describe_objects
 from rightsmanager.inspection.questions import Question, find_question, header_of
-from rightsmanager.inspection.values import fact
+from rightsmanager.inspection.sources import describe_parameters
+from rightsmanager.inspection.spellings import Translation, translate
 from rightsmanager.inspection.warnings import FAULTS, find_warnings
 from rightsmanager.policy.decision import Decision, apply_level, decide_grants
 from rightsmanager.policy.defaults import NO_DOMAIN, Clocks, DefaultDomain, LicenseDefaults
 from rightsmanager.policy.grants import Grant, Policy
 from rightsmanager.policy.licenses import policy_objects
-from rightsmanager.policy.masking import MASK
-from rightsmanager.policy.parameter import Parameter
-from rightsmanager.policy.parameters import PARAMETERS
 from rightsmanager.policy.parsed_values import MAX_TEXT, Group, quote
 from rightsmanager.policy.query import (
     ParsedRequest,
@@ -30,7 +28,6 @@ from rightsmanager.policy.query import (
     read_group,
     split_custom_data,
     split_query,
-    write,
 )
 from rightsmanager.policy.requested_licenses import RequestedLicense
 from rightsmanager.policy.rules import Rules
@@ -45,18 +42,6 @@ UNKNOWN_MID: Final = Mid(bytes(16))
 _DEFAULT_POLICY: Final = "The request names no parameter: this is the server's default policy."
 MAX_PROBLEMS: Final = 20
 MAX_KIDS: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """The request in one of the spellings."""
-
-    spelling: Spelling
-    text: str
-    """The query or CustomData, or the reason why there is none."""
-    masked: str
-    """The same text with a mask in place of each key."""
-    is_possible: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +124,9 @@ def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
         return Explanation(_problems(question, refusal))
     requested_licenses = request.licenses
     translations = tuple(
-        _translate(requested_licenses, spelling) for spelling in Spelling if requested_licenses
+        translate(requested_licenses, spelling) for spelling in Spelling if requested_licenses
     )
-    parameters = _describe_parameters(request, question, defaults.policy)
+    parameters = describe_parameters(request, question, defaults.policy)
     fault = _fault(requested_licenses)
     header = question.header or _assumed_header(requested_licenses)
     try:
@@ -243,62 +228,6 @@ _STATUS: Final[dict[str, StatusCode]] = {
 """The answers of parameters by their fields; other parameters answer with their value."""
 
 
-# --- parameters ---------------------------------------------------------------------------------
-
-
-def _describe_parameters(
-    request: ParsedRequest, question: Question, policy: Policy
-) -> tuple[Description, ...]:
-    """Return the parameters of each requested licence, the server's defaults last."""
-    split = split_query(question.query)
-    source = "from the query" if split.groups else "from the CustomData"
-    is_legacy = split.groups and split.spelling is Spelling.LEGACY
-    return tuple(
-        Description(
-            f"parameters of licence {number}",
-            children=(
-                *(
-                    # The legacy spelling implies persist, which it cannot name.
-                    _parameter(each, value, _LEGACY if is_legacy and not each.legacy else source)
-                    for each, value in requested
-                ),
-                *_default_parameters({each.sets for each, _ in requested}, policy),
-            ),
-        )
-        for number, requested in enumerate(request.licenses or ((),), 1)
-    )
-
-
-_DEFAULT: Final = "the server's default"
-_LEGACY: Final = "the legacy spelling's default"
-
-
-def _parameter(parameter: Parameter, value: object, source: str) -> Description:
-    shown = parameter.spell(value).strip("'")
-    return Description(parameter.name, shown, f"{parameter.sets}, {source}")
-
-
-def _default_parameters(given: set[str], policy: Policy) -> Iterator[Description]:
-    for parameter in PARAMETERS:
-        place, _, name = parameter.sets.partition(".")
-        if parameter.sets in given or place not in {"policy", "levels"}:
-            continue
-        value = getattr(policy.output_levels if place == "levels" else policy, name)
-        # What is off, 0 or missing adds nothing to a licence. But all depends on persist.
-        if value or parameter.name == "persist":
-            yield _default(parameter, value)
-        elif parameter.sets == "policy.expiration" and policy.valid_for:
-            meaning = f"policy.valid_for, {_DEFAULT}"
-            yield Description(parameter.name, f"+{policy.valid_for}", meaning)
-
-
-def _default(parameter: Parameter, value: object) -> Description:
-    if parameter.adds is None:
-        return _parameter(parameter, value, _DEFAULT)
-    # A field of several values: the parameter would write one of them.
-    return replace(fact(parameter.name, value), meaning=f"{parameter.sets}, {_DEFAULT}")
-
-
 # --- licences -------------------------------------------------------------------------------------
 
 
@@ -357,34 +286,6 @@ def _key_source(grant: Grant) -> str:
     if grant.key_seed is not None:
         return "made from the key seed in the request"
     return "the one that the server has for the KID"
-
-
-# --- spellings ------------------------------------------------------------------------------------
-
-
-def _translate(requested_licenses: tuple[RequestedLicense, ...], spelling: Spelling) -> Translation:
-    try:
-        text = write(requested_licenses, spelling)
-    except ServiceSpecific as refusal:
-        return Translation(spelling, refusal.text, refusal.text, is_possible=False)
-    masked = tuple(map(_mask_keys, requested_licenses))
-    # Without a key it is the same.
-    return Translation(
-        spelling, text, text if masked == requested_licenses else write(masked, spelling)
-    )
-
-
-def _mask_keys(requested: RequestedLicense) -> RequestedLicense:
-    """Return the same licence, with keys that are written as a mask."""
-    return tuple(
-        (_masked(parameter) if parameter.value_type.secret else parameter, value)
-        for parameter, value in requested
-    )
-
-
-def _masked(parameter: Parameter) -> Parameter:
-    value_type = replace(parameter.value_type, write=lambda _: MASK, legacy=None)
-    return replace(parameter, value_type=value_type)
 
 
 # --- forms ----------------------------------------------------------------------------------------

@@ -244,6 +244,8 @@ def test_each_parameter_has_its_field_and_source(explained: Explaining) -> None:
     assert given["persist"].meaning == "policy.persistent, the server's default"
     # What is off by default adds nothing to a licence.
     assert list(given) == ["sl", "persist", "playright", "embedding"]
+    silent = explained("", Policy(play=False)).parameters[0].children
+    assert ("playright", "false") in [(each.name, each.value) for each in silent]
     custom = explained(custom_data="json=[{'sl':2000}]").description.children[0].children[0]
     assert custom.meaning == "policy.security_level, from the CustomData"
     legacy, level, *_ = explained("SecurityLevel=2000").description.children[0].children
