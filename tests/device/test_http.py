@@ -88,7 +88,7 @@ def test_a_redirect_is_followed_as_post(site: Site, status: int) -> None:
     ]
 
 
-def test_an_answer_that_is_no_xml_by_its_type_is_refused(site: Site) -> None:
+def test_an_answer_of_another_type_than_xml_is_refused(site: Site) -> None:
     assert post(f"{site.url}/soap", "action", b"") == b"done"
     with pytest.raises(ConnectionFailed, match="answered text/html, expected text/xml"):
         post(f"{site.url}/html", "action", b"")
