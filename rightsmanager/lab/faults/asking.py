@@ -1,7 +1,7 @@
 """The device and the KIDs of a request, before the operation sees it.
 
-Faults that name neither need none of it. The challenge is opened once more by the operation: only a
-request in a world with such faults costs that.
+Faults that name neither, and leave the operation its work, need none of it. The challenge is opened
+once more by the operation: only a request in a world with such faults costs that.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rightsmanager.errors import Refusal
+from rightsmanager.hooks.facts import Progress
 from rightsmanager.operations.context import Context
 from rightsmanager.protocol.formats.bcert import Chain
 from rightsmanager.protocol.messages.acknowledgement import open_acknowledgement
@@ -27,13 +28,23 @@ class Asking:
 
     device: str = ""
     """The device id; empty for a challenge that does not verify, and for a packager."""
-    kids: frozenset[str] = frozenset()
-    """GUIDs as text."""
+    kids: tuple[Kid, ...] = ()
+    custom_data: str | None = None
+
+    def names(self, kid: str) -> bool:
+        """Return whether it names a KID, given as a GUID in text."""
+        return any(each.text == kid for each in self.kids)
+
+    def note(self, progress: Progress) -> None:
+        """Fill in the facts of a request whose operation does not run."""
+        progress.device = self.device
+        progress.kids = self.kids
+        progress.custom_data = self.custom_data
 
 
 UNKNOWN: Final = Asking()
-_Opened = tuple[Chain, Iterable[Kid]]
-"""The chain of the signer, and the KIDs."""
+_Opened = tuple[Chain, Iterable[Kid], str | None]
+"""The chain of the signer, the KIDs, and CustomData."""
 
 
 def find_asking(context: Context, operation: str, envelope: Envelope) -> Asking:
@@ -42,42 +53,44 @@ def find_asking(context: Context, operation: str, envelope: Envelope) -> Asking:
     if opener is None:
         return UNKNOWN
     try:
-        signer, kids = opener(context, envelope)
+        signer, kids, custom_data = opener(context, envelope)
     except Refusal:
         # The operation will refuse it, and say why.
         return UNKNOWN
-    return Asking(signer.leaf.device_id, frozenset(kid.text for kid in kids))
+    return Asking(signer.leaf.device_id, tuple(dict.fromkeys(kids)), custom_data)
 
 
 def _acquire(context: Context, envelope: Envelope) -> _Opened:
     challenge = open_license_challenge(
         envelope, context.server_keys, context.backend, context.reader
     )
-    return challenge.signer, (entry.kid for entry in challenge.header.kids)
+    kids = (entry.kid for entry in challenge.header.kids)
+    return challenge.signer, kids, challenge.custom_data
 
 
 def _acknowledge(context: Context, envelope: Envelope) -> _Opened:
     challenge = open_acknowledgement(
         envelope, context.server_keys, context.backend, context.verifier.parse
     )
-    return challenge.signer, (result.kid for result in challenge.results)
+    return challenge.signer, (result.kid for result in challenge.results), None
 
 
 def _join(context: Context, envelope: Envelope) -> _Opened:
     parse = context.verifier.parse
-    return open_join(envelope, context.server_keys, context.backend, parse).signer, ()
+    challenge = open_join(envelope, context.server_keys, context.backend, parse)
+    return challenge.signer, (), challenge.custom_data
 
 
 def _leave(context: Context, envelope: Envelope) -> _Opened:
     parse = context.verifier.parse
-    return open_leave(envelope, context.server_keys, context.backend, parse).signer, ()
+    return open_leave(envelope, context.server_keys, context.backend, parse).signer, (), None
 
 
 def _get_certificate(context: Context, envelope: Envelope) -> _Opened:
     asked = open_certificate_request(
         envelope, context.server_keys, context.backend, context.verifier.parse
     )
-    return asked.signer, ()
+    return asked.signer, (), None
 
 
 def _report_plays(context: Context, envelope: Envelope) -> _Opened:
@@ -85,7 +98,7 @@ def _report_plays(context: Context, envelope: Envelope) -> _Opened:
     challenge = open_metering_data(
         envelope, keys, context.backend, context.verifier.parse, options.max_records
     )
-    return challenge.signer, (usage.kid for usage in challenge.report.usage)
+    return challenge.signer, (usage.kid for usage in challenge.report.usage), None
 
 
 def _report_stops(context: Context, envelope: Envelope) -> _Opened:
@@ -93,7 +106,7 @@ def _report_stops(context: Context, envelope: Envelope) -> _Opened:
     challenge = open_secure_stop(
         envelope, keys, context.backend, context.verifier.parse, options.max_sessions
     )
-    return challenge.signer, (session.kid for session in challenge.sessions)
+    return challenge.signer, (session.kid for session in challenge.sessions), None
 
 
 def _delete(context: Context, envelope: Envelope) -> _Opened:
@@ -104,7 +117,7 @@ def _delete(context: Context, envelope: Envelope) -> _Opened:
         context.verifier.parse,
         context.options.max_deleted_kids,
     )
-    return challenge.signer, challenge.kids
+    return challenge.signer, challenge.kids, None
 
 
 _OPENERS: Final[Mapping[str, Callable[[Context, Envelope], _Opened]]] = {

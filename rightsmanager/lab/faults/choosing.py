@@ -62,7 +62,7 @@ def _names(fault: Fault, asking: Asking) -> bool:
     if asking is UNKNOWN:
         return fault.device is None and fault.kid is None
     is_device = fault.device in (None, asking.device)
-    return is_device and (fault.kid is None or fault.kid in asking.kids)
+    return is_device and (fault.kid is None or asking.names(fault.kid))
 
 
 def _take(faults: Sequence[Fault], tally: Tally) -> tuple[Chosen, ...]:

@@ -19,7 +19,6 @@ from rightsmanager.errors import Refusal
 from rightsmanager.hooks.exchange import INJECTED
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.lab.faults.altering import ALTERATIONS, REPLACEMENTS, HttpReply
-from rightsmanager.lab.faults.asking import find_asking
 from rightsmanager.lab.faults.choosing import Chosen, choose
 from rightsmanager.lab.faults.counts import Counts
 from rightsmanager.lab.faults.delivery import (
@@ -143,14 +142,8 @@ class _Call:
         return child
 
     def _choose(self, work: Work) -> None:
-        context, name = work.context, work.name
-        chosen = choose(
-            self.faults,
-            name,
-            context.clock(),
-            lambda: find_asking(context, name, work.request.envelope),
-            self.injector.counts,
-        )
+        now, counts = work.context.clock(), self.injector.counts
+        chosen = choose(self.faults, work.name, now, lambda: work.asking, counts)
         delays = [each for each in chosen if each.fault.kind in DELAYS]
         self.is_delayed = bool(delays) and DELAYED.acquire(blocking=False)
         self._set(chosen)

@@ -8,6 +8,7 @@ from typing import Final
 
 from rightsmanager.errors import InternalError
 from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.lab.faults.asking import Asking, find_asking
 from rightsmanager.lab.faults.choosing import Chosen
 from rightsmanager.lab.faults.licensing import CHANGES, change_reply
 from rightsmanager.lab.faults.older import OlderReplies
@@ -41,7 +42,8 @@ class Means:
         return expired_signing(self.keys)
 
 
-@dataclass(frozen=True, slots=True)
+# No slots, as above.
+@dataclass(frozen=True)
 class Work:
     """A request to an operation of a world."""
 
@@ -49,6 +51,11 @@ class Work:
     name: str
     operation: ServiceOperation
     request: Request
+
+    @cached_property
+    def asking(self) -> Asking:
+        """The client, before the operation sees it."""
+        return find_asking(self.context, self.name, self.request.envelope)
 
     def run(self) -> bytes:
         """Return the operation's reply."""
@@ -72,11 +79,13 @@ def operate(work: Work, chosen: Chosen, means: Means) -> tuple[bytes, bool]:
 
 
 def _refuse(work: Work, chosen: Chosen, _means: Means) -> tuple[bytes, bool]:
+    work.asking.note(work.request.progress)
     raise refusal_of(chosen.fault, work.context, work.request.url)
 
 
-def _replace(_work: Work, chosen: Chosen, _means: Means) -> tuple[bytes, bool]:
+def _replace(work: Work, chosen: Chosen, _means: Means) -> tuple[bytes, bool]:
     # The client gets another reply: see `altering.REPLACEMENTS` and `delivery.CUTS`.
+    work.asking.note(work.request.progress)
     fault = chosen.fault
     raise InternalError(f"not answered: the fault {fault.id} of this world is {fault.kind}")
 

@@ -12,6 +12,7 @@ from rightsmanager.lab.faults.asking import UNKNOWN, Asking
 from rightsmanager.lab.faults.choosing import choose, draws
 from rightsmanager.lab.faults.counts import Counts
 from rightsmanager.lab.faults.fault import Fault, parse_fault
+from rightsmanager.protocol.wire import Kid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +101,7 @@ def test_a_rate_follows_from_its_seed(counts: Counts, tmp_path: Path) -> None:
 def test_a_fault_acts_on_the_requests_that_it_names(
     counts: Counts, *, fields: dict[str, Any], acts: bool
 ) -> None:
-    asking = Asking(DEVICE, frozenset({KID}))
+    asking = Asking(DEVICE, (Kid.from_text(KID),))
     named = fault(**fields)
     assert bool(chosen(counts, named, asking=asking)) is acts
     assert chosen(counts, named, asking=UNKNOWN) == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
@@ -23,6 +24,7 @@ from rightsmanager.lab.faults.injection import Injector
 from rightsmanager.protocol.messages.response import parse_fault
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xml.envelope import parse_envelope
+from rightsmanager.store.journal.entries import Filter
 from tests.lab.faults.conftest import Asker, World, header_of, new_kid
 
 if TYPE_CHECKING:
@@ -368,3 +370,25 @@ def test_what_names_no_operation_is_left_alone(world: World) -> None:
     assert world.ask(ACQUIRE, b"<a/>").status == 500
     assert world.ask(ACQUIRE, b"", REQUEST_METHOD="GET", PATH_INFO="/").status == 200
     assert world.used(fault) == 0
+
+
+def test_the_journal_knows_who_asked(world: World, device: Asker) -> None:
+    """Also of a request whose operation did not run."""
+    kid = new_kid()
+    ours = device.opening.device.chain.leaf.device_id
+    marks = []
+    for kind, fields in (
+        ("status", {"status": "0x8004c600"}),
+        ("cut-before", {}),
+        ("truncated", {}),
+    ):
+        fault = world.inject(kind, count=1, **fields)
+        marks.append(f"{kind} {fault.id}")
+        with pytest.raises((Refusal, ConnectionResetError)):
+            device.acquire(kid)
+    deadline = time.monotonic() + 30
+    while len(entries := world.server.journal.find(Filter(device=ours, kid=kid)).entries) < 3:
+        assert time.monotonic() < deadline
+        world.server.journal.settle()
+    assert [each.injected for each in entries] == marks[::-1]
+    assert [each.outcome for each in entries] == ["ok", "0x8004c600", "0x8004c600"]
