@@ -2,7 +2,7 @@
 
 import hmac
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from http import HTTPStatus
@@ -148,7 +148,9 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     paths = _operator_paths(settings, runtime, context, keyring, journal)
     routing = _router_settings(settings, paths)
     if Role.PACKAGING in roles:
-        routing = replace(routing, key_endpoint=(takes, _key_endpoint(settings, context)))
+        routing = replace(
+            routing, key_endpoint=(takes, _key_endpoint(settings, context, observers))
+        )
     router = Router(soap, make_pages, routing)
     server = Server(router, context, keyring, operations, journal, recorder)
     return server
@@ -219,10 +221,12 @@ def _router_settings(settings: Settings, operator_paths: Mapping[str, Wsgi]) -> 
     )
 
 
-def _key_endpoint(settings: Settings, context: Context) -> KeyEndpoint:
+def _key_endpoint(
+    settings: Settings, context: Context, observers: Sequence[Observer]
+) -> KeyEndpoint:
     server = settings.server
     bounds = Bounds(server.max_body, float(server.timeout_seconds))
-    return KeyEndpoint(context, _addressing(settings), bounds, log_failure)
+    return KeyEndpoint(context, _addressing(settings), bounds, log_failure, observers)
 
 
 def _addressing(settings: Settings) -> Addressing:

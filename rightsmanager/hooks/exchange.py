@@ -21,7 +21,8 @@ class Exchange(NamedTuple):
     # A NamedTuple, not a frozen dataclass: each licence makes one, and this one is 1.5 µs cheaper.
     request_id: str
     operation: str
-    """The wire name, empty unless the envelope names one of the nine."""
+    """The wire name, empty unless the envelope names one of the nine; or the protocol of a request
+    to the key endpoint, such as `cpix`."""
     environ: Mapping[str, Any]
     """The WSGI environment, for the query, the headers and the client's address."""
     url: str
@@ -40,6 +41,8 @@ class Exchange(NamedTuple):
     read: float
     """When the envelope was parsed; 0 if it was refused before."""
     ended: float
+    has_keys: bool = False
+    """Whether the bodies have content keys, so that nothing of them may be stored."""
 
     def stages(self) -> tuple[float, ...]:
         """Return the seconds of each stage that began; a refusal came in the last of them.

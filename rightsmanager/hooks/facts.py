@@ -17,6 +17,11 @@ from rightsmanager.protocol.wire import AccountId, Kid, Mid, SessionId, Transact
 
 KEY_ENDPOINT: Final = "KeyEndpoint"
 """The operation in facts of requests to the key endpoint."""
+KEY_PROTOCOLS: Final = (
+    *("cpix", "speke-2.0", "speke-2.1", "speke-1.0"),
+    *("nginx-vod", "getcontentkey"),
+)
+"""The protocols of the key endpoint, which journal and metrics have as the operation."""
 
 
 @dataclass(frozen=True, slots=True)

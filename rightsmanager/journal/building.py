@@ -155,10 +155,10 @@ class EntryBuilder:
 
     def _request(self, exchange: Exchange, *, is_withheld: bool) -> tuple[bytes | None, Flag]:
         body = exchange.request
-        if not self.keep_bodies or not body:
+        if not self.keep_bodies or not (body or exchange.has_keys):
             return None, Flag(0)
-        if is_withheld:
-            # It is encrypted, but to a key that the reader of the journal has.
+        if is_withheld or exchange.has_keys:
+            # CustomData is encrypted, but to a key that the reader of the journal has.
             return None, Flag.REQUEST_WITHHELD
         if len(body) > self.max_body or _length(exchange.environ, body) > len(body):
             return body[: self.max_body], Flag.HAS_REQUEST | Flag.REQUEST_CUT
@@ -166,7 +166,7 @@ class EntryBuilder:
 
     def _reply(self, exchange: Exchange) -> tuple[bytes | None, Flag]:
         body, flags = exchange.reply, Flag.HAS_REPLY
-        if not self.keep_bodies:
+        if not self.keep_bodies or exchange.has_keys:
             return None, Flag(0)
         if exchange.operation == PACKAGING:
             body, count = _KEY_DATA.subn(_MASKED_KEY, body)

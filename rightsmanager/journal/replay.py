@@ -67,7 +67,7 @@ def refuse_inexact(stored: StoredEntry) -> None:
     if entry.kind != "request":
         reason = "is an act, expected a request"
     elif not entry.has_request:
-        reason = "has no request body: it was not received, or its CustomData is masked, or "
+        reason = "has no request body: it was not received, or it may contain a content key, or "
         reason += "journal.bodies is off"
     elif entry.is_request_cut:
         reason = f"has the first {len(stored.request)} of {entry.bytes_in} bytes only"

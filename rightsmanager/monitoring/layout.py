@@ -17,11 +17,12 @@ from typing import Final
 
 from rightsmanager.errors import StatusCode
 from rightsmanager.hooks.exchange import STAGES
+from rightsmanager.hooks.facts import KEY_PROTOCOLS
 from rightsmanager.protocol.messages.operations import OPERATIONS
 
 UNKNOWN: Final = "unknown"
 """The operation of a request that was refused before its envelope named one."""
-OPERATION_LABELS: Final = (*OPERATIONS, UNKNOWN)
+OPERATION_LABELS: Final = (*OPERATIONS, *KEY_PROTOCOLS, UNKNOWN)
 OK: Final = "ok"
 OUTCOMES: Final = (OK, *(code.hex for code in StatusCode))
 BOUNDS: Final = (

@@ -25,6 +25,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from rightsmanager import __version__
 from rightsmanager.errors import InternalError
 from rightsmanager.hooks.exchange import STAGES, Exchange
+from rightsmanager.hooks.facts import KEY_PROTOCOLS
 from rightsmanager.monitoring.layout import OK, UNKNOWN
 
 _NANOSECONDS: Final = 1_000_000_000
@@ -96,7 +97,7 @@ def _parent(environ: Mapping[str, Any]) -> Context:
 def _attributes(exchange: Exchange) -> dict[str, str | int]:
     refusal, progress = exchange.refusal, exchange.progress
     found: dict[str, str | int] = {
-        "rpc.system": "soap",
+        **({} if exchange.operation in KEY_PROTOCOLS else {"rpc.system": "soap"}),
         "rpc.method": exchange.operation or UNKNOWN,
         "http.response.status_code": int(exchange.http_status[:3]),
         "rightsmanager.outcome": OK if refusal is None else refusal.status.hex,

@@ -26,7 +26,7 @@ class Flag(IntFlag):
     REQUEST_CUT = 2
     REPLY_CUT = 4
     REQUEST_WITHHELD = 8
-    """The request is not stored, since its CustomData may contain a content key."""
+    """The request is not stored, since it may contain a content key."""
     REPLY_MASKED = 16
     """The reply's content keys are masked."""
     HAS_REQUEST = 32

@@ -6,6 +6,7 @@ from typing import Final
 
 from rightsmanager.admin.domains import parse_device
 from rightsmanager.errors import InvalidMessage, StatusCode
+from rightsmanager.hooks.facts import KEY_PROTOCOLS
 from rightsmanager.protocol.messages.operations import OPERATIONS
 from rightsmanager.protocol.wire import AccountId, Kid
 from rightsmanager.store.journal.entries import FAULT, KINDS, OK, Entry, EntryPage, Filter
@@ -40,7 +41,7 @@ _OUTCOMES: Final = (
     (FAULT, "refused"),
     *((each.hex, f"{each.hex} {each.name.replace('_', ' ').lower()}") for each in StatusCode),
 )
-_OPERATIONS: Final = (("", "any"), *((each, each) for each in OPERATIONS))
+_OPERATIONS: Final = (("", "any"), *((each, each) for each in (*OPERATIONS, *KEY_PROTOCOLS)))
 _KINDS: Final = (("", "requests and acts"), *((each, f"{each}s") for each in KINDS))
 _EMPTY: Final = Empty(
     "No request has arrived yet. Point a player at the service, or send a request with a "

@@ -12,7 +12,7 @@ No answer has cross-origin headers, and `operations.access` refuses requests of 
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,7 +20,8 @@ from typing import Any, Final
 import structlog
 
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal
-from rightsmanager.hooks.facts import KEY_ENDPOINT, Event
+from rightsmanager.hooks.exchange import Exchange, Observer
+from rightsmanager.hooks.facts import KEY_ENDPOINT, Event, Progress
 from rightsmanager.operations.context import Context
 from rightsmanager.operations.request import REQUEST_ID
 from rightsmanager.protocol.wire import Kid
@@ -95,8 +96,15 @@ class KeyEndpoint:
     """Answers requests at the paths of FORMS."""
 
     def __init__(
-        self, context: Context, addressing: Addressing, bounds: Bounds, note: Note
+        self,
+        context: Context,
+        addressing: Addressing,
+        bounds: Bounds,
+        note: Note,
+        observers: Sequence[Observer] = (),
     ) -> None:
+        """Take the observers, each of which is called with every request and its answer."""
+        self._observers = observers
         self._context = context
         self._addressing = addressing
         self._bounds = bounds
@@ -108,36 +116,72 @@ class KeyEndpoint:
         begun = time.perf_counter()
         path = environ["PATH_INFO"]
         prefix = next(each for each in FORMS if f"{path}/".startswith(f"{each}/"))
-        form = FORMS[prefix]
-        refusal: Refusal | None = None
+        form, progress = FORMS[prefix], Progress()
+        answer, refusal = self._try(environ, form, path[len(prefix) + 1 :], progress)
+        progress.kids = tuple(map(Kid.from_text, answer.kids))
+        ended = time.perf_counter()
+        self._log_answer(environ, form, answer, refusal, 1000 * (ended - begun))
+        self._context.hooks.on_event(Event(KEY_ENDPOINT, "", progress.kids, refusal))
+        self._observe(
+            Exchange(
+                request_id=environ.get(REQUEST_ID, ""),
+                operation=form.name,
+                environ=environ,
+                url=self._addressing.url(environ),
+                progress=progress,
+                refusal=refusal,
+                http_status=_status_line(answer),
+                content_type=answer.content_type,
+                request=b"",
+                reply=answer.body,
+                begun=begun,
+                read=begun,
+                ended=ended,
+                has_keys=True,
+            )
+        )
+        return _send(answer, environ["REQUEST_METHOD"], start_response)
+
+    def _try(
+        self, environ: Environ, form: Form, rest: str, progress: Progress
+    ) -> tuple[Answer, Refusal | None]:
+        """Return the answer, and the refusal if it is one."""
         try:
-            answer = self._answer(environ, form, path[len(prefix) + 1 :])
-        except Refusal as error:
-            refusal = error
-            answer = _refuse(form, refusal)
+            return self._answer(environ, form, rest, progress), None
+        except Refusal as refusal:
+            return _refuse(form, refusal), refusal
         except Exception as error:  # noqa: BLE001 -- the outermost guard
             self._note("a key request", error)
-            refusal = InternalError("the server failed")
-            answer = _refuse(form, refusal)
+            failure = InternalError("the server failed")
+            return _refuse(form, failure), failure
+
+    def _log_answer(
+        self,
+        environ: Environ,
+        form: Form,
+        answer: Answer,
+        refusal: Refusal | None,
+        milliseconds: float,
+    ) -> None:
         self._log.info(
             "keys",
             form=form.name,
             kids=list(answer.kids[:_MAX_LOGGED_KIDS]),
             status=str(answer.status.value),
             **({"reason": refusal.text} if refusal else {}),
-            ms=round(1000 * (time.perf_counter() - begun), 3),
+            ms=round(milliseconds, 3),
             remote=environ["REMOTE_ADDR"],
             request_id=environ.get(REQUEST_ID, ""),
         )
-        self._notify(answer, refusal)
-        return _send(answer, environ["REQUEST_METHOD"], start_response)
 
-    def _notify(self, answer: Answer, refusal: Refusal | None) -> None:
-        """Pass the outcome to the hook `on_event`."""
-        kids = tuple(map(Kid.from_text, answer.kids))
-        self._context.hooks.on_event(Event(KEY_ENDPOINT, "", kids, refusal))
+    def _observe(self, exchange: Exchange) -> None:
+        for observe in self._observers:
+            try:
+                observe(exchange)
+            except Exception as error:  # noqa: BLE001 -- the answer must not depend on observers
+                self._note("an observer of key requests", error)
 
-    def _answer(self, environ: Environ, form: Form, rest: str) -> Answer:
+    def _answer(self, environ: Environ, form: Form, rest: str, progress: Progress) -> Answer:
         method = environ["REQUEST_METHOD"]
         method = _GET if method == "HEAD" else method
         call = Call(
@@ -152,6 +196,7 @@ class KeyEndpoint:
             request_id=environ.get(REQUEST_ID, ""),
         )
         self._context.options.packaging_access.refuse_stranger("The key endpoint", call)
+        progress.verified = progress.clock()
         handler = form.handlers.get(method)
         if handler is None:
             expected = " or ".join(form.handlers)
@@ -202,5 +247,9 @@ def _send(answer: Answer, method: str, start_response: Callable[..., Any]) -> It
         ("Cross-Origin-Resource-Policy", "same-origin"),
         *answer.headers,
     ]
-    start_response(f"{answer.status.value} {answer.status.phrase}", headers)
+    start_response(_status_line(answer), headers)
     return [] if method == "HEAD" else [answer.body]
+
+
+def _status_line(answer: Answer) -> str:
+    return f"{answer.status.value} {answer.status.phrase}"
