@@ -115,7 +115,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 # cpix requires these for single protection systems and for its schema; this project uses neither.
 # Those of the second line are required by zeep and OpenTelemetry, which the tests use.
 UNUSED := construct pycryptodome setuptools
-UNUSED_BUT_IN_TESTS := protobuf certifi charset-normalizer idna requests urllib3
+UNUSED_BUT_IN_TESTS := protobuf certifi charset-normalizer idna requests
 WITHOUT = $(addprefix --no-emit-package ,$(1))
 
 lock: $(VENV)/.venv

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rightsmanager import __version__, inspection
@@ -35,7 +36,7 @@ from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InternalError
 from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.exchange import Exchange, Observer
-from rightsmanager.hooks.hook_set import load_hooks
+from rightsmanager.hooks.hook_set import HookSet, load_hooks
 from rightsmanager.inspection import Description
 from rightsmanager.inspection.explanation import Defaults, Explanation, explain_form
 from rightsmanager.inspection.reference import parameter_rows
@@ -176,7 +177,7 @@ def build_context(settings: Settings, runtime: Runtime, keyring: Keyring) -> Con
         metering_keys=MeteringKeys(keyring.metering, keyring.storage_key, store),
         secure_stop_keys=SecureStopKeys(keyring.secure_stop_secret),
         domains=domain_authority(settings, keyring, runtime.rng),
-        hooks=_hooks(settings),
+        hooks=_hooks(settings, runtime),
         backend=choose_backend(settings.crypto.backend),
         clock=runtime.clock,
         rng=runtime.rng,
@@ -184,10 +185,30 @@ def build_context(settings: Settings, runtime: Runtime, keyring: Keyring) -> Con
     )
 
 
-def _hooks(settings: Settings) -> Hooks:
+def _hooks(settings: Settings, runtime: Runtime) -> Hooks:
     options = {"data": str(settings.data), **settings.hooks.options}
-    hook_set = load_hooks(settings.hooks.make, options)
+    others = [_backend_hooks(settings, runtime)] if settings.hooks.url else []
+    hook_set = load_hooks(settings.hooks.make, options, *others)
     return Hooks(hook_set, settings.hooks.timeout_seconds, log_failure)
+
+
+def _backend_hooks(settings: Settings, runtime: Runtime) -> HookSet:
+    # Imported here: urllib3 takes 70 ms, which servers without a back end do not need.
+    from rightsmanager.hooks.backend.client import BackEnd, BackEndOptions  # noqa: PLC0415
+    from rightsmanager.hooks.backend.hook import make_backend_hooks  # noqa: PLC0415
+    from rightsmanager.hooks.backend.signing import read_secret  # noqa: PLC0415
+
+    given = settings.hooks
+    options = BackEndOptions(
+        url=given.url,
+        secret=read_secret(Path(given.secret_file or settings.data / "keyring" / "hooks.secret")),
+        connect_seconds=given.connect_timeout_seconds,
+        answer_seconds=given.answer_timeout_seconds,
+        max_failures=given.max_failures,
+        retry_seconds=given.retry_seconds,
+    )
+    back_end = BackEnd(options, system_random, runtime.clock)
+    return make_backend_hooks(back_end, sends_events=given.send_events)
 
 
 def _options(settings: Settings, runtime: Runtime) -> Options:

@@ -45,6 +45,13 @@ def _refuse_url(url: str) -> str:
     return url
 
 
+def _refuse_base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("expected a URL without query, fragment and user")
+    return url
+
+
 def _refuse_level(level: int) -> int:
     if level not in _SECURITY_LEVELS:
         raise ValueError("expected 150, 2000 or 3000")
@@ -99,6 +106,7 @@ Address = Annotated[str, AfterValidator(_refuse_address)]
 Price = Annotated[Decimal, Field(ge=0)]
 Origin = Annotated[str, AfterValidator(_refuse_origin)]
 Url = Annotated[str, AfterValidator(_refuse_url)]
+BaseUrl = Annotated[Url, AfterValidator(_refuse_base_url)]
 SecurityLevel = Annotated[int, AfterValidator(_refuse_level)]
 Seed = Annotated[str, AfterValidator(_refuse_seed)]
 GuidText = Annotated[str, AfterValidator(_refuse_guid)]

@@ -23,6 +23,7 @@ from rightsmanager.protocol.wire import find_track
 from rightsmanager.setting_types import (
     AccountText,
     Address,
+    BaseUrl,
     GuidText,
     Level,
     Names,
@@ -299,7 +300,20 @@ class HooksSettings(Section):
 
     make: str = ""
     timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
+    url: BaseUrl = ""
+    secret_file: str = ""
+    connect_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    answer_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 3.0
+    max_failures: Annotated[int, Field(ge=1)] = 5
+    retry_seconds: Annotated[float, Field(gt=0)] = 5.0
+    send_events: bool = False
     options: Texts = {}
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        if self.url and self.answer_timeout_seconds > self.timeout_seconds:
+            raise ValueError("answer_timeout_seconds: expected at most timeout_seconds")
+        return self
 
 
 class CryptoSettings(Section):

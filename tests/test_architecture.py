@@ -66,6 +66,7 @@ DOORS = {
     "pydantic": "setting_types settings settings_loading web",
     "structlog": "logs soap web",
     "jwt": "hooks",
+    "urllib3": "hooks",
     "cpix": "protocol",
     "matplotlib": "charts",
     "prometheus_client": "monitoring",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Final
 
 from rightsmanager.errors import InternalError, ServiceSpecific
 from rightsmanager.hooks.choice import MAX_NUMBER, Choice, is_number
@@ -69,11 +70,11 @@ def _with_end(grant: Grant, seconds: int) -> Grant:
 def _refuse_invalid(grants: tuple[Grant, ...], now: int) -> None:
     """Raise InternalError for licences that contradict each other or cannot be built."""
     for grant in grants:
-        for name, value in _numbers(grant.policy):
-            if not is_number(value):
+        for name, value, most in _numbers(grant.policy):
+            if not is_number(value, most):
                 raise InternalError(
                     f"the operator's choose returned {name} {value!r} for KID {grant.kid.text}, "
-                    f"expected 0 to {MAX_NUMBER}"
+                    f"expected 0 to {most}"
                 )
         end = grant.policy.end(now)
         if end is not None and end <= (grant.policy.begin or 0):
@@ -87,11 +88,15 @@ def _refuse_invalid(grants: tuple[Grant, ...], now: int) -> None:
         raise InternalError(f"the operator's choose returned {refusal.text}") from None
 
 
-def _numbers(policy: Policy) -> Iterator[tuple[str, object]]:
-    """Yield each field that is a number, the output levels too."""
+_MAX_SHORT: Final = 0xFFFF
+_SHORT: Final = frozenset({"security_level", "embedding"})
+
+
+def _numbers(policy: Policy) -> Iterator[tuple[str, object, int]]:
+    """Yield each field that is a number, with the most that a licence can hold."""
     for each in fields(policy):
         value = getattr(policy, each.name)
         if each.type in (int, int | None) and value is not None:
-            yield each.name, value
+            yield each.name, value, _MAX_SHORT if each.name in _SHORT else MAX_NUMBER
     for each in fields(policy.output_levels):
-        yield each.name, getattr(policy.output_levels, each.name)
+        yield each.name, getattr(policy.output_levels, each.name), _MAX_SHORT

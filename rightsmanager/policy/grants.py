@@ -162,7 +162,7 @@ def describe(
     for each in fields(policy):
         value = getattr(policy, each.name)
         if each.name in _ALWAYS_DESCRIBED or value != each.default:
-            facts[each.name] = _plain(value)
+            facts[each.name] = plain_value(value)
     if is_root:
         facts["is_root"] = True
     if root_kid is not None:
@@ -172,13 +172,14 @@ def describe(
     return json.dumps(facts, separators=(",", ":"))
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 -- any field of a policy
+def plain_value(value: Any) -> Any:  # noqa: ANN401 -- any field of a policy
+    """Return the value of a policy's field as JSON has it."""
     if isinstance(value, Guid):
         return value.text
     if isinstance(value, bytes):
         return encode_base64(value)
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     if isinstance(value, Enum) or not hasattr(value, "__dataclass_fields__"):
         return value
-    return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    return {each.name: plain_value(getattr(value, each.name)) for each in fields(value)}

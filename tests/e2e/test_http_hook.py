@@ -1,0 +1,219 @@
+"""The HTTP hook over real servers: the documentation's back ends, restarts and failures."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import selectors
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright._impl._driver import compute_driver_executable
+
+from rightsmanager.crypto.random import system_random
+from rightsmanager.errors import InternalError, Refusal, ServiceSpecific
+from rightsmanager.protocol.formats.xmr.objects import Expiration
+from rightsmanager.protocol.wire import Kid
+from tests.docs.documents import ROOT
+from tests.hooks import backends
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.conftest import Client, Enrol, HeaderOf, Server, Start
+
+LINES = re.findall(
+    r"^((?:python3|node) examples/\S+ .*)$", (ROOT / "docs" / "hooks.md").read_text(), re.MULTILINE
+)
+"""The commands of the documentation that start a back end."""
+ALICE = "?token=token-of-alice"
+RETRY_SECONDS = 0.2
+DEADLINE_SECONDS = 30
+
+
+def node() -> str:
+    """Return the path of Node.js: the machine's, or that of the browser's driver."""
+    return shutil.which("node") or str(compute_driver_executable()[0])
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server with a back end's address, at which nothing listens yet."""
+
+    server: Server
+    port: int
+    secret_file: Path
+    header_of: HeaderOf
+    devices: tuple[Client, ...]
+
+    def acquire(self, query: str = ALICE, device: int = 0) -> str | None:
+        """Return the CustomData of the reply to a request for one licence."""
+        header = self.header_of(Kid(system_random(16)).base64)
+        acquired = self.devices[device].acquire(self.server.url + query, header)
+        assert len(acquired.licenses) == 1
+        return acquired.response.custom_data
+
+    def reasons(self) -> list[str]:
+        """Return the reasons of refusals in the log."""
+        events = (json.loads(line) for line in self.server.log.read_text().splitlines())
+        return [event["reason"] for event in events if "reason" in event]
+
+    def wait_for_a_licence(self) -> None:
+        """Request until the circuit is closed; every other answer is a fault."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            try:
+                assert self.acquire() == "alice"
+            except InternalError:
+                assert time.monotonic() < deadline
+                time.sleep(RETRY_SECONDS / 4)
+            else:
+                return
+
+    @contextmanager
+    def running(self, line: str) -> Iterator[None]:
+        """Run a back end of the documentation."""
+        words = shlex.split(line.replace("var/keyring/hooks.secret", str(self.secret_file)))
+        words[0] = {"python3": sys.executable, "node": node()}[words[0]]
+        words = [str(ROOT / word) if word.startswith("examples/") else word for word in words]
+        words = [str(self.port) if word == "9000" else word for word in words]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            with selectors.DefaultSelector() as selector:
+                selector.register(process.stdout, selectors.EVENT_READ)
+                assert selector.select(DEADLINE_SECONDS)
+            assert process.stdout.readline().strip() == f"http://127.0.0.1:{self.port}"
+            try:
+                yield
+            finally:
+                process.terminate()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def place(
+    start: Start, enrol: Enrol, header_of: HeaderOf, tmp_path_factory: pytest.TempPathFactory
+) -> Place:
+    folder = tmp_path_factory.mktemp("hook")
+    secret_file = folder / "hooks.secret"
+    secret_file.write_bytes(backends.SECRET)
+    port = free_port()
+    server = start(
+        folder / "data",
+        RIGHTSMANAGER_HOOKS__URL=f"http://127.0.0.1:{port}",
+        RIGHTSMANAGER_HOOKS__SECRET_FILE=str(secret_file),
+        RIGHTSMANAGER_HOOKS__ANSWER_TIMEOUT_SECONDS="0.5",
+        RIGHTSMANAGER_HOOKS__RETRY_SECONDS=str(RETRY_SECONDS),
+        RIGHTSMANAGER_HOOKS__MAX_FAILURES="3",
+        RIGHTSMANAGER_LOG__FORMAT="json",
+    )
+    return Place(server, port, secret_file, header_of, (enrol(server.data), enrol(server.data)))
+
+
+def test_the_documentation_has_a_back_end_in_two_languages() -> None:
+    assert [line.split()[0] for line in LINES] == ["python3", "node"]
+
+
+@pytest.mark.parametrize("line", LINES, ids=["python", "node"])
+def test_a_back_end_decides_by_the_token_in_the_query(place: Place, line: str) -> None:
+    with place.running(line):
+        place.wait_for_a_licence()
+        with pytest.raises(ServiceSpecific) as caught:
+            place.acquire("?token=guessed")
+        assert (caught.value.text, caught.value.custom_data) == (
+            "no subscription",
+            '{"buy": true}',
+        )
+        # Together with a parameter of ours; a device without hardware protection gets an hour.
+        url = f"{place.server.url}?cfg=(kid:header)&token=token-of-bob"
+        header = place.header_of(Kid(system_random(16)).base64)
+        (license_,) = place.devices[0].acquire(url, header).licenses
+        expiration = license_.license.find(Expiration)
+        assert expiration is not None
+        assert 3500 <= expiration.end - time.time() <= 3600
+
+
+def test_streams_of_a_subscriber_count_on_all_devices(place: Place) -> None:
+    query = f"{ALICE}&cfg=(kid:header,securestop:true)"
+    with place.running(LINES[0]):
+        place.wait_for_a_licence()
+        for device in (0, 1):
+            place.acquire(query, device)
+        with pytest.raises(ServiceSpecific, match="open streams of the user alice: 2") as caught:
+            place.acquire(query, 1)
+        assert json.loads(caught.value.custom_data or "")["limit"] == 2
+
+
+@pytest.mark.parametrize("line", LINES, ids=["python", "node"])
+def test_a_restart_of_the_back_end_gives_no_wrong_answer(place: Place, line: str) -> None:
+    for _ in range(2):
+        with place.running(line):
+            place.wait_for_a_licence()
+            # Connections are kept for a while, and used again.
+            assert [place.acquire() for _ in range(3)] == ["alice"] * 3
+        refused: list[Refusal] = []
+        for _ in range(6):
+            with pytest.raises(InternalError) as caught:
+                place.acquire()
+            refused.append(caught.value)
+        assert "the hooks' back end cannot be reached" in refused[0].text
+        assert "the hooks' back end is not asked for" in refused[-1].text
+    assert any("is not asked for" in reason for reason in place.reasons())
+
+
+def hang(call: backends.Call) -> None:
+    call.stopping.wait(DEADLINE_SECONDS)
+
+
+FAILURES: dict[str, tuple[backends.Behaviour, str]] = {
+    "hangs": (hang, "did not answer within 0.5 s"),
+    "redirects": (
+        lambda call: call.reply(b"", status="302 There", headers="Location: /decide\r\n"),
+        "answered HTTP 302, expected 200",
+    ),
+    "answers rubbish": (lambda call: call.reply(b"<html>"), "sent an answer that is not JSON"),
+    "is another service": (
+        lambda call: call.reply(b'{"decision": "allow"}', secrets.token_hex(32)),
+        "sent an answer that has a wrong RightsManager-Signature",
+    ),
+}
+
+
+def test_each_failure_of_a_back_end_is_a_fault_with_its_name(place: Place) -> None:
+    with backends.running(place.port) as back_end:
+        place_allows(place, back_end)
+        for behave, text in FAILURES.values():
+            back_end.behaviours = [behave]
+            with pytest.raises(InternalError) as caught:
+                place.acquire()
+            assert text in caught.value.text
+            assert any(text in reason for reason in place.reasons())
+            # One failure does not open the circuit.
+            back_end.behaviours = []
+            assert place.acquire() is None
+
+
+def place_allows(place: Place, back_end: backends.BackEnd) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not back_end.calls:
+        try:
+            place.acquire()
+        except InternalError:
+            assert time.monotonic() < deadline
+            time.sleep(RETRY_SECONDS / 4)
