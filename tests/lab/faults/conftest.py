@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import secrets
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +134,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     settings = load(None, data=data)
     prepare(settings)
     injector = Injector(data, KeyFiles(data, None))
-    runtime = Runtime(clock=lambda: int(time.time()), wrap_operations=injector.wrap_operations)
+    runtime = Runtime(wrap_operations=injector.wrap_operations, is_loopback=True)
     server = build(settings, runtime)
     yield World(server, injector, data)
     server.store.close()
