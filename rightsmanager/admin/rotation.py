@@ -14,13 +14,12 @@ Source: DASH-IF Implementation Guidelines, Content Protection and Security, on k
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.operations.content import KEY_TYPES, ContentKeys
-from rightsmanager.operations.leaf_licenses import seal_leaf
-from rightsmanager.operations.license_seal import ClearKey
+from rightsmanager.operations.content import ContentKeys
+from rightsmanager.operations.leaf_licenses import LeafIssuer, root_url
 from rightsmanager.operations.packaging_keys import (
     PackagingKey,
     PackagingOptions,
@@ -36,13 +35,10 @@ from rightsmanager.operations.program_keys import (
 )
 from rightsmanager.policy.defaults import LicenseDefaults
 from rightsmanager.protocol.formats.embedded import embed_licenses
-from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD
+from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, ROOT_SUFFIX
 from rightsmanager.protocol.formats.pssh import PlayReadyObject, Pssh, build_pssh, parse_object
 from rightsmanager.protocol.wire import Kid, Mid
 from rightsmanager.store.database import Store
-
-ROOT_SUFFIX: Final = "#root"
-ROOT_QUERY: Final = "cfg=(isroot:true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +100,13 @@ class KeyRotation:
         """
         refuse_program(program)
         _refuse_periods(periods)
-        refuse_long_url(self.options, f"{url}?{ROOT_QUERY}")
+        refuse_long_url(self.options, root_url(url))
         keys = self._record([WantedKey(Slot(program, each), scheme=scheme) for each in periods])
         if not has_root:
             return Rotated(tuple(_signal(each, self._build_object(each, url)) for each in keys))
         # A root's key encrypts keys, not content: its type does not depend on the content's.
         (root,) = self._record([WantedKey(Slot(program + ROOT_SUFFIX, 0), scheme="cenc")])
-        root_object = self._build_object(root, f"{url}?{ROOT_QUERY}" if url else "")
+        root_object = self._build_object(root, root_url(url))
         leaves = (_signal(each, self._build_leaf(each, root, url)) for each in keys)
         return Rotated(tuple(leaves), _signal(root, root_object))
 
@@ -127,25 +123,14 @@ class KeyRotation:
 
     def _build_leaf(self, leaf: "_Recorded", root: "_Recorded", url: str) -> PlayReadyObject:
         """Return the object of a key with its leaf licence."""
-        policy = self.defaults.tracks.get(self._find_track(leaf.key.kid), self.defaults.policy)
-        now = self.clock()
-        license_ = seal_leaf(policy, leaf.clear, root.clear, self.own_mid, now, self.rng)
-        return embed_licenses(self._build_object(leaf, url), [license_])
-
-    def _find_track(self, kid: Kid) -> str:
-        with self.store.reading() as found:
-            stored = found.content_keys.find(kid)
-        return (stored and stored.track) or ""
+        issuer = LeafIssuer(self.defaults, self.own_mid, self.clock, self.rng)
+        return embed_licenses(self._build_object(leaf, url), [issuer.issue(leaf.key, root.key)])
 
 
 class _Recorded(NamedTuple):
     slot: Slot
     key: PackagingKey
     is_new: bool
-
-    @property
-    def clear(self) -> ClearKey:
-        return ClearKey(self.key.kid, KEY_TYPES[self.key.key_type], self.key.key)
 
 
 def _signal(recorded: _Recorded, playready_object: PlayReadyObject) -> RotatedKey:

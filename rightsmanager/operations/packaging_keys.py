@@ -31,6 +31,8 @@ class PackagingKey:
     """16 bytes."""
     key_type: str
     """A name in KEY_TYPES."""
+    track: str | None = None
+    """The kind of streams that it encrypts."""
 
 
 @dataclass(frozen=True, slots=True)

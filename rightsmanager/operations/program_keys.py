@@ -6,7 +6,7 @@ is refused if a stored one contradicts that.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, Protocol
 
@@ -14,14 +14,17 @@ from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage, ServiceSpecific
 from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.context import Context
+from rightsmanager.operations.leaf_licenses import LeafIssuer, root_url
 from rightsmanager.operations.packaging_keys import (
     ALGIDS,
     PackagingKey,
     PackagingOptions,
     build_playready_object,
 )
+from rightsmanager.protocol.formats.embedded import embed_licenses
 from rightsmanager.protocol.formats.keylists.entry import SCHEMES
 from rightsmanager.protocol.formats.packagers.protected_key import ProtectedKey
+from rightsmanager.protocol.formats.pssh import build_object, parse_object
 from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, MAX_PROGRAM_LENGTH, Kid, find_track
 from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.sources import PACKAGER, Source
@@ -111,7 +114,8 @@ def _find_key(
     stored = transaction.content_keys.find(kid)
     if stored is None:
         raise InternalError(f"KID {kid.text} of a program has no stored content key")
-    found = PackagingKey(kid, context.content_keys.open(stored), stored.key_type)
+    clear = context.content_keys.open(stored)
+    found = PackagingKey(kid, clear, stored.key_type, stored.track)
     _refuse_contradiction(found, wanted, options)
     return found
 
@@ -197,15 +201,18 @@ class WantedTrack:
     key: WantedKey
     track: str = ""
     """The name of the tracks that it encrypts, empty for all."""
+    root: Kid | None = None
+    """The requested KID of the root that it depends on; then its box brings a leaf licence."""
 
 
 def issue_protected_keys(
     context: Context, options: PackagingOptions, tracks: Sequence[WantedTrack], url: str
 ) -> tuple[ProtectedKey, ...]:
     """Return the keys with their PlayReady Objects, which name `url`; they are stored."""
-    refuse_long_url(options, url)
+    refuse_long_url(options, root_url(url))
     keys = record_keys(context, options, tuple(each.key for each in tracks))
     objects = {key: build_playready_object(key, options, url) for key in set(keys)}
+    objects |= _build_hierarchy(context, options, dict(zip(tracks, keys, strict=True)), url)
     return tuple(
         ProtectedKey(
             kid=key.kid,
@@ -218,6 +225,27 @@ def issue_protected_keys(
         )
         for each, key in zip(tracks, keys, strict=True)
     )
+
+
+def _build_hierarchy(
+    context: Context,
+    options: PackagingOptions,
+    keys: Mapping[WantedTrack, PackagingKey],
+    url: str,
+) -> Mapping[PackagingKey, bytes]:
+    """Return the PlayReady Objects of the keys that depend on others, and of those others."""
+    defaults, own_mid = context.options.defaults, context.metering_keys.own_mid
+    issuer = LeafIssuer(defaults, own_mid, context.clock, context.rng)
+    by_kid = {wanted.key.kid: key for wanted, key in keys.items()}
+    objects = {}
+    for wanted, key in keys.items():
+        if wanted.root is None:
+            continue
+        root = by_kid[wanted.root]
+        objects[root] = build_playready_object(root, options, root_url(url))
+        plain = parse_object(build_playready_object(key, options, url))
+        objects[key] = build_object(embed_licenses(plain, [issuer.issue(key, root)]))
+    return objects
 
 
 def refuse_long_url(options: PackagingOptions, url: str) -> None:

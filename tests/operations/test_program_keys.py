@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rightsmanager.crypto.aes import ecb_decrypt
 from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.operations.content import ContentKeys
@@ -22,7 +23,10 @@ from rightsmanager.operations.program_keys import (
     record_keys,
     refuse_program,
 )
+from rightsmanager.protocol.formats.embedded import embedded_licenses
 from rightsmanager.protocol.formats.pssh import parse_object, parse_pssh
+from rightsmanager.protocol.formats.xmr import parse_license
+from rightsmanager.protocol.formats.xmr.objects import ContentKey, UplinkKid
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.sources import PACKAGER, Source
 from tests.operations.subject import STORAGE_KEY, make_context
@@ -133,3 +137,23 @@ def test_clients_that_ask_at_once_get_one_key(context: Context) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         assert len(set(pool.map(ask, range(6)))) == 1
+
+
+def test_a_key_below_a_root_has_a_leaf_licence_in_its_box(context: Context) -> None:
+    root, leaf, alone = (new_kid() for _ in range(3))
+    tracks = [
+        WantedTrack(WantedKey(Slot("channel", 0), leaf), root=root),
+        WantedTrack(WantedKey(Slot("channel#root", 0), root)),
+        WantedTrack(WantedKey(Slot("channel", 1), alone)),
+    ]
+    first, second, third = issue_protected_keys(context, OPTIONS, tracks, URL)
+    objects = [parse_object(each.playready_object) for each in (first, second, third)]
+    assert [each.header.la_url for each in objects] == [URL, f"{URL}?cfg=(isroot:true)", URL]
+    (raw,) = embedded_licenses(objects[0])
+    assert embedded_licenses(objects[1]) == embedded_licenses(objects[2]) == ()
+    license_ = parse_license(raw)
+    content_key, uplink = license_.find(ContentKey), license_.find(UplinkKid)
+    assert content_key is not None
+    assert uplink is not None
+    assert (content_key.kid, uplink.root_kid) == (leaf, root)
+    assert ecb_decrypt(second.key, content_key.value)[16:] == first.key

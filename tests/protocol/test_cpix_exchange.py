@@ -152,6 +152,19 @@ def test_another_kid_replaces_the_requests_everywhere_and_spellings_stay() -> No
     assert filled.count(AUDIO.encode()) == 3
 
 
+def test_a_key_may_depend_on_a_root() -> None:
+    data = document(key(VIDEO, f'dependsOnKey="{AUDIO}"'), key(AUDIO))
+    leaf, root = parse_request(data).keys
+    assert (leaf.root, root.root) == (root.kid, None)
+    assert leaf.slot
+    assert root.slot
+    assert (leaf.slot.program, root.slot.program) == ("abc123", "abc123#root")
+    other = "00000000-0000-4000-8000-000000000002"
+    filled = fill_request(parse_request(data), [protected(VIDEO), protected(other)])
+    assert filled.count(other.encode()) == 3
+    assert AUDIO.encode() not in filled
+
+
 def test_a_key_and_an_iv_of_the_request() -> None:
     value = base64.b64encode(bytes(16)).decode()
     attributes = 'commonEncryptionScheme="SAMPLE-AES" explicitIV="OFj2IjCsPJFfMAxmQxLGPw=="'
@@ -249,6 +262,8 @@ BOMB = b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
         (document(key(VIDEO), attributes='version="3.0"'), "@version is '3.0'"),
         (document(key(VIDEO), key(VIDEO.upper())), "has a KID twice"),
         (document(key("x")), "KID is 'x', expected a GUID"),
+        (document(key(VIDEO, f'dependsOnKey="{AUDIO}"')), "which is not in the document"),
+        (document(key(VIDEO, f'dependsOnKey="{VIDEO}"')), "which depends on a key itself"),
         (document(key(VIDEO, 'commonEncryptionScheme="aes-128"')), "is 'aes-128', expected"),
         (document(key(VIDEO, 'explicitIV="AAAA"')), "has 3 bytes, expected 8 or 16"),
         (document(key(VIDEO, "", "AAAA")), "PlainValue of KID"),

@@ -182,9 +182,8 @@ def _track(call: Call, key: RequestedKey, *, is_kid_replaced: bool) -> WantedTra
     if key.slot is not None and key.slot.program is not None:
         slot = Slot(key.slot.program, key.slot.period)
     scheme = key.scheme or call.scheme
-    return WantedTrack(
-        WantedKey(slot, key.kid, scheme, key.key, key.iv, key.track, is_kid_replaced)
-    )
+    wanted = WantedKey(slot, key.kid, scheme, key.key, key.iv, key.track, is_kid_replaced)
+    return WantedTrack(wanted, root=key.root)
 
 
 def _refuse_shared(keys: Sequence[ProtectedKey]) -> None:

@@ -12,6 +12,7 @@
     period    the index of the period in the key's rule, else its start in Unix seconds, else its
               startOffset in seconds; if no period has any of them, its place in the list; 0 for a
               key without period
+    root      a key that others depend on is that of the program PROGRAM#root, in period 0
     track     the key's intendedTrackType, if its rules name one alone
     type      of commonEncryptionScheme, which may also be a method of HLS; a leaf key has that of
               the key that it depends on
@@ -37,7 +38,12 @@ from lxml import etree
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.durations import parse_duration
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
-from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, SCHEMES, KeyEntry
+from rightsmanager.protocol.formats.keylists.entry import (
+    LAST_PERIOD,
+    ROOT_SUFFIX,
+    SCHEMES,
+    KeyEntry,
+)
 from rightsmanager.protocol.wire import (
     CONTENT_KEY_LENGTH,
     Kid,
@@ -174,11 +180,23 @@ def find_slots(
         rules.setdefault(read_kid(rule, "kid"), []).append(rule)
     numbers = _period_numbers(root)
     slots: dict[Kid, DocumentSlot] = {}
+    roots = set(find_roots(elements).values())
     for kid, element in elements:
         program = element.get("contentId", root.get("contentId"))
-        if program is not None:
+        if program is not None and kid in roots:
+            slots[kid] = DocumentSlot(program + ROOT_SUFFIX, 0)
+        elif program is not None:
             slots[kid] = _slot(kid, program, rules.get(kid, []), numbers)
     return _told_apart(slots, rules)
+
+
+def find_roots(elements: Sequence[tuple[Kid, etree._Element]]) -> dict[Kid, Kid]:
+    """Return the root of each key that depends on one."""
+    return {
+        kid: read_kid(element, "dependsOnKey")
+        for kid, element in elements
+        if element.get("dependsOnKey") is not None
+    }
 
 
 def find_tracks(root: etree._Element) -> dict[Kid, str]:

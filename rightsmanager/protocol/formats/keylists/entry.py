@@ -12,6 +12,8 @@ from rightsmanager.protocol.wire import (
 SCHEMES: Final = {"cenc": "aesctr", "cens": "aesctr", "cbc1": "aescbc", "cbcs": "aescbc"}
 """The key type of each protection scheme of ISO/IEC 23001-7."""
 KEY_TYPES: Final = ("aesctr", "aescbc")
+ROOT_SUFFIX: Final = "#root"
+"""The ending of the name under which a program has its root key."""
 LAST_PERIOD: Final = 2**32 - 1
 _IV_LENGTHS: Final = (8, 16)
 

@@ -4,7 +4,7 @@
       DeliveryDataList/DeliveryData        a recipient; then all keys are encrypted
         DeliveryKey/X509Data/X509Certificate
         DocumentKey, MACMethod             filled in
-      ContentKeyList/ContentKey[@kid @commonEncryptionScheme @explicitIV]
+      ContentKeyList/ContentKey[@kid @commonEncryptionScheme @explicitIV @dependsOnKey]
         Data/pskc:Secret                   filled in
       DRMSystemList/DRMSystem[@kid @systemId]   filled in: see `cpix_signaling`
       ContentKeyPeriodList, ContentKeyUsageRuleList   as in `keylists.document`
@@ -22,6 +22,7 @@ Source: DASH-IF Implementation Guidelines, CPIX 2.1 to 2.4; the AWS documents of
 import hmac
 import uuid
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
 from rightsmanager.protocol.formats.keylists.document import (
     DocumentSlot,
+    find_roots,
     find_slots,
     find_tracks,
     read_kid,
@@ -92,6 +94,8 @@ class RequestedKey:
     """The same as ciphertext and ValueMAC; see `open_request`."""
     track: str | None = None
     """The kind of streams that it encrypts, if its rules name one alone."""
+    root: Kid | None = None
+    """The key of the request that it depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +186,25 @@ def _keys(root: etree._Element) -> tuple[RequestedKey, ...]:
         for element in root.iter(CPIX + name):
             if read_kid(element, "kid") not in kids:
                 raise InvalidMessage(f"{name} has a KID without a ContentKey")
+    roots = find_roots(elements)
+    _refuse_roots(roots, kids)
     slots, tracks = find_slots(root, elements), find_tracks(root)
     return tuple(
-        replace(_key(kid, each, slots.get(kid)), track=tracks.get(kid)) for kid, each in elements
+        replace(_key(kid, each, slots.get(kid)), track=tracks.get(kid), root=roots.get(kid))
+        for kid, each in elements
     )
+
+
+def _refuse_roots(roots: Mapping[Kid, Kid], kids: AbstractSet[Kid]) -> None:
+    for kid, root in roots.items():
+        if root not in kids:
+            raise InvalidMessage(
+                f"dependsOnKey of KID {kid.text} is {root.text}, which is not in the document"
+            )
+        if root in roots:
+            raise InvalidMessage(
+                f"dependsOnKey of KID {kid.text} is {root.text}, which depends on a key itself"
+            )
 
 
 def _key(kid: Kid, element: etree._Element, slot: DocumentSlot | None) -> RequestedKey:
@@ -347,6 +366,8 @@ def fill_request(
         # Another spelling of the same KID stays as it is.
         if answers[kid].kid != kid:
             element.set("kid", answers[kid].kid.text)
+        if element.get("dependsOnKey") is not None:
+            element.set("dependsOnKey", answers[read_kid(element, "dependsOnKey")].kid.text)
     if encryption is not None:
         _fill_recipients(root, encryption[0])
     if signer is not None:
