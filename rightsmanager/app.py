@@ -31,6 +31,7 @@ from rightsmanager.assembly import (
     replay_window,
     stream_settings,
 )
+from rightsmanager.crypto.p256 import Backend
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InternalError
@@ -80,9 +81,12 @@ from rightsmanager.web.keys.endpoint import Bounds, KeyEndpoint, takes
 from rightsmanager.web.router import Router, RouterSettings
 
 if TYPE_CHECKING:
+    from rightsmanager.lab.worlds import Worlds
     from rightsmanager.web.api.parts import ApiParts, Describe
+    from rightsmanager.web.application import Contents
     from rightsmanager.web.console.parts import Parts
     from rightsmanager.web.pages import Site
+    from rightsmanager.worlds import Lab
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Operations = Mapping[str, ServiceOperation]
@@ -132,29 +136,30 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     if runtime.wrap_operations is not None:
         operations = runtime.wrap_operations(context, operations)
     roles = frozenset(Role(role) for role in settings.server.roles)
-    access_settings = _access_settings(settings, runtime)
 
     def make_pages() -> Wsgi:
-        site = _make_site(context, keyring, _find_unserved(operations, roles))
-        management = _make_management(settings, runtime, context, keyring)
-        parts = _make_parts(settings, runtime, server, management)
-        return _make_pages(settings, site, parts, _make_api_parts(parts, context), access_settings)
+        worlds = None if lab is None else lab.worlds
+        return make_server_pages(settings, runtime, server, worlds)
 
     recorder = make_recorder(settings, log_failure, is_loopback=runtime.is_loopback)
     journal = open_journal(settings)
-    observers = _observers(settings, runtime, context)
-    if recorder is not None:
-        observers.append(recorder)
+    shared = _observers(settings, runtime, context)
+    observers: list[Observer] = [*shared, *([] if recorder is None else [recorder])]
     soap = SoapServer(application.build(operations, roles), observers)
     paths = _operator_paths(settings, runtime, context, keyring, journal)
-    routing = _router_settings(settings, paths)
-    if Role.PACKAGING in roles:
-        routing = replace(
-            routing, key_endpoint=(takes, _key_endpoint(settings, context, observers))
-        )
-    router = Router(soap, make_pages, routing)
+    router = Router(soap, make_pages, router_settings(settings, context, paths, observers))
     server = Server(router, context, keyring, operations, journal, recorder)
-    return server
+    lab = _make_lab(settings, runtime, server, shared) if settings.lab.enabled else None
+    return server if lab is None else replace(server, wsgi=lab.wsgi)
+
+
+def _make_lab(
+    settings: Settings, runtime: Runtime, server: Server, observers: Sequence[Observer]
+) -> "Lab":
+    # Imported here: it imports this module, and only a server with worlds needs it.
+    from rightsmanager.worlds import make_lab  # noqa: PLC0415
+
+    return make_lab(settings, runtime, server, observers)
 
 
 def build_context(settings: Settings, runtime: Runtime, keyring: Keyring) -> Context:
@@ -163,14 +168,37 @@ def build_context(settings: Settings, runtime: Runtime, keyring: Keyring) -> Con
     refuse_other_keyring(store, keyring)
     # Workers are forked from here, and open connections of their own.
     store.close()
+    readers = make_readers(settings, keyring)
+    return make_context(settings, runtime, keyring, store, readers)
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The parts of a context that follow from the trust anchors alone, with their caches."""
+
+    verifier: ChainVerifier
+    reader: ChallengeReader
+    backend: Backend
+
+
+def make_readers(settings: Settings, keyring: Keyring) -> Readers:
+    """Return the readers of messages that are signed under the trust anchors of a keyring."""
     verifier = ChainVerifier(keyring.trust_anchors, settings.crypto.chain_cache)
+    reader = ChallengeReader(verifier.parse, settings.crypto.chain_cache)
+    return Readers(verifier, reader, choose_backend(settings.crypto.backend))
+
+
+def make_context(
+    settings: Settings, runtime: Runtime, keyring: Keyring, store: Store, readers: Readers
+) -> Context:
+    """Return the context of the operations on a store."""
     return Context(
         server_keys=keyring.server_keys,
         signing=Signing(
             keyring.signing_key, keyring.signing_chain.raw, settings.license.sign == "always"
         ),
-        verifier=verifier,
-        reader=ChallengeReader(verifier.parse, settings.crypto.chain_cache),
+        verifier=readers.verifier,
+        reader=readers.reader,
         store=store,
         revocations=RevocationCache(store),
         content_keys=content_keys(settings, keyring),
@@ -178,7 +206,7 @@ def build_context(settings: Settings, runtime: Runtime, keyring: Keyring) -> Con
         secure_stop_keys=SecureStopKeys(keyring.secure_stop_secret),
         domains=domain_authority(settings, keyring, runtime.rng),
         hooks=_hooks(settings, runtime),
-        backend=choose_backend(settings.crypto.backend),
+        backend=readers.backend,
         clock=runtime.clock,
         rng=runtime.rng,
         options=_options(settings, runtime),
@@ -230,15 +258,24 @@ def _options(settings: Settings, runtime: Runtime) -> Options:
     )
 
 
-def _router_settings(settings: Settings, operator_paths: Mapping[str, Wsgi]) -> RouterSettings:
+def router_settings(
+    settings: Settings,
+    context: Context,
+    operator_paths: Mapping[str, Wsgi],
+    observers: Sequence[Observer],
+) -> RouterSettings:
+    """Return the settings of a server's switch; observers: those of key requests."""
     server = settings.server
+    is_packaging = "packaging" in server.roles
+    keys = (takes, _key_endpoint(settings, context, observers)) if is_packaging else None
     return RouterSettings(
-        addressing=_addressing(settings),
+        addressing=addressing(settings),
         cross_origin=make_cross_origin(server),
         max_body=server.max_body,
         max_bodies={"ProcessMeteringData": max(server.max_body, settings.metering.max_body)},
         body_seconds=float(server.timeout_seconds),
         operator_paths=operator_paths,
+        key_endpoint=keys,
     )
 
 
@@ -247,10 +284,11 @@ def _key_endpoint(
 ) -> KeyEndpoint:
     server = settings.server
     bounds = Bounds(server.max_body, float(server.timeout_seconds))
-    return KeyEndpoint(context, _addressing(settings), bounds, log_failure, observers)
+    return KeyEndpoint(context, addressing(settings), bounds, log_failure, observers)
 
 
-def _addressing(settings: Settings) -> Addressing:
+def addressing(settings: Settings) -> Addressing:
+    """Return the settings from which addresses follow."""
     return Addressing(settings.server.public_url, settings.server.trust_forwarded)
 
 
@@ -259,14 +297,15 @@ def _access_settings(settings: Settings, runtime: Runtime) -> AccessSettings:
     return AccessSettings(
         mode=settings.api.access,
         is_loopback=runtime.is_loopback,
-        addressing=_addressing(settings),
+        addressing=addressing(settings),
         token=api_token(settings),
     )
 
 
-def _make_management(
+def make_management(
     settings: Settings, runtime: Runtime, context: Context, keyring: Keyring
 ) -> Management:
+    """Return everything that operators do on a server."""
     metering = settings.metering
     return Management(
         store=context.store,
@@ -350,7 +389,7 @@ def _operator_paths(
         return make()(accept)
 
     refuse = _refuse_scrapers(
-        settings, runtime, _make_management(settings, runtime, context, keyring)
+        settings, runtime, make_management(settings, runtime, context, keyring)
     )
     return monitoring_paths(readiness, (expose, refuse))
 
@@ -402,12 +441,35 @@ def _refuse_scrapers(settings: Settings, runtime: Runtime, management: Managemen
     return refuse
 
 
-def _find_unserved(
-    operations: Mapping[str, ServiceOperation], roles: frozenset[Role]
-) -> Mapping[str, str]:
+def make_server_pages(
+    settings: Settings, runtime: Runtime, server: Server, worlds: "Worlds | None" = None
+) -> Wsgi:
+    """Return the application of a server's pages, its console and its API."""
+    contents = make_contents(settings, runtime, server, worlds)
+    access = make_access(settings, runtime, contents.console.management)
+    return make_pages(settings, contents, access)
+
+
+def make_contents(
+    settings: Settings, runtime: Runtime, server: Server, worlds: "Worlds | None" = None
+) -> "Contents":
+    """Return the contents of a server's pages, its console and its API."""
+    from rightsmanager.web.application import Contents  # noqa: PLC0415 -- as in _make_site
+
+    management = make_management(settings, runtime, server.context, server.keyring)
+    parts = _make_parts(settings, runtime, server, management)
+    return Contents(
+        site=_make_site(server.context, server.keyring, _find_unserved(settings, server)),
+        console=parts,
+        api=_make_api_parts(parts, server.context, worlds, addressing(settings)),
+    )
+
+
+def _find_unserved(settings: Settings, server: Server) -> Mapping[str, str]:
     """Return the reason for each operation that is not served, empty for the others."""
+    roles = frozenset(Role(role) for role in settings.server.roles)
     return {
-        name: application.why_not(operation, operations, roles)
+        name: application.why_not(operation, server.operations, roles)
         for name, operation in OPERATIONS.items()
     }
 
@@ -485,22 +547,21 @@ def _inspection_context(context: Context, keyring: Keyring) -> inspection.Contex
     )
 
 
-def _make_pages(
-    settings: Settings,
-    site: "Site",
-    parts: "Parts",
-    api_parts: "ApiParts",
-    access_settings: AccessSettings,
-) -> Wsgi:
+def make_pages(settings: Settings, contents: "Contents", access: Access) -> Wsgi:
+    """Return the application of these pages, this console and this API."""
     from rightsmanager.web.api.application import build_api  # noqa: PLC0415
     from rightsmanager.web.application import build_application  # noqa: PLC0415
     from rightsmanager.web.console.routes import Console  # noqa: PLC0415
 
-    access = _make_access(access_settings, parts.management)
     seconds = float(settings.server.timeout_seconds)
-    api = build_api(api_parts, access, seconds)
-    console = Console(parts, access, log_failure, seconds) if access.is_on else None
-    return build_application(site, api, console, note=log_failure)
+    api = build_api(contents.api, access, seconds)
+    console = Console(contents.console, access, log_failure, seconds) if access.is_on else None
+    return build_application(contents.site, api, console, note=log_failure)
+
+
+def make_access(settings: Settings, runtime: Runtime, management: Management) -> Access:
+    """Return the rule for operators of a server."""
+    return _make_access(_access_settings(settings, runtime), management)
 
 
 def _make_access(settings: AccessSettings, management: Management) -> Access:
@@ -509,7 +570,9 @@ def _make_access(settings: AccessSettings, management: Management) -> Access:
     return Access(settings, management.tokens, secret, log_wrong_token)
 
 
-def _make_api_parts(parts: "Parts", context: Context) -> "ApiParts":
+def _make_api_parts(
+    parts: "Parts", context: Context, worlds: "Worlds | None", given: Addressing
+) -> "ApiParts":
     from rightsmanager.web.api.parts import ApiParts  # noqa: PLC0415 -- as above
     from rightsmanager.web.console.composition import record_by_texts  # noqa: PLC0415
 
@@ -521,6 +584,8 @@ def _make_api_parts(parts: "Parts", context: Context) -> "ApiParts":
         journal=parts.journal,
         repeat=parts.repeat,
         record_act=record_by_texts(parts.record_act),
+        worlds=worlds,
+        addressing=given,
     )
 
 

@@ -6,6 +6,7 @@ a command imports this module and never `app`.
 
 import base64
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -80,20 +81,24 @@ def recorded_requests(settings: Settings, *, is_loopback: bool) -> RecordMode:
 
 def make_recorder(settings: Settings, note: Note, *, is_loopback: bool) -> Recorder | None:
     """Return the observer that writes the journal, None if it is off; see Note for `note`."""
-    given = settings.journal
     record = recorded_requests(settings, is_loopback=is_loopback)
     if record == "off":
         return None
-    options = RecorderOptions(
-        faults_only=record == "faults",
+    options = recorder_options(settings, counts_folder(settings.data))
+    database = find_database(settings.data, settings.effective_database_url)
+    return Recorder(database, replace(options, faults_only=record == "faults"), note)
+
+
+def recorder_options(settings: Settings, folder: Path) -> RecorderOptions:
+    """Return the options of a recorder of all requests, with the folder of its counts."""
+    given = settings.journal
+    return RecorderOptions(
         keep_bodies=given.bodies,
         max_body=given.max_body,
         max_queue=given.max_queue,
         limits=Limits(given.max_entries, given.max_bytes, given.max_age_days * _DAY_MS),
-        folder=counts_folder(settings.data),
+        folder=folder,
     )
-    database = find_database(settings.data, settings.effective_database_url)
-    return Recorder(database, options, note)
 
 
 def open_store(settings: Settings) -> Store:

@@ -335,6 +335,16 @@ class JournalSettings(Section):
     max_queue: Annotated[int, Field(ge=1)] = 10_000
 
 
+class LabSettings(Section):
+    """Worlds, which are servers of their own for tests."""
+
+    enabled: bool = False
+    max_worlds: Annotated[int, Field(ge=1)] = 10_000
+    max_open: Annotated[int, Field(ge=1)] = 64
+    idle_seconds: Annotated[float, Field(gt=0)] = 60.0
+    expires_after_seconds: Annotated[int, Field(ge=1, le=366 * 86400)] = 3600
+
+
 class LogSettings(Section):
     """The level and the format of the log."""
 
@@ -366,6 +376,7 @@ class Settings(Section):
     hooks: HooksSettings = HooksSettings()
     crypto: CryptoSettings = CryptoSettings()
     journal: JournalSettings = JournalSettings()
+    lab: LabSettings = LabSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -23,7 +23,7 @@ from rightsmanager.environment import (
     read_variables,
     rename,
 )
-from rightsmanager.errors import InternalError
+from rightsmanager.errors import InternalError, InvalidMessage
 from rightsmanager.settings import Section, Settings
 
 RENAMED: Final = {
@@ -98,6 +98,43 @@ def _is_secret(name: str) -> bool:
     return name in secrets or name.startswith("hooks.options.")
 
 
+WORLD_SECTIONS: Final = frozenset(
+    {"license", "policy", "domain", "metering", "secure_stop", "secure_delete", "streams", "hooks"}
+)
+"""The sections that a world may have other values of."""
+
+
+def override(settings: Settings, changes: Mapping[str, Mapping[str, object]]) -> Settings:
+    """Return the settings with others by section and name, which a world has of its own.
+
+    Raises InvalidMessage, which names the setting and what was expected.
+    """
+    for section in changes:
+        if section not in WORLD_SECTIONS:
+            raise InvalidMessage(
+                f"settings: {section} cannot be changed for a world, expected one of "
+                f"{', '.join(sorted(WORLD_SECTIONS))}"
+            )
+    _refuse_hooks(settings, changes.get("hooks", {}))
+    replaced: dict[str, object] = {}
+    try:
+        for name, values in changes.items():
+            section = getattr(settings, name)
+            replaced[name] = type(section).model_validate({**section.model_dump(), **values})
+    except ValidationError as error:
+        raise InvalidMessage(_explain(error, {}, name)) from None
+    return settings.model_copy(update=replaced)
+
+
+def _refuse_hooks(settings: Settings, changes: Mapping[str, object]) -> None:
+    # A client that may make worlds must choose neither the code that runs nor other servers.
+    for name, value in changes.items():
+        if value not in ("", getattr(settings.hooks, name, "")):
+            raise InvalidMessage(
+                f"settings: hooks.{name} is changed for a world, expected the server's or nothing"
+            )
+
+
 def load(file: Path | None, **overrides: Any) -> Settings:  # noqa: ANN401 -- any field of Settings
     """Return the settings from overrides, the environment and a file, in that order.
 
@@ -144,11 +181,11 @@ def load_default() -> Loaded:
     return load_with_origins(find_file(find_data() or Settings().data))
 
 
-def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+def _explain(error: ValidationError, origins: Mapping[str, str], *section: str) -> str:
     """Return the problems in one line, without the values: they may be secret."""
     problems = error.errors(include_url=False, include_input=False)
     return "settings: " + "; ".join(
-        _problem(tuple(map(str, each["loc"])), each["type"], each["msg"], origins)
+        _problem((*section, *map(str, each["loc"])), each["type"], each["msg"], origins)
         for each in problems
     )
 

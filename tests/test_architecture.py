@@ -24,9 +24,9 @@ MAY_IMPORT = {
     "admin": "errors files crypto protocol keyring policy store hooks operations",
     "soap": "errors crypto protocol keyring policy store hooks operations",
     "monitoring": "errors crypto protocol keyring store hooks",
-    "web": "errors hooks files inspection crypto protocol keyring policy store journal operations"
-    " admin settings settings_loading",
-    "lab": "errors files crypto protocol keyring store hooks operations",
+    "lab": "errors files crypto protocol keyring store journal hooks operations admin",
+    "web": "errors hooks lab files inspection crypto protocol keyring policy store journal"
+    " operations admin settings settings_loading",
     "assembly": "errors files crypto protocol keyring policy store journal operations settings",
     "serving": "errors logs settings environment web monitoring",
     "charts": "",
@@ -44,7 +44,7 @@ PROTOCOL_MAY_IMPORT = {
     "messages": "wire xml formats",
 }
 """The same for the floors of `protocol`."""
-EVERYTHING = {"__init__", "__main__", "app", "cli", "wsgi"}
+EVERYTHING = {"__init__", "__main__", "app", "cli", "worlds", "wsgi"}
 
 DOORS = {
     "spyne": "soap",

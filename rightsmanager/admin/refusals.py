@@ -9,3 +9,7 @@ class NotFound(ServiceSpecific):
 
 class Conflict(ServiceSpecific):
     """The present state does not allow the act."""
+
+
+class TimedOut(ServiceSpecific):
+    """The event that the act waits for has not come in time."""

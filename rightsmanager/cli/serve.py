@@ -44,6 +44,7 @@ TEST_KID: Final = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 @pass_operator
 @click.option("--bind", metavar="HOST:PORT", help="The address to listen on; port 0 for any.")
 @click.option("--workers", type=click.IntRange(min=1), help="The number of processes.")
+@click.option("--lab", is_flag=True, help="Serve worlds for tests, at /w/NAME.")
 @click.option("--https", is_flag=True, help="Serve HTTPS with a self-signed certificate.")
 @click.option("--certfile", metavar="FILE", help="Serve HTTPS with this PEM certificate chain.")
 @click.option("--keyfile", metavar="FILE", help="The certificate's key, PEM.")
@@ -53,6 +54,7 @@ def serve(  # noqa: PLR0913 -- one parameter for each option
     *,
     bind: str | None,
     workers: int | None,
+    lab: bool,
     https: bool,
     certfile: str | None,
     keyfile: str | None,
@@ -67,12 +69,13 @@ def serve(  # noqa: PLR0913 -- one parameter for each option
     """
     given = {"bind": bind, "workers": workers, **_https_settings(certfile, keyfile, https=https)}
     options = {name: value for name, value in given.items() if value is not None}
-    refuse_taken(operator.settings_with(server=options).server.bind)
+    sections = {"server": options, **({"lab": {"enabled": True}} if lab else {})}
+    refuse_taken(operator.settings_with(**sections).server.bind)
 
     origins: dict[str, str] = {}
 
     def read() -> Settings:
-        loaded = operator.load(server=options)
+        loaded = operator.load(**sections)
         configure_logs(loaded.settings.log)
         log_deprecations(loaded.warnings)
         prepare(loaded.settings)

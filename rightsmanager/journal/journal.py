@@ -27,6 +27,7 @@ FILE: Final = "journal.db"
 COUNTS: Final = "journal"
 PERCENTILES: Final = (50, 90, 99)
 SETTLE_SECONDS: Final = 1.0
+_FIRST_POLL_SECONDS: Final = 0.004
 _POLL_SECONDS: Final = 0.05
 
 
@@ -135,10 +136,12 @@ class Journal:
     def settle(self, seconds: float = SETTLE_SECONDS) -> bool:
         """Wait for entries that workers have yet to write; return whether all are written."""
         until = time.monotonic() + seconds
+        pause = _FIRST_POLL_SECONDS
         while self.accounting().waiting:
             if time.monotonic() > until:
                 return False
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(2 * pause, _POLL_SECONDS)
         return True
 
     def statistics(self, since_ms: int, until_ms: int) -> Statistics:

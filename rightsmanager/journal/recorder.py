@@ -145,7 +145,10 @@ class Recorder:
             self._queued_bytes += size
             self._queue.append(queued)
         if not self._wake.is_set():
-            self._wake.set()
+            self._notify()
+
+    def _notify(self) -> None:
+        self._wake.set()
 
     def _start(self) -> CountFile:
         """Start the writer of this process."""
@@ -159,20 +162,20 @@ class Recorder:
         return counts
 
     def _run(self, worker: str, counts: CountFile) -> None:
-        session = _Session(self._database, self._options, worker, counts, self._note)
+        session = Session(self._database, self._options, worker, counts, self._note)
         while not self._is_ending:
             self._wake.wait(BATCH_SECONDS if session.has_more else IDLE_SECONDS)
             if not self._is_ending:
                 # Further entries of the batch arrive.
                 time.sleep(BATCH_SECONDS)
             self._wake.clear()
-            self._drain(session, counts)
+            self._drain(session)
             session.prune(int(self._clock() * 1000))
-        self._drain(session, counts)
+        self._drain(session)
         counts.drop(len(self._queue))
         session.end()
 
-    def _drain(self, session: "_Session", counts: CountFile) -> None:
+    def _drain(self, session: "Session") -> None:
         """Store the queue; after a failure, wait and try again."""
         # What arrives meanwhile waits for the next batch unless it fills one: a transaction of
         # twenty entries costs twice as much for each as one of two hundred.
@@ -187,13 +190,17 @@ class Recorder:
                 was_ending = self._is_ending
                 self._pause()
             self._writing = 0
-            if failed := failed + len(batch) - len(entries):
-                with self._lock:
-                    counts.drop(failed)
+            self._count_dropped(failed + len(batch) - len(entries))
             if len(self._queue) < MAX_BATCH and not self._is_ending:
                 if self._queue:
                     self._wake.set()
                 return
+
+    def _count_dropped(self, number: int) -> None:
+        counts = self._counts
+        if number and counts is not None:
+            with self._lock:
+                counts.drop(number)
 
     def _pause(self) -> None:
         until = time.monotonic() + RETRY_SECONDS
@@ -208,7 +215,7 @@ class Recorder:
         return batch
 
 
-class _Session:
+class Session:
     """The writer's connection, which is opened again after a failure."""
 
     def __init__(
@@ -300,7 +307,7 @@ class _Session:
         """Return the open writer, of the file that is there now."""
         if self._writer is not None and self._identity == self._database.identify():
             return self._writer
-        self._close()
+        self.close()
         self._identity = self._database.identify()
         self._writer = self._database.open_writer()
         # The writer makes a missing file.
@@ -327,11 +334,12 @@ class _Session:
 
     def _fail(self, error: Exception) -> None:
         identity = self._identity
-        self._close()
+        self.close()
         self._report(error)
         self._database.set_aside(error, identity)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the connection, which is opened again when there are entries."""
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()

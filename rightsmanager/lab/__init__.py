@@ -1,1 +1,1 @@
-"""The lab: isolated worlds, their clocks and faults, for tests. Imported with `--lab` only."""
+"""The lab: worlds, which are servers of their own for tests, their clocks and faults."""

@@ -24,6 +24,8 @@ OnReady = Callable[[str], None]
 
 
 _PATH: Final = "/rightsmanager.asmx"
+LAB_THREADS: Final = 16
+"""The threads of a worker of a server with worlds, some of which wait for entries of journals."""
 MAX_HEAD: Final = 1 << 20
 """Longest head that is received before gunicorn applies its own limits, in bytes."""
 
@@ -34,7 +36,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     return {
         "bind": server.bind,
         "workers": server.workers,
-        "threads": server.threads,
+        "threads": max(server.threads, LAB_THREADS) if settings.lab.enabled else server.threads,
         "worker_class": _worker_class(settings),
         "pre_fork": reserve_row,
         "post_fork": partial(prepare_worker, is_pinned=server.pin_workers),

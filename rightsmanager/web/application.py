@@ -5,6 +5,7 @@ a path belongs to decides how a refusal is written and how the request is logged
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -13,6 +14,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from rightsmanager.errors import InternalError, Refusal
 from rightsmanager.web.access import CALLER, Caller
+from rightsmanager.web.api.parts import ApiParts
+from rightsmanager.web.console.parts import Parts
 from rightsmanager.web.console.routes import Console, add_console, describe_http_error
 from rightsmanager.web.console.table import MENU
 from rightsmanager.web.look import add_look, notice
@@ -27,6 +30,15 @@ NoteFailure = Callable[[str, BaseException], None]
 
 _PRIVATE_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _MAX_LOGGED_PATH: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The contents of the pages, the console and the API."""
+
+    site: Site
+    console: Parts
+    api: ApiParts
 
 
 def build_application(

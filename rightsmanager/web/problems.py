@@ -6,7 +6,7 @@ from typing import Final
 from flask import Response, json
 from werkzeug.exceptions import HTTPException
 
-from rightsmanager.admin.refusals import Conflict, NotFound
+from rightsmanager.admin.refusals import Conflict, NotFound, TimedOut
 from rightsmanager.errors import (
     InternalError,
     InvalidMessage,
@@ -36,6 +36,7 @@ TITLES: Final = {
     "no-such-path": "There is nothing at this path",
     "not-found": "There is no such thing",
     "role-too-low": "The token's role does not allow this",
+    "timed-out": "The event has not come in time",
     "token-required": "A token is required",
     "too-many-attempts": "Too many wrong tokens",
     "unsupported-media-type": "The body is not JSON",
@@ -45,6 +46,7 @@ TITLES: Final = {
 _OF_REFUSALS: Final[tuple[tuple[type[Refusal], int, str], ...]] = (
     (Conflict, 409, "conflict"),
     (NotFound, 404, "not-found"),
+    (TimedOut, 504, "timed-out"),
     (RoleTooLow, 403, "role-too-low"),
     (UnknownAccountId, 404, "not-found"),
     (NotADomainMember, 404, "not-found"),

@@ -36,6 +36,8 @@ from rightsmanager.web.api.routes import BASE, SCHEME, Routes
 from rightsmanager.web.api.server import add_server
 from rightsmanager.web.api.streams import STREAMS, add_streams
 from rightsmanager.web.api.tokens import TOKENS, add_tokens
+from rightsmanager.web.api.world_journals import add_world_journals
+from rightsmanager.web.api.worlds import WORLDS, WorldsParts, add_worlds
 from rightsmanager.web.http import BodyTooLarge, read_body
 from rightsmanager.web.problems import (
     FieldError,
@@ -114,6 +116,9 @@ def _add_operations(routes: Routes, parts: ApiParts) -> None:
     add_tokens(routes.of(TOKENS), management.tokens)
     journal = JournalParts(parts.journal, parts.describe, parts.repeat)
     add_journal(routes.of(JOURNAL), journal)
+    worlds = WorldsParts(parts.worlds, parts.addressing)
+    add_worlds(routes.of(WORLDS), worlds)
+    add_world_journals(routes.of(WORLDS), worlds)
 
 
 def _add_description(app: OpenAPI, parts: ApiParts, access: Access) -> None:

@@ -217,7 +217,7 @@ def add_journal(routes: Routes, parts: JournalParts) -> None:
     @routes.get(entries, "List recorded requests, newest first", EntryPage)
     def list_entries(query: JournalQuery) -> EntryPage:
         cut = query.cut()
-        page = journal.find(query.filter(), cut.limit, _before(cut.after))
+        page = journal.find(query.filter(), cut.limit, read_before(cut.after))
         shown = [_model(each) for each in page.entries]
         after = None if page.next is None else (page.next,)
         return EntryPage(entries=shown, next=cursor_of(Page((), after)))
@@ -283,7 +283,8 @@ def _find(journal: Journal, entry_id: int) -> StoredEntry:
     return stored
 
 
-def _before(key: tuple[Any, ...] | None) -> int | None:
+def read_before(key: tuple[Any, ...] | None) -> int | None:
+    """Return the id that a page comes before; raises InvalidMessage for the key of another list."""
     if key is None:
         return None
     if len(key) != 1 or type(key[0]) is not int or not 0 < key[0] <= MAX_ENTRY_ID:

@@ -9,7 +9,9 @@ from rightsmanager.inspection import Description
 from rightsmanager.inspection.explanation import Explanation
 from rightsmanager.journal.journal import Journal
 from rightsmanager.journal.replay import Post
+from rightsmanager.lab.worlds import Worlds
 from rightsmanager.settings_loading import SettingInForce
+from rightsmanager.web.http import Addressing
 
 
 class Describe(Protocol):
@@ -43,3 +45,6 @@ class ApiParts:
     journal: Journal
     repeat: Repeat = field(repr=False)
     record_act: RecordAct = field(repr=False)
+    worlds: Worlds | None
+    """The worlds of the server, None if it has none."""
+    addressing: Addressing

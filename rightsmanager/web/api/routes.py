@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
-from typing import Any, Final, ParamSpec
+from http import HTTPStatus
+from typing import Any, Final, ParamSpec, TypeVar
 
 from flask import Response
 from flask_openapi3.models.tag import Tag
@@ -16,6 +17,7 @@ from rightsmanager.web.problems import MIMETYPE
 
 Parameters = ParamSpec("Parameters")
 Handler = Callable[Parameters, BaseModel]
+Answer = TypeVar("Answer", bound=BaseModel | None)
 
 BASE: Final = "/api/v1"
 SCHEME: Final = "bearer"
@@ -80,13 +82,21 @@ class Routes:
         """Add an operation that ends or removes something."""
         return self._add(self.app.delete, path, _Described(summary, reply, problems))
 
+    def remove(
+        self, path: str, summary: str, *problems: int
+    ) -> Callable[[Callable[Parameters, None]], Callable[Parameters, None]]:
+        """Add an operation that removes something, and whose answer is empty."""
+        described = _Described(summary, None, problems, HTTPStatus.NO_CONTENT)
+        return self._add(self.app.delete, path, described)
+
     def _add(
         self, add: Callable[..., Any], path: str, described: "_Described"
-    ) -> Callable[[Handler[Parameters]], Handler[Parameters]]:
-        def decorate(handler: Handler[Parameters]) -> Handler[Parameters]:
+    ) -> Callable[[Callable[Parameters, Answer]], Callable[Parameters, Answer]]:
+        def decorate(handler: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
             @wraps(handler)
             def answer(*arguments: Parameters.args, **more: Parameters.kwargs) -> Response:
-                text = handler(*arguments, **more).model_dump_json(by_alias=True)
+                reply = handler(*arguments, **more)
+                text = "" if reply is None else reply.model_dump_json(by_alias=True)
                 return Response(text, described.status, mimetype="application/json")
 
             name = handler.__name__
@@ -110,7 +120,7 @@ class _Described:
     def __init__(
         self,
         summary: str,
-        reply: type[BaseModel],
+        reply: type[BaseModel] | None,
         problems: tuple[int, ...],
         status: int = 200,
         role: Role = Role.OPERATE,

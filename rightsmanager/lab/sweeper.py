@@ -1,0 +1,67 @@
+"""A thread of each worker that closes idle worlds and removes expired ones."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from rightsmanager.lab import locks
+from rightsmanager.lab.worlds import Worlds
+
+INTERVAL_SECONDS: Final = 1.0
+"""The interval at which the open worlds are looked at."""
+MAX_SHARE: Final = 0.02
+"""The share of the time that looking through all folders may take."""
+
+Note = Callable[[str, BaseException], None]
+"""Logs a failure: where it happened, and the exception."""
+
+
+@dataclass(eq=False)
+class Sweeper:
+    """The thread; it starts with the first world of a process."""
+
+    worlds: Worlds
+    note: Note
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _process: int = 0
+    _next_scan: float = 0.0
+
+    def start(self) -> None:
+        """Start the thread, unless this process has it."""
+        if self._process == os.getpid():
+            return
+        with self._lock:
+            if self._process != os.getpid():
+                self._process = os.getpid()
+                threading.Thread(target=self._run, name="worlds", daemon=True).start()
+
+    def wake(self) -> None:
+        """Wake the thread, to close worlds now."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(INTERVAL_SECONDS)
+            self._wake.clear()
+            try:
+                self.worlds.sweep_open()
+                if time.monotonic() >= self._next_scan:
+                    self._scan()
+            except Exception as error:  # noqa: BLE001 -- one failure must not end the thread
+                self.note("the worlds", error)
+
+    def _scan(self) -> None:
+        """Look through all folders, unless another worker does so now."""
+        begun = time.monotonic()
+        lock = locks.take(self.worlds.folders.sweep_lock)
+        if lock is not None:
+            try:
+                self.worlds.sweep_folders()
+            finally:
+                os.close(lock)
+        spent = time.monotonic() - begun
+        self._next_scan = time.monotonic() + max(INTERVAL_SECONDS, spent / MAX_SHARE)

@@ -1,0 +1,226 @@
+"""Worlds over HTTP: creation, isolation, clock, seed, journal, reset and removal."""
+
+import json
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from rightsmanager.protocol.formats.wrmheader import Header
+from tests.e2e.conftest import Client, Enrol, HeaderOf, Server, Start
+
+KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
+KID_BASE64 = "4Rplb+TbNES8tGkNFWTEHA=="
+ASMX = "rightsmanager.asmx"
+NAMES = (f"world{number}" for number in count())
+
+
+@pytest.fixture(scope="module")
+def server(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server with worlds and two workers."""
+    folder = tmp_path_factory.mktemp("worlds")
+    return start(folder / "data", "--lab", "--workers", "2", RIGHTSMANAGER_LAB__MAX_OPEN="8")
+
+
+@pytest.fixture(scope="module")
+def client(server: Server, enrol: Enrol) -> Client:
+    return enrol(server.data)
+
+
+@pytest.fixture
+def name() -> str:
+    """The name of a world of the test's own."""
+    return next(NAMES)
+
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def api(server: Server) -> Call:
+    """Return a function that calls the API and checks the status."""
+
+    def call(method: str, path: str, body: object = None, status: int = 200) -> Any:  # noqa: ANN401
+        data = None if body is None else json.dumps(body).encode()
+        answer = server.call(method, f"/api/v1{path}", data, Content_Type="application/json")
+        assert answer.status == status, answer.body
+        return json.loads(answer.body) if answer.body else None
+
+    return call
+
+
+def url(server: Server, name: str) -> str:
+    return server.url.replace("/rightsmanager.asmx", f"/w/{name}/rightsmanager.asmx")
+
+
+def header(header_of: HeaderOf) -> Header:
+    return header_of(KID_BASE64)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_first_request_creates_a_world(
+    server: Server, client: Client, api: Call, name: str, header_of: HeaderOf
+) -> None:
+    api("GET", f"/worlds/{name}", status=404)
+    assert client.acquire(url(server, name), header(header_of)).licenses
+    shown = api("GET", f"/worlds/{name}")
+    assert shown["url"] == url(server, name)
+    assert (shown["seed"], shown["pki"], shown["settings"]) == (None, "shared", {})
+    assert name in [each["name"] for each in api("GET", "/worlds?limit=1000")["worlds"]]
+
+
+def test_a_page_does_not_create_a_world(server: Server, api: Call, name: str) -> None:
+    answer = server.call("GET", f"/w/{name}/console/")
+    assert answer.status == 404
+    assert json.loads(answer.body)["detail"] == f"there is no world {name!r}"
+    api("GET", f"/worlds/{name}", status=404)
+
+
+@pytest.mark.parametrize(
+    "text", ["..", ".a", "-a", "a%20b", "a%3Fb", "%C3%A9", "a%00", "", "a" * 65]
+)
+def test_a_strange_name_is_refused(server: Server, text: str) -> None:
+    answer = server.post(b"", f"/w/{text}/rightsmanager.asmx")
+    assert answer.status == 404
+    assert "expected 1 to 64 of A-Z" in json.loads(answer.body)["detail"]
+
+
+def test_an_invalid_name_cannot_be_created(api: Call) -> None:
+    for text in ("../x", "", "a b", "é"):
+        assert api("POST", "/worlds", {"name": text}, status=422)["code"] == "invalid-value"
+
+
+def test_worlds_do_not_see_each_other(
+    server: Server, client: Client, api: Call, header_of: HeaderOf
+) -> None:
+    first, second = next(NAMES), next(NAMES)
+    api("POST", f"/worlds/{first}/reset")
+    api("POST", f"/worlds/{second}/reset")
+    key = {"kid": KID, "key": "00" * 16}
+    stored = server.call(
+        "POST",
+        f"/w/{first}/api/v1/content-keys",
+        json.dumps(key).encode(),
+        Content_Type="application/json",
+    )
+    assert stored.status == 201, stored.body
+    acquired = client.acquire(url(server, first), header(header_of))
+    assert [each.content_key for each in acquired.licenses] == [bytes(16)]
+    acquired = client.acquire(url(server, second), header(header_of))
+    assert [each.content_key for each in acquired.licenses] != [bytes(16)]
+    assert len(json.loads(server.call("GET", f"/w/{first}/api/v1/licenses").body)["licenses"]) == 1
+    assert json.loads(server.call("GET", f"/w/{second}/api/v1/content-keys").body) == {
+        "next": None,
+        "content_keys": [],
+    }
+    assert json.loads(server.call("GET", "/api/v1/content-keys").body)["content_keys"] == []
+
+
+def test_the_journal_of_a_world_is_waited_for(
+    server: Server, client: Client, api: Call, name: str, header_of: HeaderOf
+) -> None:
+    client.acquire(url(server, name), header(header_of))
+    asked = {"operation": "AcquireLicense", "kid": KID, "outcome": "ok"}
+    found = api("POST", f"/worlds/{name}/journal/wait", asked)["entries"]
+    assert [each["operation"] for each in found] == ["AcquireLicense"]
+    after = {**asked, "since": found[0]["id"]}
+    missed = api(
+        "POST", f"/worlds/{name}/journal/wait", {**after, "timeout_seconds": 0.05}, status=504
+    )
+    assert missed["detail"].startswith("0 entries matched within 0.05 s, expected 1")
+    assert api("POST", f"/worlds/{name}/journal/assert", {**asked, "count": 1})["passed"]
+    failed = api("POST", f"/worlds/{name}/journal/assert", {**asked, "at_least": 2}, status=409)
+    assert failed["detail"] == (
+        "1 entries match, expected at least 2; the journal has 1 AcquireLicense ok"
+    )
+    client.acquire(url(server, name), header(header_of))
+    assert len(api("GET", f"/worlds/{name}/journal")["entries"]) == 2
+    assert len(api("POST", f"/worlds/{name}/journal/wait", after)["entries"]) == 1
+
+
+def test_the_clock_is_set_frozen_and_advanced(api: Call, name: str) -> None:
+    api("POST", "/worlds", {"name": name, "clock": {"freeze": True}}, status=201)
+    path = f"/worlds/{name}/clock"
+    assert api("PUT", path, {"now": "2031-01-01T00:00:00Z"})["now"] == "2031-01-01T00:00:00Z"
+    assert api("PUT", path, {"advance": 3600})["now"] == "2031-01-01T01:00:00Z"
+    assert api("PUT", path, {"advance": "P1DT1S"})["now"] == "2031-01-02T01:00:01Z"
+    shown = api("PUT", path, {"offset": -61})
+    assert (shown["now"], shown["offset_seconds"]) == ("2031-01-02T00:59:00Z", -61)
+    assert api("GET", path) == shown
+    running = api("PUT", path, {"freeze": False, "drift": 1000})
+    assert (running["frozen"], running["drift"]) == (False, 1000)
+    until(lambda: api("GET", path)["now"] > "2031-01-02T01:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"now": "1969-12-31T23:59:59Z"},
+        {"now": "2106-02-07T06:28:16Z"},
+        {"advance": -(10**10)},
+        {"offset": 2**40},
+        {"drift": 0},
+        {"now": "2031-01-01"},
+        {"now": 5},
+        {"advance": "P1Y"},
+        {"freeze": "yes"},
+        {"hour": 1},
+    ],
+)
+def test_an_impossible_clock_is_refused(api: Call, name: str, change: object) -> None:
+    api("POST", f"/worlds/{name}/reset")
+    before = api("GET", f"/worlds/{name}/clock")
+    assert api("PUT", f"/worlds/{name}/clock", change, status=422)["code"] == "invalid-value"
+    assert api("GET", f"/worlds/{name}/clock")["frozen"] == before["frozen"]
+
+
+def test_a_world_is_emptied_and_keeps_its_options(
+    server: Server, client: Client, api: Call, name: str, header_of: HeaderOf
+) -> None:
+    options = {"name": name, "seed": 7, "settings": {"streams": {"max_per_device": 3}}}
+    made = api("POST", "/worlds", options, status=201)
+    client.acquire(url(server, name), header(header_of))
+    api("PUT", f"/worlds/{name}/clock", {"advance": 60})
+    api("PATCH", f"/worlds/{name}", {"settings": {"streams": {"max_per_device": 1}}})
+    after = api("POST", f"/worlds/{name}/reset")
+    assert {**after, "last_used_at": ""} == {**made, "last_used_at": ""}
+    assert api("GET", f"/worlds/{name}/journal")["entries"] == []
+    assert json.loads(server.call("GET", f"/w/{name}/api/v1/licenses").body)["licenses"] == []
+
+
+def test_a_removed_world_is_gone(
+    server: Server, client: Client, api: Call, name: str, header_of: HeaderOf
+) -> None:
+    client.acquire(url(server, name), header(header_of))
+    api("DELETE", f"/worlds/{name}", status=204)
+    api("GET", f"/worlds/{name}", status=404)
+    assert server.call("GET", f"/w/{name}/console/").status == 404
+    until(lambda: not (server.data / "worlds" / name).exists())
+    client.acquire(url(server, name), header(header_of))
+    assert len(api("GET", f"/worlds/{name}/journal")["entries"]) == 1
+
+
+def test_a_world_expires_after_its_last_use(server: Server, api: Call, name: str) -> None:
+    api("POST", "/worlds", {"name": name, "expires_after_seconds": 1}, status=201)
+    until(lambda: not (server.data / "worlds" / name).exists())
+    api("GET", f"/worlds/{name}", status=404)
+
+
+def test_settings_of_a_world_are_checked(api: Call, name: str) -> None:
+    api("POST", f"/worlds/{name}/reset")
+    for settings, text in (
+        ({"server": {"workers": 9}}, "server cannot be changed for a world"),
+        ({"streams": {"max_per_devise": 1}}, "did you mean streams.max_per_device"),
+        ({"streams": {"max_per_device": -1}}, "streams.max_per_device"),
+        ({"hooks": {"make": "os:system"}}, "hooks.make is changed for a world"),
+    ):
+        refused = api("PATCH", f"/worlds/{name}", {"settings": settings}, status=422)
+        assert text in refused["detail"]
