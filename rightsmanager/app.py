@@ -58,6 +58,7 @@ from rightsmanager.monitoring.checks import (
 from rightsmanager.monitoring.health import CheckResult, Readiness
 from rightsmanager.monitoring.layout import DATABASE_CELLS
 from rightsmanager.monitoring.paths import Answer, Expose, Refuse, monitoring_paths, refusal
+from rightsmanager.monitoring.refusals import count_refusals
 from rightsmanager.monitoring.request_counter import RequestCounter
 from rightsmanager.monitoring.shared_cells import SHARED_CELLS, SharedCells
 from rightsmanager.operations.context import Context, Options, RevocationCache, Signing, unix_time
@@ -139,7 +140,9 @@ def build(settings: Settings, runtime: Runtime) -> Server:
 
     def make_pages() -> Wsgi:
         worlds = None if lab is None else lab.worlds
-        return make_server_pages(settings, runtime, server, worlds)
+        pages = make_server_pages(settings, runtime, server, worlds)
+        is_counted = settings.metrics.access != "off"
+        return count_refusals(pages, runtime.cells) if is_counted else pages
 
     recorder = make_recorder(settings, log_failure, is_loopback=runtime.is_loopback)
     journal = open_journal(settings)

@@ -34,7 +34,10 @@ from rightsmanager.monitoring.layout import (
     HISTOGRAM,
     LICENSE_CELLS,
     OPERATION_LABELS,
+    OTHER,
     OUTCOMES,
+    REFUSAL_CELLS,
+    REFUSAL_STATUSES,
     REQUEST_CELLS,
     STAGE_CELLS,
 )
@@ -108,6 +111,15 @@ class CellsCollector(Collector):
             for offset, result in enumerate(("hit", "miss")):
                 caches.add_metric((name, result), totals[CACHE_CELLS.start + 2 * at + offset])
         yield caches
+        refusals = CounterMetricFamily(
+            "rightsmanager_http_refusals",
+            "Answers of pages, console, API and HTTP itself with a status of 400 or more.",
+            labels=("status",),
+        )
+        statuses = (*REFUSAL_STATUSES, OTHER)
+        for status, count in zip(statuses, _slice(totals, REFUSAL_CELLS), strict=True):
+            refusals.add_metric((status,), count)
+        yield refusals
         yield _gauge(
             "open_connections",
             "Open connections of clients, with the worker class buffered.",

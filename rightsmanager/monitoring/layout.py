@@ -6,6 +6,7 @@
     licenses      licences issued
     database      transactions that read and wrote, their seconds, failures
     caches        hits and misses of each cache
+    refusals      answers of pages and of HTTP itself, by status
     connections   open connections, the one figure that also falls
     process       the process's id, 0 once it has ended
 
@@ -31,6 +32,13 @@ BOUNDS: Final = (
 """Upper bounds of the buckets in seconds; the last bucket has none."""
 CACHES: Final = ("chains", "clients", "headers", "revocations")
 
+REFUSAL_STATUSES: Final = (
+    *("400", "401", "403", "404", "405", "408", "409", "413", "414", "415", "422", "429", "431"),
+    *("500", "501", "503", "505"),
+)
+OTHER: Final = "other"
+"""The label of all other statuses."""
+
 BUCKETS: Final = len(BOUNDS) + 1
 HISTOGRAM: Final = BUCKETS + 1
 """Cells of a histogram: its buckets and the sum."""
@@ -46,7 +54,8 @@ STAGE_CELLS: Final = _next(DURATION_CELLS, len(OPERATION_LABELS) * len(STAGES) *
 LICENSE_CELLS: Final = _next(STAGE_CELLS, 1)
 DATABASE_CELLS: Final = _next(LICENSE_CELLS, 5)
 CACHE_CELLS: Final = _next(DATABASE_CELLS, 2 * len(CACHES))
-CONNECTION_CELLS: Final = _next(CACHE_CELLS, 1)
+REFUSAL_CELLS: Final = _next(CACHE_CELLS, len(REFUSAL_STATUSES) + 1)
+CONNECTION_CELLS: Final = _next(REFUSAL_CELLS, 1)
 PROCESS_CELLS: Final = _next(CONNECTION_CELLS, 1)
 WIDTH: Final = PROCESS_CELLS.stop
 """Cells of a row."""

@@ -15,12 +15,15 @@ and need a folder that is emptied at each start.
 import mmap
 import os
 from collections.abc import Collection
+from threading import Lock
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from rightsmanager.monitoring.layout import (
     CONNECTION_CELLS,
     PROCESS_CELLS,
+    REFUSAL_CELLS,
+    REFUSAL_STATUSES,
     WIDTH,
 )
 from rightsmanager.store.database import Values
@@ -32,6 +35,8 @@ _OWN_ROW: Final = 1
 _USED, _ENDED_CPU = range(2)
 """Cells of row 0."""
 _FLOAT_BYTES: Final = 8
+_REFUSALS: Final = {status: REFUSAL_CELLS[at] for at, status in enumerate(REFUSAL_STATUSES)}
+_OTHER_REFUSAL: Final = REFUSAL_CELLS[-1]
 
 
 class Meter(Protocol):
@@ -53,6 +58,7 @@ class SharedCells:
         self._meters = WeakKeyDictionary[Meter, range]()
         self.own = self._row(_OWN_ROW)
         """The row of this process."""
+        self._lock = Lock()
 
     def bind(self, meter: Meter, cells: range) -> None:
         """Let a meter add to some cells of this process's row."""
@@ -75,6 +81,13 @@ class SharedCells:
         self.own[CONNECTION_CELLS.start] = 0
         for meter, cells in self._meters.items():
             self._bind(meter, cells)
+
+    def count_refusal(self, status: str) -> None:
+        """Count an answer that is a refusal, by the status at the beginning of its line."""
+        cell = _REFUSALS.get(status[:3], _OTHER_REFUSAL)
+        # Threads of requests and the main thread of a worker.
+        with self._lock:
+            self.own[cell] += 1
 
     def leave(self, row: int, ended_cpu_seconds: float) -> None:
         """Note that the worker of a row has ended, and the CPU seconds of all that have."""

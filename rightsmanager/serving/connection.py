@@ -76,6 +76,11 @@ class BufferedSocket:
         line, end, rest = b"".join(self._pieces).partition(b"\r\n")
         self._pieces = [line, end, build_headers(headers), rest] if end else []
 
+    def collected_status(self) -> str:
+        """Return the status of the collected reply, empty without one."""
+        protocol, _, rest = b"".join(self._pieces[:1]).partition(b" ")
+        return rest[:3].decode("latin-1") if protocol.startswith(b"HTTP/") else ""
+
     def flush(self) -> bool:
         """Send the collected pieces; return False if some have to wait for the client."""
         data = self.unsent + b"".join(self._pieces) if self._pieces else self.unsent

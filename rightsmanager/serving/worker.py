@@ -186,6 +186,8 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
     def handle_error(self, req: Any, client: BufferedSocket, addr: Any, exc: Exception) -> None:  # noqa: ANN401
         """Answer with gunicorn's page for an invalid request, with the cross-origin headers."""
         super().handle_error(req, client, addr, exc)
+        if (status := client.collected_status()) >= "4":
+            SHARED_CELLS.count_refusal(status)
         client.add_headers(self._cross_origin(client.request))
 
     def finish_request(self, conn: Connection, fs: Any) -> None:  # noqa: ANN401 -- as above
@@ -245,6 +247,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
                 # of the request, so its Origin is unknown.
                 headers = build_headers(self._cross_origin(b""))
                 socket.socket.send(conn.sock.connection, PLAIN_HTTP % headers)
+                SHARED_CELLS.count_refusal("400")
             self._unwatch(conn)
             self._linger(conn)
             return False
@@ -283,6 +286,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
 
     def _refuse(self, conn: Connection, status: str) -> None:
         """Answer a request that is not complete, and close the connection."""
+        SHARED_CELLS.count_refusal(status)
         self._unwatch(conn)
         self.log.warning("%s for %s", status, conn.client[0])
         conn.sock.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\n".encode())

@@ -176,6 +176,37 @@ def test_workers_connections_and_processes_are_shown(server: Server) -> None:
     assert server.database_url.partition(":")[0] in build
 
 
+def test_refusals_of_pages_and_of_http_are_counted_by_status(server: Server) -> None:
+    before = metrics(server)
+    assert server.call("GET", "/nowhere").status == 404
+    assert server.call("DELETE", "/explain").status == 405
+    assert server.call("GET", "/api/v1/domains/none").status == 422
+    assert server.call("GET", "/console/", None, Origin="http://evil.example").status == 403
+    for request, status in (
+        (b"junk\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * (2 << 20), b"431"),
+    ):
+        assert send_raw(server, request).split()[1] == status
+    # A fault is no refusal of HTTP.
+    assert server.post(b"junk").status == 500
+    found = metrics(server)
+    counted = {
+        name.split()[1]: found[name] - before[name]
+        for name in found
+        if name.startswith("http_refusals_total") and found[name] != before[name]
+    }
+    assert counted == dict.fromkeys(("400", "403", "404", "405", "422", "431"), 1)
+
+
+def send_raw(server: Server, request: bytes) -> bytes:
+    """Return the answer to the bytes of a request."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        with suppress(OSError):
+            # The server answers before it has read everything.
+            connection.sendall(request)
+        return connection.recv(65536)
+
+
 @pytest.fixture
 def own_gunicorn(databases: Databases, command: Command, tmp_path: Path) -> Iterator[Server]:
     """A server under gunicorn with the configuration of an operator's own."""
