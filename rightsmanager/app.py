@@ -4,7 +4,7 @@ import hmac
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,7 @@ from rightsmanager.operations.context import Context, Options, RevocationCache, 
 from rightsmanager.operations.metering_keys import MeteringKeys
 from rightsmanager.operations.secure_stop_keys import SecureStopKeys
 from rightsmanager.operations.table import bind_operations
+from rightsmanager.operations.tracks import look_up_policies
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.messages.challenge import ChallengeReader
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
@@ -594,7 +595,8 @@ def _make_api_parts(
 
 def _explain_defaults(context: Context, keyring: Keyring) -> Defaults:
     given = context.options.defaults
-    return Defaults(given.policy, keyring.metering.mid, given.domain, given.rules)
+    find_policies = partial(look_up_policies, context.store, given)
+    return Defaults(given.policy, keyring.metering.mid, given.domain, given.rules, find_policies)
 
 
 def _make_explain(context: Context, keyring: Keyring) -> Callable[..., Explanation]:

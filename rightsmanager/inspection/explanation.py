@@ -4,7 +4,7 @@ The client is unknown, so anything that depends on its certificate is a warning.
 the requested KIDs are assumed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
@@ -107,6 +107,8 @@ class Defaults:
     domain: DefaultDomain = NO_DOMAIN
     """The domain to bind to when the request names no account."""
     rules: Rules = field(default_factory=Rules)
+    find_policies: Callable[[Sequence[Kid]], Mapping[Kid, Policy]] = lambda _kids: {}
+    """Returns the policies of KIDs whose keys have a track, in place of `policy`."""
 
     @property
     def license_defaults(self) -> LicenseDefaults:
@@ -153,7 +155,11 @@ def explain(question: Question, defaults: Defaults, now: int) -> Explanation:
 def _decide(
     request: ParsedRequest, question: Question, header: Header, defaults: Defaults, now: int
 ) -> Decision:
-    decision = decide_grants(request, header, defaults.license_defaults, Clocks(now, now))
+    kids = [entry.kid for entry in header.kids if entry.kid != ASSUMED_KID]
+    given = defaults.license_defaults
+    if kids:
+        given = replace(given, by_kid=defaults.find_policies(kids))
+    decision = decide_grants(request, header, given, Clocks(now, now))
     if question.device_level is None:
         return decision
     return apply_level(decision, question.device_level, defaults.rules)

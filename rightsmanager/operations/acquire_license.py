@@ -17,8 +17,8 @@ from rightsmanager.operations.hook_choices import apply_choice
 from rightsmanager.operations.license_record import IssuedBatch, license_facts, record_licenses
 from rightsmanager.operations.license_seal import build_license
 from rightsmanager.operations.request import Request
+from rightsmanager.operations.tracks import find_policies
 from rightsmanager.policy.decision import Decision, LicenseQuery, apply_level, decide
-from rightsmanager.policy.defaults import LicenseDefaults
 from rightsmanager.policy.device import Device
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.messages.challenge import LicenseChallenge, open_license_challenge
@@ -96,7 +96,7 @@ def _decide(context: Context, asked: Verified[LicenseChallenge], keys: KnownKeys
     for stored, swapped in keys.values():
         key = stored or swapped
         if key is not None and key.track is not None:
-            defaults = _with_tracks(defaults, keys)
+            defaults = replace(defaults, by_kid=find_policies(defaults, keys))
             break
     query = LicenseQuery(
         challenge.header, request.query, challenge.custom_data, asked.device, request.url
@@ -108,14 +108,6 @@ def _decide(context: Context, asked: Verified[LicenseChallenge], keys: KnownKeys
     if decision.refusal is not None:
         raise decision.refusal
     return decision
-
-
-def _with_tracks(defaults: LicenseDefaults, keys: KnownKeys) -> LicenseDefaults:
-    """Return the defaults with the policies of the KIDs whose keys have a track."""
-    named = {kid: stored or swapped for kid, (stored, swapped) in keys.items()}
-    tracks = {kid: (key and key.track) or "" for kid, key in named.items()}
-    by_kid = {kid: defaults.tracks[each] for kid, each in tracks.items() if each in defaults.tracks}
-    return replace(defaults, by_kid=by_kid)
 
 
 def _ask_hooks(context: Context, asked: Verified[LicenseChallenge], decision: Decision) -> Decision:

@@ -145,3 +145,14 @@ def test_the_keys_of_the_next_periods_are_made(run: Run, data: Path) -> None:
         refused = run(*rotate, *wrong, "channel")
         assert refused.status != 0
         assert told in refused.errors
+
+
+def test_explanations_know_the_track_of_a_key(run: Run, data: Path) -> None:
+    folder = ("--data", str(data))
+    run("content", "add", *folder, "--track", "uhd", KID.text, KEY.hex())
+    asked = ("explain", *folder, "--kid", KID.text)
+    assert "3000" in run(*asked, "?").output
+    assert "3000" not in run(*asked, "cfg=(sl:2000)").output
+    refused = run(*asked, "--security-level", "2000", "?")
+    assert (refused.status, "needs security level 3000" in refused.output) == (1, True)
+    assert "3000" not in run("explain", *folder, "?").output
