@@ -8,6 +8,7 @@ failures are only logged.
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from copy import copy
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from rightsmanager.errors import InternalError, Refusal
@@ -174,6 +175,16 @@ class HasProgress(Protocol):
 _Request = TypeVar("_Request", bound=HasProgress)
 
 
+def _with_custom_data(refusal: Refusal, custom_data: str | None) -> Refusal:
+    """Return the refusal with CustomData, unless it has some of its own."""
+    if custom_data is None or refusal.custom_data is not None:
+        return refusal
+    # A copy: a hook may raise one refusal for many requests.
+    copied = copy(refusal)
+    copied.custom_data = custom_data
+    return copied
+
+
 def with_hooks(
     operation: str, answer: Callable[[_Request], bytes], hooks: Hooks
 ) -> Callable[[_Request], bytes]:
@@ -188,10 +199,8 @@ def with_hooks(
         try:
             return answer(request)
         except Refusal as error:
-            refusal = error
-            if error.custom_data is None:
-                error.custom_data = progress.reply_custom_data
-            raise
+            refusal = _with_custom_data(error, progress.reply_custom_data)
+            raise refusal from error.__cause__
         finally:
             hooks.on_event(Event(operation, progress.device, progress.kids, refusal))
 

@@ -20,10 +20,16 @@ import pytest
 from playwright._impl._driver import compute_driver_executable
 
 from rightsmanager.crypto.random import system_random
+from rightsmanager.device import post
+from rightsmanager.device.membership import Joining, join, leave
+from rightsmanager.device.metering import get_metering_certificate, process_metering_data
 from rightsmanager.errors import InternalError, Refusal, ServiceSpecific
 from rightsmanager.protocol.formats.xmr.objects import Expiration
-from rightsmanager.protocol.wire import Kid
+from rightsmanager.protocol.messages.metering import MeteringReport, Usage
+from rightsmanager.protocol.wire import AccountId, Kid, ServiceId, SessionId, TransactionId
+from rightsmanager.settings import DomainSettings
 from tests.docs.documents import ROOT
+from tests.e2e.reporting import Reporter
 from tests.hooks import backends
 
 if TYPE_CHECKING:
@@ -147,6 +153,32 @@ def test_a_back_end_decides_by_the_token_in_the_query(place: Place, line: str) -
         expiration = license_.license.find(Expiration)
         assert expiration is not None
         assert 3500 <= expiration.end - time.time() <= 3600
+
+
+def test_replies_to_other_operations_have_the_back_ends_custom_data(place: Place) -> None:
+    replies: list[bytes] = []
+
+    def keep(url: str, action: str, body: bytes) -> bytes:
+        replies.append(post(url, action, body))
+        return replies[-1]
+
+    client, url = place.devices[0].reaching(keep), place.server.url
+    reporter = Reporter(place.devices[0], place.server)
+    kid = Kid(system_random(16))
+    joining = Joining(ServiceId.parse(DomainSettings().service_id), AccountId(system_random(16)))
+    with place.running(LINES[1]):
+        place.wait_for_a_licence()
+        domain = join(url, joining, client)
+        assert leave(url, domain, client)
+        certificate = get_metering_certificate(url, reporter.mid, client)
+        usage = (Usage(kid, "Play", 1),)
+        report = MeteringReport(reporter.mid, TransactionId(system_random(16)), usage)
+        process_metering_data(url, report, certificate, client)
+        replies.append(place.server.post(reporter.stop([reporter.session(kid)])).body)
+        replies.append(place.server.post(reporter.delete(SessionId(system_random(16)), [kid])).body)
+    assert len(replies) == 6
+    for reply in replies:
+        assert b"<CustomData>welcome</CustomData>" in reply
 
 
 def test_streams_of_a_subscriber_count_on_all_devices(place: Place) -> None:

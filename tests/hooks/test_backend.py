@@ -23,8 +23,9 @@ from rightsmanager.hooks.backend.client import MAX_ANSWER, BackEndOptions
 from rightsmanager.hooks.backend.client import BackEnd as Client
 from rightsmanager.hooks.backend.hook import make_backend_hooks
 from rightsmanager.hooks.backend.signing import read_secret, sign_request
+from rightsmanager.hooks.calls import Hooks
 from rightsmanager.hooks.choice import Choice, ChosenKey, Dropped
-from rightsmanager.hooks.facts import Event, Facts
+from rightsmanager.hooks.facts import Event, Facts, Progress
 from rightsmanager.policy.grants import Grant, OutputLevels, Policy
 from rightsmanager.protocol.wire import AccountId, Kid
 from tests.docs.documents import ROOT, blocks
@@ -182,6 +183,20 @@ def test_a_failure_is_named_and_never_a_choice(back_end: BackEnd, name: str) -> 
     # The next call is not disturbed by the rest of this answer.
     back_end.behaviours = []
     assert decide(client_of(back_end.url)) == decide(client) == Choice()
+
+
+def drip_headers(call: Call) -> None:
+    call.send(b"HTTP/1.1 200 OK\r\n")
+    while not call.stopping.wait(0.02):
+        call.send(b"X: y\r\n")
+
+
+def test_a_back_end_that_never_ends_its_headers_is_too_slow(back_end: BackEnd) -> None:
+    back_end.behaviours = [drip_headers]
+    client = client_of(back_end.url, answer_seconds=0.2)
+    hooks = Hooks(make_backend_hooks(client, sends_events=False), 0.3)
+    with pytest.raises(InternalError, match=r"operator's choose did not answer within 0\.3 s"):
+        hooks.decide(Progress(), FACTS, GRANTS)
 
 
 def test_a_back_end_that_is_down_is_named(back_end: BackEnd) -> None:

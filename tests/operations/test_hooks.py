@@ -194,6 +194,29 @@ def test_a_token_is_taken_from_the_header_or_from_custom_data(
     authorise(replace(facts, custom_data=f" {good} "))
 
 
+def test_a_token_is_taken_from_the_query_under_the_options_name(
+    facts: Facts, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_bytes(SECRET)
+    options = {"secret_file": str(tmp_path / "secret"), "query_name": "t"}
+    made = token.make({**options, "operations": "JoinDomain AcquireLicense"}).authorise
+    assert made is not None
+    good = token.sign(SECRET, "someone", int(time.time()) + 60, facts.kids)
+    made(replace(facts, query=f"a=b&t={good}"))
+    for operation in ("AcquireLicense", "JoinDomain"):
+        with pytest.raises(ServiceSpecific, match=r"has no token, expected one .* query as t,"):
+            made(replace(facts, operation=operation, query=f"token={good}"))
+    made(replace(facts, operation="LeaveDomain"))
+    with pytest.raises(InternalError, match="operations is 'acquirelicense', expected some of"):
+        token.make({**options, "operations": "acquirelicense"})
+
+
+def test_only_acquire_license_needs_a_token_by_default(
+    facts: Facts, authorise: Callable[[Facts], None]
+) -> None:
+    authorise(replace(facts, operation="ProcessMeteringData"))
+
+
 @pytest.mark.parametrize(
     ("custom_data", "text"),
     [

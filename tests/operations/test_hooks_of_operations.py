@@ -215,6 +215,22 @@ def test_a_later_fault_has_the_custom_data_of_the_choice(desk: Desk) -> None:
     assert caught.value.custom_data == CHOSEN
 
 
+def test_a_refusal_that_a_hook_raises_again_keeps_no_custom_data(desk: Desk) -> None:
+    # One for all requests, as a module may have it.
+    refusal, said = ServiceSpecific("no key"), ["for alice", None]
+
+    def find(_facts: Facts, _kid: Kid) -> bytes:
+        raise refusal
+
+    hooks = HookSet(
+        choose=lambda _facts, _grants: Choice(custom_data=said.pop(0)), find_content_key=find
+    )
+    for expected in ("for alice", None):
+        with pytest.raises(ServiceSpecific, match="no key") as caught:
+            post(desk.context(hooks), "AcquireLicense", BODIES["AcquireLicense"]())
+        assert caught.value.custom_data == expected
+
+
 def test_a_fault_keeps_custom_data_of_its_own(desk: Desk) -> None:
     context = desk.context(HookSet(choose=lambda _facts, _grants: Choice(custom_data=CHOSEN)))
     full = DomainAuthority(ISSUER, replace(TERMS, limit=0), STORAGE_KEY, system_random)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
-from rightsmanager.errors import InvalidMessage, Refusal, ServiceSpecific
+from rightsmanager.errors import InternalError, InvalidMessage, Refusal, ServiceSpecific
 from rightsmanager.hooks.facts import KEY_ENDPOINT, Progress
 from rightsmanager.operations.access import AccessDenied
 from rightsmanager.operations.context import Context
@@ -88,11 +88,19 @@ class Call:
     def issue(self, tracks: Sequence[WantedTrack]) -> tuple[ProtectedKey, ...]:
         """Return the keys of tracks, as hooks choose them; they are stored."""
         if self.context.hooks.is_used:
-            facts = build_packager_facts(KEY_ENDPOINT, self, self.form)
-            wanted = [track.key for track in tracks]
-            keys = ask_hooks_for_keys(self.context, Progress(), facts, wanted)
+            keys = self._ask_hooks([track.key for track in tracks])
             tracks = [replace(track, key=key) for track, key in zip(tracks, keys, strict=True)]
         return issue_protected_keys(self.context, self.options, tracks, self.url)
+
+    def _ask_hooks(self, wanted: Sequence[WantedKey]) -> tuple[WantedKey, ...]:
+        """Return the keys as hooks choose them; raises AccessDenied for their refusals."""
+        facts = build_packager_facts(KEY_ENDPOINT, self, self.form)
+        try:
+            return ask_hooks_for_keys(self.context, Progress(), facts, wanted)
+        except (InternalError, ContradictingKey):
+            raise
+        except Refusal as refusal:
+            raise AccessDenied(refusal.text) from refusal
 
 
 Handler = Callable[[Call], Answer]
