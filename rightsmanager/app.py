@@ -91,8 +91,6 @@ if TYPE_CHECKING:
     from rightsmanager.worlds import Lab
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-Operations = Mapping[str, ServiceOperation]
-WrapOperations = Callable[[Context, Operations], Operations]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +106,6 @@ class Runtime:
     """The variable or the file of each setting that is not at its default."""
     cells: SharedCells = SHARED_CELLS
     """The counts of this process and of the other workers."""
-    wrap_operations: WrapOperations | None = None
-    """Changes the operations once they are bound; the lab's faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +115,7 @@ class Server:
     wsgi: Wsgi
     context: Context
     keyring: Keyring
-    operations: Operations
+    operations: Mapping[str, ServiceOperation]
     journal: Journal
     recorder: Recorder | None
     """Writes the journal; None if it is off."""
@@ -135,8 +131,6 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     keyring = open_keyring(settings, runtime.passphrase)
     context = build_context(settings, runtime, keyring)
     operations = bind_operations(context)
-    if runtime.wrap_operations is not None:
-        operations = runtime.wrap_operations(context, operations)
     roles = frozenset(Role(role) for role in settings.server.roles)
 
     def make_pages() -> Wsgi:

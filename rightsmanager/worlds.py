@@ -31,6 +31,8 @@ from rightsmanager.journal.shared import SharedRecorder, SharedWriter
 from rightsmanager.keyring import Keyring, create, rng_for
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.lab.control import Overrides
+from rightsmanager.lab.faults.fault import Fault
+from rightsmanager.lab.faults.injection import Injector
 from rightsmanager.lab.folders import Folders
 from rightsmanager.lab.opened import OpenWorlds, Plan
 from rightsmanager.lab.routing import WORLD, WorldRouter
@@ -87,11 +89,16 @@ class BuiltWorld:
     runtime: Runtime
     server: Server
     recorder: SharedRecorder = field(repr=False)
+    injector: Injector = field(repr=False)
 
     @property
     def wsgi(self) -> Wsgi:
         """Answers requests."""
         return self.server.wsgi
+
+    def with_faults(self, faults: Sequence[Fault]) -> Wsgi:
+        """Return an application that answers requests with faults."""
+        return partial(self.injector.serve, faults, self.server.wsgi)
 
     @property
     def store(self) -> Store:
@@ -161,7 +168,8 @@ def build_world(shared: Shared, plan: Plan) -> BuiltWorld:
         keyring = _own_keyring(settings, runtime, plan)
         readers = make_readers(settings, keyring)
     context = make_context(settings, runtime, keyring, plan.stored.store, readers)
-    operations = bind_operations(context)
+    injector = Injector(plan.place, KeyFiles(settings.data, runtime.passphrase))
+    operations = injector.wrap_operations(context, bind_operations(context))
     journal = plan.stored.journal
     recorder = SharedRecorder(
         journal.database,
@@ -175,7 +183,7 @@ def build_world(shared: Shared, plan: Plan) -> BuiltWorld:
     soap = SoapServer(application.build(operations, roles), observers)
     router = Router(soap, lambda: shared.pages, router_settings(settings, context, {}, observers))
     server = Server(router, context, keyring, operations, journal, recorder)
-    return BuiltWorld(settings, runtime, server, recorder)
+    return BuiltWorld(settings, runtime, server, recorder, injector)
 
 
 def _world_settings(settings: Settings, plan: Plan) -> Settings:

@@ -8,7 +8,7 @@ that began before that end in the old one.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from rightsmanager.journal.journal import Journal
 from rightsmanager.lab import locks
 from rightsmanager.lab.clock import WorldClock
 from rightsmanager.lab.control import Control, Identity, identify, read_control
+from rightsmanager.lab.faults.fault import Fault, fault_from
 from rightsmanager.lab.folders import LOCK, Folders, WorldFolder
 from rightsmanager.lab.randomness import RequestLog, SeededRandom
 from rightsmanager.lab.storage import REQUESTS_FILE, OpenedStore, Storage
@@ -61,6 +62,9 @@ class WorldServer(Protocol):
     def journal(self) -> Journal:
         """The journal, for readers."""
 
+    def with_faults(self, faults: Sequence[Fault]) -> Wsgi:
+        """Return an application that answers requests with faults."""
+
     def close(self, *, is_discarded: bool) -> None:
         """Close the store and the journal; `is_discarded` if they will not be read again."""
 
@@ -83,6 +87,8 @@ class OpenWorld:
     lock: int
     """The descriptor of the shared lock of its place."""
     control_file: str
+    wsgi: Wsgi
+    """Answers requests, with the faults that the world has now."""
     users: int = 0
     """The requests that are in it."""
     used_at: float = 0.0
@@ -218,6 +224,7 @@ class OpenWorlds:
                 return None
             world.clock.setting = control.options.clock
             world.control, world.identity = control, identity
+            world.wsgi = _with_faults(world.server, control)
             world.users += 1
             return world
 
@@ -250,12 +257,14 @@ class OpenWorlds:
         random = None if seed is None else SeededRandom(seed, RequestLog(place / REQUESTS_FILE))
         stored = self.storage.open(place)
         plan = Plan(name, folder, control, stored, clock, random or system_random, place)
+        server = self.build(plan)
         return OpenWorld(
             name=name,
             folder=folder,
             control=control,
             identity=identity,
-            server=self.build(plan),
+            server=server,
+            wsgi=_with_faults(server, control),
             clock=clock,
             random=random,
             lock=lock,
@@ -278,6 +287,13 @@ class OpenWorlds:
             is_any = bool(self._retired)
         if is_any:
             self.on_retired()
+
+
+def _with_faults(server: WorldServer, control: Control) -> Wsgi:
+    """Return the application of a world with its faults, if it has any."""
+    if not control.faults:
+        return server.wsgi
+    return server.with_faults(tuple(map(fault_from, control.faults)))
 
 
 def _release(lock: int | None) -> None:

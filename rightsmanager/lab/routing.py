@@ -112,9 +112,9 @@ class WorldRouter:
 def _answer(world: OpenWorld, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     random = world.random
     if random is None:
-        return world.server.wsgi(environ, start_response)
+        return world.wsgi(environ, start_response)
     random.begin(environ)
     try:
-        return world.server.wsgi(environ, start_response)
+        return world.wsgi(environ, start_response)
     finally:
         random.end()

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from rightsmanager.journal.journal import FILE as JOURNAL_FILE
 from rightsmanager.journal.journal import Journal, counts_folder
+from rightsmanager.lab.faults.counts import FILE as FAULTS_FILE
 from rightsmanager.store import copies
 from rightsmanager.store.database import Store, open_store
 from rightsmanager.store.journal.database import JournalDatabase
@@ -19,7 +20,7 @@ from rightsmanager.store.journal.database import JournalDatabase
 DATABASE_FILE: Final = "store.db"
 REQUESTS_FILE: Final = "requests"
 """The log by which a seed repeats its bytes; see lab.randomness."""
-COPIED: Final = (REQUESTS_FILE,)
+COPIED: Final = (REQUESTS_FILE, FAULTS_FILE)
 """Files of a place that a snapshot has too."""
 
 

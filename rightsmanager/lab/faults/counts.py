@@ -18,6 +18,8 @@ from typing import Final
 
 from rightsmanager.lab.faults.fault import Fault
 
+FILE: Final = "faults.counts"
+"""The name of the file in a world's place."""
 _RECORD: Final = struct.Struct(">8sQQ")
 
 

@@ -23,7 +23,7 @@ from rightsmanager.lab.faults.choosing import Chosen
 from rightsmanager.lab.faults.fault import Fault
 from rightsmanager.lab.faults.toxics import MAX_DELAY_MS
 
-MAX_DELAYED: Final = 24
+MAX_DELAYED: Final = 12
 """The most replies of a worker that are delayed at once."""
 DELAYS: Final = frozenset({"latency", "slow-reply"})
 """Toxics that keep a thread."""

@@ -20,6 +20,7 @@ from rightsmanager.hooks.exchange import INJECTED
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.lab.faults.altering import ALTERATIONS, REPLACEMENTS, HttpReply
 from rightsmanager.lab.faults.choosing import Chosen, choose
+from rightsmanager.lab.faults.counts import FILE as COUNTS_FILE
 from rightsmanager.lab.faults.counts import Counts
 from rightsmanager.lab.faults.delivery import (
     CUTS,
@@ -40,7 +41,6 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-COUNTS_FILE: Final = "faults.counts"
 _SERVICE: Final = "rightsmanager.asmx"
 
 

@@ -19,6 +19,7 @@ from rightsmanager.web.access import CALLER, Access, Caller, Refused
 from rightsmanager.web.api.content_keys import CONTENT_KEYS, add_content_keys
 from rightsmanager.web.api.decode import DECODE, add_decode
 from rightsmanager.web.api.domains import DOMAINS, add_domains
+from rightsmanager.web.api.faults import FAULTS, add_faults
 from rightsmanager.web.api.journal import JOURNAL, JournalParts, add_journal
 from rightsmanager.web.api.licenses import (
     DEVICES,
@@ -119,6 +120,7 @@ def _add_operations(routes: Routes, parts: ApiParts) -> None:
     worlds = WorldsParts(parts.worlds, parts.addressing)
     add_worlds(routes.of(WORLDS), worlds)
     add_world_journals(routes.of(WORLDS), worlds)
+    add_faults(routes.of(FAULTS), worlds)
 
 
 def _add_description(app: OpenAPI, parts: ApiParts, access: Access) -> None:

@@ -20,15 +20,18 @@ from rightsmanager.hooks.exchange import INJECTED
 from rightsmanager.keyring import certify_device
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.lab.faults.fault import Fault, parse_fault
-from rightsmanager.lab.faults.injection import Injector
+from rightsmanager.lab.routing import WorldRouter
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.settings_loading import load
+from rightsmanager.worlds import BuiltWorld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from rightsmanager.lab.faults.injection import Injector
 
 URL = "http://127.0.0.1:8080/rightsmanager.asmx"
 
@@ -130,16 +133,18 @@ def new_kid() -> Kid:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    data = tmp_path_factory.mktemp("faults") / "data"
-    settings = load(None, data=data)
+    settings = load(None, data=tmp_path_factory.mktemp("faults") / "data", lab={"enabled": True})
     prepare(settings)
-    injector = Injector(data, KeyFiles(data, None))
-    runtime = Runtime(wrap_operations=injector.wrap_operations, is_loopback=True)
-    server = build(settings, runtime)
-    yield World(server, injector, data)
-    server.store.close()
-    if server.recorder is not None:
-        server.recorder.close()
+    server = build(settings, Runtime(is_loopback=True))
+    router = server.wsgi
+    assert isinstance(router, WorldRouter)
+    router.worlds.ensure("faults")
+    with router.worlds.opened.using("faults") as opened:
+        made = opened.server
+        assert isinstance(made, BuiltWorld)
+        yield World(made.server, made.injector, settings.data)
+    router.worlds.opened.retire(opened)
+    router.worlds.opened.close_retired()
 
 
 @pytest.fixture
