@@ -318,6 +318,9 @@ def make_management(
             metering_url=settings.effective_metering_url,
             keep_reports_days=metering.keep_reports_days,
             prices=Prices(metering.price_per_play, metering.price_per_title, metering.currency),
+            packaging=context.options.packaging,
+            licenses=context.options.defaults,
+            public_url=settings.server.public_url,
         ),
     )
 

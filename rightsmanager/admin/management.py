@@ -13,6 +13,7 @@ from rightsmanager.admin.metering_ids import KnownMeteringId, MeteringIds
 from rightsmanager.admin.request_tokens import RequestTokens
 from rightsmanager.admin.retention import purge
 from rightsmanager.admin.revocations import RevocationEditor, RevocationFacts, find_revocations
+from rightsmanager.admin.rotation import KeyRotation
 from rightsmanager.admin.royalty import Prices
 from rightsmanager.admin.streams import StreamControl
 from rightsmanager.admin.tokens import TokenKeeper
@@ -27,6 +28,8 @@ from rightsmanager.keyring import (
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.domain_authority import DomainAuthority
+from rightsmanager.operations.packaging_keys import PackagingOptions
+from rightsmanager.policy.defaults import LicenseDefaults
 from rightsmanager.protocol.wire import Mid
 from rightsmanager.store.database import Store
 
@@ -44,6 +47,10 @@ class ManagementOptions:
     keep_reports_days: int
     """The days that records are kept by default."""
     prices: Prices
+    packaging: PackagingOptions
+    licenses: LicenseDefaults
+    public_url: str
+    """The service's URL in content headers; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,14 @@ class Management:
     def keys(self) -> KeyRegistry:
         """Stored content keys."""
         return KeyRegistry(self.store, self.content_keys, self.clock, self.rng)
+
+    @property
+    def rotation(self) -> KeyRotation:
+        """The keys of programs' periods."""
+        return KeyRotation(
+            *(self.store, self.content_keys, self.options.packaging, self.options.licenses),
+            *(self.keyring.metering.mid, self.clock, self.rng),
+        )
 
     @property
     def issued(self) -> IssuedReader:

@@ -14,6 +14,7 @@ from rightsmanager.errors import (
     Refusal,
     UnknownAccountId,
 )
+from rightsmanager.operations.program_keys import ContradictingKey
 from rightsmanager.store.database import StoreFailed
 from rightsmanager.web.access import Refused, RoleTooLow
 
@@ -45,6 +46,7 @@ TITLES: Final = {
 
 _OF_REFUSALS: Final[tuple[tuple[type[Refusal], int, str], ...]] = (
     (Conflict, 409, "conflict"),
+    (ContradictingKey, 409, "conflict"),
     (NotFound, 404, "not-found"),
     (TimedOut, 504, "timed-out"),
     (RoleTooLow, 403, "role-too-low"),

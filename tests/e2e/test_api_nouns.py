@@ -98,6 +98,27 @@ def test_a_content_key_is_hidden_until_it_is_revealed(api: Api) -> None:
     api("DELETE", f"/content-keys/{kid}", status=404)
 
 
+def test_the_keys_of_the_next_periods_are_created(api: Api) -> None:
+    program, path = f"channel {new_kid()}", "/content-keys/rotate"
+    made = api("POST", path, {"program": program, "count": 2})
+    assert [(each["period"], each["is_new"]) for each in made["periods"]] == [(0, True), (1, True)]
+    assert made["root"] is None
+    asked = {"program": program, "periods": [1, 5, 1], "root": True, "url": "http://a.example/x"}
+    again = api("POST", path, asked)
+    assert [(each["period"], each["is_new"]) for each in again["periods"]] == [
+        (1, False),
+        (5, True),
+    ]
+    assert again["periods"][0]["kid"] == made["periods"][1]["kid"]
+    assert again["root"]["program"] == f"{program}#root"
+    assert b"XMR\0" in base64.b64decode(again["periods"][0]["pssh"])
+    kid = made["periods"][0]["kid"]
+    assert api("GET", f"/content-keys/{kid}")["program"] == program
+    refused = api("POST", path, {"program": program, "periods": [0], "scheme": "cbcs"}, status=409)
+    assert "the scheme is cbcs, expected AESCTR" in refused["detail"]
+    api("POST", path, {"program": ""}, status=422)
+
+
 def test_a_list_comes_in_whole_or_not_at_all_and_goes_out(api: Api, command: Command) -> None:
     one, two = new_kid(), new_kid()
     document = f"kid,key\n{one},{KEY}\n{two},{KEY}\n"

@@ -122,6 +122,7 @@ def test_a_program_without_period_is_for_its_first() -> None:
             "expected 0 to 4294967295",
         ),
         (f"kid,key,program\n{KID.text},{KEY.hex()},{'a' * 1025}\n", "has 1025 characters"),
+        (f"kid,key,track\n{KID.text},{KEY.hex()},a b\n", "line 2: the track is 'a b', expected"),
         ('kid,key\n"A"B,C\n', "line 2: "),
         ('kid,key\n"A', "line 2: "),
         ("kid,key\n" + "a" * 200_000, "line 2: field larger than field limit"),

@@ -33,6 +33,7 @@ from rightsmanager.web.api.metering import METERING, add_metering
 from rightsmanager.web.api.models import ProblemModel
 from rightsmanager.web.api.parts import ApiParts, RecordAct
 from rightsmanager.web.api.revocations import REVOCATIONS, add_revocations
+from rightsmanager.web.api.rotation import add_rotation
 from rightsmanager.web.api.routes import BASE, SCHEME, Routes
 from rightsmanager.web.api.server import add_server
 from rightsmanager.web.api.streams import STREAMS, add_streams
@@ -105,6 +106,7 @@ def _make_app() -> OpenAPI:
 def _add_operations(routes: Routes, parts: ApiParts) -> None:
     management = parts.management
     add_content_keys(routes.of(CONTENT_KEYS), management.keys)
+    add_rotation(routes.of(CONTENT_KEYS), management)
     add_domains(routes.of(DOMAINS), management.domains)
     add_licenses(routes.of(LICENSES), management.issued)
     add_devices(routes.of(DEVICES), management.issued, management.ledger)
