@@ -179,13 +179,13 @@ CASES = (
     Case(
         "status",
         lambda seen: (seen.status, seen.fault) == (500, REFUSED),
-        "the fault",
+        "a fault of the kind status was injected",
         REFUSAL,
     ),
     Case(
         "fault-with-200",
         lambda seen: (seen.status, seen.fault) == (200, REFUSED),
-        "the fault",
+        "a fault of the kind fault-with-200 was injected",
         REFUSAL,
     ),
     Case(

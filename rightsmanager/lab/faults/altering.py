@@ -107,29 +107,40 @@ def _name_type(chosen: Chosen, reply: HttpReply) -> HttpReply:
 
 
 _SOAP: Final = re.compile(rb"(</?|xmlns:|<faultcode>|<soap:Value>)soap(?=[:=])")
-_WRAPPERS: Final = re.compile(
-    rb'<(\w+Response) xmlns="([^"]*)"><(\w+Result)>(?:<(Response) xmlns="([^"]*)">)?'
-)
+_OUTER: Final = re.compile(rb'<(\w+Response) xmlns="([^"]*)">')
+_INNER: Final = re.compile(rb'<(\w+Result)><Response xmlns="([^"]*)">')
 
 
 def _prefix(_chosen: Chosen, reply: HttpReply) -> HttpReply:
     """Return the reply with prefixes on the elements around the signed one."""
-    body = reply.body
-    found = _WRAPPERS.search(body)
+    found = _OUTER.search(reply.body)
     if found is None:
-        return reply.with_body(_SOAP.sub(rb"\1SOAP-ENV", body))
-    outer, namespace, result, inner, messages = found.groups()
-    head = b'<p:%s xmlns:p="%s"><p:%s>' % (outer, namespace, result)
-    tail, prefixed = b"</%s></%s>" % (result, outer), b"</p:%s></p:%s>" % (result, outer)
-    if inner:
-        head += b'<m:Response xmlns:m="%s">' % messages
-        tail, prefixed = b"</Response>" + tail, b"</m:Response>" + prefixed
-    rest, end, after = body[found.end() :].rpartition(tail)
-    if not end:
-        return reply
-    before = _SOAP.sub(rb"\1SOAP-ENV", body[: found.start()])
-    after = _SOAP.sub(rb"\1SOAP-ENV", after)
-    return reply.with_body(before + head + rest + prefixed + after)
+        return reply.with_body(_SOAP.sub(rb"\1SOAP-ENV", reply.body))
+    name, namespace = found.groups()
+    before, after = reply.body[: found.start()], reply.body[found.end() :]
+    within, _, end = after.rpartition(b"</%s>" % name)
+    return reply.with_body(
+        _SOAP.sub(rb"\1SOAP-ENV", before)
+        + b'<p:%s xmlns:p="%s">' % (name, namespace)
+        + _prefix_inner(within)
+        + b"</p:%s>" % name
+        + _SOAP.sub(rb"\1SOAP-ENV", end)
+    )
+
+
+def _prefix_inner(within: bytes) -> bytes:
+    """Return the result with prefixes, unless what is in it takes its namespace from it."""
+    found = _INNER.match(within)
+    if found is None:
+        return within
+    name, namespace = found.groups()
+    signed, _, _ = within[found.end() :].rpartition(b"</Response>")
+    return b'<p:%s><m:Response xmlns:m="%s">%s</m:Response></p:%s>' % (
+        name,
+        namespace,
+        signed,
+        name,
+    )
 
 
 ALTERATIONS: Final[Mapping[str, Callable[[Chosen, HttpReply], HttpReply]]] = {

@@ -86,8 +86,7 @@ def _refuse(work: Work, chosen: Chosen, _means: Means) -> tuple[bytes, bool]:
 def _replace(work: Work, chosen: Chosen, _means: Means) -> tuple[bytes, bool]:
     # The client gets another reply: see `altering.REPLACEMENTS` and `delivery.CUTS`.
     work.asking.note(work.request.progress)
-    fault = chosen.fault
-    raise InternalError(f"not answered: the fault {fault.id} of this world is {fault.kind}")
+    raise InternalError(f"a fault of the kind {chosen.fault.kind} was injected")
 
 
 def _answer(work: Work, chosen: Chosen, means: Means) -> tuple[bytes, bool]:

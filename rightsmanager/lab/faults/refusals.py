@@ -25,7 +25,7 @@ def refusal_of(fault: Fault, context: Context, url: str) -> Refusal:
     """Return the refusal that a fault describes; `url` is the request's."""
     code = int(fault.text("status"), 16)
     return _class_of(code)(
-        fault.optional("text") or f"the fault {fault.id} of this world",
+        fault.optional("text") or f"a fault of the kind {fault.kind} was injected",
         custom_data=fault.optional("custom_data"),
         redirect_url=fault.optional("redirect_url"),
         domain=_domain(fault, context, url),
