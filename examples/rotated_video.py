@@ -63,6 +63,11 @@ class Work:
     folder: Path
     program: str
 
+    @property
+    def device(self) -> Path:
+        """The folder of the simulated device."""
+        return self.folder / "device"
+
     def folder_of(self, way: str) -> Path:
         """Return the folder of a way, which is made."""
         folder = self.folder / way
@@ -269,7 +274,8 @@ class Player:
             for element in period.iter("{*}pssh"):
                 self.take(base64.b64decode(element.text or ""))
             (template,) = period.iter("{*}SegmentTemplate")
-            for kid, media in groupby(_segments(manifest.parent, template), lambda each: each[0]):
+            segments_ = _segments(manifest.parent, template)
+            for kid, media in groupby(segments_, lambda each: each[0] if has_keys else None):
                 part = manifest.with_name("part.mp4")
                 segments = [segment for _, segment in media]
                 for segment in segments:
@@ -277,9 +283,13 @@ class Player:
                         self.take(struct.pack(">I4s", len(box) + 8, b"pssh") + box)
                 init = (manifest.parent / template.get("initialization", "")).read_bytes()
                 part.write_bytes(b"".join((init, *segments)))
-                decoded = frames(part, "video", self.keys[kid] if has_keys else None)
-                shown += [line.rpartition(",")[2].strip() for line in decoded]
+                shown += _hashes(part, None if kid is None else self.keys[kid])
         return shown
+
+
+def _hashes(file: Path, key: str | None = None) -> list[str]:
+    """Return the MD5 of each decoded frame."""
+    return [line.rpartition(",")[2].strip() for line in frames(file, "video", key)]
 
 
 def _segments(folder: Path, template: etree._Element) -> Iterator[tuple[uuid.UUID, bytes]]:
@@ -299,12 +309,14 @@ def _uuid(kid: Kid) -> uuid.UUID:
     return uuid.UUID(kid.text)
 
 
-def show(way: str, clear: Path, work: Work, device: Path) -> bool:
-    """Package and play a video in one way; print the result and return success."""
+def show(way: str, clear: Path, original: list[str], work: Work) -> bool:
+    """Package and play a video in one way; print the result and return success.
+
+    original: the MD5 of each frame.
+    """
     print(f"Keys rotated, {way}:")
     manifest = WAYS[way](clear, work)
-    original = [line.rpartition(",")[2].strip() for line in frames(clear, "video")]
-    with open_device(device) as session:
+    with open_device(work.device) as session:
         player = Player(session, work.url)
         played = player.play(manifest)
         encrypted = player.play(manifest, has_keys=False)
@@ -328,11 +340,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     work = Work(given.url, given.data, given.folder, given.program)
     work.folder.mkdir(parents=True, exist_ok=True)
-    device = work.folder / "device"
-    if not device.exists():
-        run(RIGHTSMANAGER, "device", "new", str(device), "--data", str(work.data))
+    if not work.device.exists():
+        run(RIGHTSMANAGER, "device", "new", str(work.device), "--data", str(work.data))
     clear = make_video(work.folder)
-    results = [show(way, clear, work, device) for way in given.way or WAYS]
+    original = _hashes(clear)
+    results = [show(way, clear, original, work) for way in given.way or WAYS]
     if not all(results):
         sys.exit("the frames are not the original's")
 
