@@ -36,6 +36,7 @@ from rightsmanager.lab.faults.injection import Injector
 from rightsmanager.lab.folders import Folders
 from rightsmanager.lab.opened import OpenWorlds, Plan
 from rightsmanager.lab.routing import WORLD, WorldRouter
+from rightsmanager.lab.schema_storage import SchemaStorage
 from rightsmanager.lab.storage import SqliteStorage, Storage
 from rightsmanager.lab.sweeper import Sweeper
 from rightsmanager.lab.worlds import Limits, Worlds
@@ -150,13 +151,16 @@ def make_lab(
     )
     worlds = Worlds(folders, storage, opened, limits, partial(_refuse, settings), revision)
     sweeper = Sweeper(worlds, log_failure)
-    opened.on_retired = sweeper.wake
-    return Lab(WorldRouter(server.wsgi, worlds, sweeper, _creates, log_failure), worlds)
+    opened.on_opened, opened.on_retired = sweeper.start, sweeper.wake
+    return Lab(WorldRouter(server.wsgi, worlds, _creates, log_failure), worlds)
 
 
 def make_storage(settings: Settings, folders: Folders) -> Storage:
     """Return the storage of worlds, of the kind of the server's own database."""
-    return SqliteStorage(folders.templates, settings.database_seconds)
+    url, seconds = settings.effective_database_url, settings.database_seconds
+    if url.startswith("sqlite"):
+        return SqliteStorage(folders.templates / newest_revision(), seconds)
+    return SchemaStorage(url, folders.root / ".schemas" / newest_revision(), seconds)
 
 
 def build_world(shared: Shared, plan: Plan) -> BuiltWorld:

@@ -56,13 +56,15 @@ class Control:
     """Unix seconds, by the system's clock."""
     options: Options
     initial: Options
+    epoch: int = 0
+    """Counts the changes of the store after which caches are stale."""
     faults: tuple[FaultFacts, ...] = ()
 
     @property
     def building(self) -> tuple[object, ...]:
         """The parts that a world's server is built from; the others may change while it runs."""
         options = self.options
-        return self.generation, options.seed, options.settings, options.pki
+        return self.generation, self.epoch, options.seed, options.settings, options.pki
 
 
 def clock_for(seed: int | None) -> ClockSetting:
@@ -89,6 +91,7 @@ def build_control(control: Control) -> bytes:
         "created_at": control.created_at,
         "options": _options_facts(control.options),
         "initial": _options_facts(control.initial),
+        "epoch": control.epoch,
         "faults": list(control.faults),
     }
     return json.dumps(facts).encode()
@@ -104,6 +107,7 @@ def parse_control(data: bytes) -> Control:
             created_at=float(facts["created_at"]),
             options=_options(facts["options"]),
             initial=_options(facts["initial"]),
+            epoch=int(facts["epoch"]),
             faults=tuple(facts["faults"]),
         )
     except (ValueError, KeyError, TypeError):

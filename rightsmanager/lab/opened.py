@@ -118,6 +118,8 @@ class OpenWorlds:
     revision: str
     """The newest revision of the schema."""
     max_open: int
+    on_opened: Callable[[], None] = lambda: None
+    """Called when a world was opened."""
     on_retired: Callable[[], None] = lambda: None
     """Called when a world is to be closed, which may take a while."""
     _open: dict[str, OpenWorld] = field(default_factory=dict)
@@ -285,6 +287,7 @@ class OpenWorlds:
             for each in idle[: max(0, surplus)]:
                 self._retire(each, is_discarded=False)
             is_any = bool(self._retired)
+        self.on_opened()
         if is_any:
             self.on_retired()
 

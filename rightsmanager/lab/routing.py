@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rightsmanager.admin.refusals import Conflict, NotFound
-from rightsmanager.errors import InvalidMessage, Refusal
+from rightsmanager.errors import InternalError, InvalidMessage, Refusal
 from rightsmanager.lab.control import NAME
 from rightsmanager.lab.opened import OpenWorld, Wsgi
-from rightsmanager.lab.sweeper import Sweeper
 from rightsmanager.lab.worlds import Worlds, refuse_name
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
 PREFIX: Final = "/w/"
+_ATTEMPTS: Final = 20
+"""The most removals in a row after which a request creates its world again."""
 WORLD: Final = "rightsmanager.world"
 """The key of the open world in the environment of a request."""
 
@@ -48,7 +49,6 @@ class WorldRouter:
 
     plain: Wsgi
     worlds: Worlds
-    sweeper: Sweeper
     creates: Callable[[str], bool]
     """Returns whether the first request at a path of a world creates it."""
     note: Callable[[str, BaseException], None] = field(repr=False)
@@ -64,6 +64,11 @@ class WorldRouter:
             world = self._enter(name, rest)
         except Refusal as refusal:
             return self._refuse(refusal, start_response)
+        except OSError as error:
+            # Such as a full disk.
+            failure = InternalError(f"the world cannot be opened: {error.strerror}")
+            failure.__cause__ = error
+            return self._refuse(failure, start_response)
         try:
             environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}{PREFIX}{name}"
             environ["PATH_INFO"] = rest
@@ -75,14 +80,14 @@ class WorldRouter:
     def _enter(self, name: str, rest: str) -> OpenWorld:
         if not NAME.fullmatch(name):
             refuse_name(name)
-        try:
-            return self.worlds.opened.enter(name)
-        except NotFound:
-            self.sweeper.start()
-            if not self.creates(rest):
-                raise
-        self.worlds.ensure(name)
-        return self.worlds.opened.enter(name)
+        for _ in range(_ATTEMPTS):
+            try:
+                return self.worlds.opened.enter(name)
+            except NotFound:
+                if not self.creates(rest):
+                    raise
+            self.worlds.ensure(name)
+        raise InternalError(f"the world {name!r} is removed too often to be used")
 
     def _refuse(self, refusal: Refusal, start_response: StartResponse) -> Iterable[bytes]:
         if refusal.__cause__ is not None:

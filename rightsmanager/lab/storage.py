@@ -5,6 +5,7 @@ shared lock of the place; whatever removes it, the only one.
 """
 
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +37,21 @@ class Storage(Protocol):
     """A kind of database."""
 
     @property
+    def kind(self) -> str:
+        """The name of the database."""
+
+    @property
     def max_open_journals(self) -> int:
         """The most journals that one process writes over open connections."""
 
     def make(self, place: Path) -> None:
         """Make the empty store of a place, unless it has one; the caller holds a lock."""
+
+    def prepare(self) -> None:
+        """Do what makes the next stores sooner."""
+
+    def collect(self, places: Iterable[Path]) -> None:
+        """Remove what processes that were killed have left; places: those of all worlds."""
 
     def open(self, place: Path) -> OpenedStore:
         """Return the store of a place; it connects at its first use."""
@@ -62,14 +73,22 @@ class SqliteStorage:
     templates: Path
     busy_seconds: float
     max_open_journals: int = 16
+    kind: str = "sqlite"
 
     def make(self, place: Path) -> None:
         """Copy the empty database, and then the empty journal: the last one completes it."""
         if (place / JOURNAL_FILE).exists():
             return
-        copies.make_templates(self._database, self._journal)
+        self.prepare()
         copies.copy_template(self._database, place / DATABASE_FILE)
         copies.copy_template(self._journal, place / JOURNAL_FILE)
+
+    def prepare(self) -> None:
+        """Make the empty files that others are copied from."""
+        copies.make_templates(self._database, self._journal)
+
+    def collect(self, places: Iterable[Path]) -> None:
+        """Do nothing: everything is in the places."""
 
     def open(self, place: Path) -> OpenedStore:
         """Return the store of the files."""

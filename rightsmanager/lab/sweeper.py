@@ -49,6 +49,7 @@ class Sweeper:
             self._wake.clear()
             try:
                 self.worlds.sweep_open()
+                self.worlds.prepare()
                 if time.monotonic() >= self._next_scan:
                     self._scan()
             except Exception as error:  # noqa: BLE001 -- one failure must not end the thread
@@ -60,6 +61,8 @@ class Sweeper:
         lock = locks.take(self.worlds.folders.sweep_lock)
         if lock is not None:
             try:
+                if not self._next_scan:
+                    self.worlds.collect()
                 self.worlds.sweep_folders()
             finally:
                 os.close(lock)

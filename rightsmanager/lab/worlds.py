@@ -5,7 +5,7 @@ Each change replaces the world's control file while the lock of its name is held
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -31,8 +31,12 @@ from rightsmanager.lab.control import (
 from rightsmanager.lab.folders import LOCK, Folders, WorldFolder
 from rightsmanager.lab.opened import OpenWorlds
 from rightsmanager.lab.storage import Storage
+from rightsmanager.store import emptying
 
 NAME_TEXT: Final = "1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit"
+PARTS: Final = (*emptying.PARTS, "journal", "clock", "faults", "settings")
+"""The parts of a world that can be reset by themselves."""
+SETTLE_SECONDS: Final = 2.0
 MAX_EXPIRES_SECONDS: Final = 366 * 86400
 
 
@@ -135,13 +139,23 @@ class Worlds:
             folder.remove_state()
         self._discard_open(name)
 
-    def reset(self, name: str) -> WorldFacts:
-        """Give a world the state in which it was created; a missing one is created.
+    def reset(self, name: str, parts: Collection[str] | None = None) -> WorldFacts:
+        """Give a world, or parts of it, the state in which it was created.
 
-        Requests that are in it end in the old state. Raises InvalidMessage.
+        A missing world is created. If everything is reset, requests that are in it end in the old
+        state. parts: some of PARTS, None for everything. Raises InvalidMessage.
         """
         self.ensure(name)
-        return self.update(name, self._emptied)
+        if parts is None:
+            return self.update(name, self._emptied)
+        facts = self.update(name, lambda control, _: _reset_control(control, parts))
+        with self.opened.using(name) as world:
+            emptying.empty(world.server.store, [each for each in emptying.PARTS if each in parts])
+            if "journal" in parts:
+                # Entries of requests that were answered go too.
+                world.server.journal.settle(SETTLE_SECONDS)
+                world.server.journal.clear()
+        return facts
 
     def change_clock(self, name: str, change: ClockChange) -> WorldFacts:
         """Change the clock of a world; raises NotFound and InvalidMessage."""
@@ -288,6 +302,17 @@ class Worlds:
             if world.is_discarded:
                 self._sweep_folder(world.name)
 
+    def prepare(self) -> None:
+        """Do what makes the next worlds sooner."""
+        self.storage.prepare()
+
+    def collect(self) -> None:
+        """Remove what processes that were killed have left."""
+        names = self.folders.find_names()
+        self.storage.collect(
+            place for name in names for place in self.folders.world(name).find_places()
+        )
+
     def sweep_folders(self) -> None:
         """Remove worlds that have expired, and stores that no world has any more."""
         for name in self.folders.find_names():
@@ -342,6 +367,19 @@ def merge_settings(before: Overrides, changes: Overrides) -> Overrides:
     """Return settings with some of them replaced."""
     sections = [*before, *(name for name in changes if name not in before)]
     return {name: {**before.get(name, {}), **changes.get(name, {})} for name in sections}
+
+
+def _reset_control(control: Control, parts: Collection[str]) -> Control:
+    """Return the control state with some of PARTS as they were at first."""
+    options, initial = control.options, control.initial
+    if "clock" in parts:
+        options = replace(options, clock=initial.clock)
+    if "settings" in parts:
+        options = replace(options, settings=initial.settings)
+    faults = () if "faults" in parts else control.faults
+    is_stored = not emptying.PARTS.keys().isdisjoint(parts)
+    epoch = control.epoch + 1 if is_stored else control.epoch
+    return replace(control, options=options, faults=faults, epoch=epoch)
 
 
 def _with(control: Control, options: Options) -> Control:

@@ -85,6 +85,9 @@ class StoreFailed(InternalError):  # noqa: N818 -- a refusal, as its parent
 class Transaction:
     """The store's components within one transaction."""
 
+    schema = ""
+    """The schema that PostgreSQL looks for tables in; empty for the connection's own."""
+
     # One object for all transactions of a connection: none is made for each licence.
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -239,6 +242,19 @@ class Connections:
         return Link(connection, pooled.cursor(), connection.dialect.name)
 
 
+class ThreadConnections(Protocol):
+    """A connection for each thread."""
+
+    def transaction(self) -> Transaction:
+        """Return this thread's components; raises the driver's error if it cannot connect."""
+
+    def drop(self) -> None:
+        """Close this thread's connection, in whatever state it is."""
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+
+
 class Store:
     """A database; each use of it is a transaction.
 
@@ -247,8 +263,8 @@ class Store:
     be retried.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.connections = Connections(engine)
+    def __init__(self, engine: Engine, connections: "ThreadConnections | None" = None) -> None:
+        self.connections = connections or Connections(engine)
         self.failures = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
         self.commands = _COMMANDS[engine.dialect.name]
         self.finished = count(1)

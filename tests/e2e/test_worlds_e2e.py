@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
@@ -224,3 +225,104 @@ def test_settings_of_a_world_are_checked(api: Call, name: str) -> None:
     ):
         refused = api("PATCH", f"/worlds/{name}", {"settings": settings}, status=422)
         assert text in refused["detail"]
+
+
+def test_parts_of_a_world_are_reset(
+    server: Server, client: Client, api: Call, name: str, header_of: HeaderOf
+) -> None:
+    api("POST", "/worlds", {"name": name, "clock": {"freeze": True}}, status=201)
+    client.acquire(url(server, name), header(header_of))
+    api("PUT", f"/worlds/{name}/clock", {"now": "2031-01-01T00:00:00Z"})
+    here = f"/w/{name}/api/v1"
+    api("POST", f"/worlds/{name}/reset", {"parts": ["licenses", "journal"]})
+    assert json.loads(server.call("GET", f"{here}/licenses").body)["licenses"] == []
+    assert api("GET", f"/worlds/{name}/journal")["entries"] == []
+    assert api("GET", f"/worlds/{name}/clock")["now"] == "2031-01-01T00:00:00Z"
+    api("POST", f"/worlds/{name}/reset", {"parts": ["clock"]})
+    assert api("GET", f"/worlds/{name}/clock")["now"] < "2031"
+    refused = api("POST", f"/worlds/{name}/reset", {"parts": ["licences"]}, status=422)
+    assert "content_keys" in refused["detail"]
+
+
+def test_a_world_returns_to_a_snapshot(
+    server: Server, client: Client, api: Call, name: str, header_of: HeaderOf
+) -> None:
+    api("POST", "/worlds", {"name": name, "seed": 1}, status=201)
+    path, wanted = f"/worlds/{name}/snapshots", header(header_of)
+    client.acquire(url(server, name), wanted)
+    made = api("POST", path, {"name": "one"}, status=201)
+    assert api("GET", path)["snapshots"] == [made]
+    assert api("POST", path, {"name": "one"}, status=409)["code"] == "conflict"
+    assert api("POST", path, {"name": "../a"}, status=422)["code"] == "invalid-value"
+    challenge = client.challenge(wanted)
+    first = server.post(challenge, f"/w/{name}/{ASMX}").body
+    api("PUT", f"/worlds/{name}/clock", {"advance": 60})
+    for _ in range(2):
+        api("POST", f"{path}/one/restore")
+        assert len(api("GET", f"/worlds/{name}/journal")["entries"]) == 1
+        stored = json.loads(server.call("GET", f"/w/{name}/api/v1/licenses").body)
+        assert len(stored["licenses"]) == 1
+        # The clock and the randomness are those of that moment too.
+        assert server.post(challenge, f"/w/{name}/{ASMX}").body == first
+    api("DELETE", f"{path}/one", status=204)
+    api("POST", f"{path}/one/restore", status=404)
+
+
+def test_a_snapshot_of_another_revision_is_refused(server: Server, api: Call, name: str) -> None:
+    api("POST", f"/worlds/{name}/reset")
+    api("POST", f"/worlds/{name}/snapshots", {"name": "old"}, status=201)
+    file = server.data / "worlds" / name / "snapshots" / "old" / "snapshot.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "revision": "0001_baseline"}))
+    refused = api("POST", f"/worlds/{name}/snapshots/old/restore", status=409)
+    assert "is of the revision 0001_baseline, expected 0" in refused["detail"]
+
+
+@pytest.mark.parametrize("pki", ["shared", "own"])
+def test_a_seed_repeats_every_byte(
+    server: Server, api: Call, enrol: Enrol, pki: str, header_of: HeaderOf
+) -> None:
+    name, other = next(NAMES), next(NAMES)
+    for each in (name, other):
+        api("POST", "/worlds", {"name": each, "seed": 42, "pki": pki}, status=201)
+    folder = server.data / "worlds" / name if pki == "own" else server.data
+    if pki == "own":
+        keys = [server.call("GET", f"/w/{each}/public/root.pub").body for each in (name, other)]
+        assert keys[0] == keys[1] != server.call("GET", "/public/root.pub").body
+    client = enrol(folder)
+    requests = [client.challenge(header(header_of)) for _ in range(3)]
+    sent = [requests[0], requests[1], requests[0], requests[2]]
+    first = [server.post(each, f"/w/{name}/{ASMX}").body for each in sent]
+    assert b"<AcquireLicenseResult>" in first[0]
+    assert len(set(first)) == len(sent)
+    # In another world, in another order of different requests.
+    again = [server.post(each, f"/w/{other}/{ASMX}").body for each in reversed(sent[2:])]
+    assert [again[0], again[1]] == [first[3], first[0]]
+    api("POST", f"/worlds/{name}/reset")
+    assert [server.post(each, f"/w/{name}/{ASMX}").body for each in sent] == first
+
+
+def test_a_world_is_reset_while_requests_run(
+    server: Server, client: Client, api: Call, name: str, header_of: HeaderOf
+) -> None:
+    api("POST", f"/worlds/{name}/reset")
+    target, wanted = f"/w/{name}/{ASMX}", header(header_of)
+    bodies = [client.challenge(wanted) for _ in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(server.post, each, target) for each in bodies]
+        resets = [pool.submit(api, "POST", f"/worlds/{name}/reset") for _ in range(10)]
+        assert {each.result().status for each in answers} == {200}
+        assert all(each.result()["name"] == name for each in resets)
+    api("POST", f"/worlds/{name}/reset")
+    assert api("GET", f"/worlds/{name}/journal")["entries"] == []
+
+
+def test_a_world_is_removed_while_requests_run(
+    server: Server, client: Client, name: str, header_of: HeaderOf
+) -> None:
+    target, wanted = f"/w/{name}/{ASMX}", header(header_of)
+    bodies = [client.challenge(wanted) for _ in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(server.post, each, target) for each in bodies]
+        for _ in range(5):
+            server.call("DELETE", f"/api/v1/worlds/{name}")
+        assert {each.result().status for each in answers} == {200}

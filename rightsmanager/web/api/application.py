@@ -39,6 +39,7 @@ from rightsmanager.web.api.server import add_server
 from rightsmanager.web.api.streams import STREAMS, add_streams
 from rightsmanager.web.api.tokens import TOKENS, add_tokens
 from rightsmanager.web.api.world_journals import add_world_journals
+from rightsmanager.web.api.world_snapshots import add_world_snapshots
 from rightsmanager.web.api.worlds import WORLDS, WorldsParts, add_worlds
 from rightsmanager.web.http import BodyTooLarge, read_body
 from rightsmanager.web.problems import (
@@ -122,6 +123,7 @@ def _add_operations(routes: Routes, parts: ApiParts) -> None:
     worlds = WorldsParts(parts.worlds, parts.addressing)
     add_worlds(routes.of(WORLDS), worlds)
     add_world_journals(routes.of(WORLDS), worlds)
+    add_world_snapshots(routes.of(WORLDS), worlds)
     add_faults(routes.of(FAULTS), worlds)
 
 

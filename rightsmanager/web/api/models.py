@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     PlainValidator,
     WithJsonSchema,
+    model_validator,
 )
 
 from rightsmanager.admin.domains import parse_device
@@ -43,6 +44,15 @@ class Request(BaseModel):
     """The body of a request."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class OptionalRequest(Request):
+    """The body of a request that may be missing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_missing(cls, given: object) -> object:
+        return {} if given is None else given
 
 
 class Query(BaseModel):

@@ -24,8 +24,8 @@ from rightsmanager.web.api.models import (
     AccountText,
     DeviceText,
     KidText,
+    OptionalRequest,
     Reply,
-    Request,
     Text,
 )
 from rightsmanager.web.api.routes import Routes
@@ -56,7 +56,7 @@ Since = Annotated[
 ]
 
 
-class EntriesRequest(Request):
+class EntriesRequest(OptionalRequest):
     """The entries that are asked for; all of them by default."""
 
     operation: Text | None = None

@@ -15,7 +15,15 @@ from rightsmanager.lab.control import MAX_SEED, NAME
 from rightsmanager.lab.worlds import MAX_EXPIRES_SECONDS, WorldFacts, WorldRequest, Worlds
 from rightsmanager.protocol.formats.durations import parse_duration
 from rightsmanager.store.paging import Page
-from rightsmanager.web.api.models import PageQuery, PageReply, Path, Reply, Request, Time
+from rightsmanager.web.api.models import (
+    OptionalRequest,
+    PageQuery,
+    PageReply,
+    Path,
+    Reply,
+    Request,
+    Time,
+)
 from rightsmanager.web.api.routes import Routes
 from rightsmanager.web.cursors import cursor_of
 from rightsmanager.web.http import Addressing
@@ -27,6 +35,18 @@ OFF: Final = "there are no worlds here, expected a server that was started with 
 Settings = Annotated[
     dict[str, dict[str, Any]],
     Field(description="Settings by section and name, in place of the server's."),
+]
+Part = Literal[
+    "content_keys",
+    "licenses",
+    "domains",
+    "metering",
+    "streams",
+    "revocations",
+    "journal",
+    "clock",
+    "faults",
+    "settings",
 ]
 Seed = Annotated[
     int,
@@ -96,7 +116,7 @@ class ClockRequest(Request):
         return ClockChange(self.now, self.advance, self.freeze, self.offset, self.drift)
 
 
-class NewWorldRequest(Request):
+class NewWorldRequest(OptionalRequest):
     """A world to create."""
 
     name: str | None = Field(
@@ -129,6 +149,12 @@ class WorldChangeRequest(Request):
 
     settings: Settings = Field(default_factory=dict)
     expires_after_seconds: Lifetime | None = None
+
+
+class ResetRequest(OptionalRequest):
+    """The parts of a world to reset."""
+
+    parts: list[Part] | None = Field(None, min_length=1, description="Everything if missing.")
 
 
 class SeedRequest(Request):
@@ -262,8 +288,8 @@ def _add_changes(routes: Routes, parts: WorldsParts) -> None:
         return parts.model(parts.worlds.change(path.name, body.settings, seconds))
 
     @routes.post(f"{world}/reset", "Empty a world, or create it", WorldModel, 404, 409)
-    def reset_world(path: WorldPath) -> WorldModel:
-        return parts.model(parts.worlds.reset(path.name))
+    def reset_world(path: WorldPath, body: ResetRequest) -> WorldModel:
+        return parts.model(parts.worlds.reset(path.name, body.parts))
 
     @routes.put(f"{world}/seed", "Set the seed of a world", WorldModel, 400, 404, 413, 415)
     def set_world_seed(path: WorldPath, body: SeedRequest) -> WorldModel:
