@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,18 @@ VECTORS = Path(__file__).parent / "vectors"
 # The time of an example depends on other load of the machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+MEMORY = Path("/dev/shm")  # noqa: S108 -- pytest makes a folder in it that is its own
+MEMORY_BYTES = 1 << 30
+"""Free bytes to have there; a run needs a third of them."""
+
+
+def pytest_configure() -> None:
+    """Keep the files of tests in memory if it has room for them."""
+    # SQLite waits until each commit is on the disk.
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -223,46 +222,89 @@ def start_server(spawn: Spawn, url: str, data: Path, *arguments: str, **environm
     return server
 
 
-@contextmanager
-def starting(databases: Databases, spawn: Spawn) -> Iterator[Start]:
-    """Yield a function that starts servers; each one still running is stopped and must end well."""
-    started: list[Server] = []
+@dataclass
+class Servers:
+    """Starts servers, and ends them; each one that still runs must end well."""
 
-    def one(data: Path, *arguments: str, **environment: str) -> Server:
-        with_database = {**databases.environment(data), **environment}
-        started.append(start_server(spawn, databases.url(data), data, *arguments, **with_database))
-        return started[-1]
+    databases: Databases
+    spawn: Spawn
+    started: list[Server] = field(default_factory=list)
 
-    yield one
-    running = [server for server in started if server.process.poll() is None]
-    for server in running:
-        server.process.send_signal(signal.SIGTERM)
-    assert [server.wait() for server in running] == [0] * len(running)
-    assert [server.log for server in started if "Traceback" in server.log.read_text()] == []
+    def start(self, data: Path, *arguments: str, **environment: str) -> Server:
+        """Start a server on a data folder."""
+        with_database = {**self.databases.environment(data), **environment}
+        url = self.databases.url(data)
+        self.started.append(start_server(self.spawn, url, data, *arguments, **with_database))
+        return self.started[-1]
+
+    def end(self, folder: Path) -> None:
+        """End the servers whose data are below a folder."""
+        ending = [server for server in self.started if server.data.is_relative_to(folder)]
+        self.started = [server for server in self.started if server not in ending]
+        running = [server for server in ending if server.process.poll() is None]
+        for server in running:
+            server.process.send_signal(signal.SIGTERM)
+        assert [server.wait() for server in running] == [0] * len(running)
+        assert [server.log for server in ending if "Traceback" in server.log.read_text()] == []
 
 
-@pytest.fixture(scope="session")
-def start(databases: Databases, forks: Forks) -> Iterator[Start]:
-    """Yield a function that starts servers, forked from a process with all imports."""
+def spawn_fork(forks: Forks) -> Spawn:
+    """Return a function that forks the program from a process with all imports."""
 
     def spawn(arguments: tuple[str, ...], log: int, environment: dict[str, str]) -> Fork:
         return forks.start(NAME, *arguments, stderr=log, environment=environment)
 
-    with starting(databases, spawn) as one:
-        yield one
+    return spawn
+
+
+@pytest.fixture(scope="module")
+def _servers(databases: Databases, forks: Forks) -> Iterator[Servers]:
+    servers = Servers(databases, spawn_fork(forks))
+    yield servers
+    servers.end(Path("/"))
+
+
+@pytest.fixture(scope="module")
+def _programs(databases: Databases) -> Iterator[Servers]:
+    servers = Servers(databases, spawn_program)
+    yield servers
+    servers.end(Path("/"))
+
+
+@pytest.fixture(scope="module")
+def start(_servers: Servers) -> Start:
+    """Return a function that starts servers, forked from a process with all imports."""
+    return _servers.start
+
+
+@pytest.fixture(scope="module")
+def start_program(_programs: Servers) -> Start:
+    """Return a function that starts servers as a user does, for tests of that."""
+    return _programs.start
+
+
+@pytest.fixture(autouse=True)
+def _end_servers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End the servers of a test before its folder is removed; others end with their module."""
+    if {"start", "start_program"}.isdisjoint(request.fixturenames):
+        yield
+        return
+    folder: Path = request.getfixturevalue("tmp_path")
+    yield
+    for name in {"_servers", "_programs"} & set(request.fixturenames):
+        servers: Servers = request.getfixturevalue(name)
+        servers.end(folder)
 
 
 @pytest.fixture(scope="session")
-def start_program(databases: Databases) -> Iterator[Start]:
-    """Yield a function that starts servers as a user does, for tests of that."""
-    with starting(databases, spawn_program) as one:
-        yield one
-
-
-@pytest.fixture(scope="session")
-def server(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server(
+    databases: Databases, forks: Forks, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """A server with two workers and its own test PKI."""
-    return start(tmp_path_factory.mktemp("server") / "data", "--workers", "2")
+    folder = tmp_path_factory.mktemp("server")
+    servers = Servers(databases, spawn_fork(forks))
+    yield servers.start(folder / "data", "--workers", "2")
+    servers.end(folder)
 
 
 @dataclass(frozen=True)
