@@ -234,7 +234,8 @@ def _backend_hooks(settings: Settings, runtime: Runtime) -> HookSet:
         retry_seconds=given.retry_seconds,
     )
     back_end = BackEnd(options, system_random, runtime.clock)
-    return make_backend_hooks(back_end, sends_events=given.send_events)
+    operations = frozenset[str](given.operations)
+    return make_backend_hooks(back_end, operations, sends_events=given.send_events)
 
 
 def _options(settings: Settings, runtime: Runtime) -> Options:

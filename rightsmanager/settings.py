@@ -38,6 +38,18 @@ from rightsmanager.setting_types import (
 )
 
 Role = Literal["license", "domain", "metering", "secure_stop", "secure_delete", "packaging"]
+AskedOperation = Literal[
+    "AcquireLicense",
+    "AcknowledgeLicense",
+    "JoinDomain",
+    "LeaveDomain",
+    "GetMeteringCertificate",
+    "ProcessMeteringData",
+    "ProcessSecureStopData",
+    "ProcessDeleteLicenseData",
+    "AcquirePackagingData",
+    "KeyEndpoint",
+]
 ALL_ROLES: Final[tuple[Role, ...]] = (
     "license",
     "domain",
@@ -306,6 +318,7 @@ class HooksSettings(Section):
     answer_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 3.0
     max_failures: Annotated[int, Field(ge=1)] = 5
     retry_seconds: Annotated[float, Field(gt=0)] = 5.0
+    operations: Annotated[tuple[AskedOperation, ...], BeforeValidator(split_list)] = ()
     send_events: bool = False
     options: Texts = {}
 

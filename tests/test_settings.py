@@ -13,8 +13,16 @@ from pydantic import SecretStr
 
 from rightsmanager.environment import REFERENCE, find_file, passphrase
 from rightsmanager.errors import InternalError
+from rightsmanager.hooks.facts import KEY_ENDPOINT
 from rightsmanager.protocol.messages import operations
-from rightsmanager.settings import ALL_ROLES, Role, ServerSettings, Settings, TrackSettings
+from rightsmanager.settings import (
+    ALL_ROLES,
+    AskedOperation,
+    Role,
+    ServerSettings,
+    Settings,
+    TrackSettings,
+)
 from rightsmanager.settings_loading import (
     RENAMED,
     default_settings,
@@ -53,6 +61,10 @@ def test_every_setting_of_the_reference_has_a_sentence() -> None:
 
 def test_roles_are_those_of_the_operations() -> None:
     assert get_args(Role) == ALL_ROLES == tuple(role.value for role in operations.Role)
+
+
+def test_operations_of_hooks_are_those_of_the_service() -> None:
+    assert get_args(AskedOperation) == (*operations.OPERATIONS, KEY_ENDPOINT)
 
 
 def test_the_environment_overrides_the_file_and_an_argument_both(

@@ -164,15 +164,19 @@ class Hooks:
             self._report_failure("the operator's on_event", error)
 
 
-class HasProgress(Protocol):
+class Observed(Protocol):
     """A request, as far as events need it."""
 
     @property
     def progress(self) -> Progress:
         """The parts of the request that are known so far."""
 
+    @property
+    def request_id(self) -> str:
+        """The id of the request in the log."""
 
-_Request = TypeVar("_Request", bound=HasProgress)
+
+_Request = TypeVar("_Request", bound=Observed)
 
 
 def _with_custom_data(refusal: Refusal, custom_data: str | None) -> Refusal:
@@ -202,6 +206,8 @@ def with_hooks(
             refusal = _with_custom_data(error, progress.reply_custom_data)
             raise refusal from error.__cause__
         finally:
-            hooks.on_event(Event(operation, progress.device, progress.kids, refusal))
+            hooks.on_event(
+                Event(operation, progress.device, progress.kids, refusal, request.request_id)
+            )
 
     return answer_and_notify if hooks.is_used else answer

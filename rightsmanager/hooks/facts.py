@@ -162,3 +162,5 @@ class Event:
     kids: tuple[Kid, ...] = ()
     """KIDs that were issued, packaged, acknowledged, played, stopped or deleted."""
     refusal: Refusal | None = None
+    request_id: str = ""
+    """As in Facts and in the log."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rightsmanager.app import Runtime, _backend_hooks
 from rightsmanager.crypto.random import seeded_random, system_random
 from rightsmanager.errors import (
     InternalError,
@@ -28,6 +29,7 @@ from rightsmanager.hooks.choice import Choice, ChosenKey, Dropped
 from rightsmanager.hooks.facts import Event, Facts, Progress
 from rightsmanager.policy.grants import Grant, OutputLevels, Policy
 from rightsmanager.protocol.wire import AccountId, Kid
+from rightsmanager.settings import HooksSettings, Settings
 from tests.docs.documents import ROOT, blocks
 from tests.hooks.backends import ALLOW, SECRET, BackEnd, Behaviour, Call, answering, running, sign
 from tests.hooks.openapi import ANSWERS, errors_of
@@ -54,7 +56,7 @@ def client_of(url: str, **changes: Any) -> Client:  # noqa: ANN401 -- fields of 
 
 
 def decide(client: Client, grants: tuple[Grant, ...] = GRANTS) -> Choice | None:
-    choose = make_backend_hooks(client, sends_events=False).choose
+    choose = make_backend_hooks(client).choose
     assert choose is not None
     return choose(FACTS, grants)
 
@@ -86,6 +88,39 @@ def test_the_documented_example_of_a_signature_is_right() -> None:
     assert signature in text
 
 
+def test_only_the_named_operations_are_asked_about(back_end: BackEnd) -> None:
+    choose = make_backend_hooks(client_of(back_end.url), {"JoinDomain"}).choose
+    assert choose is not None
+    assert choose(FACTS, GRANTS) is None
+    assert choose(replace(FACTS, operation="JoinDomain"), ()) == Choice()
+    assert [call.document["operation"] for call in back_end.calls] == ["JoinDomain"]
+
+
+def test_an_answer_may_come_in_chunks(back_end: BackEnd) -> None:
+    def answer(call: Call) -> None:
+        body = b'{"decision": "allow", "custom_data": "said"}'
+        signature = sign(b"answer", call.headers["RightsManager-Nonce"].encode(), body)
+        head = f"HTTP/1.1 200 OK\r\nRightsManager-Signature: {signature}\r\n"
+        call.send(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        for part in (body[:5], body[5:]):
+            call.send(b"%x\r\n%s\r\n" % (len(part), part))
+        call.send(b"0\r\n\r\n")
+
+    back_end.behaviours = [answer, answer]
+    client = client_of(back_end.url)
+    assert decide(client) == decide(client) == Choice(custom_data="said")
+    assert back_end.connections == 1
+
+
+def test_any_text_can_be_sent(back_end: BackEnd) -> None:
+    choose = make_backend_hooks(client_of(back_end.url)).choose
+    assert choose is not None
+    # Lone surrogates are no text in UTF-8.
+    choose(replace(FACTS, custom_data="ä\N{SNOWMAN}\udc80", query="%ff=%00&&=;"), GRANTS)
+    (call,) = back_end.calls
+    assert call.document["custom_data"] == "ä\N{SNOWMAN}\udc80"
+
+
 def test_keys_of_the_request_are_not_sent(back_end: BackEnd) -> None:
     secret = bytes(range(16))
     grants = (replace(GRANTS[0], content_key=secret), replace(GRANTS[1], key_seed=secret * 2))
@@ -105,6 +140,7 @@ def test_events_are_posted_without_a_signed_answer(back_end: BackEnd) -> None:
     assert call.document == {
         "version": 1,
         "operation": "JoinDomain",
+        "request_id": "",
         "device": "a device",
         "kids": [KIDS[0].text],
         "refusal": {"status": "0x8004c604", "text": "no"},
@@ -194,7 +230,7 @@ def drip_headers(call: Call) -> None:
 def test_a_back_end_that_never_ends_its_headers_is_too_slow(back_end: BackEnd) -> None:
     back_end.behaviours = [drip_headers]
     client = client_of(back_end.url, answer_seconds=0.2)
-    hooks = Hooks(make_backend_hooks(client, sends_events=False), 0.3)
+    hooks = Hooks(make_backend_hooks(client), 0.3)
     with pytest.raises(InternalError, match=r"operator's choose did not answer within 0\.3 s"):
         hooks.decide(Progress(), FACTS, GRANTS)
 
@@ -449,3 +485,12 @@ def test_a_missing_or_short_secret_is_refused(tmp_path: Path) -> None:
         read_secret(file)
     file.write_bytes(SECRET + b"\n")
     assert read_secret(file) == SECRET
+
+
+def test_the_secret_is_in_the_keyring_by_default(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, hooks=HooksSettings(url="http://127.0.0.1:9"))
+    with pytest.raises(InternalError, match=r"keyring/hooks\.secret cannot be read"):
+        _backend_hooks(settings, Runtime())
+    (tmp_path / "keyring").mkdir()
+    (tmp_path / "keyring" / "hooks.secret").write_bytes(SECRET)
+    assert _backend_hooks(settings, Runtime()).choose is not None

@@ -113,7 +113,7 @@ class BackEnd:
             raise InternalError(f"the hooks' back end {failure}") from failure
 
     def _post(self, call: str, document: Mapping[str, object], verify: _Verify) -> bytes:
-        body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        body = json.dumps(document, separators=(",", ":")).encode()
         deadline = self._clock() + self._options.connect_seconds + self._options.answer_seconds
         for attempt in range(_ATTEMPTS):
             try:

@@ -51,6 +51,7 @@ def build_event(event: Event) -> Document:
     return {
         "version": VERSION,
         "operation": event.operation,
+        "request_id": event.request_id,
         "device": event.device,
         "kids": [kid.text for kid in event.kids],
         "refusal": refusal and {"status": refusal.status.hex, "text": refusal.text},

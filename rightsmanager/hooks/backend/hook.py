@@ -1,10 +1,12 @@
 """The hooks that ask the back end.
 
-    POST URL/decide     facts and licences → a choice or a refusal; in every operation
+    POST URL/decide     facts and licences → a choice or a refusal
     POST URL/event      the outcome of a request; the answer is not read
 
 Each decision takes one call, however many licences the request is for.
 """
+
+from collections.abc import Collection
 
 from rightsmanager.errors import Refusal
 from rightsmanager.hooks.backend.answers import read_answer
@@ -16,10 +18,14 @@ from rightsmanager.hooks.hook_set import HookSet
 from rightsmanager.policy.grants import Grant
 
 
-def make_backend_hooks(back_end: BackEnd, *, sends_events: bool) -> HookSet:
-    """Return the hooks that ask a back end."""
+def make_backend_hooks(
+    back_end: BackEnd, operations: Collection[str] = (), *, sends_events: bool = False
+) -> HookSet:
+    """Return the hooks that ask a back end about operations, about all if there are none."""
 
-    def choose(facts: Facts, grants: tuple[Grant, ...]) -> Choice:
+    def choose(facts: Facts, grants: tuple[Grant, ...]) -> Choice | None:
+        if operations and facts.operation not in operations:
+            return None
         document = build_decision_request(facts, grants)
         answer = back_end.ask("decide", document, lambda found: read_answer(found, grants))
         if isinstance(answer, Refusal):

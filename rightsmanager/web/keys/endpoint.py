@@ -121,10 +121,12 @@ class KeyEndpoint:
         progress.kids = tuple(map(Kid.from_text, answer.kids))
         ended = time.perf_counter()
         self._log_answer(environ, form, answer, refusal, 1000 * (ended - begun))
-        self._context.hooks.on_event(Event(KEY_ENDPOINT, "", progress.kids, refusal))
+        request_id = environ.get(REQUEST_ID, "")
+        event = Event(KEY_ENDPOINT, "", progress.kids, refusal, request_id)
+        self._context.hooks.on_event(event)
         self._observe(
             Exchange(
-                request_id=environ.get(REQUEST_ID, ""),
+                request_id=request_id,
                 operation=form.name,
                 environ=environ,
                 url=self._addressing.url(environ),
