@@ -187,7 +187,7 @@ def test_refusals_of_pages_and_of_http_are_counted_by_status(server: Server) -> 
         (b"GET / HTTP/1.1\r\nX: " + b"x" * (2 << 20), b"431"),
     ):
         assert send_raw(server, request).split()[1] == status
-    # A fault is no refusal of HTTP.
+    # A fault is not counted as a refusal of HTTP.
     assert server.post(b"junk").status == 500
     found = metrics(server)
     counted = {
