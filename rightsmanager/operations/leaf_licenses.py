@@ -39,7 +39,8 @@ class LeafIssuer:
 
 def root_url(url: str) -> str:
     """Return the URL of a service by which devices request a root licence; empty for none."""
-    return f"{url}?{ROOT_QUERY}" if url else ""
+    separator = "&" if "?" in url else "?"
+    return f"{url}{separator}{ROOT_QUERY}" if url else ""
 
 
 def _clear(key: PackagingKey) -> ClearKey:

@@ -94,6 +94,22 @@ def test_a_root_key_is_for_ctr_whatever_the_content_is_for(store: Store) -> None
 
 
 @pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("", None),
+        (URL, f"{URL}?cfg=(isroot:true)"),
+        (f"{URL}?token=a", f"{URL}?token=a&cfg=(isroot:true)"),
+    ],
+)
+def test_a_root_licence_is_requested_by_a_url_of_its_own(
+    store: Store, url: str, expected: str | None
+) -> None:
+    root = rotation_of(store).rotate("channel", (0,), url=url, has_root=True).root
+    assert root is not None
+    assert parse_pssh(root.pssh).object.header.la_url == expected
+
+
+@pytest.mark.parametrize(
     ("program", "periods", "url", "told"),
     [
         ("", (0,), URL, "the program is ''"),
