@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rightsmanager.errors import InvalidMessage
+from rightsmanager.hooks.exchange import INJECTED
 from rightsmanager.journal.building import Act
 from rightsmanager.journal.journal import open_journal
 from rightsmanager.journal.recorder import Recorder, RecorderOptions
@@ -192,3 +193,14 @@ def test_clear_asks_first(journal: Commands) -> None:
 def test_a_missing_data_folder_is_named(run: Run, tmp_path: Path) -> None:
     ran = run("journal", "list", "--data", str(tmp_path / "nowhere"))
     assert (ran.status, "does not exist" in ran.errors) == (1, True)
+
+
+def test_injected_faults_have_a_column_if_there_are_any(journal: Commands) -> None:
+    assert "injected" not in journal("list").output
+    given = exchange()
+    mark = "license-mac 00112233445566aa"
+    journal.recorder(given._replace(environ={**given.environ, INJECTED: mark}))
+    header, newest, *_ = journal("list", "--text", "LICENSE-mac").output.splitlines()
+    assert header.split()[-1] == "injected"
+    assert newest.endswith(mark)
+    assert json.loads(journal("show", "--text", "license-mac", "--json").output)["injected"] == mark

@@ -433,3 +433,29 @@ def test_a_fault_ends_by_the_clock_of_its_world(world: World, client: Client) ->
 def test_the_kinds_are_listed(server: Server) -> None:
     kinds = json.loads(server.call("GET", "/api/v1/faults/kinds").body)["kinds"]
     assert [each["kind"] for each in kinds] == list(TOXICS)
+
+
+def test_faults_in_worlds_of_one_seed_give_the_same_bytes(server: Server, client: Client) -> None:
+    kinds = ("content-key", "wrong-nonce", "foreign-signer", "corrupted", "status")
+    bodies = [client.challenge(header_of(Kid(system_random(16)))) for _ in kinds]
+    replies = []
+    for world in (World(server, next(NAMES)), World(server, next(NAMES))):
+        made = json.dumps({"name": world.name, "seed": 7}).encode()
+        assert server.call("POST", "/api/v1/worlds", made, Content_Type="application/json")
+        for kind in kinds:
+            more = {"status": "0x8004c600"} if kind == "status" else {}
+            world.inject(kind, count=1, **more)
+            replies.append(look(world, bodies[kinds.index(kind)]).body)
+            world.call("DELETE", "/faults", status=204)
+    same = len(kinds) - 1
+    assert replies[:same] == replies[len(kinds) : len(kinds) + same]
+    # A fault names the URL, in which the world's name is.
+    assert len(set(map(len, replies[same :: len(kinds)]))) == 1
+
+
+def test_the_console_of_a_world_marks_requests(world: World, client: Client) -> None:
+    fault = world.inject("license-mac")
+    assert look(world, client.challenge(header_of(Kid(system_random(16))))).status == 200
+    (entry,) = world.call("GET", "/journal?text=license-mac")["entries"]
+    page = world.server.call("GET", f"/w/{world.name}/console/journal/{entry['id']}")
+    assert f"license-mac {fault['id']}".encode() in page.body

@@ -3,16 +3,16 @@
     record   fault id(8), requests that matched u64, requests that it acted on u64
 
 A lock on the file makes the decisions of all workers and threads one after the other, so that a
-fault with a count of 1 acts exactly once. Records are changed in place: a worker that is killed
-leaves whole ones. Records of removed faults are dropped when others are added.
+fault with a count of 1 acts exactly once. Changed records are written in place by one call, so that
+a killed worker leaves whole ones. Records of removed faults are dropped when others are added.
 """
 
 import fcntl
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -32,18 +32,18 @@ class _Record:
     used: int = 0
 
 
-@dataclass(slots=True)
 class Tally:
     """The counts of all faults, while the lock is held."""
 
-    _file: int
-    _records: dict[bytes, _Record] = field(default_factory=dict)
+    def __init__(self, records: dict[bytes, _Record]) -> None:
+        self._records = records
+        self._first = self._end = 0
+        """The places of changed records."""
 
     def match(self, fault: Fault) -> int:
         """Count a request that matches a fault; return its number, from 1."""
-        record = self._record(fault)
+        record = self._change(fault)
         record.matched += 1
-        self._write(fault, record)
         return record.matched
 
     def used(self, fault: Fault) -> int:
@@ -53,19 +53,24 @@ class Tally:
 
     def use(self, fault: Fault, by: int = 1) -> None:
         """Count a request that a fault acts on; -1 takes it back."""
-        record = self._record(fault)
+        record = self._change(fault)
         record.used = max(0, record.used + by)
-        self._write(fault, record)
 
-    def _record(self, fault: Fault) -> _Record:
+    def changes(self) -> tuple[int, bytes]:
+        """Return the changed records, and their offset in the file."""
+        changed = list(self._records.items())[self._first : self._end]
+        return self._first * _RECORD.size, _build(changed)
+
+    def _change(self, fault: Fault) -> _Record:
         key = _key(fault.id)
-        if key not in self._records:
-            self._records[key] = _Record(len(self._records))
-        return self._records[key]
-
-    def _write(self, fault: Fault, record: _Record) -> None:
-        data = _RECORD.pack(_key(fault.id), record.matched, record.used)
-        os.pwrite(self._file, data, record.place * _RECORD.size)
+        record = self._records.get(key)
+        if record is None:
+            record = self._records[key] = _Record(len(self._records))
+        if self._end == 0:
+            self._first = record.place
+        self._first = min(self._first, record.place)
+        self._end = max(self._end, record.place + 1)
+        return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,10 @@ class Counts:
         opened = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(opened, fcntl.LOCK_EX)
-            yield Tally(opened, _load(opened, known))
+            tally = Tally(_load(opened, known))
+            yield tally
+            offset, data = tally.changes()
+            os.pwrite(opened, data, offset)
         finally:
             # Closing also unlocks.
             os.close(opened)
@@ -110,13 +118,14 @@ def _load(opened: int, known: Sequence[Fault]) -> dict[bytes, _Record]:
     kept = {_key(fault.id) for fault in known}
     if not known or len(records) <= 2 * len(kept):
         return records
-    records = {key: each for key, each in records.items() if key in kept}
-    for place, (key, record) in enumerate(records.items()):
-        record.place = place
-        data = _RECORD.pack(key, record.matched, record.used)
-        os.pwrite(opened, data, place * _RECORD.size)
-    os.ftruncate(opened, len(records) * _RECORD.size)
-    return records
+    left = [(key, each) for key, each in records.items() if key in kept]
+    os.pwrite(opened, _build(left), 0)
+    os.ftruncate(opened, len(left) * _RECORD.size)
+    return {key: replace(each, place=place) for place, (key, each) in enumerate(left)}
+
+
+def _build(records: Iterable[tuple[bytes, _Record]]) -> bytes:
+    return b"".join(_RECORD.pack(key, each.matched, each.used) for key, each in records)
 
 
 def _parse(data: bytes) -> dict[bytes, _Record]:

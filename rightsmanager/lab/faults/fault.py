@@ -30,7 +30,7 @@ MAX_COUNT: Final = 1_000_000_000
 MAX_SECONDS: Final = 366 * 86400
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 
-_MATCHERS: Final[Mapping[str, values.Read]] = {
+MATCHERS: Final[Mapping[str, values.Read]] = {
     "operation": values.one_of(*OPERATIONS),
     "device": values.device,
     "kid": values.kid,
@@ -153,7 +153,7 @@ def parse_fault(given: object, fault_id: str, now: int, script: str = "") -> Fau
         id=fault_id,
         kind=toxic.name,
         created_at=now,
-        matchers=_read(_MATCHERS, fields),
+        matchers=_read(MATCHERS, fields),
         parameters=_read({each.name: each.read for each in toxic.parameters}, fields),
         script=script,
     )
@@ -202,10 +202,10 @@ def _find_toxic(kind: object) -> Toxic:
 def _refuse_unknown(toxic: Toxic, fields: Iterable[str]) -> None:
     own = [each.name for each in toxic.parameters]
     for name in fields:
-        if name not in _MATCHERS and name not in own:
+        if name not in MATCHERS and name not in own:
             raise InvalidMessage(
                 f"{toxic.name} has no field {values.quoted(name)}, "
-                f"expected {_nearest(name, [*_MATCHERS, *own])}"
+                f"expected {_nearest(name, [*MATCHERS, *own])}"
             )
 
 

@@ -22,6 +22,8 @@ MAX_QUOTED: Final = 64
 _FAILURE: Final = 0x80000000
 """The first of the failures among HRESULTs."""
 _MAX_HRESULT: Final = 0xFFFFFFFF
+_NO_HALVES: Final = re.compile("[^\\0\\ud800-\\udfff]*")
+"""Texts that UTF-8 and every database can hold."""
 _HRESULT: Final = re.compile(r"0x[0-9A-Fa-f]{1,8}")
 
 
@@ -40,8 +42,8 @@ def text(longest: int) -> Read:
     """Return a reader of texts of at most so many characters."""
 
     def read(name: str, value: object) -> str:
-        if not isinstance(value, str) or len(value) > longest:
-            raise refusal(name, value, f"a text of at most {longest} characters")
+        if not isinstance(value, str) or len(value) > longest or not _NO_HALVES.fullmatch(value):
+            raise refusal(name, value, f"a text of at most {longest} Unicode characters")
         return value
 
     return read

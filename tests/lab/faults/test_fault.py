@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.lab.faults.altering import ALTERATIONS, REPLACEMENTS
 from rightsmanager.lab.faults.delivery import CUTS, DELAYS
-from rightsmanager.lab.faults.fault import Fault, fault_facts, fault_from, parse_fault
+from rightsmanager.lab.faults.fault import MATCHERS, Fault, fault_facts, fault_from, parse_fault
 from rightsmanager.lab.faults.licensing import CHANGES
 from rightsmanager.lab.faults.operating import EFFECTS
-from rightsmanager.lab.faults.toxics import TOXICS, Place
+from rightsmanager.lab.faults.toxics import TOXICS, Place, Toxic
 
 ID = "00112233445566aa"
 NOW = 2_000_000_000
@@ -114,7 +117,7 @@ def test_values_have_one_spelling(given: dict[str, Any], stored: dict[str, Any])
         ({"kind": "answer", "query": "a", "http_status": 200}, "are of a body"),
         ({"kind": "answer", "body": "?"}, "body is '?', expected base64"),
         ({"kind": "answer", "body": "A" * 80_000}, "expected base64 of at most"),
-        ({"kind": "status", "status": "0x8004c600", "text": "x" * 5000}, "at most 4096 char"),
+        ({"kind": "status", "status": "0x8004c600", "text": "x" * 5000}, "at most 4096 Unicode"),
     ],
 )
 def test_an_invalid_fault_is_refused(fields: dict[str, Any], text: str) -> None:
@@ -154,3 +157,33 @@ def test_each_toxic_says_what_a_client_does_and_by_which_source() -> None:
         assert toxic.client.endswith(".")
         assert toxic.source
         assert toxic.operations
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def objects(toxic: Toxic) -> st.SearchStrategy[dict[str, Any]]:
+    """Return objects with any values in the fields of a kind."""
+    names = [*MATCHERS, *(each.name for each in toxic.parameters), "other"]
+    kind = {"kind": st.just(toxic.name)}
+    return st.fixed_dictionaries(kind, optional=dict.fromkeys(names, JSON))
+
+
+@given(st.sampled_from(list(TOXICS.values())).flatmap(objects))
+@settings(max_examples=50)
+def test_any_object_is_a_fault_or_refused(fields: dict[str, Any]) -> None:
+    try:
+        fault = parse_fault(fields, ID, NOW)
+    except InvalidMessage:
+        return
+    assert fault_from(json.loads(json.dumps(fault_facts(fault)))) == fault
+
+
+@pytest.mark.parametrize("text", ["a\0", "\ud800"])
+def test_a_text_that_cannot_be_sent_is_refused(text: str) -> None:
+    with pytest.raises(InvalidMessage, match="Unicode"):
+        parsed(kind="http-status", body=text)
