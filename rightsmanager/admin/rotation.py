@@ -78,7 +78,11 @@ class KeyRotation:
     rng: Rng
 
     def find_next(self, program: str, count: int) -> tuple[int, ...]:
-        """Return the numbers of the next periods, after the last one that has a key."""
+        """Return the numbers of the next periods, after the last one that has a key.
+
+        Raises InvalidMessage for more than one rotation creates.
+        """
+        _refuse_count(count)
         with self.store.reading() as found:
             last = found.sources.find_last_period(program)
         first = 0 if last is None else last + 1
@@ -139,8 +143,12 @@ def _signal(recorded: _Recorded, playready_object: PlayReadyObject) -> RotatedKe
     return RotatedKey(slot.program, slot.period, key.kid, key.key, is_new=is_new, pssh=box)
 
 
+def _refuse_count(count: int) -> None:
+    if not 0 < count < MAX_KEYS:
+        raise InvalidMessage(f"{count} key periods, expected 1 to {MAX_KEYS - 1}")
+
+
 def _refuse_periods(periods: Sequence[int]) -> None:
-    if not 0 < len(periods) < MAX_KEYS:
-        raise InvalidMessage(f"{len(periods)} key periods, expected 1 to {MAX_KEYS - 1}")
+    _refuse_count(len(periods))
     if not (min(periods) >= 0 and max(periods) <= LAST_PERIOD):
         raise InvalidMessage(f"the key periods end at {max(periods)}, expected 0 to {LAST_PERIOD}")

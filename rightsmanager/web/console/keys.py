@@ -53,7 +53,11 @@ def show_keys(parts: Parts, asked: Asked) -> View:
         (filter_form(asked, "keys", fields), _LIST.table(asked, page)),
         lead="Stored content keys, oldest first. Any other KID has the key that the key seed "
         "gives. The keys themselves are hidden.",
-        acts=(Act("Add a key", "acts/add-key"), Act("Import a list", "acts/import-keys")),
+        acts=(
+            Act("Add a key", "acts/add-key"),
+            Act("Import a list", "acts/import-keys"),
+            Act("Rotate keys", "acts/rotate-keys"),
+        ),
     )
 
 
@@ -169,6 +173,22 @@ def _import(parts: Parts, asked: Asked) -> View:
     )
 
 
+def _rotate(parts: Parts, asked: Asked) -> View:
+    rotation, program = parts.management.rotation, asked.get("program")
+    periods = rotation.find_next(program, asked.number("count") or 1)
+    url = parts.management.options.public_url
+    rotated = rotation.rotate(program, periods, url=url)
+    facts = tuple(
+        (f"Period {each.period}", code(each.kid.text, link("keys", each.kid.text)))
+        for each in rotated.periods
+    )
+    return View(
+        "Keys of the next periods",
+        (Notice(GOOD, "Packagers get these keys for the program's periods."), Facts(facts)),
+        up=Act("Content keys", "keys"),
+    )
+
+
 def _reveal(parts: Parts, asked: Asked) -> View:
     kid = Kid.parse(asked.get("kid"))
     revealed = parts.management.keys.reveal(kid)
@@ -216,6 +236,18 @@ KEY_ACTS: Final = {
         _import,
         _to_list,
         secrets=frozenset({"list"}),
+    ),
+    "rotate-keys": OperatorAct(
+        "Create the keys of the next key periods",
+        "The periods follow the last one of the program that has a key.",
+        "Create",
+        "The keys are stored.",
+        (
+            Field("program", "Program", is_required=True),
+            Field("count", "Periods", "1", kind="number"),
+        ),
+        _rotate,
+        _to_list,
     ),
     "set-track": OperatorAct(
         "Set the track of the content key",

@@ -89,6 +89,18 @@ def test_a_key_is_added_hidden_revealed_and_removed(browser: Browser) -> None:
     assert browser.get(f"/console/keys/{kid.text}").status == 404
 
 
+def test_the_keys_of_the_next_periods_are_created(browser: Browser) -> None:
+    shown = browser.submit("/console/acts/rotate-keys", program="channel", count="2")
+    assert "Period 0" in shown.text
+    assert "Period 1" in shown.text
+    assert "Period 2" in browser.submit("/console/acts/rotate-keys", program="channel").text
+    listed = browser.get("/console/keys?program=channel&origin=packager")
+    assert [row[4] for row in rows(listed)] == ["0", "1", "2"]
+    assert (
+        browser.submit("/console/acts/rotate-keys", program="channel", count="1000").status == 422
+    )
+
+
 def test_a_key_that_is_refused_is_not_repeated(browser: Browser) -> None:
     refused = browser.submit("/console/acts/add-key", kid=new_kid().text, key=f"{KEY}0")
     assert refused.status == 422
