@@ -459,3 +459,30 @@ def test_the_console_of_a_world_marks_requests(world: World, client: Client) -> 
     (entry,) = world.call("GET", "/journal?text=license-mac")["entries"]
     page = world.server.call("GET", f"/w/{world.name}/console/journal/{entry['id']}")
     assert f"license-mac {fault['id']}".encode() in page.body
+
+
+def test_a_redirect_is_followed_to_another_world(
+    server: Server, world: World, client: Client
+) -> None:
+    other = World(server, next(NAMES))
+    other.call("POST", "/reset")
+    world.inject("http-status", http_status=307, location=other.path)
+    play(client, world, header_of(Kid(system_random(16))))
+    assert (len(world.marks()), other.marks()) == (1, [""])
+
+
+def test_a_late_reply_keeps_no_other_request_waiting(
+    server: Server, world: World, client: Client
+) -> None:
+    """Also if its client has given up, and the fault never ends."""
+    world.inject("latency", milliseconds=60_000)
+    body = client.challenge(header_of(Kid(system_random(16))))
+    for _ in range(30):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=0.05)
+        with closing(connection):
+            connection.request("POST", world.path, body, {"Content-Type": XML})
+            with pytest.raises(TimeoutError):
+                connection.getresponse()
+    other = World(server, next(NAMES))
+    other.call("POST", "/reset")
+    assert look(other, body).seconds < 10

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from rightsmanager.cli import rightsmanager
 from rightsmanager.crypto.random import system_random
 from rightsmanager.device import Joining, Messages, StreamInformation, Wrapping, open_device
-from rightsmanager.device.acquire import Acquired, header_of_kids
+from rightsmanager.device.acquire import Acquired, Wanted, header_of_kids
+from rightsmanager.device.membership import Membership
 from rightsmanager.device.playing import start, stop
 from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.lab.faults.fault import PACKAGING, WITHOUT_KIDS
@@ -150,3 +151,28 @@ def test_an_older_reply_to_another_operation_is_refused(world: World, journey: J
         journey.messages.accept(journey.ask(second))
     world.faults.clear()
     assert journey.messages.accept(journey.ask(second)).operation == "JoinDomain"
+
+
+def test_a_device_joins_and_renews_the_domain_that_a_fault_names(
+    world: World, journey: Journey
+) -> None:
+    """It asks once more after each, as the public record expects."""
+    session, account = journey.session, journey.account
+    wanted = Wanted(header_of_kids([journey.kid]))
+    url = "http://127.0.0.1:8080/rightsmanager.asmx"
+    for status, membership in (
+        ("DOMAIN_REQUIRED", Membership(session.domains, None, joins=True)),
+        ("RENEW_DOMAIN", Membership(session.domains, account)),
+    ):
+        world.inject(
+            "status",
+            operation="AcquireLicense",
+            status=status,
+            account=account.text,
+            domain_url=url,
+            count=1,
+        )
+        asked = len(world.injected)
+        assert len(membership.acquire(url, wanted, session.client).licenses) == 1
+        assert len(world.injected) == asked + 3
+        assert session.domains.find(account) is not None
