@@ -146,7 +146,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     for row in rows:
         # A dash for a missing value, so that a script finds as many words as there are columns.
         table.add_row(*("-" if value in (None, []) else escape(_cell(value)) for value in row))
-    _console().print(table)
+    console = _console()
+    with console.capture() as captured:
+        console.print(table)
+    # Each line has the table's width: a terminal would wrap the spaces at its end.
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_tree(tree: "Tree") -> None:

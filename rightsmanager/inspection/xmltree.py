@@ -24,6 +24,7 @@ class Readers:
     """Returns the description of an element, None for one that it does not read."""
 
 
+_NO_NAMESPACE: Final = "no namespace"
 PLAIN: Final = Readers(frozenset(), lambda _: None)
 
 
@@ -57,7 +58,7 @@ def describe_element(
     return Description(
         name,
         element.text.strip() or None,
-        namespace if namespace != inherited else None,
+        (namespace or _NO_NAMESPACE) if namespace != inherited else None,
         children=(*attributes_of(element), *parts),
     )
 

@@ -126,12 +126,13 @@ def test_an_entry_is_shown_with_its_bodies_and_an_explanation(journal: Commands)
     printed = journal("show", "--outcome", "fault").output
     assert ESCAPED in printed
     assert "read 125.0, verify 125.0, decide 250.0, record 500.0, seal 500.0" in printed
-    assert "not stored, or not recognised" in printed
+    assert "request: not recognised, it begins with\n<request/>\n" in printed
     assert "by the settings of now:\nexplanation (1 licence)\n" in printed
     assert "sl: 3000 (policy.security_level, from the query)\n" in printed
     masked = journal("show", "3").output
     assert "by the settings of now, without the parameters that are masked:\n" in masked
-    assert journal("show", "4").status == 0
+    act = journal("show", "4")
+    assert (act.status, "request:" in act.output) == (0, False)
 
 
 def test_an_entry_that_is_missing_is_named(journal: Commands) -> None:
@@ -179,7 +180,19 @@ def test_follow_prints_entries_as_they_come(journal: Commands) -> None:
     again.start()
     line = journal("follow", "--limit", "1").output
     again.join()
-    assert f"  6  AcquireLicense  ok  1500.0 ms  {DEVICE}  {KID.text}\n" in line
+    assert line.split()[:8] == [
+        "id",
+        "time",
+        "operation",
+        "outcome",
+        "ms",
+        "device",
+        "KIDs",
+        "reason",
+    ]
+    shown = line.splitlines()[1].split()
+    assert shown[0] == "6"
+    assert shown[2:] == ["AcquireLicense", "ok", "1500.0", DEVICE, KID.text, "-"]
 
 
 def test_clear_asks_first(journal: Commands) -> None:

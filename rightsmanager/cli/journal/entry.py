@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +16,7 @@ from rightsmanager.cli.printing import (
     print_json,
     print_table,
     print_tree,
+    printable,
 )
 from rightsmanager.cli.show import as_tree, make_context, summary
 from rightsmanager.device.http import HttpClient, post_trusting
@@ -24,12 +25,15 @@ from rightsmanager.inspection import as_json
 from rightsmanager.journal.decoding import Decoded, decode
 from rightsmanager.journal.facts import entry_facts
 from rightsmanager.journal.replay import Answer, Replayed, replay
+from rightsmanager.policy.masking import mask_custom_data
 from rightsmanager.store.journal.entries import Filter
 
 if TYPE_CHECKING:
     from rightsmanager.inspection import Description
     from rightsmanager.store.journal.entries import Entry, StoredEntry
 
+_MAX_SHOWN: Final = 200
+"""The bytes that are shown of a body that is not recognised."""
 DIFFERENT = 1
 """Exit status of a replay with another outcome."""
 _entry_argument = click.argument(
@@ -57,9 +61,13 @@ def show(operator: Operator, wanted: Filter, *, entry_id: int | None, form: Form
         print_json(_facts(stored, decoded))
         return
     print_facts(None, _words(stored.entry))
-    for name, body in (("request", decoded.request), ("reply", decoded.reply)):
-        click.echo(f"\n{name}:")
-        _print_body(body)
+    if decoded.failed_checks:
+        click.echo("\nfailed checks:")
+        for check in decoded.failed_checks:
+            click.echo(f"  {check.name}: {printable(check.text)}")
+    if stored.entry.kind == "request":
+        _print_body("request", stored.request, decoded.request)
+        _print_body("reply", stored.reply, decoded.reply)
     if decoded.explanation is not None:
         left_out = ", without the parameters that are masked" if stored.entry.is_masked else ""
         click.echo(f"\nby the settings of now{left_out}:")
@@ -100,7 +108,7 @@ def replay_(  # noqa: PLR0913 -- one parameter for each option
 
     stored = _find(operator, wanted, entry_id)
     replayed = replay(stored, post, url)
-    _print_replayed(replayed, form)
+    _print_replayed(stored.entry, replayed, form)
     click.get_current_context().exit(0 if replayed.is_alike else DIFFERENT)
 
 
@@ -144,26 +152,28 @@ def _facts(stored: "StoredEntry", decoded: Decoded) -> dict[str, object]:
     }
 
 
-def _print_body(body: "Description | None") -> None:
-    if body is None:
-        click.echo("not stored, or not recognised")
+def _print_body(name: str, body: bytes, description: "Description | None") -> None:
+    if description is not None:
+        click.echo(f"\n{name}:")
+        print_tree(as_tree(description))
+        click.echo(summary(description))
+    elif body:
+        begin = mask_custom_data(body[:_MAX_SHOWN].decode("utf-8", "replace"))
+        click.echo(f"\n{name}: not recognised, it begins with\n{printable(begin)}")
     else:
-        print_tree(as_tree(body))
-        click.echo(summary(body))
+        click.echo(f"\n{name}: not stored")
 
 
-def _print_replayed(replayed: Replayed, form: Form) -> None:
+def _print_replayed(entry: "Entry", replayed: Replayed, form: Form) -> None:
     sides = {"then": replayed.before, "now": replayed.after}
     if form == "json":
-        print_json({name: _answer_facts(each) for name, each in sides.items()})
+        answers = {name: _answer_facts(each) for name, each in sides.items()}
+        print_json({"id": entry.id, **answers})
         return
+    # One below the other: texts of refusals are longer than half a line.
     print_table(
-        ("", *sides),
-        [
-            ("outcome", *(each.outcome for each in sides.values())),
-            ("reason", *(each.reason for each in sides.values())),
-            ("bytes", *(len(each.body) for each in sides.values())),
-        ],
+        (f"entry {entry.id}", "outcome", "bytes", "reason"),
+        [(name, each.outcome, len(each.body), each.reason) for name, each in sides.items()],
     )
 
 

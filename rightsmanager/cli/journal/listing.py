@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import click
@@ -34,6 +34,16 @@ _COLUMNS: Final = {
     "kids": "KIDs",
     "reason": "reason",
 }
+_WIDTHS: Final = {
+    "id": 7,
+    "at": 29,
+    "operation": 23,
+    "outcome": 10,
+    "ms": 9,
+    "device": 44,
+    "kids": 36,
+}
+"""The widths of the columns that `follow` prints; a longer text moves the rest of its line."""
 _ACT_COLUMNS: Final = {
     "id": "id",
     "at": "time",
@@ -63,7 +73,11 @@ def list_(
     page = journal.find(wanted, limit, before)
     footer = "" if form else _counts(journal.accounting(), page.next)
     columns = _ACT_COLUMNS if wanted.kind == "act" else _columns(page.entries)
-    print_list(form, [entry_facts(each) for each in page.entries], columns, footer=footer)
+    facts = [entry_facts(each) for each in page.entries]
+    if form is None:
+        # A dash in place of an operation that the envelope does not name.
+        facts = [{**each, "operation": each["operation"] or None} for each in facts]
+    print_list(form, facts, columns, footer=footer)
 
 
 def _columns(entries: Sequence[Entry]) -> Mapping[str, str]:
@@ -84,6 +98,8 @@ def follow(operator: Operator, wanted: Filter, *, limit: int | None, form: Form)
     """
     journal = operator.journal
     last, left = journal.newest_id(), limit
+    if not form:
+        click.echo(_in_columns(_COLUMNS.values()))
     try:
         while True:
             entries = journal.newer(last)
@@ -134,6 +150,8 @@ def clear(operator: Operator, *, yes: bool, form: Form) -> None:
 
 def _counts(counts: Accounting, before: int | None) -> str:
     """Return the last line of a list."""
+    if counts == Accounting():
+        return "nothing was recorded yet; the setting journal.record says what is"
     parts = [f"{counts.written} written"]
     parts += [
         f"{count} {name}"
@@ -150,16 +168,28 @@ def _counts(counts: Accounting, before: int | None) -> str:
 
 def _line(entry: Entry) -> str:
     facts = entry_facts(entry)
-    words = (
-        facts["at"],
-        str(entry.id),
-        entry.operation or "-",
-        entry.outcome,
-        f"{entry.total_ms} ms",
-        entry.device or entry.actor or "-",
-        *facts["kids"][:1],
+    kid, *others = facts["kids"] or [""]
+    last = (
         entry.subject or "",
         f"injected {entry.injected}" if entry.injected else "",
         entry.reason or "",
     )
-    return printable("  ".join(word for word in words if word))
+    return _in_columns(
+        (
+            str(entry.id),
+            facts["at"],
+            entry.operation,
+            entry.outcome,
+            str(entry.total_ms),
+            entry.device or entry.actor or "",
+            f"{kid} +{len(others)}" if others else kid,
+            "  ".join(word for word in last if word),
+        )
+    )
+
+
+def _in_columns(texts: Iterable[str]) -> str:
+    """Return a line of texts at fixed places, with a dash for a missing one."""
+    widths = (*_WIDTHS.values(), 0)
+    cells = [f"{text or '-':{width}}" for text, width in zip(texts, widths, strict=True)]
+    return printable("  ".join(cells).rstrip())
