@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "domain": Lazy(f"{_CLI}.domain:domain", "Manage accounts and their domains"),
     "metering": Lazy(f"{_CLI}.metering:metering", "Manage metering ids and reports"),
     "journal": Lazy(f"{_CLI}.journal:journal", "Show what was asked and answered"),
+    "world": Lazy(f"{_CLI}.world:world", "Create worlds for tests and change them"),
     "fault": Lazy(f"{_CLI}.fault:fault", "List the kinds of faults that a world can inject"),
     "purge": Lazy(f"{_CLI}.purge:purge", "Remove old licences, reports and sessions"),
     "licenses": Lazy(f"{_CLI}.licenses:licenses", "List issued licences"),

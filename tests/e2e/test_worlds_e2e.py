@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rightsmanager.protocol.formats.wrmheader import Header
-from tests.e2e.conftest import Client, Enrol, HeaderOf, Server, Start
+from tests.e2e.conftest import Client, Command, Enrol, HeaderOf, Server, Start
 
 KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 KID_BASE64 = "4Rplb+TbNES8tGkNFWTEHA=="
@@ -326,3 +326,43 @@ def test_a_world_is_removed_while_requests_run(
         for _ in range(5):
             server.call("DELETE", f"/api/v1/worlds/{name}")
         assert {each.result().status for each in answers} == {200}
+
+
+def test_every_act_has_a_command(server: Server, command: Command, name: str) -> None:
+    def run(*arguments: str, status: int = 0) -> Any:  # noqa: ANN401 -- JSON
+        ran = command("world", *arguments, "--url", server.url, "--json")
+        assert ran.status == status, ran
+        return ran.json
+
+    made = run("create", name, "--seed", "7", "--freeze", "--set", "streams.max_per_device=2")
+    assert (made["seed"], made["settings"]) == (7, {"streams": {"max_per_device": 2}})
+    assert run("create", name, status=1)["error"]["text"] == f"there is a world {name!r} already"
+    assert run("show", name)["url"] == url(server, name)
+    assert name in [each["name"] for each in run("list")]
+    changed = run("change", name, "--set", "streams.max_per_device=3", "--expires-after", "60")
+    assert changed["settings"]["streams"] == {"max_per_device": 3}
+    assert run("clock", name, "--advance", "PT1H")["now"] == "2030-01-01T01:00:00Z"
+    assert run("clock", name)["frozen"]
+    assert run("seed", name, "none")["seed"] is None
+    assert run("snapshot", name, "s")["name"] == "s"
+    assert [each["name"] for each in run("snapshots", name)] == ["s"]
+    assert run("restore", name, "s")["snapshot"] == "s"
+    run("restore", name, "s", "--delete")
+    added = run("fault", "add", name, "status", "status=0x8004c600", "count=1")
+    assert [each["id"] for each in run("fault", "list", name)] == [added["id"]]
+    run("fault", "remove", name)
+    assert run("journal", name) == []
+    assert run("assert", name, "--count", "0")["passed"]
+    assert "expected 1" in run("wait", name, "--timeout", "0", status=1)["error"]["text"]
+    assert run("reset", name, "--part", "clock")["clock"]["now"] == "2030-01-01T00:00:00Z"
+    assert run("delete", name) == {"removed": name}
+
+
+def test_a_server_without_worlds_says_so(
+    start: Start, tmp_path_factory: pytest.TempPathFactory, command: Command
+) -> None:
+    plain = start(tmp_path_factory.mktemp("plain") / "data")
+    ran = command("world", "list", "--url", plain.url, "--json")
+    assert ran.json["error"]["text"].endswith("expected a server that was started with --lab")
+    assert plain.post(b"", "/w/a/rightsmanager.asmx").code == "0x8004c601"
+    assert not (plain.data / "worlds").exists()
