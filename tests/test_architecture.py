@@ -29,6 +29,8 @@ MAY_IMPORT = {
     " operations admin settings settings_loading",
     "assembly": "errors files crypto protocol keyring policy store journal operations settings",
     "serving": "errors logs settings environment web monitoring",
+    "testing": "errors files crypto protocol keyring device",
+    "conformance": "errors files crypto protocol device testing",
     "charts": "",
     "setting_types": "errors protocol",
     "settings": "protocol setting_types",
@@ -71,6 +73,7 @@ DOORS = {
     "matplotlib": "charts",
     "prometheus_client": "monitoring",
     "opentelemetry": "monitoring",
+    "pytest": "testing",
 }
 """The rooms that may import each library; `inspection` uses lxml through `protocol`."""
 

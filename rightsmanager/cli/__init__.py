@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "token": Lazy(f"{_CLI}.token:token", "Manage tokens of the API and the console"),
     "show": Lazy(f"{_CLI}.show:show", "Decode and check a licence, challenge, header or chain"),
     "explain": Lazy(f"{_CLI}.explain:explain_", "Explain which licences a request would get"),
+    "conformance": Lazy(f"{_CLI}.conformance:conformance", "Grade the behaviour of a client"),
     "request-token": Lazy(f"{_CLI}.request_token:request_token", "Print a signed request token"),
 }
 """All commands, in the order in which help lists them."""

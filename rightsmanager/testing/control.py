@@ -1,0 +1,142 @@
+"""The control API of a server that runs with `--lab`: JSON over one kept connection."""
+
+import http.client
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from threading import local
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from rightsmanager.errors import ConnectionFailed, InternalError
+
+API: Final = "/api/v1"
+TIMEOUT_SECONDS: Final = 60
+_ATTEMPTS: Final = 2
+"""A kept connection that the server closed fails once."""
+
+
+class ControlFailed(InternalError):  # noqa: N818 -- named as its siblings
+    """A request that the control API refused."""
+
+    def __init__(self, text: str, http_status: int, code: str) -> None:
+        super().__init__(text)
+        self.http_status = http_status
+        self.code = code
+        """The stable name of the problem, such as `not-found`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer by HTTP."""
+
+    status: int
+    body: bytes = field(repr=False)
+
+
+Send = Callable[[str, str, bytes | None], Answer]
+"""Sends a request, as method, target and JSON, and returns the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSend:
+    """Sends requests to one server; each thread keeps a connection of its own."""
+
+    url: str
+    """Scheme, host and port."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _kept: local = field(default_factory=local, repr=False)
+
+    def __call__(self, method: str, target: str, body: bytes | None) -> Answer:
+        """Return the answer; raises ConnectionFailed."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._send(method, target, body)
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                if attempt + 1 == _ATTEMPTS:
+                    raise ConnectionFailed(f"{self.url} cannot be reached: {error}") from None
+        raise AssertionError
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._kept, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._kept.connection = None
+
+    def _send(self, method: str, target: str, body: bytes | None) -> Answer:
+        connection = getattr(self._kept, "connection", None) or self._connect()
+        headers = dict(self.headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection.request(method, target, body, headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read())
+
+    def _connect(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self.url)
+        is_tls = parts.scheme == "https"
+        make = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
+        made = make(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+        self._kept.connection = made
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The JSON of a server: of the control API, and of each world's management API."""
+
+    send: Send = field(repr=False)
+
+    def get(self, path: str, **query: object) -> Any:  # noqa: ANN401 -- JSON of any shape
+        """Return the JSON at a path; raises ControlFailed, and ConnectionFailed."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._call("GET", f"{path}?{urlencode(given)}" if given else path, None)
+
+    def post(self, path: str, value: object = None) -> Any:  # noqa: ANN401 -- as above
+        """Return the answer to a JSON value; raises likewise."""
+        return self._call("POST", path, value)
+
+    def put(self, path: str, value: object) -> Any:  # noqa: ANN401 -- as above
+        """Return the answer to a JSON value; raises likewise."""
+        return self._call("PUT", path, value)
+
+    def patch(self, path: str, value: object) -> Any:  # noqa: ANN401 -- as above
+        """Return the answer to a JSON value; raises likewise."""
+        return self._call("PATCH", path, value)
+
+    def delete(self, path: str) -> Any:  # noqa: ANN401 -- as above
+        """Return the answer to a removal; raises likewise."""
+        return self._call("DELETE", path, None)
+
+    def _call(self, method: str, path: str, value: object) -> Any:  # noqa: ANN401 -- as above
+        body = None if value is None else json.dumps(value).encode()
+        answer = self.send(method, path, body)
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise _problem(method, path, answer)
+        return json.loads(answer.body) if answer.body else None
+
+
+def _problem(method: str, path: str, answer: Answer) -> ControlFailed:
+    try:
+        facts = json.loads(answer.body)
+        text, code = str(facts.get("detail") or facts["title"]), str(facts.get("code", ""))
+        errors = facts.get("errors") or ()
+    except (ValueError, KeyError, AttributeError):
+        text, code, errors = f"{method} {path} answered HTTP {answer.status}", "", ()
+    more = "".join(f"; {error}" for error in errors)
+    return ControlFailed(f"{text}{more}", answer.status, code)
+
+
+def connect(url: str, token: str | None = None) -> Control:
+    """Return the JSON of the server at a URL, of which scheme, host and port count."""
+    parts = urlsplit(url)
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return Control(HttpSend(f"{parts.scheme}://{parts.netloc}", headers))
+
+
+def segment(name: str) -> str:
+    """Return a name as one segment of a path."""
+    return quote(name, safe="")
