@@ -290,7 +290,7 @@ def _delete_reported(evidence: Evidence) -> Finding:
 # --- the table ------------------------------------------------------------------------------------
 
 NONCE: Final = Check(
-    "nonce-fresh", "Each licence request has a nonce of its own.", sources.MESSAGES, _nonce
+    "nonce-fresh", "Each licence request has a nonce of its own.", sources.NONCE, _nonce
 )
 DIGEST: Final = Check(
     "digest-exact",
@@ -361,7 +361,7 @@ MAC: Final = Check(
 FOREIGN_NONCE: Final = Check(
     "nonce-refused",
     "A reply to another nonce is refused.",
-    sources.MESSAGES,
+    sources.NONCE,
     _refuses,
 )
 TRANSACTION: Final = Check(

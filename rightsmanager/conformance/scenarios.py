@@ -211,7 +211,7 @@ ALTERED_NONCE: Final = Scenario(
     "altered-nonce",
     "A reply to another nonce",
     (
-        Step(Action.ACQUIRE, _ACQUIRE, (_toxic("nonce", ACQUIRE),)),
+        Step(Action.ACQUIRE, _ACQUIRE, (_toxic("wrong-nonce", ACQUIRE),)),
         Step(Action.PLAY, _PLAY, (_clear_faults,)),
     ),
     (checks.FOREIGN_NONCE,),

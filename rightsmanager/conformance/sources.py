@@ -31,20 +31,20 @@ SERVERS: Final = Source(
     "PlayReady Server SDK: licences and their acknowledgement",
     f"{_LEARN}/playready/overview/server-sdk",
 )
-DOMAIN_SERVER: Final = Source(
-    "PlayReady Domain Server: joining, leaving and renewal",
-    "https://github.com/MicrosoftDocs/PlayReady/blob/live/Docs/Overview/domain-server.md",
+NONCE: Final = Source(
+    "PlayReady, License Nonce: random in each request; others are rejected",
+    f"{_LEARN}/playready/overview/license-nonce",
 )
 METERING: Final = Source(
-    "PlayReady Metering Server: reports under a transaction id",
-    f"{_LEARN}/playready/overview/metering-server",
+    "PlayReady, Metering: reports are sent again under their transaction id, then cleared",
+    f"{_LEARN}/playready/features/metering",
 )
 SECURE_STOP: Final = Source(
-    "Secure Stop Server: a report at the end of a session",
-    f"{_LEARN}/playready/advanced/testservers/secure-stop-server",
+    "PlayReady, Secure Stop: the end of a playback is reported",
+    f"{_LEARN}/playready/features/secure-stop-pk",
 )
 SECURE_DELETE: Final = Source(
-    "PlayReady Secure Delete: a record of each deletion",
+    "PlayReady, Secure Delete: each deletion is reported",
     f"{_LEARN}/playready/features/secure-delete-pk",
 )
 MESSAGES: Final = Source(

@@ -33,7 +33,7 @@ class Launch:
     workers: int = 1
     database_url: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
-    """By their dotted names, such as `{"domain.limit": 2}`."""
+    """By their dotted names, such as `{"domain.max_members": 2}`."""
     owner: int | None = None
     """The process that the server ends with; the starting one unless it is given."""
 
@@ -51,7 +51,7 @@ class Launch:
         inherited = {name: value for name, value in os.environ.items() if not _is_setting(name)}
         given = {"server.pin_workers": False, **self.settings}
         if self.database_url is not None:
-            given["database.url"] = self.database_url
+            given["database_url"] = self.database_url
         return {**inherited, **{_variable(name): _text(each) for name, each in given.items()}}
 
 
@@ -226,7 +226,7 @@ class Server:
 
         seed        everything random in it follows from it, so equal requests give equal bytes
         clock       such as `{"now": "2031-01-01T00:00:00Z", "freeze": True}`
-        settings    settings to override, such as `{"domain": {"limit": 2}}`
+        settings    settings to override, such as `{"domain": {"max_members": 2}}`
         """
         options = Options(
             seed=seed,

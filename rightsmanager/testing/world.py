@@ -457,7 +457,7 @@ class Options:
     """As `PUT …/clock` takes it, such as `{"now": "2031-01-01T00:00:00Z", "freeze": True}`."""
     pki: Pki = "shared"
     settings: Mapping[str, Mapping[str, object]] | None = None
-    """Settings to override, by section, such as `{"domain": {"limit": 2}}`."""
+    """Settings to override, by section, such as `{"domain": {"max_members": 2}}`."""
     expires_after_seconds: int | None = None
 
     def json(self) -> dict[str, object]:

@@ -112,6 +112,11 @@ def _gunicorn(arguments: list[str]) -> None:
     subprocess.run(words, check=True)
 
 
+def _pytest(arguments: list[str]) -> None:
+    """Look for the files; tests/testing runs them, all with one server."""
+    assert all(Path(each).is_file() for each in arguments), arguments
+
+
 def _python(arguments: list[str]) -> None:
     if arguments[:2] == ["-m", "pip"]:
         return
@@ -129,6 +134,7 @@ PROGRAMS: Final[dict[str, Callable[[list[str]], None]]] = {
     "docker": _docker,
     "curl": _curl,
     "gunicorn": _gunicorn,
+    "pytest": _pytest,
     "python": _python,
 }
 

@@ -13,7 +13,7 @@ from rightsmanager.settings import Settings
 from tests.docs.conftest import Workplace
 from tests.docs.documents import DOCUMENTS, ROOT, SERVER, Command, Module, commands, steps
 
-CHECKED_ONLY = re.compile(r"(?:\w+=\S+ )*(?:make|docker|gunicorn|rightsmanager serve)\b")
+CHECKED_ONLY = re.compile(r"(?:\w+=\S+ )*(?:make|docker|gunicorn|pytest|rightsmanager serve)\b")
 """The commands that print nothing here, since what they would start is not started."""
 
 

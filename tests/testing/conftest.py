@@ -1,0 +1,3 @@
+from tests.testing.lab import lab, world
+
+__all__ = ["lab", "world"]
