@@ -17,7 +17,7 @@ from rightsmanager.testing.world import World
 
 SETTLE_SECONDS: Final = 10.0
 """The longest wait for the journal after a step."""
-_POLL_SECONDS: Final = 0.01
+_POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
