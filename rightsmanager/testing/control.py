@@ -130,11 +130,11 @@ def _problem(method: str, path: str, answer: Answer) -> ControlFailed:
     return ControlFailed(f"{text}{more}", answer.status, code)
 
 
-def connect(url: str, token: str | None = None) -> Control:
-    """Return the JSON of the server at a URL, of which scheme, host and port count."""
+def connect(url: str, token: str | None = None) -> HttpSend:
+    """Return the way to the server at a URL, of which scheme, host and port count."""
     parts = urlsplit(url)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return Control(HttpSend(f"{parts.scheme}://{parts.netloc}", headers))
+    return HttpSend(f"{parts.scheme}://{parts.netloc}", headers)
 
 
 def segment(name: str) -> str:

@@ -95,13 +95,18 @@ def rightsmanager_server(request: pytest.FixtureRequest) -> "Iterator[Server]":
     if _mode(config) == OWN:
         with tempfile.TemporaryDirectory(prefix="rightsmanager-") as folder:
             running, process = launch(_launch(config, Path(folder)))
-            yield Server(running=running)
+            yield from _using(Server(running=running))
             stop(running.pid, process)
         return
     worker = getattr(config, "workerinput", None)
     shared = _shared_folder(config) if worker is None else Path(worker[_WORKER_FOLDER])
     owner = os.getpid() if worker is None else worker[_WORKER_OWNER]
-    yield Server(running=share(shared, _launch(config, shared), owner))
+    yield from _using(Server(running=share(shared, _launch(config, shared), owner)))
+
+
+def _using(server: "Server") -> "Iterator[Server]":
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from rightsmanager.errors import InternalError
-from rightsmanager.testing.control import Control, connect
+from rightsmanager.testing.control import Control, HttpSend, connect
 from rightsmanager.testing.world import Home, Options, Pki, World, create_world
 
 START_SECONDS: Final = 120
@@ -158,7 +158,7 @@ class Server:
         self._settings = dict(settings or {})
         self._running = running
         self._process: subprocess.Popen[bytes] | None = None
-        self._control: Control | None = None
+        self._send: HttpSend | None = None
 
     def start(self) -> Self:
         """Start it and wait until it serves; raises InternalError with the end of its log."""
@@ -170,11 +170,12 @@ class Server:
 
     def stop(self) -> None:
         """Stop it, unless another process started it."""
+        self.close()
         running, process = self._running, self._process
         if running is None or process is None:
             return
         stop(running.pid, process)
-        self._running = self._process = self._control = None
+        self._running = self._process = None
         if self._is_temporary:
             shutil.rmtree(running.data, ignore_errors=True)
 
@@ -208,9 +209,14 @@ class Server:
     @property
     def control(self) -> Control:
         """Its control API."""
-        if self._control is None:
-            self._control = connect(self.url)
-        return self._control
+        if self._send is None:
+            self._send = connect(self.url)
+        return Control(self._send)
+
+    def close(self) -> None:
+        """Close the connection to its control API."""
+        if self._send is not None:
+            self._send.close()
 
     def world(  # noqa: PLR0913 -- the options of a world
         self,

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -277,6 +277,10 @@ class Home:
         self._stack.callback(device.close)
         return device
 
+    def at_close(self, close: Callable[[], None]) -> None:
+        """Let `close` call this too."""
+        self._stack.callback(close)
+
     def close(self) -> None:
         """Close the devices and remove their folders."""
         self._stack.close()
@@ -426,13 +430,14 @@ class World:
 
     def delete(self) -> None:
         """Close the devices and delete the world."""
-        self.close()
         try:
             self.control.delete(self.path)
         except ControlFailed as error:
             # It may have ended by itself.
             if error.code != "not-found":
                 raise
+        finally:
+            self.close()
 
     def __enter__(self) -> Self:
         """Return the world itself."""
@@ -481,10 +486,12 @@ def create_world(control: Control, name: str | None, options: Options, home: Hom
 
 def connect_world(url: str, name: str, *, token: str | None = None) -> World:
     """Return the world of a running server at a URL, created if it does not exist."""
-    control = connect(url, token)
     parts = urlsplit(url)
     if not parts.netloc:
         raise InternalError(f"the URL {url!r} names no server")
+    send, home = connect(url, token), Home(None)
+    control = Control(send)
+    home.at_close(send.close)
     path = f"{WORLDS}/{segment(name)}"
     try:
         facts = control.get(path)
@@ -492,7 +499,7 @@ def connect_world(url: str, name: str, *, token: str | None = None) -> World:
         if error.code != "not-found":
             raise
         facts = control.post(WORLDS, {"name": name})
-    return _world(control, facts, Home(None))
+    return _world(control, facts, home)
 
 
 def _world(control: Control, facts: Facts, home: Home) -> World:

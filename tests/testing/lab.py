@@ -25,7 +25,9 @@ def lab(
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if is_worker else base) / "lab"
     owner = os.getppid() if is_worker else os.getpid()
-    yield Server(running=share(folder, Launch(folder / "data"), owner))
+    server = Server(running=share(folder, Launch(folder / "data"), owner))
+    yield server
+    server.close()
     if not is_worker:
         stop_shared(folder)
 

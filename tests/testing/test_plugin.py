@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from lxml import etree
 
 from rightsmanager.testing.plugin import MARKER
 from tests.docs.documents import ROOT, Module, steps
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "testing.md")
 PLUGIN = "rightsmanager.testing.plugin"
@@ -39,6 +36,13 @@ def test_a_world_is_empty(rightsmanager, number):
     assert rightsmanager.device().acquire(kid=KID).content_key == number.to_bytes(16, "big")
     assert [each.is_ok for each in rightsmanager.journal.requests()] == [True]
 """
+KILLING = """
+import os, pathlib, signal
+
+def test_that_kills_its_worker(rightsmanager, rightsmanager_server):
+    pathlib.Path("server.pid").write_text(str(rightsmanager_server.pid))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 UNUSED = """
 import sys
 
@@ -46,6 +50,10 @@ def test_nothing_is_imported():
     ours = {each for each in sys.modules if each.startswith("rightsmanager")}
     assert ours == {"rightsmanager", "rightsmanager.testing", "rightsmanager.testing.plugin"}
 """
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -75,12 +83,15 @@ def modules(tmp_path: Path) -> Path:
 def test_documented_tests_pass_and_a_failed_one_has_its_journal(modules: Path) -> None:
     (modules / "test_failing.py").write_text(FAILING)
     (modules / "test_isolated.py").write_text(ISOLATED)
+    (modules / "test_killing.py").write_text(KILLING)
     arguments = ["-p", "xdist", "-n", "2", "--junitxml=results.xml", "-rA"]
     ran = run_pytest(modules, *arguments)
     assert ran.returncode == 1, ran.stdout + ran.stderr
     cases = list(etree.parse(modules / "results.xml").iter("testcase"))
     failed = [case.get("name") for case in cases if len(case.findall("failure")) > 0]
     assert failed == ["test_that_fails"], ran.stdout
+    assert "test_that_kills_its_worker" in ran.stdout
+    assert not is_alive(int((modules / "server.pid").read_text()))
     assert len(cases) >= 9
     assert "AcquireLicense  ok  6f651ae1-dbe4-4434-bcb4-690d1564c41c" in ran.stdout
     assert "rightsmanager world" in ran.stdout

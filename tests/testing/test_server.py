@@ -8,7 +8,7 @@ import pytest
 
 from rightsmanager.errors import ConnectionFailed, InternalError
 from rightsmanager.testing import Server
-from rightsmanager.testing.control import connect
+from rightsmanager.testing.control import Control, connect
 from rightsmanager.testing.server import Launch
 
 if TYPE_CHECKING:
@@ -43,4 +43,4 @@ def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
 
 def test_a_server_that_is_away_is_a_failed_connection() -> None:
     with pytest.raises(ConnectionFailed, match="cannot be reached"):
-        connect("http://127.0.0.1:1").get("/api/v1/worlds")
+        Control(connect("http://127.0.0.1:1")).get("/api/v1/worlds")
