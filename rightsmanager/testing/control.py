@@ -39,6 +39,21 @@ Send = Callable[[str, str, bytes | None], Answer]
 """Sends a request, as method, target and JSON, and returns the answer."""
 
 
+class _Kept(local):
+    """The connection of a thread; it is closed when it is not used any more."""
+
+    connection: http.client.HTTPConnection | None = None
+
+    def close(self) -> None:
+        """Close it; the next request opens another one."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
 @dataclass(frozen=True, slots=True)
 class HttpSend:
     """Sends requests to one server; each thread keeps a connection of its own."""
@@ -46,7 +61,7 @@ class HttpSend:
     url: str
     """Scheme, host and port."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    _kept: local = field(default_factory=local, repr=False)
+    _kept: _Kept = field(default_factory=_Kept, repr=False)
 
     def __call__(self, method: str, target: str, body: bytes | None) -> Answer:
         """Return the answer; raises ConnectionFailed."""
@@ -61,13 +76,10 @@ class HttpSend:
 
     def close(self) -> None:
         """Close this thread's connection."""
-        connection = getattr(self._kept, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._kept.connection = None
+        self._kept.close()
 
     def _send(self, method: str, target: str, body: bytes | None) -> Answer:
-        connection = getattr(self._kept, "connection", None) or self._connect()
+        connection = self._kept.connection or self._connect()
         headers = dict(self.headers)
         if body is not None:
             headers["Content-Type"] = "application/json"

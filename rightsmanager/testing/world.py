@@ -387,8 +387,7 @@ class World:
             )
         folder = self.home.next_folder()
         rng = self._rng(folder.name)
-        data = self.home.data if self.pki == "shared" else self.home.data / "worlds" / self.name
-        files = KeyFiles(data, self.home.passphrase)
+        files = KeyFiles(self._key_folder(self.home.data), self.home.passphrase)
         made = certify_device(
             files,
             rng,
@@ -400,6 +399,13 @@ class World:
         identity = Identity(made.chain, made.signing_key, made.encryption_key)
         save_device(folder, identity, load_server_keys(files.public))
         return self.open_device(folder, rng)
+
+    def _key_folder(self, data: Path) -> Path:
+        if self.pki == "shared":
+            return data
+        # A world makes its keys when it is used first.
+        self.control.get(f"{self.api}/certificates")
+        return data / "worlds" / self.name
 
     def open_device(self, folder: Path | str, rng: Rng = system_random) -> Device:
         """Return the device of a folder, which goes by the world's clock."""
