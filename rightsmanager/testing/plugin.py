@@ -94,9 +94,9 @@ def rightsmanager_server(request: pytest.FixtureRequest) -> "Iterator[Server]":
     config = request.config
     if _mode(config) == OWN:
         with tempfile.TemporaryDirectory(prefix="rightsmanager-") as folder:
-            running, process = launch(_launch(config, Path(folder)))
+            running = launch(_launch(config, Path(folder)))
             yield from _using(Server(running=running))
-            stop(running.pid, process)
+            stop(running.pid)
         return
     worker = getattr(config, "workerinput", None)
     shared = _shared_folder(config) if worker is None else Path(worker[_WORKER_FOLDER])

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from rightsmanager.errors import InternalError
 from rightsmanager.testing.control import Control, HttpSend, connect
@@ -88,12 +88,12 @@ class Running:
         return cls(facts["url"], facts["pid"], Path(facts["data"]))
 
 
-def launch(given: Launch) -> tuple[Running, subprocess.Popen[bytes]]:
+def launch(given: Launch) -> Running:
     """Start a server and wait until it serves; raises InternalError with the end of its log."""
     given.data.mkdir(parents=True, exist_ok=True)
     log = given.data / LOG_FILE
     with log.open("ab") as stream:
-        process = subprocess.Popen(  # noqa: S603 -- this program
+        starter = subprocess.Popen(  # noqa: S603 -- this program
             given.command(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -102,22 +102,37 @@ def launch(given: Launch) -> tuple[Running, subprocess.Popen[bytes]]:
             # Ctrl-C is for the tests, which stop the server when they have ended.
             start_new_session=True,
         )
-    line = _first_line(process)
-    if not line:
-        stop(process.pid, process)
-        tail = log.read_text("utf-8", "replace")[-_TAIL:]
-        raise InternalError(f"the server did not start:\n{tail}")
-    return Running(str(json.loads(line)["url"]), process.pid, given.data), process
+    with starter:
+        starter.wait()
+        assert starter.stdout is not None  # noqa: S101 -- it is a pipe
+        pid = int(starter.stdout.readline())
+        line, rest = _read_lines(starter.stdout)
+    url = _read_url(line)
+    if url is not None:
+        return Running(url, pid, given.data)
+    stop(pid)
+    # A failure is on standard output too: its JSON has several lines.
+    problem = (line + rest).decode("utf-8", "replace")
+    tail = log.read_text("utf-8", "replace")[-_TAIL:]
+    raise InternalError(f"the server did not start:\n{problem}{tail}")
 
 
-def _first_line(process: subprocess.Popen[bytes]) -> bytes:
-    assert process.stdout is not None  # noqa: S101 -- it is a pipe
-    with process.stdout, selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        return process.stdout.readline() if selector.select(START_SECONDS) else b""
+def _read_lines(stream: IO[bytes]) -> tuple[bytes, bytes]:
+    """Return the first line, and the rest if that is the beginning of a failure."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        line = stream.readline() if selector.select(START_SECONDS) else b""
+    return line, b"" if not line or _read_url(line) else stream.read()
 
 
-def stop(pid: int, process: subprocess.Popen[bytes] | None = None) -> None:
+def _read_url(line: bytes) -> str | None:
+    try:
+        return str(json.loads(line)["url"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def stop(pid: int) -> None:
     """End a server by its process id, and wait for its end."""
     try:
         descriptor = os.pidfd_open(pid)
@@ -129,8 +144,6 @@ def stop(pid: int, process: subprocess.Popen[bytes] | None = None) -> None:
         if not selector.select(STOP_SECONDS):
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
     os.close(descriptor)
-    if process is not None:
-        process.wait()
 
 
 class Server:
@@ -156,8 +169,8 @@ class Server:
         self._workers = workers
         self._database_url = database_url
         self._settings = dict(settings or {})
+        self._is_own = running is None
         self._running = running
-        self._process: subprocess.Popen[bytes] | None = None
         self._send: HttpSend | None = None
 
     def start(self) -> Self:
@@ -165,17 +178,17 @@ class Server:
         if self._running is None:
             data = self._data or Path(tempfile.mkdtemp(prefix="rightsmanager-"))
             given = Launch(data, self._workers, self._database_url, self._settings)
-            self._running, self._process = launch(given)
+            self._running = launch(given)
         return self
 
     def stop(self) -> None:
         """Stop it, unless another process started it."""
         self.close()
-        running, process = self._running, self._process
-        if running is None or process is None:
+        running = self._running
+        if running is None or not self._is_own:
             return
-        stop(running.pid, process)
-        self._running = self._process = None
+        stop(running.pid)
+        self._running = None
         if self._is_temporary:
             shutil.rmtree(running.data, ignore_errors=True)
 

@@ -25,7 +25,7 @@ def share(folder: Path, given: Launch, owner: int) -> Running:
     with (folder / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not file.exists():
-            running, _ = launch(replace(given, owner=owner))
+            running = launch(replace(given, owner=owner))
             file.write_text(running.json(), "utf-8")
         return Running.parse(file.read_text("utf-8"))
 

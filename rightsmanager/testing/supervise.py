@@ -2,7 +2,9 @@
 
     python -m rightsmanager.testing.supervise OWNER_PID COMMAND…
 
-A test process that is killed cannot stop its server. This one does, within a second.
+Prints the id of the process that supervises the command, and ends at once: that one is no child of
+the caller's. A test process that is killed cannot stop its server; the supervisor does, within a
+second.
 """
 
 import os
@@ -16,8 +18,16 @@ _CHECK_SECONDS: Final = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command, and return its exit status."""
-    owner, command = int(arguments[0]), arguments[1:]
+    """Start the supervisor of a command, print its process id, and return 0."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(supervise(int(arguments[0]), arguments[1:]) & 0xFF)
+    sys.stdout.write(f"{pid}\n")
+    return 0
+
+
+def supervise(owner: int, command: list[str]) -> int:
+    """Run a command until it ends, or its owner has ended; returns its exit status."""
     with subprocess.Popen(command) as process:  # noqa: S603 -- the caller's own command
 
         def forward(number: int, _frame: FrameType | None) -> None:
