@@ -175,8 +175,7 @@ class Runner:
     def _read(self, since: int, step: int) -> list[Seen]:
         self._settle()
         journal = self.world.journal
-        found = [each for each in journal.requests(since=since or None) if each.id > since]
-        return [see(journal.show(each), step) for each in found]
+        return [see(journal.show(each), step) for each in journal.requests(since=since)]
 
     def _settle(self) -> None:
         """Wait until every answered request is in the journal."""

@@ -135,11 +135,9 @@ def _problem(method: str, path: str, answer: Answer) -> ControlFailed:
     try:
         facts = json.loads(answer.body)
         text, code = str(facts.get("detail") or facts["title"]), str(facts.get("code", ""))
-        errors = facts.get("errors") or ()
     except (ValueError, KeyError, AttributeError):
-        text, code, errors = f"{method} {path} answered HTTP {answer.status}", "", ()
-    more = "".join(f"; {error}" for error in errors)
-    return ControlFailed(f"{text}{more}", answer.status, code)
+        text, code = f"{method} {path} answered HTTP {answer.status}", ""
+    return ControlFailed(text, answer.status, code)
 
 
 def connect(url: str, token: str | None = None) -> HttpSend:

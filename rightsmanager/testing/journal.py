@@ -110,7 +110,7 @@ class Journal:
     """The journal of a world.
 
     Filters are `operation`, `outcome` (`ok`, `fault` or a status code), `device`, `kid`, `account`,
-    `text` and `since`, the id of a request or a time.
+    `text` and `since`.
     """
 
     control: Control = field(repr=False)
@@ -119,17 +119,31 @@ class Journal:
     api: str
     """Of the world's management API."""
 
-    def requests(self, **filters: object) -> tuple[Request, ...]:
-        """Return the requests that the filters let through, the oldest first."""
-        found: list[Request] = []
-        page: dict[str, Any] = {"next": None}
+    def requests(
+        self, *, since: int | Request | str | None = None, **filters: object
+    ) -> tuple[Request, ...]:
+        """Return the requests that the filters let through, the oldest first.
+
+        since: a request, or its id, for those after it; or a time.
+        """
+        first = since.id if isinstance(since, Request) else since
+        at = first if isinstance(first, str) else None
+        after = first if isinstance(first, int) else 0
+        return tuple(reversed(list(self._newest_first(after, since=at, **filters))))
+
+    def _newest_first(self, after: int, **filters: object) -> Iterator[Request]:
+        cursor = None
         while True:
-            page = self.control.get(
-                f"{self.path}/journal", limit=_PAGE, after=page["next"], **filters
-            )
-            found += [Request.of(each) for each in page["entries"] if each["kind"] == "request"]
-            if page["next"] is None:
-                return tuple(reversed(found))
+            query = {"limit": _PAGE, "after": cursor, **filters}
+            page = self.control.get(f"{self.path}/journal", **query)
+            for each in page["entries"]:
+                if each["id"] <= after:
+                    return
+                if each["kind"] == "request":
+                    yield Request.of(each)
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     def show(self, request: Request | int) -> Exchange:
         """Return a request with its bodies."""

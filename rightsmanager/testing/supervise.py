@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -39,19 +40,18 @@ def supervise(owner: int, command: list[str]) -> int:
             try:
                 return process.wait(_CHECK_SECONDS)
             except subprocess.TimeoutExpired:
-                if not _is_alive(owner):
+                if not is_alive(owner):
                     process.terminate()
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        status = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
         return False
-    except PermissionError:
-        # The id belongs to another user's process by now.
-        return False
-    return True
+    # A process that has ended stays as a zombie until its parent collects it.
+    return status.rpartition(") ")[2][:1] not in {"Z", "X"}
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from lxml import etree
 
 from rightsmanager.testing.plugin import MARKER
+from rightsmanager.testing.supervise import is_alive
 from tests.docs.documents import ROOT, Module, steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "testing.md")
 PLUGIN = "rightsmanager.testing.plugin"
@@ -50,10 +54,6 @@ def test_nothing_is_imported():
     ours = {each for each in sys.modules if each.startswith("rightsmanager")}
     assert ours == {"rightsmanager", "rightsmanager.testing", "rightsmanager.testing.plugin"}
 """
-
-
-def is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

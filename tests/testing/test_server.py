@@ -34,7 +34,7 @@ def test_the_environment_has_the_given_settings_only(
 
 def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
     server = Server(data=tmp_path, settings={"license.sign": "sometimes"})
-    with pytest.raises(InternalError, match="license.sign"):
+    with pytest.raises(InternalError, match=r"license\.sign"):
         server.start()
     server.stop()
     with pytest.raises(InternalError, match="not running"):
