@@ -2,9 +2,9 @@
 
     python -m rightsmanager.testing.supervise OWNER_PID COMMAND…
 
-Prints the id of the process that supervises the command, and ends at once: that one is no child of
-the caller's. A test process that is killed cannot stop its server; the supervisor does, within a
-second.
+Prints the id of the process that supervises the command, and ends at once, so that the supervisor
+is not a child of the caller. A test process that is killed cannot stop its server; the supervisor
+does, within a second.
 """
 
 import os

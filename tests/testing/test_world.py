@@ -143,9 +143,8 @@ def test_a_revoked_device_is_refused(world: World) -> None:
 
 def test_a_world_is_reset(world: World) -> None:
     world.content.add(OTHER, "000102030405060708090a0b0c0d0e0f")
-    world.reset("clock")
     assert len(world.content.list()) == 1
-    world.reset("content_keys")
+    world.reset()
     assert world.content.list() == ()
 
 
