@@ -89,7 +89,7 @@ def secure(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
 
 @contextmanager
 def _run(data: Path, *arguments: str) -> Iterator[Running]:
-    command = [sys.executable, "-m", "rightsmanager", "serve", "--json", *arguments]
+    command = [sys.executable, "-m", "rightsmanager", "serve", "--lab", "--json", *arguments]
     with subprocess.Popen(
         [*command, "--data", str(data), "--bind", "127.0.0.1:0"],
         cwd=ROOT,
