@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Client, Enrol, Server, Start
 
+on_sqlite = pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
+"""For tests whose outcome has nothing to do with the database."""
 NAMES = (f"faults{number}" for number in count())
 
 
@@ -294,6 +296,7 @@ def play(client: Client, world: World, header: Header) -> None:
         refuse_unusable(entry.kid, license_.terms, int(time.time()), None)
 
 
+@on_sqlite
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_fault_is_seen_and_refused(world: World, client: Client, case: Case) -> None:
     kids = tuple(Kid(system_random(16)) for _ in range(case.kids))
@@ -347,6 +350,7 @@ def test_a_count_is_exact_over_workers(world: World, client: Client) -> None:
     assert world.used() == [5]
 
 
+@on_sqlite
 def test_answers_are_given_one_after_the_other(world: World, client: Client) -> None:
     answers = [
         {"query": "errorcode=0x8004c601"},
@@ -363,6 +367,7 @@ def test_answers_are_given_one_after_the_other(world: World, client: Client) -> 
     assert [each.reply.nonce is None for each in seen[3:]] == [False, True]
 
 
+@on_sqlite
 def test_faults_are_listed_and_removed(world: World) -> None:
     first = world.inject("cut-before", operation="JoinDomain", nth=2)
     second = world.inject("latency", milliseconds=5, rate=0.5, seed=3)
@@ -376,6 +381,7 @@ def test_faults_are_listed_and_removed(world: World) -> None:
     assert world.call("GET", "/faults")["faults"] == []
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
@@ -391,6 +397,7 @@ def test_an_invalid_fault_is_refused(world: World, fault: dict[str, Any], text: 
     assert world.call("GET", "/faults")["faults"] == []
 
 
+@on_sqlite
 def test_a_script_is_refused_as_a_whole(world: World) -> None:
     problem = world.call("POST", "/answers", [{"query": "a"}, {"kind": "x"}], 422)
     assert "kind is 'x'" in problem["detail"]
@@ -398,6 +405,7 @@ def test_a_script_is_refused_as_a_whole(world: World) -> None:
     assert world.call("GET", "/faults")["faults"] == []
 
 
+@on_sqlite
 def test_a_world_has_so_many_faults(world: World) -> None:
     for _ in range(10):
         world.call("POST", "/answers", [{"query": "a"}] * 100, 201)
@@ -405,6 +413,7 @@ def test_a_world_has_so_many_faults(world: World) -> None:
     assert "expected at most 1000" in problem["detail"]
 
 
+@on_sqlite
 def test_a_missing_world_has_no_faults(server: Server) -> None:
     missing = World(server, "missing")
     for method, path, body in (
@@ -416,12 +425,14 @@ def test_a_missing_world_has_no_faults(server: Server) -> None:
         missing.call(method, path, body, 404)
 
 
+@on_sqlite
 def test_a_reset_removes_faults(world: World, client: Client) -> None:
     world.inject("cut-before")
     world.call("POST", "/reset")
     play(client, world, header_of(Kid(system_random(16))))
 
 
+@on_sqlite
 def test_a_fault_ends_by_the_clock_of_its_world(world: World, client: Client) -> None:
     world.inject("status", status="0x8004c600", seconds=60)
     body = client.challenge(header_of(Kid(system_random(16))))
@@ -430,11 +441,13 @@ def test_a_fault_ends_by_the_clock_of_its_world(world: World, client: Client) ->
     assert look(world, body).status == 200
 
 
+@on_sqlite
 def test_the_kinds_are_listed(server: Server) -> None:
     kinds = json.loads(server.call("GET", "/api/v1/faults/kinds").body)["kinds"]
     assert [each["kind"] for each in kinds] == list(TOXICS)
 
 
+@on_sqlite
 def test_faults_in_worlds_of_one_seed_give_the_same_bytes(server: Server, client: Client) -> None:
     kinds = ("content-key", "wrong-nonce", "foreign-signer", "corrupted", "status")
     bodies = [client.challenge(header_of(Kid(system_random(16)))) for _ in kinds]
@@ -453,6 +466,7 @@ def test_faults_in_worlds_of_one_seed_give_the_same_bytes(server: Server, client
     assert len(set(map(len, replies[same :: len(kinds)]))) == 1
 
 
+@on_sqlite
 def test_the_console_of_a_world_marks_requests(world: World, client: Client) -> None:
     fault = world.inject("license-mac")
     assert look(world, client.challenge(header_of(Kid(system_random(16))))).status == 200
@@ -461,6 +475,7 @@ def test_the_console_of_a_world_marks_requests(world: World, client: Client) -> 
     assert f"license-mac {fault['id']}".encode() in page.body
 
 
+@on_sqlite
 def test_a_redirect_is_followed_to_another_world(
     server: Server, world: World, client: Client
 ) -> None:
@@ -471,6 +486,7 @@ def test_a_redirect_is_followed_to_another_world(
     assert (len(world.marks()), other.marks()) == (1, [""])
 
 
+@on_sqlite
 def test_a_late_reply_keeps_no_other_request_waiting(
     server: Server, world: World, client: Client
 ) -> None:

@@ -10,7 +10,8 @@ from rightsmanager.lab.faults.choosing import Chosen
 from rightsmanager.lab.faults.fault import Fault
 from rightsmanager.protocol.wire import decode_base64
 
-_WITHOUT_BODY: Final = frozenset({204, 205, 304})
+_WITHOUT_BODY: Final = frozenset({"204", "304"})
+"""Statuses whose replies have no body and no Content-Length."""
 _NOT_UTF8: Final = 0xF8
 """The first of the bytes that no UTF-8 text has."""
 _SEED_LENGTH: Final = 8
@@ -27,16 +28,20 @@ class HttpReply:
 
     def with_body(self, body: bytes) -> "HttpReply":
         """Return the reply with another body, and its length as Content-Length."""
+        if self.status[:3] in _WITHOUT_BODY:
+            return replace(self, body=b"", headers=self._without("content-length", "content-type"))
         return replace(self, body=body).with_header("Content-Length", str(len(body)))
 
     def with_header(self, name: str, value: str) -> "HttpReply":
         """Return the reply with another value of a header."""
-        others = (each for each in self.headers if each[0].lower() != name.lower())
-        return replace(self, headers=(*others, (name, value)))
+        return replace(self, headers=(*self._without(name.lower()), (name, value)))
 
     def with_status(self, status: int) -> "HttpReply":
         """Return the reply with another status code."""
         return replace(self, status=status_line(status))
+
+    def _without(self, *names: str) -> tuple[tuple[str, str], ...]:
+        return tuple(each for each in self.headers if each[0].lower() not in names)
 
 
 def status_line(status: int) -> str:
@@ -49,9 +54,10 @@ def status_line(status: int) -> str:
 
 def _answer_status(fault: Fault, reply: HttpReply) -> HttpReply:
     """Return an HTTP status without an envelope, with the headers of every reply."""
-    status = fault.whole("http_status")
-    body = b"" if status in _WITHOUT_BODY else fault.text("body").encode()
-    reply = reply.with_status(status).with_header("Content-Type", "text/plain; charset=utf-8")
+    body = fault.text("body").encode()
+    reply = reply.with_status(fault.whole("http_status")).with_header(
+        "Content-Type", "text/plain; charset=utf-8"
+    )
     for parameter, header in (("retry_after", "Retry-After"), ("location", "Location")):
         if (value := fault.optional(parameter)) is not None:
             reply = reply.with_header(header, value)
@@ -62,9 +68,10 @@ def _answer_body(fault: Fault, reply: HttpReply) -> HttpReply:
     """Return the scripted body, if there is one."""
     if fault.optional("body") is None:
         return reply
-    status = fault.whole("http_status")
-    body = b"" if status in _WITHOUT_BODY else decode_base64(fault.text("body"), "body")
-    reply = reply.with_status(status).with_header("Content-Type", fault.text("content_type"))
+    body = decode_base64(fault.text("body"), "body")
+    reply = reply.with_status(fault.whole("http_status")).with_header(
+        "Content-Type", fault.text("content_type")
+    )
     return reply.with_body(body)
 
 
