@@ -203,7 +203,7 @@ def make_context(
         metering_keys=MeteringKeys(keyring.metering, keyring.storage_key, store),
         secure_stop_keys=SecureStopKeys(keyring.secure_stop_secret),
         domains=domain_authority(settings, keyring, runtime.rng),
-        hooks=_hooks(settings, runtime),
+        hooks=_hooks(settings),
         backend=readers.backend,
         clock=runtime.clock,
         rng=runtime.rng,
@@ -211,14 +211,19 @@ def make_context(
     )
 
 
-def _hooks(settings: Settings, runtime: Runtime) -> Hooks:
+def _hooks(settings: Settings) -> Hooks:
     options = {"data": str(settings.data), **settings.hooks.options}
-    others = [_backend_hooks(settings, runtime)] if settings.hooks.url else []
+    others = [_backend_hooks(settings)] if settings.hooks.url else []
     hook_set = load_hooks(settings.hooks.make, options, *others)
     return Hooks(hook_set, settings.hooks.timeout_seconds, log_failure)
 
 
-def _backend_hooks(settings: Settings, runtime: Runtime) -> HookSet:
+def hooks_secret_file(settings: Settings) -> Path:
+    """Return the file of the secret that the server shares with the back end of hooks."""
+    return Path(settings.hooks.secret_file or settings.data / "keyring" / "hooks.secret")
+
+
+def _backend_hooks(settings: Settings) -> HookSet:
     # Imported here: urllib3 takes 70 ms, which servers without a back end do not need.
     from rightsmanager.hooks.backend.client import BackEnd, BackEndOptions  # noqa: PLC0415
     from rightsmanager.hooks.backend.hook import make_backend_hooks  # noqa: PLC0415
@@ -227,13 +232,14 @@ def _backend_hooks(settings: Settings, runtime: Runtime) -> HookSet:
     given = settings.hooks
     options = BackEndOptions(
         url=given.url,
-        secret=read_secret(Path(given.secret_file or settings.data / "keyring" / "hooks.secret")),
+        secret=read_secret(hooks_secret_file(settings)),
         connect_seconds=given.connect_timeout_seconds,
         answer_seconds=given.answer_timeout_seconds,
         max_failures=given.max_failures,
         retry_seconds=given.retry_seconds,
     )
-    back_end = BackEnd(options, system_random, runtime.clock)
+    # The system's clock: that of a world may have any time.
+    back_end = BackEnd(options, system_random, unix_time)
     operations = frozenset[str](given.operations)
     return make_backend_hooks(back_end, operations, sends_events=given.send_events)
 

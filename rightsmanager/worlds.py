@@ -17,6 +17,7 @@ from rightsmanager.app import (
     Runtime,
     Server,
     Wsgi,
+    hooks_secret_file,
     make_access,
     make_contents,
     make_context,
@@ -43,7 +44,7 @@ from rightsmanager.lab.worlds import Limits, Worlds
 from rightsmanager.logs import log_failure
 from rightsmanager.operations.table import bind_operations
 from rightsmanager.protocol.messages.operations import Role
-from rightsmanager.settings import Settings
+from rightsmanager.settings import HooksSettings, Settings
 from rightsmanager.settings_loading import override
 from rightsmanager.soap import application
 from rightsmanager.soap.server import SoapServer
@@ -201,8 +202,19 @@ def _world_settings(settings: Settings, plan: Plan) -> Settings:
         update={
             "data": plan.folder.path if options.pki == "own" else settings.data,
             "server": settings.server.model_copy(update={"public_url": url}),
+            "hooks": _world_hooks(settings, changed.hooks),
             # The clock may be set to any time.
             "journal": settings.journal.model_copy(update={"record": "all", "max_age_days": 0}),
+        }
+    )
+
+
+def _world_hooks(settings: Settings, changed: HooksSettings) -> HooksSettings:
+    """Return the settings of a world's hooks, whose secrets are in the server's data folder."""
+    return changed.model_copy(
+        update={
+            "secret_file": str(hooks_secret_file(settings)),
+            "options": {"data": str(settings.data), **changed.options},
         }
     )
 

@@ -122,6 +122,7 @@ def place(
     port = free_port()
     server = start(
         folder / "data",
+        "--lab",
         RIGHTSMANAGER_HOOKS__URL=f"http://127.0.0.1:{port}",
         RIGHTSMANAGER_HOOKS__SECRET_FILE=str(secret_file),
         RIGHTSMANAGER_HOOKS__ANSWER_TIMEOUT_SECONDS="0.5",
@@ -179,6 +180,28 @@ def test_replies_to_other_operations_have_the_back_ends_custom_data(place: Place
     assert len(replies) == 6
     for reply in replies:
         assert b"<CustomData>welcome</CustomData>" in reply
+
+
+def test_a_back_end_decides_in_worlds_of_any_time_and_pki(place: Place, enrol: Enrol) -> None:
+    def create(name: str, **options: object) -> str:
+        data = json.dumps({"name": name, **options}).encode()
+        answer = place.server.call("POST", "/api/v1/worlds", data, Content_Type="application/json")
+        assert answer.status == 201, answer.body
+        url: str = json.loads(answer.body)["url"]
+        return url
+
+    header = place.header_of(Kid(system_random(16)).base64)
+    with place.running(LINES[0]):
+        place.wait_for_a_licence()
+        url = create("later", pki="own", clock={"now": "2031-01-02T01:00:00Z"})
+        # Its keyring is made when it is opened.
+        assert place.server.call("GET", "/w/later/public/root.pub").status == 200
+        own = enrol(place.server.data / "worlds" / "later")
+        assert own.acquire(url + ALICE, header).response.custom_data == "alice"
+        with pytest.raises(ServiceSpecific, match="no subscription"):
+            own.acquire(url, header)
+        free = create("free", settings={"hooks": {"url": ""}})
+        assert place.devices[0].acquire(free, header).response.custom_data is None
 
 
 def test_streams_of_a_subscriber_count_on_all_devices(place: Place) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rightsmanager.app import Runtime, _backend_hooks
+from rightsmanager.app import _backend_hooks
 from rightsmanager.crypto.random import seeded_random, system_random
 from rightsmanager.errors import (
     InternalError,
@@ -490,7 +490,7 @@ def test_a_missing_or_short_secret_is_refused(tmp_path: Path) -> None:
 def test_the_secret_is_in_the_keyring_by_default(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, hooks=HooksSettings(url="http://127.0.0.1:9"))
     with pytest.raises(InternalError, match=r"keyring/hooks\.secret cannot be read"):
-        _backend_hooks(settings, Runtime())
+        _backend_hooks(settings)
     (tmp_path / "keyring").mkdir()
     (tmp_path / "keyring" / "hooks.secret").write_bytes(SECRET)
-    assert _backend_hooks(settings, Runtime()).choose is not None
+    assert _backend_hooks(settings).choose is not None
