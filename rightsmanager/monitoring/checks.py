@@ -1,6 +1,6 @@
 """The checks of readiness.
 
-database   reachable, with a new connection, and at the newest revision
+database   reachable, with a new connection, at the newest revision, and not replaced
 keyring    signs, and its certificate has the key that verifies
 disk       the data folder has free space
 clock      neither before the newest file of the data folder nor after a certificate's end
@@ -57,13 +57,19 @@ class FileSystem(Protocol):
 
 
 def database_check(url: str) -> Check:
-    """Return the check of the database at a URL."""
+    """Return the check of the database at a URL, whose file must stay the one that it is now."""
+    file = find_database_file(url)
+    first = None if file is None else _identify(file)
 
     def check() -> str:
-        file = find_database_file(url)
+        found = None if file is None else _identify(file)
         # SQLite would make an empty one.
-        if file is not None and not file.exists():
+        if file is not None and found is None:
             raise NotReady("the database's file is missing", str(file))
+        if first is not None and found != first:
+            # Open connections still write to the old file, which no new one sees.
+            text = "the database's file was replaced: restart the server to use the new one"
+            raise NotReady(text, str(file))
         try:
             refuse_outdated(url, allow_away=False)
         except DatabaseAway as error:
@@ -73,6 +79,15 @@ def database_check(url: str) -> Check:
         return f"reachable, at revision {newest_revision()}"
 
     return check
+
+
+def _identify(file: Path) -> tuple[int, int] | None:
+    """Return the device and the inode of a file, None if it is missing."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def keyring_check(keyring: Keyring) -> Check:

@@ -21,7 +21,7 @@ from rightsmanager.monitoring.checks import (
     keyring_check,
 )
 from rightsmanager.monitoring.health import NotReady
-from rightsmanager.store.schema import newest_revision
+from rightsmanager.store.schema import newest_revision, upgrade
 from tests.databases import execute
 
 if TYPE_CHECKING:
@@ -77,6 +77,22 @@ def test_a_missing_file_is_not_made(tmp_path: Path) -> None:
         database_check(f"sqlite:///{file}")()
     assert caught.value.detail == str(file)
     assert not file.exists()
+
+
+def test_a_file_that_is_missing_for_a_while_or_replaced_is_not_well(tmp_path: Path) -> None:
+    file, other = tmp_path / "rightsmanager.db", tmp_path / "other.db"
+    for each in (file, other):
+        upgrade(f"sqlite:///{each}")
+    check = database_check(f"sqlite:///{file}")
+    assert check().startswith("reachable")
+    file.rename(tmp_path / "aside")
+    with pytest.raises(NotReady, match="is missing"):
+        check()
+    other.rename(file)
+    with pytest.raises(NotReady, match="was replaced: restart the server"):
+        check()
+    (tmp_path / "aside").rename(file)
+    assert check().startswith("reachable")
 
 
 def test_a_file_of_another_kind_is_not_well(tmp_path: Path) -> None:
