@@ -32,7 +32,6 @@ CUTS: Final = frozenset({"cut-before", "reply-lost"})
 _PIECE_SECONDS: Final = 0.02
 """The time between two pieces of a slow reply."""
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
-_GONE: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
 _SOCKET: Final = "gunicorn.socket"
 _HALF_BITS: Final = 1 << 53
 _MAX_SECONDS: Final = MAX_DELAY_MS / 1000
@@ -119,7 +118,8 @@ def wait(environ: Environ, seconds: float) -> None:
         time.sleep(seconds)
         return
     poller = select.poll()
-    poller.register(connection.fileno(), _GONE & ~select.POLLNVAL)
+    # Resets and errors are reported too. Not POLLIN: the next request may arrive early.
+    poller.register(connection.fileno(), select.POLLRDHUP)
     if poller.poll(math.ceil(seconds * 1000)):
         raise ConnectionResetError(errno.ECONNRESET, "the client has gone")
 
