@@ -29,6 +29,7 @@ _COLUMNS: Final = {
     "device": "device",
     "reason": "reason",
 }
+_COLUMNS_WITH_FAULTS: Final = {**_COLUMNS, "injected": "injected"}
 _filters: Final = add_options(
     click.option("--operation", help="Of this operation, such as AcquireLicense."),
     click.option("--outcome", help="With this outcome: ok, fault, or a status code."),
@@ -65,7 +66,8 @@ def journal(
     """
     path = f"/worlds/{segment(name)}/journal"
     found = client.get(path, limit=limit, **filters)["entries"]
-    print_list(form, found, _COLUMNS)
+    is_any = any(each["injected"] for each in found)
+    print_list(form, found, _COLUMNS_WITH_FAULTS if is_any else _COLUMNS)
 
 
 @click.command()

@@ -32,6 +32,8 @@ CUTS: Final = frozenset({"cut-before", "reply-lost"})
 _PIECE_SECONDS: Final = 0.02
 """The time between two pieces of a slow reply."""
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
+_CLIENT_END: Final = getattr(select, "POLLRDHUP", 0)
+"""The event of a client that sends no more; macOS reports the end of the connection alone."""
 _SOCKET: Final = "gunicorn.socket"
 _HALF_BITS: Final = 1 << 53
 _MAX_SECONDS: Final = MAX_DELAY_MS / 1000
@@ -119,7 +121,7 @@ def wait(environ: Environ, seconds: float) -> None:
         return
     poller = select.poll()
     # Resets and errors are reported too. Not POLLIN: the next request may arrive early.
-    poller.register(connection.fileno(), select.POLLRDHUP)
+    poller.register(connection.fileno(), _CLIENT_END)
     if poller.poll(math.ceil(seconds * 1000)):
         raise ConnectionResetError(errno.ECONNRESET, "the client has gone")
 
