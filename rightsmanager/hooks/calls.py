@@ -26,7 +26,7 @@ from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, Kid
 
 # A call that never returns keeps its thread: more would exhaust the process.
-MAX_CALLS: Final = 16
+MAX_CALLS: Final = 64
 """Most calls at once in a process."""
 EVENT_THREADS: Final = 4
 MAX_EVENTS: Final = 10_000
@@ -142,7 +142,9 @@ class Hooks:
 
     def _call(self, name: str, hook: Callable[..., T], *arguments: object) -> T:
         if len(self._running) >= MAX_CALLS:
-            raise InternalError(f"the operator's {name} is not called: {MAX_CALLS} calls hang")
+            raise InternalError(
+                f"the operator's {name} is not called: {MAX_CALLS} calls run already"
+            )
         future = self._threads.submit(hook, *arguments)
         self._running.add(future)
         future.add_done_callback(self._running.discard)

@@ -34,10 +34,11 @@ from rightsmanager.hooks.backend.signing import (
     sign_request,
     verify_answer,
 )
+from rightsmanager.hooks.calls import EVENT_THREADS, MAX_CALLS
 
 MAX_ANSWER: Final = 1 << 20
 """Longest answer, in bytes."""
-MAX_CONNECTIONS: Final = 20
+MAX_CONNECTIONS: Final = MAX_CALLS + EVENT_THREADS
 """Connections of a process that are kept, as many as calls and events that run at once."""
 _CHUNK: Final = 1 << 16
 _ATTEMPTS: Final = 2
