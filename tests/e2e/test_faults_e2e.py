@@ -502,3 +502,17 @@ def test_a_late_reply_keeps_no_other_request_waiting(
     other = World(server, next(NAMES))
     other.call("POST", "/reset")
     assert look(other, body).seconds < 10
+
+
+@on_sqlite
+def test_a_snapshot_has_faults_and_their_counts(world: World, client: Client) -> None:
+    world.inject("status", status="0x8004c600", count=2)
+    body = client.challenge(header_of(Kid(system_random(16))))
+    assert look(world, body).status == 500
+    world.call("POST", "/snapshots", {"name": "once"}, 201)
+    assert [look(world, body).status for _ in range(2)] == [500, 200]
+    world.call("POST", "/reset", {"parts": ["faults"]})
+    assert world.used() == []
+    world.call("POST", "/snapshots/once/restore")
+    assert world.used() == [1]
+    assert [look(world, body).status for _ in range(2)] == [500, 200]
