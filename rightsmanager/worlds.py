@@ -117,12 +117,13 @@ class BuiltWorld:
         """The contents of its pages, its console and its API."""
         return make_contents(self.settings, self.runtime, self.server)
 
-    def close(self, *, is_discarded: bool) -> None:
-        """Close the store and the journal; `is_discarded` if they will not be read again."""
-        if is_discarded:
-            self.recorder.discard()
-        else:
-            self.recorder.close()
+    def end(self, *, is_discarded: bool) -> None:
+        """Begin to close the journal; `is_discarded` if it will not be read again."""
+        self.recorder.end(is_discarded=is_discarded)
+
+    def close(self) -> None:
+        """Close the store and the journal."""
+        self.recorder.close()
         self.server.store.close()
 
 

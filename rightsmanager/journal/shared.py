@@ -19,6 +19,7 @@ from rightsmanager.journal.recorder import (
     BATCH_SECONDS,
     END_SECONDS,
     IDLE_SECONDS,
+    MAX_BATCH,
     Note,
     Queued,
     Recorder,
@@ -41,13 +42,17 @@ class SharedWriter:
         self._max_open = max_open
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._hurry = threading.Event()
+        """Ends the time for which entries gather."""
         self._ready: dict[SharedRecorder, None] = {}
         self._open: OrderedDict[SharedRecorder, None] = OrderedDict()
         self._thread: threading.Thread | None = None
         self._is_ending = False
 
-    def call(self, recorder: "SharedRecorder") -> None:
-        """Add a recorder to those whose queues the thread writes soon."""
+    def call(self, recorder: "SharedRecorder", *, now: bool = False) -> None:
+        """Add a recorder to those whose queues the thread writes soon, or now."""
+        if now:
+            self._hurry.set()
         with self._lock:
             self._ready[recorder] = None
             if self._thread is None:
@@ -61,6 +66,7 @@ class SharedWriter:
         thread = self._thread
         if thread is not None and thread.is_alive():
             self._is_ending = True
+            self._hurry.set()
             self._wake.set()
             thread.join(END_SECONDS)
 
@@ -75,12 +81,12 @@ class SharedWriter:
             recorder.release()
 
     def _gather(self) -> None:
-        if not self._is_ending:
-            time.sleep(QUICK_SECONDS)
+        if not (self._is_ending or self._hurry.wait(QUICK_SECONDS)):
             with self._lock:
                 waiting = sum(each.waiting for each in self._ready)
             if waiting > QUICK_ENTRIES:
-                time.sleep(BATCH_SECONDS - QUICK_SECONDS)
+                self._hurry.wait(BATCH_SECONDS - QUICK_SECONDS)
+        self._hurry.clear()
 
     def _write_ready(self) -> None:
         with self._lock:
@@ -113,11 +119,16 @@ class SharedRecorder(Recorder):
 
     def close(self) -> None:
         """Store what waits; what cannot be stored is dropped."""
-        self._end(is_discarded=False)
+        self.end(is_discarded=False)
+        if self._counts is not None:
+            self._ended.wait(END_SECONDS)
 
-    def discard(self) -> None:
-        """Drop what waits, since this journal will not be read."""
-        self._end(is_discarded=True)
+    def end(self, *, is_discarded: bool) -> None:
+        """Begin to close; is_discarded: drop what waits, since this journal will not be read."""
+        if self._counts is not None and not self._is_ending:
+            self._is_discarded = is_discarded
+            self._is_ending = True
+            self._writer.call(self, now=True)
 
     def release(self) -> None:
         """Close the connection; the next entry opens another one. For the writer's thread."""
@@ -135,6 +146,11 @@ class SharedRecorder(Recorder):
             self._session = Session(self._database, self._options, self._worker, counts, self._note)
         while batch := self._take():
             self._count_dropped(len(batch) - self._store(self._session, batch))
+            # As in Recorder: what arrives meanwhile waits for the next batch unless it fills one.
+            if len(self._queue) < MAX_BATCH and not self._is_ending:
+                if self._queue:
+                    self._notify()
+                break
         if self._is_ending:
             self._finish(counts, self._session)
             return False
@@ -160,14 +176,6 @@ class SharedRecorder(Recorder):
         else:
             session.end()
         self._ended.set()
-
-    def _end(self, *, is_discarded: bool) -> None:
-        if self._counts is None or self._ended.is_set():
-            return
-        self._is_discarded = is_discarded
-        self._is_ending = True
-        self._writer.call(self)
-        self._ended.wait(END_SECONDS)
 
     def _reset(self) -> None:
         super()._reset()

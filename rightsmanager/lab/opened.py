@@ -65,8 +65,11 @@ class WorldServer(Protocol):
     def with_faults(self, faults: Sequence[Fault]) -> Wsgi:
         """Return an application that answers requests with faults."""
 
-    def close(self, *, is_discarded: bool) -> None:
-        """Close the store and the journal; `is_discarded` if they will not be read again."""
+    def end(self, *, is_discarded: bool) -> None:
+        """Begin to close the journal; `is_discarded` if it will not be read again."""
+
+    def close(self) -> None:
+        """Close the store and the journal."""
 
 
 Build = Callable[[Plan], WorldServer]
@@ -103,7 +106,7 @@ class OpenWorld:
     def close(self) -> None:
         """Release everything that it has open."""
         try:
-            self.server.close(is_discarded=self.is_discarded)
+            self.server.close()
         finally:
             os.close(self.lock)
 
@@ -172,6 +175,9 @@ class OpenWorlds:
         with self._lock:
             over = [each for each in self._retired if not each.users]
             self._retired = [each for each in self._retired if each.users]
+        # All journals at once, which their one writer then does in a row.
+        for each in over:
+            each.server.end(is_discarded=each.is_discarded)
         for each in over:
             each.close()
         return over
@@ -286,9 +292,12 @@ class OpenWorlds:
             idle.sort(key=lambda each: each.used_at)
             for each in idle[: max(0, surplus)]:
                 self._retire(each, is_discarded=False)
-            is_any = bool(self._retired)
+            is_any, is_late = bool(self._retired), len(self._retired) > self.max_open
         self.on_opened()
-        if is_any:
+        if is_late:
+            # More are opened than the thread closes.
+            self.close_retired()
+        elif is_any:
             self.on_retired()
 
 

@@ -15,7 +15,7 @@ from rightsmanager.journal.journal import FILE as JOURNAL_FILE
 from rightsmanager.journal.journal import Journal, counts_folder
 from rightsmanager.lab.faults.counts import FILE as FAULTS_FILE
 from rightsmanager.store import copies
-from rightsmanager.store.database import Store, open_store
+from rightsmanager.store.database import Store, open_disposable
 from rightsmanager.store.journal.database import JournalDatabase
 
 DATABASE_FILE: Final = "store.db"
@@ -92,10 +92,11 @@ class SqliteStorage:
 
     def open(self, place: Path) -> OpenedStore:
         """Return the store of the files."""
-        url = f"sqlite:///{(place / DATABASE_FILE).absolute()}"
         database = JournalDatabase.in_file(place / JOURNAL_FILE)
         journal = Journal(database, counts_folder(place))
-        return OpenedStore(open_store(url, self.busy_seconds), journal)
+        # A write of a new file waits for the disk otherwise: 10 ms, and more while others write.
+        store = open_disposable(place / DATABASE_FILE, self.busy_seconds)
+        return OpenedStore(store, journal)
 
     def remove(self, place: Path) -> None:
         """Remove the folder."""

@@ -7,8 +7,9 @@ SQLAlchemy begins or ends transactions: this module does.
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Protocol
 from weakref import WeakSet
@@ -312,6 +313,14 @@ def open_store(url: str, busy_seconds: float = BUSY_SECONDS) -> Store:
     or another database.
     """
     return Store(make_engine(url, busy_seconds))
+
+
+def open_disposable(file: Path, busy_seconds: float = BUSY_SECONDS) -> Store:
+    """Return the store in a SQLite file that a power failure may damage."""
+    url = URL.create("sqlite", database=str(file.absolute()))
+    store = Store(sqlite.make_engine(url, busy_seconds, is_disposable=True))
+    store.commands = replace(store.commands, start_durable="", end_durable="")
+    return store
 
 
 def make_engine(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:

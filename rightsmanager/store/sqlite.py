@@ -63,8 +63,11 @@ class BusyRetryCursor(sqlite3.Cursor):
                     raise
 
 
-def make_engine(url: URL, busy_seconds: float) -> Engine:
-    """Return the engine of a SQLite file; `busy_seconds` is the longest wait for another writer."""
+def make_engine(url: URL, busy_seconds: float, *, is_disposable: bool = False) -> Engine:
+    """Return the engine of a SQLite file; `busy_seconds` is the longest wait for another writer.
+
+    is_disposable: whether a power failure may damage it; it never waits for the disk.
+    """
     engine = create_engine(
         url,
         poolclass=NullPool,
@@ -72,7 +75,9 @@ def make_engine(url: URL, busy_seconds: float) -> Engine:
         hide_parameters=True,
         skip_autocommit_rollback=True,
     )
-    event.listen(engine, "connect", partial(_prepare, busy_seconds))
+    event.listen(
+        engine, "connect", partial(_prepare, busy_seconds, "OFF" if is_disposable else "NORMAL")
+    )
     return engine
 
 
@@ -87,7 +92,9 @@ def checkpoint_wal(cursor: sqlite3.Cursor) -> None:
     cursor.execute("PRAGMA busy_timeout=0").fetchall()
 
 
-def _prepare(busy_seconds: float, connection: BusyRetryConnection, _record: object) -> None:
+def _prepare(
+    busy_seconds: float, synchronous: str, connection: BusyRetryConnection, _record: object
+) -> None:
     connection.busy_seconds = busy_seconds
     # The driver would begin transactions by itself.
     connection.isolation_level = None
@@ -99,7 +106,7 @@ def _prepare(busy_seconds: float, connection: BusyRetryConnection, _record: obje
         "journal_mode=WAL",
         # With WAL it loses nothing when a process dies; a power failure may take what was
         # committed since the last checkpoint.
-        "synchronous=NORMAL",
+        f"synchronous={synchronous}",
         "foreign_keys=ON",
         f"wal_autocheckpoint={MAX_WAL_PAGES}",
     ):

@@ -81,7 +81,7 @@ class Measured:
     def warm_up(self, bodies: Sequence[bytes]) -> None:
         """Send requests that do not count, until all workers have started."""
         _round(self._url, self._workers, bodies)
-        self._pids = _children(self._pid)
+        self._pids = children(self._pid)
 
     def take_round(
         self,
@@ -102,7 +102,7 @@ class Measured:
             "seconds": median(each.cpu for each in self.rounds),
             "ratio": median(each.ratio for each in self.rounds),
             "licences_per_second": median(each.rate for each in self.rounds),
-            "rss_mib": max(map(_rss, self._pids)) / 2**20,
+            "rss_mib": max(map(rss, self._pids)) / 2**20,
         }
 
 
@@ -187,7 +187,8 @@ def _expect_ok(connection: socket.socket) -> None:
         left -= len(connection.recv(65536))
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Return the process ids of a process's children."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in listed]
 
@@ -203,6 +204,7 @@ def _schedstat(pid: int) -> float:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
-def _rss(pid: int) -> int:
+def rss(pid: int) -> int:
+    """Return the bytes of memory that a process uses."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
