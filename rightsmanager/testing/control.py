@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -12,9 +13,10 @@ from urllib.parse import quote, urlencode, urlsplit
 from rightsmanager.errors import ConnectionFailed, InternalError
 
 API: Final = "/api/v1"
-TIMEOUT_SECONDS: Final = 60
-_ATTEMPTS: Final = 2
-"""A kept connection that the server closed fails once."""
+TIMEOUT_SECONDS: Final = 90
+"""A wait for the journal may take 60 s."""
+_CLOSED: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+"""The failures of a kept connection that the server has closed."""
 
 
 class ControlFailed(InternalError):  # noqa: N818 -- named as its siblings
@@ -61,18 +63,22 @@ class HttpSend:
     url: str
     """Scheme, host and port."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    context: ssl.SSLContext | None = None
+    """Trusts the server's certificate; None for the system's authorities."""
     _kept: _Kept = field(default_factory=_Kept, repr=False)
 
     def __call__(self, method: str, target: str, body: bytes | None) -> Answer:
         """Return the answer; raises ConnectionFailed."""
-        for attempt in range(_ATTEMPTS):
+        if self._kept.connection is not None:
             try:
                 return self._send(method, target, body)
-            except (OSError, http.client.HTTPException) as error:
+            except _CLOSED:
                 self.close()
-                if attempt + 1 == _ATTEMPTS:
-                    raise ConnectionFailed(f"{self.url} cannot be reached: {error}") from None
-        raise AssertionError
+        try:
+            return self._send(method, target, body)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise ConnectionFailed(f"{self.url} cannot be reached: {error}") from None
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -89,9 +95,12 @@ class HttpSend:
 
     def _connect(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)
-        is_tls = parts.scheme == "https"
-        make = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
-        made = make(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+        host, port = parts.hostname or "", parts.port
+        made = (
+            http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=self.context)
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+        )
         self._kept.connection = made
         return made
 
@@ -140,11 +149,11 @@ def _problem(method: str, path: str, answer: Answer) -> ControlFailed:
     return ControlFailed(text, answer.status, code)
 
 
-def connect(url: str, token: str | None = None) -> HttpSend:
+def connect(url: str, token: str | None = None, context: ssl.SSLContext | None = None) -> HttpSend:
     """Return the way to the server at a URL, of which scheme, host and port count."""
     parts = urlsplit(url)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return HttpSend(f"{parts.scheme}://{parts.netloc}", headers)
+    return HttpSend(f"{parts.scheme}://{parts.netloc}", headers, context)
 
 
 def segment(name: str) -> str:

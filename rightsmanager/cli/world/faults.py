@@ -1,6 +1,6 @@
 """`rightsmanager world fault`: the faults of a world."""
 
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -12,15 +12,17 @@ from rightsmanager.cli.printing import (
     print_list,
     print_result,
 )
-from rightsmanager.cli.world.client import LabClient, client_options, segment
+from rightsmanager.cli.world.client import WORLDS, client_options
 from rightsmanager.cli.world.life import PAIR, Pairs
+from rightsmanager.testing.control import Control, segment
 
 _COLUMNS: Final = {
     "id": "id",
     "kind": "kind",
-    "operation": "operation",
+    "values": "values",
     "used": "used",
 }
+_APART: Final = frozenset({"id", "kind", "used", "created_at"})
 
 
 @click.group()
@@ -37,24 +39,24 @@ def fault() -> None:
 @click.argument("name")
 @click.argument("kind")
 @click.argument("fields", metavar="[FIELD=VALUE]...", type=PAIR, nargs=-1)
-def add(client: LabClient, *, name: str, kind: str, fields: Pairs, form: Form) -> None:
+def add(client: Control, *, name: str, kind: str, fields: Pairs, form: Form) -> None:
     """Add a fault to a world.
 
     Example: rightsmanager world fault add a status status=0x8004c600 count=1
     """
     body = {"kind": kind, **dict(fields)}
-    print_facts(form, client.call("POST", f"/worlds/{segment(name)}/faults", body))
+    print_facts(form, client.post(f"{WORLDS}/{segment(name)}/faults", body))
 
 
 @fault.command(name="list")
 @client_options
 @form_options
 @click.argument("name")
-def list_(client: LabClient, *, name: str, form: Form) -> None:
+def list_(client: Control, *, name: str, form: Form) -> None:
     """List the faults of a world."""
-    found = client.get(f"/worlds/{segment(name)}/faults")["faults"]
-    columns = dict.fromkeys(_COLUMNS, None)
-    print_list(form, [{**columns, **each} for each in found], _COLUMNS)
+    found = client.get(f"{WORLDS}/{segment(name)}/faults")["faults"]
+    shown = found if form == "json" else [{**each, "values": _values(each)} for each in found]
+    print_list(form, shown, _COLUMNS)
 
 
 @fault.command()
@@ -62,9 +64,15 @@ def list_(client: LabClient, *, name: str, form: Form) -> None:
 @json_option
 @click.argument("name")
 @click.argument("fault_id", metavar="[ID]", required=False)
-def remove(client: LabClient, *, name: str, fault_id: str | None, form: Form) -> None:
+def remove(client: Control, *, name: str, fault_id: str | None, form: Form) -> None:
     """Remove a fault of a world, or all of them."""
-    path = f"/worlds/{segment(name)}/faults"
-    client.call("DELETE", path if fault_id is None else f"{path}/{segment(fault_id)}")
+    path = f"{WORLDS}/{segment(name)}/faults"
+    client.delete(path if fault_id is None else f"{path}/{segment(fault_id)}")
     what = "all faults" if fault_id is None else f"fault {fault_id}"
     print_result(form, {"name": name, "removed": fault_id}, f"{what} of {name} removed")
+
+
+def _values(facts: dict[str, Any]) -> str:
+    """Return the requests that a fault is for and the values of its kind, as `add` takes them."""
+    rest = {name: value for name, value in facts.items() if name not in _APART}
+    return " ".join(f"{name}={value}" for name, value in rest.items() if value is not None)

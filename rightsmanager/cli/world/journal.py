@@ -14,19 +14,22 @@ from rightsmanager.cli.printing import (
     print_result,
 )
 from rightsmanager.cli.world.client import (
-    LabClient,
+    WORLDS,
     client_options,
     given,
     parse_value,
-    segment,
 )
+from rightsmanager.testing.control import Control, segment
 
 _COLUMNS: Final = {
     "id": "id",
     "at": "time",
     "operation": "operation",
     "outcome": "outcome",
+    "ms": "ms",
     "device": "device",
+    "kids": "KIDs",
+    "injected": "fault",
     "reason": "reason",
 }
 _COLUMNS_WITH_FAULTS: Final = {**_COLUMNS, "injected": "injected"}
@@ -52,7 +55,7 @@ _since: Final = click.option(
 @_filters
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, help="At most so many.")
 def journal(
-    client: LabClient,
+    client: Control,
     /,
     *,
     name: str,
@@ -64,7 +67,7 @@ def journal(
 
     The newest come first.
     """
-    path = f"/worlds/{segment(name)}/journal"
+    path = f"{WORLDS}/{segment(name)}/journal"
     found = client.get(path, limit=limit, **filters)["entries"]
     is_any = any(each["injected"] for each in found)
     print_list(form, found, _COLUMNS_WITH_FAULTS if is_any else _COLUMNS)
@@ -87,7 +90,7 @@ def journal(
     help="The longest wait.",
 )
 def wait(
-    client: LabClient,
+    client: Control,
     /,
     *,
     name: str,
@@ -97,8 +100,8 @@ def wait(
 ) -> None:
     """Wait for requests to a world."""
     body = {**given(**filters), "timeout_seconds": timeout_seconds}
-    path = f"/worlds/{segment(name)}/journal/wait"
-    print_list(form, client.call("POST", path, body, timeout_seconds)["entries"], _COLUMNS)
+    path = f"{WORLDS}/{segment(name)}/journal/wait"
+    print_list(form, client.post(path, body)["entries"], _COLUMNS)
 
 
 @click.command(name="assert")
@@ -111,7 +114,7 @@ def wait(
 @click.option("--at-least", type=click.IntRange(min=0), help="At least so many requests.")
 @click.option("--at-most", type=click.IntRange(min=0), help="At most so many requests.")
 def assert_(
-    client: LabClient,
+    client: Control,
     /,
     *,
     name: str,
@@ -122,6 +125,6 @@ def assert_(
 
     Example: rightsmanager world assert a --operation AcquireLicense --count 1
     """
-    path = f"/worlds/{segment(name)}/journal/assert"
-    found = client.call("POST", path, given(**filters))
+    path = f"{WORLDS}/{segment(name)}/journal/assert"
+    found = client.post(path, given(**filters))
     print_result(form, found, f"{counted(found['count'], 'request')} as expected")

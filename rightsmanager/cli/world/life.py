@@ -14,13 +14,14 @@ from rightsmanager.cli.printing import (
     print_result,
 )
 from rightsmanager.cli.world.client import (
-    LabClient,
+    WORLDS,
     client_options,
+    get_all,
     given,
     nest,
     parse_pair,
-    segment,
 )
+from rightsmanager.testing.control import Control, segment
 
 _COLUMNS: Final = {
     "name": "name",
@@ -53,9 +54,9 @@ _options: Final = add_options(
 @click.command(name="list")
 @client_options
 @form_options
-def list_(client: LabClient, *, form: Form) -> None:
+def list_(client: Control, *, form: Form) -> None:
     """List the worlds of a server."""
-    worlds = client.get_all("/worlds", "worlds")
+    worlds = get_all(client, WORLDS, "worlds")
     print_list(form, [{**each, "now": each["clock"]["now"]} for each in worlds], _COLUMNS)
 
 
@@ -69,7 +70,7 @@ def list_(client: LabClient, *, form: Form) -> None:
 @click.option("--own-pki", is_flag=True, help="Give it keys and certificates of its own.")
 @_options
 def create(  # noqa: PLR0913 -- one for each option
-    client: LabClient,
+    client: Control,
     *,
     name: str | None,
     seed: int | None,
@@ -95,16 +96,16 @@ def create(  # noqa: PLR0913 -- one for each option
         settings=nest(settings) or None,
         expires_after_seconds=expires,
     )
-    _print(form, client.call("POST", "/worlds", body))
+    _print(form, client.post(WORLDS, body))
 
 
 @click.command()
 @client_options
 @json_option
 @click.argument("name")
-def show(client: LabClient, *, name: str, form: Form) -> None:
+def show(client: Control, *, name: str, form: Form) -> None:
     """Show a world, its URL and its clock."""
-    _print(form, client.get(f"/worlds/{segment(name)}"))
+    _print(form, client.get(f"{WORLDS}/{segment(name)}"))
 
 
 @click.command()
@@ -112,9 +113,7 @@ def show(client: LabClient, *, name: str, form: Form) -> None:
 @json_option
 @click.argument("name")
 @_options
-def change(
-    client: LabClient, *, name: str, settings: Pairs, expires: int | None, form: Form
-) -> None:
+def change(client: Control, *, name: str, settings: Pairs, expires: int | None, form: Form) -> None:
     """Change the settings or the lifetime of a world.
 
     Example: rightsmanager world change a --set license.acknowledge=persistent
@@ -122,7 +121,7 @@ def change(
     body = given(settings=nest(settings) or None, expires_after_seconds=expires)
     if not body:
         raise click.UsageError("Name a setting or a lifetime.")
-    _print(form, client.call("PATCH", f"/worlds/{segment(name)}", body))
+    _print(form, client.patch(f"{WORLDS}/{segment(name)}", body))
 
 
 @click.command()
@@ -130,22 +129,28 @@ def change(
 @json_option
 @click.argument("name")
 @click.option("--part", "parts", multiple=True, help="This part alone, such as licenses.")
-def reset(client: LabClient, *, name: str, parts: tuple[str, ...], form: Form) -> None:
+def reset(client: Control, *, name: str, parts: tuple[str, ...], form: Form) -> None:
     """Empty a world, or create it.
 
     It has the clock, the seed and the settings again that it was created with, and no faults.
     """
     body = given(parts=list(parts) or None)
-    _print(form, client.call("POST", f"/worlds/{segment(name)}/reset", body))
+    _print(form, client.post(f"{WORLDS}/{segment(name)}/reset", body))
 
 
 @click.command()
 @client_options
 @json_option
 @click.argument("name")
-def delete(client: LabClient, *, name: str, form: Form) -> None:
+@click.option("--snapshot", metavar="SNAPSHOT", help="Remove this snapshot of it alone.")
+def delete(client: Control, *, name: str, snapshot: str | None, form: Form) -> None:
     """Remove a world with everything in it."""
-    client.call("DELETE", f"/worlds/{segment(name)}")
+    path = f"{WORLDS}/{segment(name)}"
+    if snapshot is not None:
+        client.delete(f"{path}/snapshots/{segment(snapshot)}")
+        print_result(form, {"removed": snapshot}, f"snapshot {snapshot} of {name} removed")
+        return
+    client.delete(path)
     print_result(form, {"removed": name}, f"world {name} removed")
 
 

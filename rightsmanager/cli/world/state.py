@@ -13,7 +13,8 @@ from rightsmanager.cli.printing import (
     print_list,
     print_result,
 )
-from rightsmanager.cli.world.client import LabClient, client_options, given, segment
+from rightsmanager.cli.world.client import WORLDS, client_options, given
+from rightsmanager.testing.control import Control, segment
 
 _COLUMNS: Final = {
     "name": "name",
@@ -52,13 +53,13 @@ def _parse_seed(text: str) -> int | None:
 @click.option("--freeze/--run", default=None, help="Stop it, or let it run.")
 @click.option("--offset", type=int, help="Seconds that are added to every reading.")
 @click.option("--drift", type=float, help="Seconds of the world in a second.")
-def clock(client: LabClient, /, *, name: str, form: Form, **change: Any) -> None:  # noqa: ANN401 -- the options' own
+def clock(client: Control, /, *, name: str, form: Form, **change: Any) -> None:  # noqa: ANN401 -- the options' own
     """Show or change the clock of a world.
 
     Example: rightsmanager world clock a --advance PT1H
     """
-    body, path = given(**change), f"/worlds/{segment(name)}/clock"
-    print_facts(form, client.call("PUT", path, body) if body else client.get(path))
+    body, path = given(**change), f"{WORLDS}/{segment(name)}/clock"
+    print_facts(form, client.put(path, body) if body else client.get(path))
 
 
 @click.command()
@@ -66,12 +67,12 @@ def clock(client: LabClient, /, *, name: str, form: Form, **change: Any) -> None
 @json_option
 @click.argument("name")
 @click.argument("value", metavar="SEED|none", type=Parsed("seed", _parse_seed))
-def seed(client: LabClient, *, name: str, value: int | None, form: Form) -> None:
+def seed(client: Control, *, name: str, value: int | None, form: Form) -> None:
     """Set or remove the seed of a world.
 
     From now on everything random in it follows from the seed and from each request.
     """
-    client.call("PUT", f"/worlds/{segment(name)}/seed", {"seed": value})
+    client.put(f"{WORLDS}/{segment(name)}/seed", {"seed": value})
     shown = "none" if value is None else value
     print_result(form, {"name": name, "seed": value}, f"seed of {name}: {shown}")
 
@@ -81,19 +82,19 @@ def seed(client: LabClient, *, name: str, value: int | None, form: Form) -> None
 @json_option
 @click.argument("name")
 @click.argument("snapshot_name", metavar="[SNAPSHOT]", required=False)
-def snapshot(client: LabClient, *, name: str, snapshot_name: str | None, form: Form) -> None:
+def snapshot(client: Control, *, name: str, snapshot_name: str | None, form: Form) -> None:
     """Make a snapshot of a world."""
-    path = f"/worlds/{segment(name)}/snapshots"
-    print_facts(form, client.call("POST", path, given(name=snapshot_name)))
+    path = f"{WORLDS}/{segment(name)}/snapshots"
+    print_facts(form, client.post(path, given(name=snapshot_name)))
 
 
 @click.command()
 @client_options
 @form_options
 @click.argument("name")
-def snapshots(client: LabClient, *, name: str, form: Form) -> None:
+def snapshots(client: Control, *, name: str, form: Form) -> None:
     """List the snapshots of a world."""
-    print_list(form, client.get(f"/worlds/{segment(name)}/snapshots")["snapshots"], _COLUMNS)
+    print_list(form, client.get(f"{WORLDS}/{segment(name)}/snapshots")["snapshots"], _COLUMNS)
 
 
 @click.command()
@@ -101,14 +102,8 @@ def snapshots(client: LabClient, *, name: str, form: Form) -> None:
 @json_option
 @click.argument("name")
 @click.argument("snapshot_name", metavar="SNAPSHOT")
-@click.option("--delete", is_flag=True, help="Remove the snapshot instead.")
-def restore(client: LabClient, *, name: str, snapshot_name: str, delete: bool, form: Form) -> None:
+def restore(client: Control, *, name: str, snapshot_name: str, form: Form) -> None:
     """Return a world to a snapshot."""
-    path = f"/worlds/{segment(name)}/snapshots/{segment(snapshot_name)}"
-    if delete:
-        client.call("DELETE", path)
-        print_result(form, {"removed": snapshot_name}, f"snapshot {snapshot_name} removed")
-        return
-    client.call("POST", f"{path}/restore")
+    client.post(f"{WORLDS}/{segment(name)}/snapshots/{segment(snapshot_name)}/restore")
     facts = {"name": name, "snapshot": snapshot_name}
     print_result(form, facts, f"world {name} is as in snapshot {snapshot_name}")
