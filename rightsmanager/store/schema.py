@@ -7,6 +7,7 @@ has the id of its revision in the table `alembic_version`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, inspect
@@ -36,6 +37,7 @@ _BEGIN: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 """Begins a transaction during which no other process changes the schema."""
+_MIGRATING: Final = Lock()
 
 
 def newest_revision() -> str:
@@ -158,4 +160,6 @@ def _revision(connection: Connection) -> str | None:
 def _run_migrations(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415 -- as in alembic_config
 
-    command.upgrade(alembic_config(connection), "head")
+    # Alembic has one context of migrations in a process.
+    with _MIGRATING:
+        command.upgrade(alembic_config(connection), "head")

@@ -1,5 +1,6 @@
 """Revisions lead to the tables of `tables`, once and whole; any other database is refused."""
 
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -81,6 +82,12 @@ def test_processes_that_upgrade_at_once_agree(empty_database_url: str) -> None:
     with get_context("spawn").Pool(4) as pool:
         assert pool.map(upgrade, [empty_database_url] * 12) == [newest_revision()] * 12
     assert execute(empty_database_url, "SELECT count(*) FROM alembic_version") == [(1,)]
+
+
+def test_threads_may_upgrade_databases_at_once(tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path / name}.db" for name in ("one", "two", "three")]
+    with ThreadPoolExecutor(len(urls)) as threads:
+        assert list(threads.map(upgrade, urls)) == [newest_revision()] * len(urls)
 
 
 @pytest.mark.parametrize("revision", ["0009", "9999_later"])

@@ -141,8 +141,14 @@ def test_a_revoked_device_is_refused(world: World) -> None:
         device.acquire(kid=KID)
 
 
-def test_a_world_is_reset(world: World) -> None:
+def test_a_world_is_reset_in_parts_and_returns_to_a_snapshot(world: World) -> None:
     world.content.add(OTHER, "000102030405060708090a0b0c0d0e0f")
+    world.snapshot("one")
+    world.reset("clock")
+    assert len(world.content.list()) == 1
+    world.reset("content_keys")
+    assert world.content.list() == ()
+    world.restore("one")
     assert len(world.content.list()) == 1
     world.reset()
     assert world.content.list() == ()
