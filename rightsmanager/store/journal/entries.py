@@ -51,7 +51,8 @@ class Entry:
     """Unix milliseconds at the end of the request."""
     request_id: str
     operation: str
-    """The wire name, empty if the envelope names none; the name of an act."""
+    """The wire name, empty if the envelope names none; the protocol of a request to the key
+    endpoint; the name of an act."""
     status: int
     """0, or the status code of the refusal."""
     failed: str | None = None

@@ -97,7 +97,10 @@ class JournalEntryModel(Reply):
     kind: Literal["request", "act"]
     at: Time
     request_id: str
-    operation: str = Field(description="Empty if the envelope names none; the name of an act.")
+    operation: str = Field(
+        description="Empty if the envelope names none; the protocol of a key request, such as"
+        " `cpix`; the name of an act."
+    )
     outcome: str = Field(description="`ok` or the status code.")
     failed: str | None = Field(description="The class of the refusal.")
     stage: str | None = Field(description="The stage that refused.")

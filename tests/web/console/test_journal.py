@@ -143,8 +143,8 @@ def test_a_masked_request_is_not_replayed(browser: Browser, player: Player) -> N
 
 
 def test_acts_of_operators_are_entries(browser: Browser, server: Server) -> None:
-    browser.submit("/console/acts/create-domain", name="Recorded")
-    entry = find_entry(server, kind="act", text="Recorded")
+    browser.submit("/console/acts/create-domain", name="Recorded household")
+    entry = find_entry(server, kind="act", text="Recorded household")
     assert (entry.operation, entry.actor, entry.outcome) == ("create-domain", "loopback", "ok")
     assert entry.request_id
     shown = browser.get(f"/console/journal/{entry.id}")
