@@ -8,7 +8,6 @@ import secrets
 import selectors
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -105,13 +104,6 @@ class Place:
                 process.terminate()
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def place(
     start: Start, enrol: Enrol, header_of: HeaderOf, tmp_path_factory: pytest.TempPathFactory
@@ -119,7 +111,7 @@ def place(
     folder = tmp_path_factory.mktemp("hook")
     secret_file = folder / "hooks.secret"
     secret_file.write_bytes(backends.SECRET)
-    port = free_port()
+    port = backends.find_free_port()
     server = start(
         folder / "data",
         "--lab",

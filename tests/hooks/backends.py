@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 SECRET = b"0123456789abcdef0123456789abcdef"
+
+
+def find_free_port() -> int:
+    """Return a port for a back end that is started again and again."""
+    # Not one that other processes get when they ask for any port.
+    while True:
+        port = random.SystemRandom().randrange(20000, 30000)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def sign(*parts: bytes) -> str:

@@ -31,7 +31,17 @@ from rightsmanager.policy.grants import Grant, OutputLevels, Policy
 from rightsmanager.protocol.wire import AccountId, Kid
 from rightsmanager.settings import HooksSettings, Settings
 from tests.docs.documents import ROOT, blocks
-from tests.hooks.backends import ALLOW, SECRET, BackEnd, Behaviour, Call, answering, running, sign
+from tests.hooks.backends import (
+    ALLOW,
+    SECRET,
+    BackEnd,
+    Behaviour,
+    Call,
+    answering,
+    find_free_port,
+    running,
+    sign,
+)
 from tests.hooks.openapi import ANSWERS, errors_of
 
 if TYPE_CHECKING:
@@ -245,10 +255,10 @@ def test_a_back_end_that_is_down_is_named(back_end: BackEnd) -> None:
 
 
 def test_a_kept_connection_that_ended_is_replaced() -> None:
-    with running() as first:
+    port = find_free_port()
+    with running(port) as first:
         client = client_of(first.url)
         decide(client)
-        port = int(first.url.split(":")[2].split("/")[0])
     with running(port) as again:
         assert decide(client) == Choice()
         assert len(again.calls) == 1
