@@ -14,6 +14,7 @@ from rightsmanager.journal.building import Act, EntryBuilder
 from rightsmanager.journal.facts import entry_facts, stored_facts
 from rightsmanager.journal.journal import PERCENTILES, Journal, Minute
 from rightsmanager.protocol.wire import AccountId, Kid
+from rightsmanager.store.journal import reading
 from rightsmanager.store.journal.database import JournalDatabase
 from rightsmanager.store.journal.entries import Entry, Filter, PendingEntry
 from rightsmanager.store.journal.minutes import round_duration
@@ -55,7 +56,7 @@ def entries() -> list[PendingEntry]:
         given = exchange(
             request_id=f"r{number}",
             operation=drawn.choice(("AcquireLicense", "JoinDomain", "")),
-            query=drawn.choice(("", "cfg=(persist%3Atrue)", "cfg=(sl:150)")),
+            query=drawn.choice(("", "cfg=(persist%3Atrue)", "cfg=(sl:150)&user=anna")),
             refusal=drawn.choice(REFUSALS),
             progress=progress,
         )
@@ -108,6 +109,7 @@ SOME = (
     Filter(kind="request"),
     Filter(text="zebra"),
     Filter(text="PERSIST:TRUE"),
+    Filter(text="150)&USER"),
     Filter(text="<SCRIPT>"),
     Filter(text="100%_ '\""),
     Filter(text="äöü"),
@@ -121,6 +123,15 @@ SOME = (
     Filter(since_ms=BEGIN + 10_000_000),
     Filter(until_ms=0),
 )
+
+
+def test_a_text_is_found_in_any_block(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Then four blocks, then sixteen: the journal of this test has few.
+    monkeypatch.setattr(reading, "_FETCHED_BLOCKS", 1)
+    wanted = Filter(text="anna")
+    expected = [each.id for each in find_all(filled, Filter(), 1000) if matches(wanted, each)]
+    assert expected
+    assert [each.id for each in find_all(filled, wanted, 7)] == expected
 
 
 def test_each_filter_and_each_pair_finds_what_it_says(filled: Journal) -> None:
