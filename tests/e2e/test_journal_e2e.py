@@ -132,7 +132,7 @@ def test_a_journal_that_is_off_makes_nothing(start: Start, tmp_path: Path) -> No
 def test_a_deleted_journal_costs_no_licence(
     start: Start, enrol: Enrol, header_of: HeaderOf, tmp_path: Path
 ) -> None:
-    server = start(tmp_path / "data")
+    server = start(tmp_path / "data", "--workers", "2")
     client = enrol(server.data)
     for number in range(3):
         body = client.challenge(header_of(KID))
