@@ -265,7 +265,11 @@ class Home:
     def next_folder(self) -> Path:
         """Return the folder of a next device, below one that `close` removes."""
         if not self._made:
-            made = Path(tempfile.mkdtemp(prefix="rightsmanager-devices-"))
+            # In the data folder, which is removed after a test process was killed too.
+            parent = None if self.data is None else self.data / "devices"
+            if parent is not None:
+                parent.mkdir(exist_ok=True)
+            made = Path(tempfile.mkdtemp(prefix="rightsmanager-", dir=parent))
             self._stack.callback(shutil.rmtree, made, ignore_errors=True)
             self._made.append(made)
         folder = self._made[0] / str(len(self._made))
