@@ -112,6 +112,9 @@ class WorldFolder:
         """Remove everything but stores; the control state first."""
         self.control.unlink(missing_ok=True)
         (self.path / _USED).unlink(missing_ok=True)
+        # Of processes that were killed while they replaced it.
+        for draft in self.path.glob(f".{control.FILE}.*"):
+            draft.unlink(missing_ok=True)
         for each in ("snapshots", "keyring", "public"):
             shutil.rmtree(self.path / each, ignore_errors=True)
 

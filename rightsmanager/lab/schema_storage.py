@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_SPARE: Final = 32
 """The most empty schemas that are kept."""
-READY: Final = 3
+READY: Final = 8
 """The empty schemas that are made in advance."""
 FORGOTTEN_SECONDS: Final = 60.0
 """The age at which a schema that no place has is that of a process that was killed."""
@@ -47,6 +47,10 @@ class SchemaStorage:
         """Take an empty schema, or create one."""
         if not (place / _FILE).exists():
             self._assign(place, self._take_spare() or self._create())
+
+    def close(self) -> None:
+        """Close the connections of all schemas."""
+        self._schemas.close()
 
     def prepare(self) -> None:
         """Create an empty schema, if there are few."""

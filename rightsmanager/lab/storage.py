@@ -47,6 +47,9 @@ class Storage(Protocol):
     def make(self, place: Path) -> None:
         """Make the empty store of a place, unless it has one; the caller holds a lock."""
 
+    def close(self) -> None:
+        """Close the connections that stores share."""
+
     def prepare(self) -> None:
         """Do what makes the next stores sooner."""
 
@@ -82,6 +85,9 @@ class SqliteStorage:
         self.prepare()
         copies.copy_template(self._database, place / DATABASE_FILE)
         copies.copy_template(self._journal, place / JOURNAL_FILE)
+
+    def close(self) -> None:
+        """Do nothing: each store has its own."""
 
     def prepare(self) -> None:
         """Make the empty files that others are copied from."""

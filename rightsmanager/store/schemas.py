@@ -66,6 +66,14 @@ class Schemas:
         """Return the store of a schema."""
         return Store(self._engine, SchemaConnections(self._connections, schema))
 
+    def close(self) -> None:
+        """Close all connections."""
+        self._connections.close()
+        with self._lock:
+            kept, self._kept = self._kept, []
+        for connection in kept:
+            connection.close()
+
     def create(self, schema: str) -> None:
         """Create a schema with empty tables; raises StoreFailed."""
         name = sql.Identifier(schema)

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from rightsmanager.errors import Refusal
 from rightsmanager.protocol.formats.wrmheader import Header
 from tests.e2e.conftest import Client, Command, Enrol, HeaderOf, Server, Start
 
 KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 KID_BASE64 = "4Rplb+TbNES8tGkNFWTEHA=="
+OTHER_KID = "AAECAwQFBgcICQoLDA0ODw=="
 ASMX = "rightsmanager.asmx"
 NAMES = (f"world{number}" for number in count())
 
@@ -366,3 +368,24 @@ def test_a_server_without_worlds_says_so(
     assert ran.json["error"]["text"].endswith("expected a server that was started with --lab")
     assert plain.post(b"", "/w/a/rightsmanager.asmx").code == "0x8004c601"
     assert not (plain.data / "worlds").exists()
+
+
+def test_relative_times_and_streams_follow_the_clock(
+    server: Server, client: Client, api: Call, name: str, header_of: HeaderOf
+) -> None:
+    settings = {"streams": {"max_per_device": 1, "lifetime_seconds": 3600}}
+    begin = {"now": "2031-01-01T00:00:00Z", "freeze": True}
+    api("POST", "/worlds", {"name": name, "settings": settings, "clock": begin}, status=201)
+    here, wanted = url(server, name), header(header_of)
+    ended = []
+    for _ in range(2):
+        acquired = client.acquire(f"{here}?cfg=(expiration:+120)", wanted)
+        ended.append(acquired.licenses[0].terms.end)
+        api("PUT", f"/worlds/{name}/clock", {"advance": 3600})
+    assert ended == [1_924_992_120, 1_924_995_720]
+    for _ in range(2):
+        client.acquire(f"{here}?cfg=(securestop:true)", wanted)
+        with pytest.raises(Refusal, match="expected fewer"):
+            client.acquire(f"{here}?cfg=(securestop:true)", header_of(OTHER_KID))
+        # The stream ends by the clock alone.
+        api("PUT", f"/worlds/{name}/clock", {"advance": "PT1H1S"})
