@@ -108,7 +108,7 @@ def make_storage(folders: Folders, url: str) -> Storage:
 
 def refuse_nothing_but_x(changes: Overrides) -> None:
     if "x" in changes:
-        raise InvalidMessage("x is no section, expected another one")
+        raise InvalidMessage("there is a section x, expected another one")
 
 
 @pytest.fixture

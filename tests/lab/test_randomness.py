@@ -9,7 +9,7 @@ from rightsmanager.lab.randomness import RequestLog, SeededRandom
 
 
 def draw(random: SeededRandom, body: bytes = b"one", /, **changes: str) -> bytes:
-    """Return what a request draws after it was read."""
+    """Return the bytes that a request draws after it was read."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/rightsmanager.asmx",

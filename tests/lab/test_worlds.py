@@ -55,7 +55,7 @@ def test_options_are_checked_before_anything_is_made(lab: Lab) -> None:
     assert lab.folders.find_names() == []
 
 
-def test_a_seed_freezes_the_clock_unless_it_is_told_to_run(lab: Lab) -> None:
+def test_a_seed_freezes_the_clock_unless_the_options_let_it_run(lab: Lab) -> None:
     assert lab.worlds.create(WorldRequest("a", seed=1)).now == SEEDED_TIME
     later = lab.worlds.create(WorldRequest("b", seed=1, clock=ClockChange(now=5)))
     assert (later.now, later.control.options.clock.is_frozen) == (5, True)
