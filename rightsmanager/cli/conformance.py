@@ -23,6 +23,7 @@ _COLUMNS: Final = {
     "outcome": "outcome",
     "found": "found",
     "entries": "journal",
+    "source": "source",
 }
 _LIST_COLUMNS: Final = {"name": "scenario", "title": "title", "checks": "checks"}
 DEFAULT_TIMEOUT_SECONDS: Final = 60.0
