@@ -5,7 +5,9 @@ has the count at once, for a third of a microsecond. The worker holds a lock on 
 of a worker that was killed is not locked: entries that it accepted, but neither stored nor dropped,
 are lost.
 
-    accepted, dropped      unsigned integers of 8 bytes, in the machine's order
+    accepted, dropped, written      unsigned integers of 8 bytes, in the machine's order
+
+The entries that were written are in the journal too, which an operator may delete.
 """
 
 import fcntl
@@ -21,7 +23,7 @@ from rightsmanager.store.journal.entries import Accounting
 from rightsmanager.store.journal.writing import WorkerCounts
 
 SUFFIX: Final = ".counts"
-_SIZE: Final = 16
+_SIZE: Final = 24
 
 
 class CountFile:
@@ -56,6 +58,10 @@ class CountFile:
         """Count entries that will not be stored."""
         self._counts[1] += count
 
+    def note_written(self, count: int) -> None:
+        """Keep the number of entries that were stored so far."""
+        self._counts[2] = count
+
     def end(self, *, is_stored: bool) -> None:
         """Release the file; remove it if the counts are stored elsewhere."""
         if is_stored:
@@ -87,6 +93,7 @@ class WorkerState:
     worker: str
     accepted: int
     dropped: int
+    written: int
     is_running: bool
 
 
@@ -99,8 +106,9 @@ def read_counts(folder: Path) -> Iterator[WorkerState]:
             is_running = not _lock(descriptor)
             data = os.pread(descriptor, _SIZE, 0)
             if len(data) == _SIZE:
-                accepted, dropped = memoryview(data).cast("Q")
-                yield WorkerState(file.name.removesuffix(SUFFIX), accepted, dropped, is_running)
+                accepted, dropped, written = memoryview(data).cast("Q")
+                worker = file.name.removesuffix(SUFFIX)
+                yield WorkerState(worker, accepted, dropped, written, is_running)
 
 
 def remove_counts(folder: Path, worker: str) -> None:
@@ -119,10 +127,11 @@ def add_up(stored: Iterable[WorkerCounts], states: Iterable[WorkerState]) -> Acc
         state = by_worker.get(worker)
         accepted = max(row.accepted, state.accepted if state else 0)
         dropped = max(row.dropped, state.dropped if state else 0)
+        written = max(row.written, state.written if state else 0)
         total["accepted"] += accepted
-        total["written"] += row.written
+        total["written"] += written
         total["dropped"] += dropped
-        rest = max(0, accepted - dropped - row.written)
+        rest = max(0, accepted - dropped - written)
         total["waiting" if state and state.is_running else "lost"] += rest
     return Accounting(**total)
 

@@ -277,6 +277,7 @@ class Session:
         if not self._is_new or writer.find_written(self._worker) <= self._written:
             writer.write(entries, self._count(len(entries)))
         self._written += len(entries)
+        self._counts.note_written(self._written)
         self._is_new = False
 
     def prune(self, now_ms: int) -> None:
@@ -320,7 +321,7 @@ class Session:
         """Store the counts of workers that were killed."""
         for state in read_counts(self._options.folder):
             if not state.is_running:
-                counts = WorkerCounts(state.worker, state.accepted, 0, state.dropped)
+                counts = WorkerCounts(state.worker, state.accepted, state.written, state.dropped)
                 writer.record_counts(counts)
                 remove_counts(self._options.folder, state.worker)
 

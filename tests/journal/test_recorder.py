@@ -180,6 +180,20 @@ def test_a_deleted_file_is_made_again(in_file: Journals) -> None:
     assert in_file.journal.accounting() == Accounting(2, 2)
 
 
+def test_entries_of_a_deleted_file_neither_wait_nor_are_lost(in_file: Journals) -> None:
+    first, second = in_file.recorder(), in_file.recorder()
+    first(exchange(request_id="lost with the file"))
+    assert in_file.journal.settle(30)
+    for file in in_file.database.file.parent.glob("journal.db*"):  # type: ignore[union-attr]
+        file.unlink()
+    second(exchange(request_id="after"))
+    wait_until(lambda: ids(in_file) == ["after"])
+    assert in_file.journal.accounting() == Accounting(2, 2)
+    for each in (first, second):
+        each.close()
+        assert in_file.journal.accounting() == Accounting(2, 2)
+
+
 def test_a_damaged_file_is_set_aside(in_file: Journals) -> None:
     file = in_file.database.file
     assert file is not None

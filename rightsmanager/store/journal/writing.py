@@ -121,13 +121,17 @@ class Writer:
         return int(found or 0)
 
     def record_counts(self, counts: WorkerCounts) -> None:
-        """Store the last counts of a worker, and leave the number of its stored entries."""
+        """Store the last counts of a worker; the number of its stored entries never falls."""
+        columns = ("worker", "accepted", "written", "dropped")
+        statement = (
+            _insert_statement("journal_workers", columns, 1, self._spelling.mark)
+            + " ON CONFLICT (worker) DO UPDATE SET"
+            " accepted = excluded.accepted, dropped = excluded.dropped, written ="
+            f" {self._spelling.greatest}(journal_workers.written, excluded.written)"
+        )
         with _Transaction(self._cursor, self._spelling):
-            self._run(
-                "INSERT INTO journal_workers (worker, accepted, written, dropped)"
-                " VALUES (?, ?, 0, ?) ON CONFLICT (worker) DO UPDATE SET"
-                " accepted = excluded.accepted, dropped = excluded.dropped",
-                *(counts.worker, counts.accepted, counts.dropped),
+            self._cursor.execute(
+                statement, (counts.worker, counts.accepted, counts.written, counts.dropped)
             )
 
     def prune(self, limits: Limits, now_ms: int) -> bool:
