@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from hypothesis import settings
 
 from tests.databases import KINDS, Emptied, Files, NewDatabase
 from tests.forks import Forks, running_forks
+from tests.memory import find_memory
 from tests.postgresql import PostgreSQL
 from tests.templates import compile_once
 
@@ -22,16 +22,11 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-MEMORY = Path("/dev/shm")  # noqa: S108 -- pytest makes a folder in it that is its own
-MEMORY_BYTES = 1 << 30
-"""Free bytes to have there; a run needs a third of them."""
-
-
 def pytest_configure() -> None:
     """Keep the files of tests in memory if it has room for them."""
-    # SQLite waits until each commit is on the disk.
-    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    memory = find_memory()
+    if memory is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -136,6 +131,8 @@ def database_url(new_database: NewDatabase) -> str:
 
 
 @pytest.fixture
-def empty_database_url(_databases: Files | Emptied) -> str:
-    """Return the URL of a database without tables."""
-    return _databases.make_empty()
+def empty_database_url(_databases: Files | Emptied) -> Iterator[str]:
+    """Yield the URL of a database without tables."""
+    url = _databases.make_empty()
+    yield url
+    _databases.remove(url)

@@ -44,6 +44,9 @@ class Files:
         return f"sqlite:///{self._folder / f'{next(self._names)}.db'}"
 
     def give_back(self, url: str) -> None:
+        self.remove(url)
+
+    def remove(self, url: str) -> None:
         for file in self._folder.glob(f"{Path(url).name}*"):
             file.unlink()
 
@@ -57,11 +60,19 @@ class Emptied:
     _free: list[str] = field(default_factory=list)
 
     def take(self) -> str:
+        name = self._free.pop() if self._free else self.server.create_database(self.template)
+        return self.server.url(name)
+
+    @property
+    def template(self) -> str:
+        """The name of an empty database of the newest revision, to copy."""
         if self._template is None:
             self._template = self.server.create_database()
             upgrade(self.server.url(self._template))
-        name = self._free.pop() if self._free else self.server.create_database(self._template)
-        return self.server.url(name)
+        return self._template
+
+    def remove(self, url: str) -> None:
+        self.server.drop_database(url.rpartition("/")[2])
 
     def make_empty(self) -> str:
         return self.server.url(self.server.create_database())

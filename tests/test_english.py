@@ -14,6 +14,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -61,6 +62,8 @@ PHRASES: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+LOOKED_AT: Final = (ast.Expr, ast.Constant, ast.Name, ast.FunctionDef, ast.ClassDef)
+
 LIMIT: Final = re.compile(r"_?(?:MOST_\w+|LONGEST_\w+|\w+_MOST|\w+_LONGEST)")
 
 FENCED: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -97,7 +100,7 @@ def test_limits_are_called_max() -> None:
     found = [
         f"{file.relative_to(ROOT)}:{node.lineno}: {node.id}"
         for file in files(".py")
-        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        for node in nodes(file)
         if isinstance(node, ast.Name) and LIMIT.fullmatch(node.id)
     ]
     assert found == []
@@ -158,9 +161,16 @@ def texts(file: Path) -> Iterator[Text]:
     return TEXTS[file.suffix](file)
 
 
+@cache
+def nodes(file: Path) -> tuple[ast.AST, ...]:
+    """Return the parts of a module that these rules look at."""
+    tree = ast.parse(file.read_text("utf-8"))
+    return tuple(node for node in ast.walk(tree) if isinstance(node, LOOKED_AT))
+
+
 def docstrings(file: Path) -> Iterator[Text]:
     """Yield docstrings, those of constants and fields included: any string that is a statement."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    for node in nodes(file):
         match node:
             case ast.Expr(value=ast.Constant(value=str(text))):
                 yield Text(file, node.lineno, text)
@@ -168,7 +178,7 @@ def docstrings(file: Path) -> Iterator[Text]:
 
 def _python(file: Path) -> Iterator[Text]:
     source = file.read_text("utf-8")
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(file):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield Text(file, node.lineno, SPAN.sub("`x`", node.value))
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):

@@ -4,7 +4,7 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 import structlog
 
+from rightsmanager.assembly import open_keyring
 from rightsmanager.cli import main
 from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import IDENTITIES
+from rightsmanager.settings import Settings
+from rightsmanager.store.database import open_store
 
 
 @dataclass(frozen=True)
@@ -58,20 +61,28 @@ def _initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def _fingerprints(_initialised: Path) -> Mapping[str, str]:
+    """The fingerprints that bind a database to the keyring."""
+    return open_keyring(Settings(data=_initialised), None).fingerprints
+
+
 @pytest.fixture
 def data(
-    run: Run,
     tmp_path: Path,
     _initialised: Path,
+    _fingerprints: Mapping[str, str],
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """A data folder with a keyring, and each kind of database in turn."""
+    """A data folder as after `init`, and each kind of database in turn."""
     monkeypatch.setenv("RIGHTSMANAGER_DATABASE_URL", database_url)
     folder = tmp_path / "data"
     shutil.copytree(_initialised, folder)
-    # Binds the database to the keyring.
-    assert run("init", "--data", str(folder)).status == 0
+    store = open_store(database_url)
+    with store.transaction() as transaction:
+        transaction.fingerprints.record(_fingerprints)
+    store.close()
     return folder
 
 

@@ -53,9 +53,8 @@ from rightsmanager.protocol.messages.challenge import (
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.store.database import open_store
 from rightsmanager.store.licenses import IssuedLicense
-from tests.databases import KINDS
+from tests.databases import KINDS, Emptied
 from tests.forks import Fork, Forks
-from tests.postgresql import PostgreSQL
 
 REPLY_SECONDS = 60
 """Seconds to wait for a process to answer or end."""
@@ -161,17 +160,26 @@ Start = Callable[..., Server]
 
 @dataclass
 class Databases:
-    """The database of each data folder: SQLite in it, or an empty one of PostgreSQL."""
+    """The database of each data folder: SQLite in it, or one of PostgreSQL without rows."""
 
-    postgresql: PostgreSQL | None
+    postgresql: Emptied | None
     urls: dict[Path, str] = field(default_factory=dict)
 
     def url(self, data: Path) -> str:
         if self.postgresql is None:
             return f"sqlite:///{data / 'rightsmanager.db'}"
         if data not in self.urls:
-            self.urls[data] = self.postgresql.url(self.postgresql.create_database())
+            # Migrations would take longer than the start of a server.
+            server = self.postgresql.server
+            self.urls[data] = server.url(server.create_database(self.postgresql.template))
         return self.urls[data]
+
+    def remove(self, folder: Path) -> None:
+        """Remove the databases of PostgreSQL whose data folder is below a folder."""
+        for data in [each for each in self.urls if each.is_relative_to(folder)]:
+            url = self.urls.pop(data)
+            if self.postgresql is not None:
+                self.postgresql.remove(url)
 
     def environment(self, data: Path) -> dict[str, str]:
         """Return the environment of a process over a data folder."""
@@ -182,7 +190,7 @@ class Databases:
 def databases(request: pytest.FixtureRequest) -> Databases:
     """Yield the databases of servers; tests that start one run once for each kind."""
     is_sqlite = request.param == "sqlite"
-    return Databases(None if is_sqlite else request.getfixturevalue("postgresql"))
+    return Databases(None if is_sqlite else request.getfixturevalue("_postgresql_databases"))
 
 
 Spawn = Callable[[tuple[str, ...], int, dict[str, str]], "subprocess.Popen[str] | Fork"]
@@ -237,6 +245,11 @@ class Servers:
         self.started.append(start_server(self.spawn, url, data, *arguments, **with_database))
         return self.started[-1]
 
+    def end_all(self) -> None:
+        """End all servers."""
+        for server in list(self.started):
+            self.end(server.data)
+
     def end(self, folder: Path) -> None:
         """End the servers whose data are below a folder."""
         ending = [server for server in self.started if server.data.is_relative_to(folder)]
@@ -246,6 +259,7 @@ class Servers:
             server.process.send_signal(signal.SIGTERM)
         assert [server.wait() for server in running] == [0] * len(running)
         assert [server.log for server in ending if "Traceback" in server.log.read_text()] == []
+        self.databases.remove(folder)
 
 
 def spawn_fork(forks: Forks) -> Spawn:
@@ -261,14 +275,14 @@ def spawn_fork(forks: Forks) -> Spawn:
 def _servers(databases: Databases, forks: Forks) -> Iterator[Servers]:
     servers = Servers(databases, spawn_fork(forks))
     yield servers
-    servers.end(Path("/"))
+    servers.end_all()
 
 
 @pytest.fixture(scope="module")
 def _programs(databases: Databases) -> Iterator[Servers]:
     servers = Servers(databases, spawn_program)
     yield servers
-    servers.end(Path("/"))
+    servers.end_all()
 
 
 @pytest.fixture(scope="module")

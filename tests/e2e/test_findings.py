@@ -270,8 +270,8 @@ LINES: Final = (
     Line(
         "newcomer A7, rows F15",
         "a refusal's reason, device, KIDs and masked query reach the log",
-        "post $C 'cfg=(sl:7)&token=se-7' | head -1; until grep \"event='call'.*sl:7\" $LOG; do :;"
-        " done",
+        "post $C 'cfg=(sl:7)&token=se-7' | head -1; until grep \"event='call'.*sl:7\" $LOG; do"
+        " sleep 0.05; done",
         ("500", "reason=", "device=", A, "0x8004c604"),
         ("se-7",),
     ),
@@ -286,7 +286,7 @@ LINES: Final = (
     Line(
         "newcomer B2",
         "SIGHUP reloads settings and keys",
-        "kill -HUP $PID; until grep reload $LOG; do :; done; get wsdl | head -1",
+        "kill -HUP $PID; until grep reload $LOG; do sleep 0.05; done; get wsdl | head -1",
         ("200",),
     ),
     Line(

@@ -4,6 +4,7 @@ import random
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from itertools import combinations_with_replacement
 
 import pytest
 
@@ -137,17 +138,16 @@ def test_a_text_is_found_in_any_block(filled: Journal, monkeypatch: pytest.Monke
 def test_each_filter_and_each_pair_finds_what_it_says(filled: Journal) -> None:
     everything = find_all(filled, Filter(), 1000)
     assert [each.id for each in everything] == list(range(COUNT, 0, -1))
-    for one in SOME:
-        for other in SOME:
-            given = {
-                name: value
-                for filter_ in (one, other)
-                for name in Filter.__dataclass_fields__
-                if (value := getattr(filter_, name)) is not None
-            }
-            wanted = replace(Filter(), **given)
-            expected = [each for each in everything if matches(wanted, each)]
-            assert list(filled.find(wanted, 1000).entries) == expected
+    for pair in combinations_with_replacement(SOME, 2):
+        given = {
+            name: value
+            for filter_ in pair
+            for name in Filter.__dataclass_fields__
+            if (value := getattr(filter_, name)) is not None
+        }
+        wanted = replace(Filter(), **given)
+        expected = [each for each in everything if matches(wanted, each)]
+        assert list(filled.find(wanted, 1000).entries) == expected
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50, 1000])
