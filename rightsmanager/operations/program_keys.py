@@ -177,9 +177,10 @@ def _refuse_contradiction(
 ) -> None:
     kid = found.kid.text
     if wanted.kid not in {None, found.kid} and not wanted.is_kid_replaced:
-        raise ContradictingKey(
-            f"the KID is {wanted.kid}, expected {kid}, which the program has in this key period"
-        )
+        text = f"the KID is {wanted.kid}, expected {kid}, which the program has in this key period"
+        if wanted.kid == found.kid.swapped:
+            text = f"{text}; it is the same with its first three fields byte-swapped"
+        raise ContradictingKey(text)
     if wanted.key not in {None, found.key}:
         raise ContradictingKey(f"KID {kid} has another content key already")
     named = f"algid is {options.key_type.upper()}" if options.is_key_type_named else ""

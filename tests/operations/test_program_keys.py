@@ -88,6 +88,7 @@ def test_contradictions_are_refused(context: Context) -> None:
     record_keys(context, OPTIONS, [WantedKey(MOVIE, kid, key=KEY)])
     for wanted, told in (
         (WantedKey(MOVIE, new_kid()), f"expected {kid}, which the program has"),
+        (WantedKey(MOVIE, kid.swapped), f"expected {kid}, .* byte-swapped"),
         (WantedKey(MOVIE, key=bytes(16)), "has another content key already"),
         (WantedKey(MOVIE, scheme="cbcs"), "the scheme is cbcs, expected AESCTR"),
         (WantedKey(None, kid, "cbc1"), "the scheme is cbc1, expected AESCTR"),

@@ -240,6 +240,13 @@ def _without_keys(filled: bytes) -> bytes:
     return etree.tostring(root)
 
 
+def test_the_ids_of_recipients_need_not_be_xml_names() -> None:
+    with_id = delivery(clients.CA).replace("<cpix:DeliveryData ", '<cpix:DeliveryData id="1 a" ')
+    request = parse_request(document(key(VIDEO), recipients=(with_id,)))
+    assert request.recipients == (clients.CA.der,)
+    assert b'id="1 a"' in request.raw
+
+
 def test_a_document_without_recipients_is_in_the_clear() -> None:
     assert draw_document_keys(parse_request(document(key(VIDEO))), 0, system_random) is None
 
@@ -260,19 +267,19 @@ BOMB = b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
         (document(key(VIDEO), "<cpix:Wrong/>"), "does not fit the schema"),
         (document(key(VIDEO, 'other="1"')), "does not fit the schema"),
         (document(key(VIDEO), attributes='version="3.0"'), "@version is '3.0'"),
-        (document(key(VIDEO), key(VIDEO.upper())), "has a KID twice"),
+        (document(key(VIDEO), key(VIDEO.upper())), f"has KID {VIDEO} twice"),
         (document(key("x")), "KID is 'x', expected a GUID"),
         (document(key(VIDEO, f'dependsOnKey="{AUDIO}"')), "which is not in the document"),
         (document(key(VIDEO, f'dependsOnKey="{VIDEO}"')), "which depends on a key itself"),
         (document(key(VIDEO, 'commonEncryptionScheme="aes-128"')), "is 'aes-128', expected"),
         (document(key(VIDEO, 'explicitIV="AAAA"')), "has 3 bytes, expected 8 or 16"),
         (document(key(VIDEO, "", "AAAA")), "PlainValue of KID"),
-        (document(key(VIDEO), systems=(system(AUDIO),)), "DRMSystem has a KID without"),
-        (document(key(VIDEO), rules=(rule(AUDIO, "SD"),)), "UsageRule has a KID without"),
-        (document(key(VIDEO), systems=(system(VIDEO, "", "x"),)), "@systemId 'x' is not known"),
+        (document(key(VIDEO), systems=(system(AUDIO),)), f"DRMSystem has KID {AUDIO}, expected"),
+        (document(key(VIDEO), rules=(rule(AUDIO, "SD"),)), f"UsageRule has KID {AUDIO}"),
+        (document(key(VIDEO), systems=(system(VIDEO, "", "x"),)), "@systemId is 'x', expected"),
         (
             document(key(VIDEO), systems=(system(VIDEO, "", VIDEO),)),
-            f"@systemId '{VIDEO}' is not known",
+            f"@systemId is '{VIDEO}', expected",
         ),
         (document(key(VIDEO), rules=(rule(VIDEO, "SD", "missing"),)), "has periodId 'missing'"),
         (

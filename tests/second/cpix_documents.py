@@ -44,11 +44,12 @@ def period(name: str, index: int) -> str:
 
 
 def delivery(recipient: Identity) -> str:
+    """Return the recipient as in the published requests of SPEKE, which have no DocumentKey."""
     certificate = base64.b64encode(recipient.der).decode()
     return (
         '<cpix:DeliveryData xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><cpix:DeliveryKey>'
         f"<ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data>"
-        "</cpix:DeliveryKey><cpix:DocumentKey/></cpix:DeliveryData>"
+        "</cpix:DeliveryKey></cpix:DeliveryData>"
     )
 
 

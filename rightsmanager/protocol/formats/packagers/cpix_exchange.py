@@ -3,7 +3,7 @@
     CPIX[@contentId @version]              SPEKE 1.0 has @id in place of @contentId
       DeliveryDataList/DeliveryData        a recipient; then all keys are encrypted
         DeliveryKey/X509Data/X509Certificate
-        DocumentKey, MACMethod             filled in
+        DocumentKey, MACMethod             filled in; a request may have none
       ContentKeyList/ContentKey[@kid @commonEncryptionScheme @explicitIV @dependsOnKey]
         Data/pskc:Secret                   filled in
       DRMSystemList/DRMSystem[@kid @systemId]   filled in: see `cpix_signaling`
@@ -146,12 +146,23 @@ def _parse(data: bytes) -> etree._Element:
         raise InvalidMessage(f"the root element is {str(root.tag)[:64]}, expected {CPIX}CPIX")
     for system in root.iterfind(f"{CPIX}DRMSystemList/{_SYSTEM}"):
         sort_system(system)
-    # The ids of SPEKE 1.0 may be no XML names, such as those that begin with a digit.
-    name = root.attrib.pop("id", None)
+    deliveries = root.findall(f"{CPIX}DeliveryDataList/{CPIX}DeliveryData")
+    for delivery in deliveries:
+        _add_document_key(delivery)
+    # The ids of SPEKE may be no XML names, such as those that begin with a digit.
+    ids = [(each, each.attrib.pop("id", None)) for each in (root, *deliveries)]
     refuse_invalid(root)
-    if name is not None:
-        root.set("id", name)
+    for element, name in ids:
+        if name is not None:
+            element.set("id", name)
     return root
+
+
+def _add_document_key(delivery: etree._Element) -> None:
+    # The schema requires a DocumentKey; the published requests of SPEKE have none.
+    recipient = delivery.find(f"{CPIX}DeliveryKey")
+    if recipient is not None and delivery.find(f"{CPIX}DocumentKey") is None:
+        recipient.addnext(etree.Element(f"{CPIX}DocumentKey"))
 
 
 def _refuse_version(version: str | None) -> None:
@@ -163,7 +174,8 @@ def _refuse_systems(root: etree._Element) -> None:
     for system in root.iterfind(f"{CPIX}DRMSystemList/{_SYSTEM}"):
         if _system_id(system) not in cpix.VALID_SYSTEM_IDS:
             raise InvalidMessage(
-                f"DRMSystem @systemId {system.get('systemId', '')[:64]!r} is not known"
+                f"DRMSystem @systemId is {system.get('systemId', '')[:64]!r}, expected {SYSTEM_ID} "
+                "(PlayReady) or another system that DASH-IF has registered"
             )
 
 
@@ -179,13 +191,15 @@ def _keys(root: etree._Element) -> tuple[RequestedKey, ...]:
     elements = [(read_kid(each, "kid"), each) for each in found]
     if not elements:
         raise InvalidMessage("ContentKeyList has no ContentKey, expected one or more")
-    kids = {kid for kid, _ in elements}
-    if len(kids) < len(elements):
-        raise InvalidMessage("ContentKeyList has a KID twice, expected each once")
+    kids: set[Kid] = set()
+    for kid, _ in elements:
+        if kid in kids:
+            raise InvalidMessage(f"ContentKeyList has KID {kid.text} twice, expected each once")
+        kids.add(kid)
     for name in ("DRMSystem", "ContentKeyUsageRule"):
         for element in root.iter(CPIX + name):
-            if read_kid(element, "kid") not in kids:
-                raise InvalidMessage(f"{name} has a KID without a ContentKey")
+            if (kid := read_kid(element, "kid")) not in kids:
+                raise InvalidMessage(f"{name} has KID {kid.text}, expected that of a ContentKey")
     roots = find_roots(elements)
     _refuse_roots(roots, kids)
     slots, tracks = find_slots(root, elements), find_tracks(root)

@@ -78,6 +78,8 @@ class ContentKeyRequest:
 def parse_request(data: bytes) -> ContentKeyRequest:
     """Return the request; raises InvalidKeyRequest."""
     outer = _object(data, "the body")
+    if not isinstance(outer.get("request"), str):
+        raise InvalidKeyRequest("the body has no request, expected a string of base64")
     inner = _object(_base64(outer, "request"), "request")
     first = _number(inner, "first_crypto_period_index", 0, LAST_PERIOD)
     count = _number(inner, "crypto_period_count", 1, LAST_PERIOD)
@@ -138,15 +140,17 @@ def _object(data: bytes, name: str) -> Mapping[str, object]:
 
 
 def _base64(values: Mapping[str, object], name: str) -> bytes:
-    text = values.get(name)
     try:
         # ValueError for other characters than ASCII.
-        return base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+        return base64.b64decode(str(values[name]), validate=True)
     except (binascii.Error, ValueError):
         raise InvalidKeyRequest(f"{name} is not base64") from None
 
 
 def _content_id(values: Mapping[str, object]) -> bytes:
+    if not isinstance(values.get("content_id"), str):
+        text = "the request has no content_id, expected a string of base64"
+        raise InvalidKeyRequest(text, CONTENT_ID_MISSING)
     content_id = _base64(values, "content_id")
     if not 0 < len(content_id) <= MAX_PROGRAM_LENGTH // 2:
         raise InvalidKeyRequest(
@@ -158,14 +162,17 @@ def _content_id(values: Mapping[str, object]) -> bytes:
 
 def _tracks(given: object) -> tuple[str, ...]:
     if not isinstance(given, list) or not 0 < len(given) <= MAX_TRACKS:
-        raise InvalidKeyRequest(f"expected 1 to {MAX_TRACKS} tracks", TRACK_TYPE_MISSING)
+        count = len(given) if isinstance(given, list) else 0
+        text = f"the request has {count} tracks, expected a list of 1 to {MAX_TRACKS}"
+        raise InvalidKeyRequest(text, TRACK_TYPE_MISSING)
     return tuple(_track_type(each) for each in given)
 
 
 def _track_type(given: object) -> str:
     name = given.get("type") if isinstance(given, dict) else None
     if not isinstance(name, str) or _TRACK.fullmatch(name) is None:
-        raise InvalidKeyRequest("a track has no type, expected a name", TRACK_TYPE_MISSING)
+        text = f"a track's type is {str(name)[:32]!r}, expected a name of at most 64 characters"
+        raise InvalidKeyRequest(text, TRACK_TYPE_MISSING)
     return name
 
 
