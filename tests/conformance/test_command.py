@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from rightsmanager.testing import Server, World
 
+KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 PROGRAM = f"{sys.executable} -m rightsmanager"
 
 
-def run(*arguments: str, **more: str) -> Result:
+def run(*arguments: str, **more: object) -> Result:
     return CliRunner().invoke(rightsmanager, ["conformance", *arguments], **more)  # type: ignore[arg-type]
 
 
@@ -50,6 +51,16 @@ def test_a_command_drives_the_client(
     suites = etree.parse(tmp_path / "junit.xml").getroot()
     assert [each.get("name") for each in suites] == ["secure-stop", "secure-delete"]
     assert "secure-stop-reported" in (tmp_path / "page.html").read_text()
+
+
+def test_the_client_of_the_simulated_device_takes_its_step_from_the_environment(
+    world: World, device: Path
+) -> None:
+    step = {"ACTION": "acquire", "URL": f"{world.url}?cfg=(persist:true)", "KID": KID, "TIMES": "2"}
+    variables = {f"CONFORMANCE_{name}": value for name, value in step.items()}
+    ran = run("client", "--device", str(device), env=variables)
+    assert ran.exit_code == 0, ran.output
+    world.journal.assert_count(2, operation="AcquireLicense", outcome="ok", kid=KID)
 
 
 def test_without_a_command_steps_are_printed(lab: Server, world: World) -> None:
