@@ -12,8 +12,8 @@ from rightsmanager.lab.worlds import Worlds
 
 INTERVAL_SECONDS: Final = 1.0
 """The interval at which the open worlds are looked at."""
-MAX_SHARE: Final = 0.02
-"""The share of the time that looking through all folders may take."""
+SCAN_SECONDS: Final = 0.02
+"""The time of each interval for which folders are looked through: thousands take many intervals."""
 
 Note = Callable[[str, BaseException], None]
 """Logs a failure: where it happened, and the exception."""
@@ -28,6 +28,9 @@ class Sweeper:
     _wake: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _process: int = 0
+    _names: list[str] = field(default_factory=list)
+    """The worlds whose folders are yet to be looked through."""
+    _is_collected: bool = False
     _next_scan: float = 0.0
 
     def start(self) -> None:
@@ -51,20 +54,23 @@ class Sweeper:
                 self.worlds.sweep_open()
                 self.worlds.prepare()
                 if time.monotonic() >= self._next_scan:
+                    self._next_scan = time.monotonic() + INTERVAL_SECONDS
                     self._scan()
             except Exception as error:  # noqa: BLE001 -- one failure must not end the thread
                 self.note("the worlds", error)
 
     def _scan(self) -> None:
-        """Look through all folders, unless another worker does so now."""
-        begun = time.monotonic()
+        """Look through some folders, unless another worker does so now."""
         lock = locks.take(self.worlds.folders.sweep_lock)
-        if lock is not None:
-            try:
-                if not self._next_scan:
-                    self.worlds.collect()
-                self.worlds.sweep_folders()
-            finally:
-                os.close(lock)
-        spent = time.monotonic() - begun
-        self._next_scan = time.monotonic() + max(INTERVAL_SECONDS, spent / MAX_SHARE)
+        if lock is None:
+            return
+        until = time.monotonic() + SCAN_SECONDS
+        try:
+            if not self._is_collected:
+                self.worlds.collect()
+                self._is_collected = True
+            self._names = self._names or self.worlds.folders.find_names()
+            while self._names and time.monotonic() < until:
+                self.worlds.sweep_folder(self._names.pop())
+        finally:
+            os.close(lock)

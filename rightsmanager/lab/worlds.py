@@ -300,7 +300,7 @@ class Worlds:
                 self.opened.retire(world, is_discarded=is_gone)
         for world in self.opened.close_retired():
             if world.is_discarded:
-                self._sweep_folder(world.name)
+                self.sweep_folder(world.name)
 
     def prepare(self) -> None:
         """Do what makes the next worlds sooner."""
@@ -316,9 +316,10 @@ class Worlds:
     def sweep_folders(self) -> None:
         """Remove worlds that have expired, and stores that no world has any more."""
         for name in self.folders.find_names():
-            self._sweep_folder(name)
+            self.sweep_folder(name)
 
-    def _sweep_folder(self, name: str) -> None:
+    def sweep_folder(self, name: str) -> None:
+        """Remove a world if it has expired, and the stores that it has no more."""
         folder = self.folders.world(name)
         with self.folders.lock(name):
             found = read_control(folder.control)

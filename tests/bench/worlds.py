@@ -23,7 +23,7 @@ from tests.bench import limit
 from tests.bench.fixture import Bench
 from tests.bench.overhttp import EACH, Measured, children, rss, serving
 
-ROUNDS: Final = 12
+ROUNDS: Final = 16
 READY: Final = 100
 """The worlds whose time until they are ready is measured."""
 LAB: Final = {"RIGHTSMANAGER_LAB__ENABLED": "true", "RIGHTSMANAGER_JOURNAL__RECORD": "all"}

@@ -1,6 +1,8 @@
 """Worlds over HTTP: creation, isolation, clock, seed, journal, reset and removal."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -389,3 +391,23 @@ def test_relative_times_and_streams_follow_the_clock(
             client.acquire(f"{here}?cfg=(securestop:true)", header_of(OTHER_KID))
         # The stream ends by the clock alone.
         api("PUT", f"/worlds/{name}/clock", {"advance": "PT1H1S"})
+
+
+def test_worlds_outlive_a_server_that_is_killed(
+    start: Start, tmp_path_factory: pytest.TempPathFactory, enrol: Enrol, header_of: HeaderOf
+) -> None:
+    data = tmp_path_factory.mktemp("killed") / "data"
+    killed = start(data, "--lab")
+    client, wanted = enrol(data), header(header_of)
+    client.acquire(url(killed, "a"), wanted)
+    killed.call("PUT", "/api/v1/worlds/a/clock", b'{"offset": 60}', Content_Type="application/json")
+    for worker in killed.workers():
+        os.kill(worker, signal.SIGKILL)
+    killed.process.kill()
+    killed.wait()
+    again = start(data, "--lab")
+    client.acquire(url(again, "a"), wanted)
+    shown = json.loads(again.call("GET", "/api/v1/worlds/a").body)
+    assert shown["clock"]["offset_seconds"] == 60
+    stored = json.loads(again.call("GET", "/w/a/api/v1/licenses").body)
+    assert len(stored["licenses"]) == 2
