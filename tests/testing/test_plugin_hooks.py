@@ -17,7 +17,7 @@ TESTS = """
 import pytest
 
 def test_a_world(rightsmanager):
-    assert rightsmanager.seed is None
+    assert not rightsmanager.seed
 
 @pytest.mark.rightsmanager(seed=42)
 def test_a_world_with_options(rightsmanager):
