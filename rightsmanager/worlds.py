@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rightsmanager.app import (
     Readers,
-    Runtime,
-    Server,
-    Wsgi,
     hooks_secret_file,
-    make_access,
-    make_contents,
     make_context,
-    make_pages,
     make_readers,
     router_settings,
 )
@@ -43,7 +37,9 @@ from rightsmanager.lab.sweeper import Sweeper
 from rightsmanager.lab.worlds import Limits, Worlds
 from rightsmanager.logs import log_failure
 from rightsmanager.operations.table import bind_operations
+from rightsmanager.operators import make_access, make_contents, make_pages
 from rightsmanager.protocol.messages.operations import Role
+from rightsmanager.server import Runtime, Server, Wsgi
 from rightsmanager.settings import HooksSettings, Settings
 from rightsmanager.settings_loading import override
 from rightsmanager.soap import application

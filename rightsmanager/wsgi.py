@@ -6,9 +6,10 @@
 import gc
 from collections.abc import Mapping
 
-from rightsmanager.app import Runtime, Wsgi, build
+from rightsmanager.app import build
 from rightsmanager.environment import passphrase
 from rightsmanager.logs import configure_logs, log_deprecations
+from rightsmanager.server import Runtime, Wsgi
 from rightsmanager.settings import Settings
 from rightsmanager.settings_loading import load_default
 from rightsmanager.store.schema import refuse_outdated

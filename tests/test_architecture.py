@@ -46,7 +46,7 @@ PROTOCOL_MAY_IMPORT = {
     "messages": "wire xml formats",
 }
 """The same for the floors of `protocol`."""
-EVERYTHING = {"__init__", "__main__", "app", "cli", "worlds", "wsgi"}
+EVERYTHING = {"__init__", "__main__", "app", "cli", "operators", "server", "worlds", "wsgi"}
 
 DOORS = {
     "spyne": "soap",

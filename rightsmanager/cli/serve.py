@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from rightsmanager.app import Runtime, Wsgi, build
+from rightsmanager.app import build
 from rightsmanager.assembly import refuse_lost_keyring
 from rightsmanager.cli.operator import Operator, now, pass_operator
 from rightsmanager.cli.printing import Form, json_option
@@ -23,6 +23,7 @@ from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.keyring.identities import ROOT
 from rightsmanager.logs import configure_logs, log_deprecations
 from rightsmanager.protocol.wire import fingerprint
+from rightsmanager.server import Runtime, Wsgi
 from rightsmanager.serving.options import Gunicorn
 from rightsmanager.settings import Settings
 from rightsmanager.store.schema import upgrade

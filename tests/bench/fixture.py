@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rightsmanager.app import Runtime, Server, build
+from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto.p256 import PublicKey
 from rightsmanager.crypto.p256_backends import choose_backend
@@ -15,6 +15,7 @@ from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version, build_header
 from rightsmanager.protocol.messages.challenge import LicenseRequest, seal_license_challenge
 from rightsmanager.protocol.wire import Kid
+from rightsmanager.server import Runtime, Server
 from rightsmanager.settings import CryptoSettings, JournalSettings, MetricsSettings, Settings
 
 HEADER = Header(Version.V4_0, (HeaderKid(Kid.from_text("6f651ae1-dbe4-4434-bcb4-690d1564c41c")),))

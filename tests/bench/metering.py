@@ -21,7 +21,7 @@ from typing import Any, Final
 from sqlalchemy import text
 
 from rightsmanager.admin.usage import By, UsageQuery, UsageReader
-from rightsmanager.app import Runtime, Server, build
+from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
@@ -38,6 +38,7 @@ from rightsmanager.protocol.messages.metering import (
 )
 from rightsmanager.protocol.wire import Kid, TransactionId
 from rightsmanager.protocol.xml.fastpath import parse_fast
+from rightsmanager.server import Runtime, Server
 from rightsmanager.settings import Settings
 from rightsmanager.store.database import make_engine
 from rightsmanager.store.metering import DAY_SECONDS, Period

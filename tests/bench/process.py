@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
-from rightsmanager.app import Server
 from rightsmanager.operations.request import Request
 from rightsmanager.protocol.xml.fastpath import parse_fast
+from rightsmanager.server import Server
 from tests.bench import limit
 from tests.bench.fixture import Bench
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rightsmanager.app import Server
 from rightsmanager.logs import configure_logs
+from rightsmanager.server import Server
 from rightsmanager.settings import LogSettings
 from tests.bench.fixture import Bench
 from tests.bench.metering import make_reporter

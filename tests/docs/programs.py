@@ -52,8 +52,9 @@ def _rightsmanager(arguments: list[str]) -> None:
 
 def _check_serve(arguments: list[str]) -> None:
     """Build the application by the options and settings; nothing listens."""
-    from rightsmanager.app import Runtime, build  # noqa: PLC0415 -- as above
+    from rightsmanager.app import build  # noqa: PLC0415 -- as above
     from rightsmanager.cli.serve import prepare, serve  # noqa: PLC0415
+    from rightsmanager.server import Runtime  # noqa: PLC0415 -- as above
     from rightsmanager.settings_loading import default_settings  # noqa: PLC0415
 
     data = serve.make_context("serve", list(arguments)).params["data"]

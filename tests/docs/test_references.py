@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from rightsmanager.app import Runtime, build
+from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.environment import DATA_FILE, FILE_VARIABLE, PASSPHRASE_VARIABLE, REFERENCE
 from rightsmanager.errors import StatusCode
 from rightsmanager.keyring.identities import IDENTITIES
 from rightsmanager.protocol.messages.operations import OPERATIONS, Role
+from rightsmanager.server import Runtime
 from rightsmanager.settings import ALL_ROLES, KNOWN_TRACKS, Settings
 from rightsmanager.settings_loading import load
 from rightsmanager.web.api.routes import BASE

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rightsmanager.app import Runtime, build
+from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto import pem
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
@@ -24,6 +24,7 @@ from rightsmanager.protocol.formats.wrmheader import Header, HeaderKid, Version
 from rightsmanager.protocol.messages.response import parse_fault
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xml.envelope import parse_envelope
+from rightsmanager.server import Runtime
 from rightsmanager.settings_loading import load
 from tests.databases import on_sqlite
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rightsmanager.app import Runtime, Server, build
+from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.inspection import Context, Description
 from rightsmanager.inspection.explanation import Defaults
 from rightsmanager.journal.decoding import Decoded, decode
 from rightsmanager.protocol.wire import Kid
+from rightsmanager.server import Runtime, Server
 from rightsmanager.settings import Settings
 from rightsmanager.store.journal.entries import Entry, Flag, StoredEntry
 from tests.bench.fixture import Bench

@@ -10,10 +10,11 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from rightsmanager.admin.tokens import Role, TokenKeeper
-from rightsmanager.app import Runtime, Server, build
+from rightsmanager.app import build
 from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.monitoring.shared_cells import SharedCells
+from rightsmanager.server import Runtime, Server
 from rightsmanager.settings import ApiSettings, MetricsSettings, Settings
 from tests.databases import execute
 

@@ -10,13 +10,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from rightsmanager import __version__
-from rightsmanager.app import Runtime, build
+from rightsmanager.app import build
 from rightsmanager.errors import InternalError, ServiceSpecific
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.keyring import create, rng_for
 from rightsmanager.keyring.files import KeyFiles
 from rightsmanager.monitoring.tracing import SpanMaker, make_provider
 from rightsmanager.protocol.wire import Kid
+from rightsmanager.server import Runtime
 from rightsmanager.settings import Settings, TracingSettings
 from rightsmanager.store.schema import upgrade
 from tests.monitoring.conftest import exchange

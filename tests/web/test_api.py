@@ -10,8 +10,9 @@ from unittest.mock import MagicMock
 import pytest
 
 from rightsmanager.admin.tokens import Role
-from rightsmanager.app import Runtime, Server, build
+from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
+from rightsmanager.server import Runtime, Server
 from rightsmanager.settings_loading import load
 from rightsmanager.store.paging import Page
 from rightsmanager.web.api.application import MAX_BODY, build_api

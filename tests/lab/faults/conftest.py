@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rightsmanager.app import Runtime, Server, build
+from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
@@ -24,6 +24,7 @@ from rightsmanager.lab.routing import WorldRouter
 from rightsmanager.protocol.formats.bcert import ChainVerifier
 from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
 from rightsmanager.protocol.wire import Kid
+from rightsmanager.server import Runtime, Server
 from rightsmanager.settings_loading import load
 from rightsmanager.worlds import BuiltWorld
 

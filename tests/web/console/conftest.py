@@ -11,10 +11,11 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from lxml import html
 
-from rightsmanager.app import Runtime, Server, build
+from rightsmanager.app import build
 from rightsmanager.crypto.random import system_random
 from rightsmanager.keyring import create
 from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.server import Runtime, Server
 from rightsmanager.settings import Settings
 
 if TYPE_CHECKING:

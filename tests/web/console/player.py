@@ -22,7 +22,7 @@ from rightsmanager.web.repeating import answer_here
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rightsmanager.app import Server
+    from rightsmanager.server import Server
     from rightsmanager.store.journal.entries import Entry
 
 URL = "http://127.0.0.1/rightsmanager.asmx"

@@ -13,7 +13,7 @@ from tests.web.console.conftest import FAR, NOW, TOKEN, Answer, Browser
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rightsmanager.app import Server
+    from rightsmanager.server import Server
 
 CLOSE = "/console/acts/create-domain"
 

@@ -11,7 +11,7 @@ from rightsmanager.store.journal.entries import Filter
 from rightsmanager.web.console.table import ACTS
 
 if TYPE_CHECKING:
-    from rightsmanager.app import Server
+    from rightsmanager.server import Server
     from tests.web.console.conftest import Browser
 
 CREATE = "/console/acts/create-domain"

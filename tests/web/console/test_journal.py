@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from rightsmanager.app import Server
+    from rightsmanager.server import Server
     from rightsmanager.store.journal.entries import Entry
 
 MARKUP = '<script>alert("x")</script>'

@@ -38,7 +38,7 @@ from tests.web.console.conftest import Browser
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rightsmanager.app import Server
+    from rightsmanager.server import Server
     from rightsmanager.web.console.parts import Parts
 
 LISTS = [path for path in PAGES if "<" not in path]

@@ -27,7 +27,7 @@ from tests.web.console.player import Player, make_player
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rightsmanager.app import Server
+    from rightsmanager.server import Server
     from tests.web.console.conftest import Answer, Browser
 
 KEY = "00112233445566778899aabbccddeeff"
