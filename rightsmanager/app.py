@@ -257,7 +257,7 @@ def _make_tracing() -> Observer:
     except ModuleNotFoundError as error:
         raise InternalError(
             f"tracing.enabled is true, but {error.name} is not installed: "
-            "run pip install 'rightsmanager[otel]'"
+            "run pip install '.[otel]' in the checkout"
         ) from None
 
     @cache
