@@ -139,7 +139,8 @@ class SharedRecorder(Recorder):
         """Store the queue; return whether the recorder may have an open connection after it."""
         self._wake.clear()
         counts = self._counts
-        if counts is None:
+        if counts is None or self._ended.is_set():
+            # Called again while it ended: the session is closed.
             self._ended.set()
             return False
         if self._session is None:

@@ -69,6 +69,9 @@ class Snapshots:
                 (draft / control.FILE).write_bytes(control.build_control(world.control))
                 (draft / _FILE).write_text(json.dumps(_json(facts)))
                 self._keep(name, folder, draft, chosen)
+            except Exception:
+                self._refuse_removed(name, world.control.generation)
+                raise
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         return facts
@@ -124,6 +127,11 @@ class Snapshots:
             at = clock.at + (facts.created_at - clock.real_at) * clock.drift
             clock = replace(clock, at=at, real_at=self.worlds.real())
         return replace(saved, options=replace(saved.options, clock=clock))
+
+    def _refuse_removed(self, name: str, generation: str) -> None:
+        """Raise NotFound or Conflict if the world was removed, and the folders with it."""
+        if self.worlds.find(name).control.generation != generation:
+            raise Conflict(f"the world {name!r} was removed meanwhile: make the snapshot again")
 
     def _refuse_taken(self, folder: WorldFolder, snapshot: str) -> None:
         names = [each.name for each in _folders(folder)]

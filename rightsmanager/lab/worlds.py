@@ -324,8 +324,10 @@ class Worlds:
         with self.folders.lock(name):
             found = read_control(folder.control)
             if found is not None and self._is_over(folder, found[0]):
-                folder.remove_state()
                 found = None
+            if found is None:
+                # After a removal too: a snapshot that was made meanwhile leaves its folder.
+                folder.remove_state()
             kept = None if found is None else folder.place(found[0].generation)
             for place in folder.find_places():
                 if place != kept:

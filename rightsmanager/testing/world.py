@@ -141,12 +141,13 @@ class Content:
     control: Control = field(repr=False)
     api: str
 
-    def add(self, kid: str, key: str, **options: object) -> Facts:
-        """Store a content key, 32 hexadecimal digits or base64, for a KID.
+    def add(self, kid: str, key: bytes | str, **options: object) -> Facts:
+        """Store a content key, 16 bytes, 32 hexadecimal digits or base64, for a KID.
 
         options: `type` (`aesctr` or `aescbc`), `program` and `period`.
         """
-        body = {"kid": kid, "key": key, **options}
+        text = key.hex() if isinstance(key, bytes) else key
+        body = {"kid": kid, "key": text, **options}
         added: Facts = self.control.post(f"{self.api}/content-keys", body)
         return added
 

@@ -122,6 +122,10 @@ def test_worlds_do_not_see_each_other(
     acquired = client.acquire(url(server, second), header(header_of))
     assert [each.content_key for each in acquired.licenses] != [bytes(16)]
     assert len(json.loads(server.call("GET", f"/w/{first}/api/v1/licenses").body)["licenses"]) == 1
+    described = json.loads(server.call("GET", f"/w/{first}/api/v1/openapi.json").body)
+    assert described["servers"] == [{"url": f"/w/{first}/api/v1"}]
+    answer = server.call("GET", f"/w/{first}/api/v1/worlds")
+    assert b"expected /api/v1/worlds of a server" in answer.body
     assert json.loads(server.call("GET", f"/w/{second}/api/v1/content-keys").body) == {
         "next": None,
         "content_keys": [],
@@ -367,7 +371,7 @@ def test_a_server_without_worlds_says_so(
 ) -> None:
     plain = start(tmp_path_factory.mktemp("plain") / "data")
     ran = command("world", "list", "--url", plain.url, "--json")
-    assert ran.json["error"]["text"].endswith("expected a server that was started with --lab")
+    assert ran.json["error"]["text"].endswith("of a server that was started with --lab")
     assert plain.post(b"", "/w/a/rightsmanager.asmx").code == "0x8004c601"
     assert not (plain.data / "worlds").exists()
 

@@ -65,6 +65,17 @@ def test_a_discarded_journal_is_not_written(tmp_path: Path, writer: SharedWriter
     assert list((tmp_path / "a" / "counts").iterdir()) == []
 
 
+def test_a_recorder_that_has_ended_is_not_written_again(
+    tmp_path: Path, writer: SharedWriter
+) -> None:
+    NOTES.clear()
+    recorder, journal = make(writer, tmp_path / "a")
+    recorder(exchange(request_id="kept"))
+    recorder.close()
+    assert not recorder.write()
+    assert (ids(journal), NOTES) == (["kept"], [])
+
+
 def test_a_recorder_that_was_never_used_closes_at_once(
     tmp_path: Path, writer: SharedWriter
 ) -> None:

@@ -3,11 +3,12 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from rightsmanager.admin.refusals import Conflict, NotFound
-from rightsmanager.errors import InvalidMessage
+from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.lab.clock import SEEDED_TIME, ClockChange
 from rightsmanager.lab.control import FILE, read_control, write_control
 from rightsmanager.lab.snapshots import Snapshots
@@ -249,6 +250,33 @@ def test_a_snapshot_has_the_store_and_the_clock(lab: Lab) -> None:
     for act in (snapshots.restore, snapshots.delete):
         with pytest.raises(NotFound, match="there is no snapshot 's'"):
             act("a", "s")
+
+
+@pytest.mark.parametrize(
+    ("then", "refusal"), [("delete", NotFound), ("reset", Conflict)], ids=["gone", "made again"]
+)
+def test_a_snapshot_of_a_world_that_is_removed_meanwhile_is_refused(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, then: str, refusal: type[Refusal]
+) -> None:
+    lab.worlds.create(WorldRequest("a"))
+
+    def remove_world(_place: Path, snapshot: Path) -> None:
+        lab.worlds.delete("a")
+        if then == "reset":
+            lab.worlds.reset("a")
+        (snapshot / "store.db").touch()
+
+    monkeypatch.setattr(type(lab.storage), "save", staticmethod(remove_world))
+    with pytest.raises(refusal, match=r"there is no world 'a'|was removed meanwhile"):
+        Snapshots(lab.worlds).create("a", "s")
+
+
+def test_the_folder_of_a_late_snapshot_goes_too(lab: Lab) -> None:
+    lab.worlds.create(WorldRequest("a"))
+    lab.worlds.delete("a")
+    lab.folders.world("a").snapshots.mkdir(parents=True)
+    lab.worlds.sweep_folders()
+    assert not lab.folders.world("a").path.exists()
 
 
 def test_a_snapshot_of_another_kind_is_refused(lab: Lab) -> None:

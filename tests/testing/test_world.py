@@ -81,7 +81,7 @@ def test_a_domain_is_joined_renewed_and_left(world: World) -> None:
 
 
 def test_content_keys_licences_and_headers(world: World) -> None:
-    world.content.add(OTHER, "000102030405060708090a0b0c0d0e0f")
+    world.content.add(OTHER, bytes(range(16)))
     assert [each["kid"] for each in world.content.list()] == [OTHER]
     got = world.device().acquire(kids=[KID, OTHER])
     assert [each.content_key[:4].hex() for each in got.licenses] == ["88da852a", "00010203"]

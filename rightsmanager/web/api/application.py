@@ -7,7 +7,6 @@ from typing import Any, Final
 from flask import Response, request
 from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
-from flask_openapi3.models.server import Server
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
@@ -92,7 +91,6 @@ def _make_app() -> OpenAPI:
     app = OpenAPI(
         _TEMPLATES,
         info=Info(title="RightsManager's management API", version=__version__),
-        servers=[Server(url=BASE)],
         security_schemes={SCHEME: {"type": "http", "scheme": "bearer"}},
         validation_error_status=_UNPROCESSABLE,
         validation_error_model=ProblemModel,
@@ -135,7 +133,11 @@ def _add_description(app: OpenAPI, parts: ApiParts, access: Access) -> None:
         _add_operations(Routes(described, _META, {}, access.is_open), parts)
         return _describe(described)
 
-    app.add_url_rule(f"{BASE}{DESCRIPTION}", view_func=describe, endpoint="openapi")
+    def answer() -> dict[str, Any]:
+        # A world has its API below its own path.
+        return {**describe(), "servers": [{"url": f"{request.script_root}{BASE}"}]}
+
+    app.add_url_rule(f"{BASE}{DESCRIPTION}", view_func=answer, endpoint="openapi")
 
 
 def _describe(app: OpenAPI) -> dict[str, Any]:

@@ -30,7 +30,10 @@ from rightsmanager.web.http import Addressing
 from rightsmanager.web.router import ASMX_PATH
 
 WORLDS: Final = Tag(name="worlds", description="Servers of their own for tests (`serve --lab`).")
-OFF: Final = "there are no worlds here, expected a server that was started with --lab"
+OFF: Final = (
+    "there are no worlds at this path, expected /api/v1/worlds of a server that was started with "
+    "--lab"
+)
 
 Settings = Annotated[
     dict[str, dict[str, Any]],
