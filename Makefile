@@ -27,7 +27,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 run: $(VENV)/.run
 	@exec $(BIN)/rightsmanager serve
 
-# Each worker has its own PostgreSQL; tests of a module stay together as long as both are busy.
+# Without compiled files, each process that a test starts would compile the project again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Tests of a module stay together as long as all workers are busy.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test: $(VENV)/.test

@@ -12,7 +12,8 @@ from hypothesis import settings
 from tests.databases import KINDS, Emptied, Files, NewDatabase
 from tests.forks import Forks, running_forks
 from tests.memory import find_memory
-from tests.postgresql import PostgreSQL
+from tests.postgresql import PostgreSQL, running_postgresql
+from tests.sharing import shared
 from tests.templates import compile_once
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -27,6 +28,14 @@ def pytest_configure() -> None:
     memory = find_memory()
     if memory is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of processes that run tests."""
+    # Many tests wait for processes, so that half as many again as processors keep those busy.
+    has_affinity = hasattr(os, "sched_getaffinity")
+    processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return max(1, processors * 3 // 2)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,10 +62,10 @@ def _templates_are_compiled_once() -> None:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """Yield a process that has imported the project, to fork others from."""
-    with running_forks() as forks:
-        yield forks
+    with shared(tmp_path_factory.getbasetemp(), "forks", running_forks) as path:
+        yield Forks(Path(path))
 
 
 @pytest.fixture(scope="session")
@@ -72,14 +81,11 @@ def test_keys(vectors: Callable[[str], Any]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
     """Yield a PostgreSQL server that runs until the last test has ended."""
-    server = PostgreSQL()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+    folder = tmp_path_factory.getbasetemp()
+    with shared(folder, "postgresql", running_postgresql) as reached:
+        yield PostgreSQL.attach(reached)
 
 
 @pytest.fixture

@@ -155,8 +155,8 @@ def _streams(stdout: int, stderr: int) -> Iterator[tuple[list[int], IO[str] | No
 
 
 @contextmanager
-def running_forks() -> Iterator[Forks]:
-    """Yield a process to fork from, which ends afterwards."""
+def running_forks() -> Iterator[str]:
+    """Yield the address of a process to fork from, which ends afterwards."""
     # Not below pytest's folder: the address of a socket has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="rm-") as folder:
         path = Path(folder) / "socket"
@@ -170,7 +170,7 @@ def running_forks() -> Iterator[Forks]:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
             # It ends when its standard input does, so that it cannot outlive this process.
-            yield Forks(path)
+            yield str(path)
 
 
 # --- the side of the forks ------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def main(path: str) -> None:
     os.fsync = lambda fd: None  # noqa: ARG005 -- its name in the library
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(path)
-        server.listen(64)
+        server.listen(128)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         call = serve(server)

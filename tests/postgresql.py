@@ -5,6 +5,7 @@ disk, which is faster. PostgreSQL refuses to run as root, so for root it runs as
 copy of its programs that `nobody` may read.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -12,7 +13,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -29,7 +31,7 @@ NOBODY = 65534
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "max_connections": "200",
+    "max_connections": "500",
     "shared_buffers": "32MB",
     "autovacuum": "off",
 }
@@ -64,6 +66,19 @@ class PostgreSQL:
         else:
             self._first, self._bin = model._first, model._bin
         self._run("cp", "-r", f"{self._first}/.", self.data)
+
+    @classmethod
+    def attach(cls, reached: str) -> "PostgreSQL":
+        """Return a server that another process has started and will end."""
+        server = cls.__new__(cls)
+        port, first, programs = json.loads(reached)
+        server.port, server._first, server._bin = port, Path(first), Path(programs)
+        server.process, server._names = None, count()
+        return server
+
+    def reach(self) -> str:
+        """Return the facts with which other processes attach to it."""
+        return json.dumps([self.port, str(self._first), str(self._bin)])
 
     def _program(self) -> Path:
         """Return the package's folder without importing it: only its programs are used."""
@@ -136,7 +151,8 @@ class PostgreSQL:
 
     def create_database(self, template: str = "template0") -> str:
         """Return the name of a new database, a copy of its template."""
-        name = f"{template}_{next(self._names)}"
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+        name = f"{template}_{worker}{next(self._names)}"
         # Files are copied faster than logged pages.
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
@@ -150,6 +166,17 @@ class PostgreSQL:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.data)
         shutil.rmtree(self.folder)
+
+
+@contextmanager
+def running_postgresql() -> Iterator[str]:
+    """Yield the facts to attach to a server with, which ends afterwards."""
+    server = PostgreSQL()
+    try:
+        server.start()
+        yield server.reach()
+    finally:
+        server.remove()
 
 
 def _free_port() -> int:
