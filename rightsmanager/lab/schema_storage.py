@@ -1,7 +1,7 @@
 """Stores of worlds in PostgreSQL: a schema each, which another world uses later.
 
-    DATA/worlds/.schemas/used/NAME      schemas of worlds; the place's file `schema` has the name
-    DATA/worlds/.schemas/spare/NAME     empty schemas; a rename takes one
+    DATA/worlds/.schemas/REVISION/used/NAME    of worlds; the place's file `schema` has the name
+                                 /spare/NAME   empty schemas; a rename takes one
 
 A schema has its file before it exists, so that none is forgotten.
 """
@@ -38,7 +38,7 @@ class SchemaStorage:
 
     url: str
     folder: Path
-    """Of the schemas' names."""
+    """Of the schemas' names, below that of all revisions."""
     busy_seconds: float
     max_open_journals: int = 4
     kind: str = "postgresql"
@@ -58,7 +58,12 @@ class SchemaStorage:
             self._keep(self._create())
 
     def collect(self, places: Iterable[Path]) -> None:
-        """Remove schemas that no place has."""
+        """Remove schemas that no place has, and those of other revisions."""
+        for folder in self.folder.parent.iterdir():
+            if folder != self.folder:
+                for file in folder.glob("*/*"):
+                    self._schemas.drop(file.name)
+                shutil.rmtree(folder, ignore_errors=True)
         names = [file.name for file in self._used.glob("*")]
         assigned = {_name(place) for place in places}
         for name in names:

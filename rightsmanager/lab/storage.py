@@ -74,6 +74,7 @@ class SqliteStorage:
     """Two SQLite files in each place."""
 
     templates: Path
+    """The folder of the empty files, below that of all revisions."""
     busy_seconds: float
     max_open_journals: int = 16
     kind: str = "sqlite"
@@ -94,7 +95,11 @@ class SqliteStorage:
         copies.make_templates(self._database, self._journal)
 
     def collect(self, places: Iterable[Path]) -> None:
-        """Do nothing: everything is in the places."""
+        """Remove the empty files of other revisions; all else is in the places."""
+        del places
+        for folder in self.templates.parent.iterdir():
+            if folder != self.templates:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def open(self, place: Path) -> OpenedStore:
         """Return the store of the files."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 from typing import Final
 
 from rightsmanager.admin.refusals import Conflict, TimedOut
@@ -18,6 +19,10 @@ SETTLE_SECONDS: Final = 2.0
 PAGE: Final = 200
 MAX_SEEN: Final = 8
 """The most kinds of entries in the text of a wait that ended in vain."""
+
+MAX_WAITS: Final = 12
+"""The most waits at once in a process: each has a thread, and requests need some too."""
+_SLOTS: Final = BoundedSemaphore(MAX_WAITS)
 
 Using = Callable[[], AbstractContextManager[Journal]]
 """Opens the journal, which a reset replaces by another one."""
@@ -65,7 +70,19 @@ class Bounds:
 
 
 def wait(using: Using, wanted: Wanted, count: int, seconds: float) -> tuple[Entry, ...]:
-    """Return the entries as soon as there are this many; raises TimedOut after some seconds."""
+    """Return the entries as soon as there are this many.
+
+    Raises TimedOut after some seconds, and Conflict if too many others wait.
+    """
+    if not _SLOTS.acquire(blocking=False):
+        raise Conflict(f"{MAX_WAITS} others wait in this worker, expected fewer: try again")
+    try:
+        return _wait(using, wanted, count, seconds)
+    finally:
+        _SLOTS.release()
+
+
+def _wait(using: Using, wanted: Wanted, count: int, seconds: float) -> tuple[Entry, ...]:
     until = time.monotonic() + seconds
     pause = FIRST_POLL_SECONDS
     while True:

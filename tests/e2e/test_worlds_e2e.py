@@ -397,6 +397,18 @@ def test_relative_times_and_streams_follow_the_clock(
         api("PUT", f"/worlds/{name}/clock", {"advance": "PT1H1S"})
 
 
+def test_a_public_url_has_the_worlds_path(
+    start: Start, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    public = "https://drm.test/rightsmanager.asmx"
+    data = tmp_path_factory.mktemp("public") / "data"
+    behind = start(data, "--lab", RIGHTSMANAGER_SERVER__PUBLIC_URL=public)
+    wsdl = behind.call("GET", "/w/a/rightsmanager.asmx?wsdl").body.decode()
+    assert 'location="https://drm.test/w/a/rightsmanager.asmx"' in wsdl
+    shown = json.loads(behind.call("GET", "/api/v1/worlds/a").body)
+    assert shown["url"] == "https://drm.test/w/a/rightsmanager.asmx"
+
+
 def test_worlds_outlive_a_server_that_is_killed(
     start: Start, tmp_path_factory: pytest.TempPathFactory, enrol: Enrol, header_of: HeaderOf
 ) -> None:

@@ -102,8 +102,8 @@ def make_lab(tmp_path: Path, database_url: str) -> Iterator[MakeLab]:
 
 def make_storage(folders: Folders, url: str) -> Storage:
     if url.startswith("sqlite"):
-        return SqliteStorage(folders.templates, 5.0)
-    return SchemaStorage(url, folders.root / ".schemas", 5.0)
+        return SqliteStorage(folders.templates / "newest", 5.0)
+    return SchemaStorage(url, folders.root / ".schemas" / "newest", 5.0)
 
 
 def refuse_nothing_but_x(changes: Overrides) -> None:

@@ -230,6 +230,22 @@ def test_a_world_of_another_revision_is_refused_until_it_is_reset(lab: Lab) -> N
         pass
 
 
+def test_stores_are_prepared_and_those_of_other_revisions_removed(lab: Lab) -> None:
+    lab.worlds.prepare()
+    kind = ".templates" if lab.storage.kind == "sqlite" else ".schemas"
+    folder = lab.folders.root / kind
+    made = {each.name for each in folder.rglob("*") if not each.is_dir()}
+    assert made
+    old = folder / "older" / "used"
+    old.mkdir(parents=True)
+    (old / "lab_0000000000000000").touch()
+    lab.worlds.collect()
+    assert {each.name for each in folder.rglob("*") if not each.is_dir()} == made
+    lab.worlds.ensure("a")
+    with lab.worlds.opened.using("a") as world:
+        assert not is_marked(world.server.store)
+
+
 def test_a_snapshot_has_the_store_and_the_clock(lab: Lab) -> None:
     snapshots = Snapshots(lab.worlds)
     lab.worlds.create(WorldRequest("a"))

@@ -143,7 +143,7 @@ def add_world_journals(routes: Routes, parts: WorldsParts) -> None:
         after = None if page.next is None else (page.next,)
         return EntryPage(entries=shown, next=cursor_of(Page((), after)))
 
-    @routes.post(f"{journal}/wait", "Wait for requests to a world", EntriesModel, 404, 504)
+    @routes.post(f"{journal}/wait", "Wait for requests to a world", EntriesModel, 404, 409, 504)
     def wait_for_entries(path: WorldPath, body: WaitRequest) -> EntriesModel:
         found = watching.wait(
             lambda: _using(parts, path.name), body.wanted(), body.count, body.timeout_seconds
