@@ -129,5 +129,5 @@ def test_the_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     upgrade(settings.effective_database_url)
     monkeypatch.delitem(sys.modules, "rightsmanager.monitoring.tracing")
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    with pytest.raises(InternalError, match=r"pip install 'rightsmanager\[otel\]'"):
+    with pytest.raises(InternalError, match=r"pip install '\.\[otel\]'"):
         build(settings, Runtime())
