@@ -166,11 +166,15 @@ def packaging_access(
     """Return the rule by which packagers get keys in the clear.
 
     is_loopback: whether the server listens on loopback alone. Raises InternalError for an
-    unusable packaging.client_ca.
+    unusable packaging.client_ca, and for a certificate_header that is not trusted.
     """
     packaging = settings.packaging
     is_by_certificate = packaging.access == "certificate"
-    header = packaging.certificate_header.lower() if settings.server.trust_forwarded else ""
+    header = packaging.certificate_header.lower()
+    if header and not settings.server.trust_forwarded:
+        raise InternalError(
+            "packaging.certificate_header is set and server.trust_forwarded is not, expected both"
+        )
     return Access(
         AccessMode(packaging.access),
         packaging.token.get_secret_value(),

@@ -117,10 +117,11 @@ class Access:
 
     def refuse_stranger(self, operation: str, request: Arrival) -> None:
         """Raise AccessDenied unless the request may pass."""
-        reason = _REASONS[self.mode](self, request) or _foreign(self, request)
+        missing = _REASONS[self.mode](self, request)
+        reason = missing or _foreign(self, request)
         if reason:
             denied = AccessDenied(f"{operation} {reason} (packaging.access = {self.mode.value})")
-            denied.needs_token = self.mode in {AccessMode.TOKEN, AccessMode.QUERY}
+            denied.needs_token = bool(missing) and self.mode in {AccessMode.TOKEN, AccessMode.QUERY}
             raise denied
 
 
@@ -160,7 +161,7 @@ def _is_own_name(access: Access, host: str) -> bool:
 
 
 def _switched_off(_access: Access, _request: Arrival) -> str:
-    return "is switched off here"
+    return "is refused: packagers are switched off here"
 
 
 def _allowed(_access: Access, _request: Arrival) -> str:
@@ -191,7 +192,8 @@ def _without_token(access: Access, request: Arrival) -> str:
 def _without_any_token(access: Access, request: Arrival) -> str:
     given = parse_qs(request.query).get(TOKEN_PARAMETER)
     if given is None:
-        return _without_token(access, request)
+        reason = _without_token(access, request)
+        return f"{reason}, or token in the query" if "has no token" in reason else reason
     if len(given) > 1 or not hmac.compare_digest(given[0].encode(), access.token.encode()):
         return "has another token in its query, expected packaging.token"
     return ""
@@ -211,7 +213,9 @@ def _without_certificate(access: Access, request: Arrival) -> str:
 def _find_certificate(access: Access, request: Arrival) -> bytes:
     """Return the client's certificate, DER or PEM, empty without one."""
     if access.certificate_header:
-        text = request.headers.get(access.certificate_header, "").strip(" :")
+        # Of several, the last is the proxy's: it adds its own after those of the client.
+        given = request.headers.get(access.certificate_header, "")
+        text = given.rpartition(",")[2].strip(" :")
         # RFC 9440 has base64 between colons, and nginx percent-encodes PEM.
         return base64.b64decode(text) if _BASE64.fullmatch(text) else unquote_to_bytes(text)
     find = getattr(request.socket, "getpeercert", None)

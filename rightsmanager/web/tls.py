@@ -105,8 +105,11 @@ def _ask_for_certificates(context: ssl.SSLContext, client_ca: str) -> None:
 def find_client_ca(settings: Settings) -> str:
     """Return the file of the authorities of client certificates, empty if none are asked for."""
     packaging = settings.packaging
-    has_header = packaging.certificate_header and settings.server.trust_forwarded
-    return "" if has_header or packaging.access != "certificate" else packaging.client_ca
+    return (
+        ""
+        if packaging.certificate_header or packaging.access != "certificate"
+        else packaging.client_ca
+    )
 
 
 class TimedSocket(ssl.SSLSocket):

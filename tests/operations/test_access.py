@@ -9,11 +9,13 @@ from urllib.parse import quote
 
 import pytest
 
+from rightsmanager.assembly import packaging_access
 from rightsmanager.crypto.client_certificates import parse_authorities
-from rightsmanager.errors import ServiceSpecific
-from rightsmanager.operations.access import Access, AccessMode
+from rightsmanager.errors import InternalError, ServiceSpecific
+from rightsmanager.operations.access import Access, AccessDenied, AccessMode
 from rightsmanager.operations.request import Request
 from rightsmanager.protocol.xml.envelope import parse_envelope
+from rightsmanager.settings import PackagingSettings, Settings
 from tests.second import clients, packager
 
 TOKEN = "correct-horse.battery~staple"
@@ -151,7 +153,7 @@ def test_without_the_token_requests_are_refused_and_the_token_is_not_shown(
 
 
 def test_off_refuses_all_and_open_serves_all_but_pages() -> None:
-    assert "is switched off here" in refusal(Access(AccessMode.OFF), request(HERE))
+    assert "packagers are switched off here" in refusal(Access(AccessMode.OFF), request(HERE))
     Access(AccessMode.OPEN).refuse_stranger("A", request(FAR))
     told = refusal(Access(AccessMode.OPEN), request(FAR, origin="https://example.com"))
     assert "comes from a browser's page" in told
@@ -190,7 +192,10 @@ def test_a_server_on_loopback_refuses_other_hosts_in_every_mode(mode: AccessMode
     )
     for header in ("origin", "sec_fetch_site"):
         given = request(HERE, **{header: "null", **bearer})
-        assert "comes from a browser's page" in refusal(access, given)
+        with pytest.raises(AccessDenied, match="comes from a browser's page") as refused:
+            access.refuse_stranger("A", given)
+        # Another token changes nothing.
+        assert not refused.value.needs_token
 
 
 def test_the_token_may_be_in_the_query_in_that_mode_alone() -> None:
@@ -202,7 +207,7 @@ def test_the_token_may_be_in_the_query_in_that_mode_alone() -> None:
         told = refusal(access, replace(request(), query=wrong))
         assert "has another token in its query" in told
         assert TOKEN not in told
-    assert "has no token" in refusal(access, request())
+    assert "packaging.token, or token in the query" in refusal(access, request())
     assert "has no token" in refusal(
         Access(AccessMode.TOKEN, TOKEN), replace(request(), query=query)
     )
@@ -252,6 +257,9 @@ def test_a_trusted_proxys_header_has_the_certificate_in_three_spellings() -> Non
     ):
         access.refuse_stranger("A", request(x_client_cert=text))
     assert "is not one in DER or PEM" in refusal(access, request(x_client_cert="rubbish"))
+    # A proxy that only adds a header leaves the client's own before it.
+    forged = f"{quote(client.pem.decode())},{quote(clients.issue(clients.OTHER).pem.decode())}"
+    assert "is foreign" in refusal(access, request(x_client_cert=forged))
     assert "has no client certificate" in refusal(
         access, replace(request(), socket=Connection(client.der))
     )
@@ -259,3 +267,9 @@ def test_a_trusted_proxys_header_has_the_certificate_in_three_spellings() -> Non
     assert "has no client certificate" in refusal(
         certified(), request(x_client_cert=client.pem.decode())
     )
+
+
+def test_a_proxys_header_without_a_trusted_proxy_is_refused_at_the_start() -> None:
+    given = Settings(packaging=PackagingSettings(certificate_header="X-Client-Cert"))
+    with pytest.raises(InternalError, match="trust_forwarded is not, expected both"):
+        packaging_access(given, lambda: 0)

@@ -197,7 +197,7 @@ class KeyEndpoint:
             form=form.name,
             request_id=environ.get(REQUEST_ID, ""),
         )
-        self._context.options.packaging_access.refuse_stranger("The key endpoint", call)
+        self._context.options.packaging_access.refuse_stranger("A key request", call)
         progress.verified = progress.clock()
         handler = form.handlers.get(method)
         if handler is None:
