@@ -50,6 +50,7 @@ from rightsmanager.protocol.messages.operations import Role
 from rightsmanager.server import Runtime, Server, Wsgi
 from rightsmanager.settings import Settings
 from rightsmanager.soap import application
+from rightsmanager.soap.incidents import Incidents
 from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.database import Store
 from rightsmanager.web.http import make_cross_origin
@@ -223,7 +224,12 @@ def _key_endpoint(
 ) -> KeyEndpoint:
     server = settings.server
     bounds = Bounds(server.max_body, float(server.timeout_seconds))
-    return KeyEndpoint(context, addressing(settings), bounds, log_failure, observers)
+    incidents = Incidents()
+
+    def note(what: str, error: BaseException) -> None:
+        incidents.note(error, what=what)
+
+    return KeyEndpoint(context, addressing(settings), bounds, note, observers)
 
 
 def _observers(settings: Settings, runtime: Runtime, context: Context) -> list[Observer]:

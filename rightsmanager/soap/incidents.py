@@ -45,10 +45,10 @@ class Incidents:
         incident = self.note(error)
         return InternalError(f"the server failed; its log has the reason under {incident}")
 
-    def note(self, error: Exception) -> str:
+    def note(self, error: BaseException, **facts: str) -> str:
         """Log an error that is not a refusal; return the id of its line."""
         incident = self.new_id()
-        self._note(incident, error)
+        self._note(incident, error, **facts)
         return incident
 
     def _note(self, incident: str, error: BaseException, **facts: str) -> None:

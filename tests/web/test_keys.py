@@ -73,6 +73,15 @@ def test_a_failure_of_the_database_is_500() -> None:
     assert noted == []
 
 
+def test_the_cause_of_a_failure_is_noted_and_not_told() -> None:
+    failure = InternalError("the operator's authorise failed")
+    failure.__cause__ = RuntimeError(SECRET)
+    endpoint, noted = failing(failure)
+    _, body = call(endpoint, "/nginx-vod/a")
+    assert json.loads(body) == {"error": "the operator's authorise failed"}
+    assert [str(each) for each in noted] == [SECRET]
+
+
 def test_a_refused_method_of_widevines_form_has_its_status() -> None:
     endpoint, _ = failing(RuntimeError(SECRET))
     status, body = call(endpoint, "/cenc/getcontentkey/provider")

@@ -191,8 +191,7 @@ class BackEnd:
         if isinstance(error, ReadTimeoutError):
             return CallFailed(self._too_slow())
         if isinstance(error, ConnectTimeoutError | NewConnectionError):
-            cause = error.__cause__ or error
-            return CallFailed(f"cannot be reached: {type(cause).__name__}")
+            return CallFailed(f"cannot be reached: {_reason(error)}")
         if isinstance(error, SSLError):
             return CallFailed("fails the TLS handshake")
         if isinstance(error, ProtocolError):
@@ -201,6 +200,12 @@ class BackEnd:
 
     def _too_slow(self) -> str:
         return f"did not answer within {self._options.answer_seconds:g} s"
+
+
+def _reason(error: HTTPError) -> str:
+    """Return the operating system's reason for a missing connection."""
+    reason = getattr(error.__cause__, "strerror", None)
+    return str(reason) if reason else "it did not accept the connection in time"
 
 
 def _accept(_nonce: str, _answer: bytes, _signature: str) -> None:

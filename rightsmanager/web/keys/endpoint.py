@@ -151,6 +151,8 @@ class KeyEndpoint:
         try:
             return self._answer(environ, form, rest, progress), None
         except Refusal as refusal:
+            if isinstance(refusal, InternalError) and refusal.__cause__ is not None:
+                self._note("a key request", refusal.__cause__)
             return _refuse(form, refusal), refusal
         except Exception as error:  # noqa: BLE001 -- the outermost guard
             self._note("a key request", error)
