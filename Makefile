@@ -1,5 +1,6 @@
 # make run    serve on 127.0.0.1:8080 with a new test PKI
 # make test   the whole test suite
+# make test-long  the same with more examples, in a random order, with screenshots of the console
 # make example  package, license and decrypt a video with the running server
 # make rotation  do the same with keys that change, in three ways
 # make check  ruff, mypy, and the tests with branch coverage
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 LOCKS := config/requirements
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test example rotation check bench bench-metering soak docs pictures migration lock chromium zsh
+.PHONY: run test test-long example rotation check bench bench-metering soak docs pictures migration lock chromium zsh
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.run
@@ -35,6 +36,9 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist wo
 
 test: $(VENV)/.test
 	$(PYTEST)
+
+test-long: $(VENV)/.test
+	SCREENSHOTS=build/screenshots $(PYTEST) --hypothesis-profile=long --shuffle "$$(date)"
 
 check: $(VENV)/.test
 	$(BIN)/ruff check

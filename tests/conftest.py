@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,24 @@ from tests.templates import compile_once
 VECTORS = Path(__file__).parent / "vectors"
 
 # The time of an example depends on other load of the machine.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("short", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=2000)
+settings.load_profile("short")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that tests are run with in another order."""
+    parser.addoption("--shuffle", metavar="SEED", help="run the tests in the order of a seed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle the tests if the option says so; those of one kind of database stay together."""
+    seed: str | None = config.getoption("shuffle")
+    if seed is not None:
+        random.Random(seed).shuffle(items)
+        # Else the servers of a run would start anew for most tests.
+        items.sort(key=lambda item: "postgresql" in item.name)
 
 
 def pytest_configure() -> None:

@@ -139,7 +139,6 @@ mutations = st.lists(
 
 
 @given(mutations)
-@settings(max_examples=400)
 def test_mutated_chain_is_refused_or_rebuilt(changes: list[tuple[int, int]]) -> None:
     data = bytearray(CHAIN)
     for offset, value in changes:
@@ -151,7 +150,6 @@ lengths = st.sampled_from([0, 1, 7, 8, 9, 15, 16, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFF
 
 
 @given(st.integers(0, len(CHAIN) // 4 - 1), lengths | u32)
-@settings(max_examples=300)
 def test_any_number_is_refused_or_rebuilt(word: int, value: int) -> None:
     refused_or_the_same(CHAIN[: 4 * word] + value.to_bytes(4, "big") + CHAIN[4 * word + 4 :])
 

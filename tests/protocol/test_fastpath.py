@@ -249,7 +249,6 @@ def mutations(draw: st.DrawFn, text: bytes) -> bytes:
 
 
 @given(mutations(BODY))
-@settings(deadline=None, max_examples=300)
 def test_both_readers_agree_on_every_mutation_of_a_challenge(body: bytes) -> None:
     assert_readers_agree(opener(), body)
 
@@ -263,7 +262,6 @@ def sealed(la: bytes) -> bytes:
 
 
 @given(mutations(LA.encode()))
-@settings(deadline=None, max_examples=300)
 def test_both_readers_agree_on_every_mutation_that_is_signed_as_written(la: bytes) -> None:
     assert_readers_agree(opener(), sealed(la))
 

@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -108,7 +108,6 @@ def expect_the_same_text_or_a_refusal(text: str) -> None:
 
 
 @given(st.sampled_from(TEXTS), st.data())
-@settings(max_examples=300)
 def test_an_altered_header_is_refused_or_kept(text: str, draw: st.DataObject) -> None:
     position = draw.draw(st.integers(0, len(text)))
     length = draw.draw(st.integers(0, 3))
@@ -120,7 +119,6 @@ def test_an_altered_header_is_refused_or_kept(text: str, draw: st.DataObject) ->
     st.sampled_from([test["header"] for test in TESTS if test["result"] == "valid"]),
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from(INSERTED)), min_size=1, max_size=3),
 )
-@settings(max_examples=300)
 def test_a_header_with_more_in_it_is_refused_or_kept(
     text: str, inserted: list[tuple[int, str]]
 ) -> None:

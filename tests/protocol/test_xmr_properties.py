@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage
@@ -107,7 +107,6 @@ def expect_the_same_bytes_or_a_refusal(data: bytes) -> None:
 
 
 @given(st.sampled_from(LICENSES), st.data())
-@settings(max_examples=300)
 def test_an_altered_licence_is_refused_or_kept_to_the_byte(
     data: bytes, draw: st.DataObject
 ) -> None:
@@ -118,7 +117,6 @@ def test_an_altered_licence_is_refused_or_kept_to_the_byte(
 
 
 @given(st.sampled_from(LICENSES), st.integers(0, 255), st.integers(0, 1 << 16))
-@settings(max_examples=300)
 def test_an_altered_head_is_refused_or_kept_to_the_byte(
     data: bytes, value: int, position: int
 ) -> None:

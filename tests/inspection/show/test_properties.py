@@ -11,7 +11,7 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.inspection import Context, as_json, describe
 
 # Fixtures of a session's scope are the same for every example.
-quick = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @st.composite
