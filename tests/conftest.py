@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seed: str | None = config.getoption("shuffle")
     if seed is not None:
         random.Random(seed).shuffle(items)
-        # Else the servers of a run would start anew for most tests.
+        # Otherwise the servers of a run would be started again for most tests.
         items.sort(key=lambda item: "postgresql" in item.name)
 
 
