@@ -54,7 +54,8 @@ from rightsmanager.store.database import open_store as open_database
 from rightsmanager.store.journal.writing import Limits
 from rightsmanager.store.schema import find_revision, newest_revision
 
-_DAY_MS: Final = 86_400_000
+_DAY_SECONDS: Final = 86_400
+_DAY_MS: Final = 1000 * _DAY_SECONDS
 RecordMode = Literal["off", "faults", "all"]
 """The requests that the journal has."""
 
@@ -268,6 +269,7 @@ def domain_defaults(settings: Settings) -> DomainDefaults:
         url=domain.url or settings.server.public_url,
         help_url=domain.help_url,
         default_account=AccountId.parse(account) if account else None,
+        revision_seconds=domain.revision_days * _DAY_SECONDS,
     )
 
 

@@ -238,6 +238,7 @@ class DomainSettings(Section):
 
     accounts: Literal["first-use", "operator"] = "first-use"
     max_members: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] = 5
+    revision_days: Annotated[int, Field(ge=0, le=36500)] = 0
     service_id: GuidText = "0345be98-f987-40e5-a4dd-0aa21a7f6897"
     default_account: AccountText = "84b94dcb-9b16-468e-8ca4-a189ad253f6a"
     friendly_name: str = "Test domain"

@@ -42,6 +42,8 @@ class DomainDefaults:
     """CustomData of the fault above the limit; empty for the page about JoinDomain."""
     default_account: AccountId | None
     """The account of requests that name none, if any."""
+    revision_seconds: int = 0
+    """The age at which a revision is outdated; 0 for never."""
 
     def new_account(self, account_id: AccountId, now: int) -> Account:
         """Return a new account; `now` in Unix seconds."""
@@ -88,6 +90,14 @@ class DomainAuthority:
             return False
         self.renew(transaction, account, account.created_at)
         return True
+
+    def is_outdated(self, transaction: Transaction, account: Account, now: int) -> bool:
+        """Return whether an account's newest revision is older than the settings let it be."""
+        seconds = self.defaults.revision_seconds
+        if not seconds:
+            return False
+        made_at = transaction.domains.find_made_at(account.account_id, account.revision)
+        return now - made_at >= seconds
 
     def renew(self, transaction: Transaction, account: Account, now: int) -> Account:
         """Record the next revision of an account's domain, and return the changed account.

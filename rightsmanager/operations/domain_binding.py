@@ -3,7 +3,7 @@
     account missing or closed                            0x8004c60c
     device removed, or not a member but with a chain     0x8004c60a
     no chain of the account's domain                     0x8004c605
-    chain of an older revision                           0x8004c606
+    chain of an older revision, or of an outdated one    0x8004c606
 
 Where accounts are created at first use, a missing account is answered with 0x8004c605, so that the
 device joins it. A chain of another account's domain, or one that this server did not issue, is
@@ -69,6 +69,7 @@ def bind_to_domain(
     stored = transaction.domains.find_chain(account_id, account.revision)
     ours = context.verifier.parse(stored).leaf
     _refuse_certificate(account, presented, ours, details)
+    _refuse_outdated(context, transaction, account, details)
     return Binding(Domain(account_id, account.revision), ours.encryption_key)
 
 
@@ -135,4 +136,17 @@ def _refuse_certificate(
     if presented.leaf.raw != ours.raw:
         raise DomainRequired(
             f"the certificate of revision {revision} of {name} was not made here", domain=details
+        )
+
+
+def _refuse_outdated(
+    context: Context, transaction: Transaction, account: Account, details: DomainFacts
+) -> None:
+    """Raise RenewDomain if the newest revision is older than the settings let it be."""
+    if context.domains.is_outdated(transaction, account, context.clock()):
+        seconds = context.domains.defaults.revision_seconds
+        raise RenewDomain(
+            f"revision {account.revision} of the domain of account {account.account_id.text} is "
+            f"outdated after {seconds} s, expected a newer one, which JoinDomain makes",
+            domain=details,
         )

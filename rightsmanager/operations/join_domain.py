@@ -140,6 +140,8 @@ def _open_account(
         raise UnknownAccountId(
             f"account {account_id.text} is closed", domain=defaults.fault_details(account, url)
         )
+    if context.domains.is_outdated(transaction, account, asked.now):
+        return context.domains.renew(transaction, account, asked.now)
     return account
 
 

@@ -62,6 +62,9 @@ _FIND_REVISIONS: Final = (
 _FIND_CHAIN: Final = select(_REVISION.chain).where(
     _OF_ACCOUNT, _REVISION.revision == bindparam("revision")
 )
+_FIND_MADE_AT: Final = select(_REVISION.made_at).where(
+    _OF_ACCOUNT, _REVISION.revision == bindparam("revision")
+)
 _FIND_MEMBERS: Final = (
     select(*(column for column in _MEMBER if column is not _MEMBER.account_id))
     .where(_MEMBER.account_id == bindparam("account_id"))
@@ -194,6 +197,12 @@ class Domains(Component):
         values = {"account_id": account_id, "revision": revision}
         chain: bytes = self._execute(_FIND_CHAIN, values).scalar_one()
         return chain
+
+    def find_made_at(self, account_id: AccountId, revision: int) -> int:
+        """Return the Unix seconds at which an existing revision was made."""
+        values = {"account_id": account_id, "revision": revision}
+        made_at: int = self._execute(_FIND_MADE_AT, values).scalar_one()
+        return made_at
 
     # --- members ----------------------------------------------------------------------------------
 

@@ -73,7 +73,12 @@ class Licenses:
         terms = self.domains.terms
         domain = DefaultDomain(terms.service_id, terms.default_account)
         options = Options(defaults=LicenseDefaults(domain=domain))
-        return make_context(self.store, options=options, domains=self.domains.authority)
+        return make_context(
+            self.store,
+            options=options,
+            domains=self.domains.authority,
+            clock=lambda: self.domains.now,
+        )
 
     def acquire(
         self,
@@ -234,6 +239,22 @@ def test_an_older_revision_is_to_be_renewed_once(licenses: Licenses) -> None:
     # The newest one counts, wherever it stands.
     body = with_chains(ONE, (old.chain, new.chain), replace(WISH, nonce=bytes(16)))
     ask(licenses.context(), body, BOUND)
+
+
+def test_an_outdated_revision_is_renewed_by_the_next_join(store: Store) -> None:
+    terms = replace(TERMS, revision_seconds=3600)
+    licenses = Licenses(Subject(store, terms))
+    (first,) = licenses.domains.join().revisions
+    assert licenses.acquire(first)
+    licenses.domains.now += 3600
+    refusal = licenses.refusal(first.chain)
+    assert isinstance(refusal, RenewDomain)
+    assert "is outdated after 3600 s" in refusal.text
+    new, _ = licenses.domains.join(saying=SAYING.later()).revisions
+    (license_,) = licenses.acquire(new, wish=replace(WISH, nonce=bytes(16)))
+    assert license_.body(DOMAIN_OBJECT) == ACCOUNT.raw + struct.pack(">I", 2)
+    # A device that joins meanwhile renews nothing.
+    assert len(licenses.domains.join(TWO).revisions) == 2
 
 
 def test_who_was_removed_gets_nothing_whatever_it_shows(licenses: Licenses) -> None:

@@ -80,6 +80,19 @@ def test_a_domain_is_joined_renewed_and_left(world: World) -> None:
     assert world.domains.list()[0]["members"] == 0
 
 
+def test_a_domain_is_renewed_by_the_clock_alone(lab: Server) -> None:
+    with lab.world(settings={"domain": {"revision_days": 30}}) as world:
+        device, query = world.device(), f"cfg=(accountid:{ACCOUNT})"
+        world.domains.create(ACCOUNT)
+        device.join(ACCOUNT)
+        device.acquire(kid=KID, query=query, account=ACCOUNT)
+        world.clock.advance("P30D")
+        renewed = device.acquire(kid=KID, query=query, account=ACCOUNT).license.terms.domain
+        assert renewed is not None
+        assert renewed.revision == 2
+        world.journal.assert_count(1, operation="AcquireLicense", outcome=RenewDomain.status.hex)
+
+
 def test_content_keys_licences_and_headers(world: World) -> None:
     world.content.add(OTHER, bytes(range(16)))
     assert [each["kid"] for each in world.content.list()] == [OTHER]
