@@ -10,6 +10,7 @@ import pytest
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.hooks.exchange import INJECTED
+from rightsmanager.hooks.facts import Progress
 from rightsmanager.journal.building import Act
 from rightsmanager.journal.journal import open_journal
 from rightsmanager.journal.recorder import Recorder, RecorderOptions
@@ -43,7 +44,8 @@ class Commands:
         self.recorder(exchange(request_id="second", refusal=REFUSAL, query="cfg=(sl:3000)"))
         self.recorder(exchange(request_id="third", query="ContentKey=EjQSNBI0EjQSNBI0EjQSNw=="))
         self.recorder.record_act(Act("token.revoke", "token <b>7</b>", "ops"))
-        assert journal.settle(30)
+        self.settle = journal.settle
+        assert self.settle(30)
 
     def __call__(self, *arguments: str, stdin: str = "") -> Ran:
         return self._run("journal", *arguments, "--data", str(self._data), stdin=stdin)
@@ -106,6 +108,15 @@ def test_filters_choose_entries(
 )
 def test_an_invalid_filter_is_wrong_usage(journal: Commands, options: tuple[str, ...]) -> None:
     assert journal("list", *options).status == 2
+
+
+def test_a_list_names_the_first_of_many_kids(journal: Commands) -> None:
+    journal.recorder(exchange(progress=Progress(kids=(KID,) * 100)))
+    assert journal.settle(30)
+    row = journal("list", "--limit", "1").output.splitlines()[1]
+    assert f"{KID.text} +99" in row
+    assert row.count(KID.text) == 1
+    assert len(journal("list", "--limit", "1", "--json").json[0]["kids"]) == 100
 
 
 def test_acts_have_columns_of_their_own(journal: Commands) -> None:

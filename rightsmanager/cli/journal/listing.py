@@ -75,8 +75,12 @@ def list_(
     columns = _ACT_COLUMNS if wanted.kind == "act" else _columns(page.entries)
     facts = [entry_facts(each) for each in page.entries]
     if form is None:
-        # A dash in place of an operation that the envelope does not name.
-        facts = [{**each, "operation": each["operation"] or None} for each in facts]
+        # A dash in place of an operation that the envelope does not name; packagers' requests may
+        # have a hundred KIDs.
+        facts = [
+            {**each, "operation": each["operation"] or None, "kids": _first_of(each["kids"])}
+            for each in facts
+        ]
     print_list(form, facts, columns, footer=footer)
 
 
@@ -168,7 +172,6 @@ def _counts(counts: Accounting, before: int | None) -> str:
 
 def _line(entry: Entry) -> str:
     facts = entry_facts(entry)
-    kid, *others = facts["kids"] or [""]
     last = (
         entry.subject or "",
         f"injected {entry.injected}" if entry.injected else "",
@@ -182,10 +185,17 @@ def _line(entry: Entry) -> str:
             entry.outcome,
             str(entry.total_ms),
             entry.device or entry.actor or "",
-            f"{kid} +{len(others)}" if others else kid,
+            _first_of(facts["kids"]) or "",
             "  ".join(word for word in last if word),
         )
     )
+
+
+def _first_of(kids: Sequence[str]) -> str | None:
+    """Return the first KID and the number of others, None without any."""
+    if not kids:
+        return None
+    return f"{kids[0]} +{len(kids) - 1}" if len(kids) > 1 else kids[0]
 
 
 def _in_columns(texts: Iterable[str]) -> str:
