@@ -251,6 +251,13 @@ def test_a_document_without_recipients_is_in_the_clear() -> None:
     assert draw_document_keys(parse_request(document(key(VIDEO))), 0, system_random) is None
 
 
+def test_a_key_without_its_padding_is_not_shown() -> None:
+    unpadded = base64.b64encode(CONTENT_KEY).decode().rstrip("=")
+    with pytest.raises(InvalidMessage, match="PlainValue': the value is not a valid") as refused:
+        parse_request(document(key(VIDEO, "", unpadded)))
+    assert unpadded not in refused.value.text
+
+
 BOMB = b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
 
 

@@ -8,6 +8,7 @@ Source: DASH-IF Implementation Guidelines, Content Protection Information Exchan
 2.1 to 2.4.
 """
 
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +26,8 @@ _ADDED: Final = (
         for name in ("label", "startOffset", "endOffset")
     ),
 )
+_KEY_VALUE: Final = re.compile(r"(Element '\{[^}]*:pskc\}\w+'): '.*' is", re.DOTALL)
+"""The beginning of an error that shows the text of an element of PSKC."""
 
 
 def refuse_invalid(root: etree._Element) -> None:
@@ -32,7 +35,9 @@ def refuse_invalid(root: etree._Element) -> None:
     schema = _schema()
     if not schema.validate(root):
         error = schema.error_log[0]
-        text = error.message.replace("urn:dashif:org:cpix", "cpix")[:300]
+        # A content key, such as one in base64 without its padding, must not be in a text.
+        text = _KEY_VALUE.sub(r"\1: the value is", error.message)
+        text = text.replace("urn:dashif:org:cpix", "cpix")[:300]
         raise InvalidMessage(
             f"the CPIX document does not fit the schema, line {error.line}: {text}"
         )
