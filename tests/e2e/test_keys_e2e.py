@@ -367,6 +367,7 @@ def test_periods_and_schemes_are_in_the_query(server: Server) -> None:
         ("GET", "/nginx-vod/a?period=-1", 400, "period is '-1'"),
         ("GET", "/nginx-vod/a?period=5000000000", 400, "the key period is 5000000000"),
         ("GET", "/nginx-vod/a?algid=RC4", 400, "algid is 'RC4'"),
+        ("GET", "/nginx-vod/a?algid=AESCTR&scheme=cbcs", 400, "algid is AESCTR, expected AESCBC"),
         ("POST", "/nginx-vod/a", 405, "the method is POST, expected GET"),
         ("OPTIONS", "/nginx-vod/a", 405, "the method is OPTIONS, expected GET"),
     ],

@@ -87,10 +87,13 @@ class Call:
 
     def issue(self, tracks: Sequence[WantedTrack]) -> tuple[ProtectedKey, ...]:
         """Return the keys of tracks, as hooks choose them; they are stored."""
+        options = self.options
+        for track in tracks:
+            _refuse_two_types(options, track.key.scheme)
         if self.context.hooks.is_used:
             keys = self._ask_hooks([track.key for track in tracks])
             tracks = [replace(track, key=key) for track, key in zip(tracks, keys, strict=True)]
-        return issue_protected_keys(self.context, self.options, tracks, self.url)
+        return issue_protected_keys(self.context, options, tracks, self.url)
 
     def _ask_hooks(self, wanted: Sequence[WantedKey]) -> tuple[WantedKey, ...]:
         """Return the keys as hooks choose them; raises AccessDenied for their refusals."""
@@ -101,6 +104,14 @@ class Call:
             raise
         except Refusal as refusal:
             raise AccessDenied(refusal.text) from refusal
+
+
+def _refuse_two_types(options: PackagingOptions, scheme: str | None) -> None:
+    """Raise InvalidMessage for a scheme of another key type than that of the query."""
+    algid = options.key_type.upper()
+    if scheme and options.is_key_type_named and SCHEMES[scheme] != options.key_type:
+        expected = SCHEMES[scheme].upper()
+        raise InvalidMessage(f"algid is {algid}, expected {expected} for the scheme {scheme}")
 
 
 Handler = Callable[[Call], Answer]
