@@ -21,7 +21,7 @@ from rightsmanager.web.console.table import MENU
 from rightsmanager.web.look import add_look, notice
 from rightsmanager.web.pages import Site, add_pages
 from rightsmanager.web.problems import problem_of, problem_of_http
-from rightsmanager.web.router import API_PATH, is_private
+from rightsmanager.web.router import API_PATH, WORLDS_PATH, is_private
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -30,6 +30,8 @@ NoteFailure = Callable[[str, BaseException], None]
 
 _PRIVATE_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _MAX_LOGGED_PATH: Final = 200
+_ELSEWHERE: Final = "The service is at another path:"
+_NO_WORLDS: Final = "Worlds need a server that was started with --lab. This one is here:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,9 @@ def _add_errors(app: Flask, console: Console | None) -> None:
         if console is not None and is_private(request.environ["PATH_INFO"]):
             return describe_http_error(console, error)
         if not isinstance(error, MethodNotAllowed):
-            return notice(404, "Nothing here", "The service is at another path:")
+            # With --lab a world answers for these paths.
+            is_world = request.environ["PATH_INFO"].startswith(WORLDS_PATH)
+            return notice(404, "Nothing here", _NO_WORLDS if is_world else _ELSEWHERE)
         allowed = ", ".join(sorted(error.valid_methods or ()))
         response = notice(405, "Method not allowed", f"Allowed: {allowed}.")
         response.headers["Allow"] = allowed

@@ -43,6 +43,8 @@ PRIVATE_PATHS: Final = (API_PATH, CONSOLE_PATH)
 """The paths of operators: `web.access` decides who may use them."""
 ASMX_PATH: Final = "/rightsmanager.asmx"
 """The path to the service in pages; it is at every path that ends like this, in any letter case."""
+WORLDS_PATH: Final = "/w/"
+"""The paths of worlds begin with it."""
 SERVICE_URL: Final = "rightsmanager.url"
 """The key of the service's URL, as the client knows it, in the environment of a page."""
 CLIENT_PATH: Final = "rightsmanager.path"

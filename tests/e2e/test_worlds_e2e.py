@@ -373,6 +373,8 @@ def test_a_server_without_worlds_says_so(
     ran = command("world", "list", "--url", plain.url, "--json")
     assert ran.json["error"]["text"].endswith("of a server that was started with --lab")
     assert plain.post(b"", "/w/a/rightsmanager.asmx").code == "0x8004c601"
+    answer = plain.call("GET", "/w/a/console/")
+    assert (answer.status, b"started with --lab" in answer.body) == (404, True)
     assert not (plain.data / "worlds").exists()
 
 

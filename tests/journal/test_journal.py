@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import combinations_with_replacement
 
 import pytest
+from sqlalchemy import func, select
 
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal, ServiceSpecific
 from rightsmanager.hooks.exchange import INJECTED, Exchange
@@ -15,12 +16,12 @@ from rightsmanager.journal.building import Act, EntryBuilder
 from rightsmanager.journal.facts import entry_facts, stored_facts
 from rightsmanager.journal.journal import PERCENTILES, Journal, Minute
 from rightsmanager.protocol.wire import AccountId, Kid
-from rightsmanager.store.journal import reading
+from rightsmanager.store.journal import reading, writing
 from rightsmanager.store.journal.database import JournalDatabase
 from rightsmanager.store.journal.entries import Entry, Filter, PendingEntry
 from rightsmanager.store.journal.minutes import round_duration
 from rightsmanager.store.journal.reading import matches
-from rightsmanager.store.journal.tables import BLOCK_ENTRIES
+from rightsmanager.store.journal.tables import BLOCK_ENTRIES, ENTRIES
 from rightsmanager.store.journal.writing import ENTRY_BYTES, Limits, WorkerCounts
 from tests.journal.conftest import DEVICE, KID, Journals, exchange
 
@@ -306,7 +307,11 @@ def test_a_journal_within_its_limits_stays(journals: Journals) -> None:
     assert len(journals.journal.find(limit=1000).entries) == COUNT
 
 
-def test_a_cleared_journal_is_empty_and_goes_on(journals: Journals) -> None:
+@pytest.mark.parametrize("most", [COUNT, COUNT - 1], ids=["short", "long"])
+def test_a_cleared_journal_is_empty_and_goes_on(
+    journals: Journals, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(writing, "MAX_DELETED", most)
     write(journals.database, entries())
     journal = journals.journal
     assert journal.clear() == COUNT
@@ -315,6 +320,18 @@ def test_a_cleared_journal_is_empty_and_goes_on(journals: Journals) -> None:
     assert journal.clear() == 0
     write(journals.database, entries()[:1])
     assert [each.id for each in journal.newer(COUNT)] == [COUNT + 1]
+
+
+def test_a_reader_does_not_hold_up_the_removal_of_all_entries(journals: Journals) -> None:
+    write(journals.database, entries())
+    counted = select(func.count()).select_from(ENTRIES)
+    with journals.database.reading() as connection:
+        assert connection is not None
+        assert connection.execute(counted).scalar() == COUNT
+        writer = journals.database.open_writer()
+        assert writer.clear() == COUNT
+        writer.close()
+    assert journals.journal.find().entries == ()
 
 
 # --- an absent journal ----------------------------------------------------------------------------

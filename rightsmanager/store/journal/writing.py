@@ -25,6 +25,8 @@ ENTRY_BYTES: Final = 700
 """The size of an entry without its bodies, for the limit on bytes."""
 PRUNE_ROWS: Final = 2000
 """The most entries that one transaction removes."""
+MAX_DELETED: Final = 10_000
+"""The most entries that are removed row by row when all are removed."""
 # A statement of each size is compiled once.
 _SIZES: Final = (64, 8, 1)
 
@@ -151,8 +153,11 @@ class Writer:
             # Ids are not used again: a reader may wait for those after the last one.
             self._lock_state()
             count = self._find("SELECT count(*) FROM journal_entries")
+            # TRUNCATE locks whole tables, one after the other: with a reader, or a snapshot of a
+            # world, that has some of them open this can be a deadlock.
+            empty = self._spelling.empty if count > MAX_DELETED else "DELETE FROM"
             for table in ("entries", "bodies", "kids", "blocks", "minutes"):
-                self._run(f"{self._spelling.empty} journal_{table}")
+                self._run(f"{empty} journal_{table}")
         return int(count)
 
     def shrink(self) -> None:

@@ -27,7 +27,7 @@ from rightsmanager.web.api.models import (
 from rightsmanager.web.api.routes import Routes
 from rightsmanager.web.cursors import cursor_of
 from rightsmanager.web.http import Addressing
-from rightsmanager.web.router import ASMX_PATH
+from rightsmanager.web.router import ASMX_PATH, WORLDS_PATH
 
 WORLDS: Final = Tag(name="worlds", description="Servers of their own for tests (`serve --lab`).")
 OFF: Final = (
@@ -233,7 +233,7 @@ class WorldsParts:
         )
 
     def _url(self, name: str) -> str:
-        path = f"/w/{name}{ASMX_PATH}"
+        path = f"{WORLDS_PATH}{name}{ASMX_PATH}"
         public = self.addressing.public_url
         if public.lower().endswith(ASMX_PATH):
             return public[: -len(ASMX_PATH)] + path
