@@ -9,6 +9,8 @@ from rightsmanager.protocol.xml.envelope import Envelope
 
 REQUEST_ID: Final = "rightsmanager.request_id"
 """The key of a request's id in its WSGI environment."""
+GIVES_KEYS: Final = "rightsmanager.gives_keys"
+"""A key in the WSGI environment of a request whose reply has content keys in the clear."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

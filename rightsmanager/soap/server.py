@@ -13,7 +13,7 @@ from typing import Any, Final
 from rightsmanager.errors import Refusal
 from rightsmanager.hooks.exchange import Exchange, Observer
 from rightsmanager.hooks.facts import Progress
-from rightsmanager.operations.request import REQUEST_ID
+from rightsmanager.operations.request import GIVES_KEYS, REQUEST_ID
 from rightsmanager.policy.masking import mask_query, mask_url
 from rightsmanager.soap.application import RightsManagerApplication
 from rightsmanager.soap.faults import RefusalFault, build_fault, clean
@@ -28,6 +28,7 @@ from rightsmanager.soap.spyne_import import HttpMethodContext, SpyneContext, Wsg
 
 OK: Final = "200 OK"
 FAULT: Final = "500 Internal Server Error"
+_PACKAGING: Final = "AcquirePackagingData"
 WARNING_HEADER: Final = "X-RightsManager-Warning"
 MAX_LOGGED_KIDS: Final = 20
 """KIDs of a request in its log event, which are enough to find it."""
@@ -95,6 +96,8 @@ class SoapServer(WsgiApplication):  # type: ignore[misc] # spyne ships no types
         if self._observers:
             self._observe(exchange)
         ctx.release()
+        if exchange.operation == _PACKAGING and exchange.refusal is None:
+            req_env[GIVES_KEYS] = True
         return _send(start_response, exchange)
 
     def _complete(self, ctx: SpyneContext, begun: float, request: bytes) -> Exchange:

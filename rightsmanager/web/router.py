@@ -21,7 +21,7 @@ import structlog
 
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InvalidMessage, Refusal
-from rightsmanager.operations.request import REQUEST_ID
+from rightsmanager.operations.request import GIVES_KEYS, REQUEST_ID
 from rightsmanager.web.http import (
     CLIENT_HOST,
     METHODS,
@@ -135,7 +135,9 @@ class Router:
         more.append((REQUEST_ID_HEADER, request_id))
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ANN401
-            return start_response(status, headers + more, exc_info)
+            # Without cross-origin headers: no page may read keys in the clear.
+            added = more[-1:] if GIVES_KEYS in environ else more
+            return start_response(status, headers + added, exc_info)
 
         if is_operators:
             _hide_host(environ)

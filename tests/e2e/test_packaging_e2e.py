@@ -140,6 +140,7 @@ def test_only_requests_with_the_token_are_served(start: Start, tmp_path: Path) -
         assert TOKEN[:-1].encode() not in refused.body
     served = _asked(server, Authorization=f"Bearer {TOKEN}")
     assert served.status == 200
+    assert not [name for name in served.headers if name.startswith("Access-Control")]
     header = packager.read_object(packager.take(served.body).object)
     assert (header.version, header.algid, header.checksum) == ("4.3.0.0", "AESCBC", None)
     assert header.la_url == "https://keys.example/pr/rightsmanager.asmx"
