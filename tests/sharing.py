@@ -26,13 +26,14 @@ def shared(
             yield reached
         return
     with (folder.parent / name).open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        reached = file.read()
-        if reached:
-            fcntl.flock(file, fcntl.LOCK_SH)
-            yield reached
-            return
+        for lock in (fcntl.LOCK_SH, fcntl.LOCK_EX):
+            fcntl.flock(file, lock)
+            file.seek(0)
+            reached = file.read()
+            if reached:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                yield reached
+                return
         with start() as reached:
             file.write(reached)
             file.flush()
