@@ -74,7 +74,7 @@ def test_the_clock_is_shown_and_changed(world: World) -> None:
 
 
 def test_faults_are_added_and_removed(
-    world: World, server: Server, client: Client, header: Header
+    world: World, server: Server, client: Client, header: Header, tmp_path: Path
 ) -> None:
     world("create", "faults")
     added = world("fault", "add", "faults", "status", "status=0x8004c600", "count=1", "--json")
@@ -86,6 +86,13 @@ def test_faults_are_added_and_removed(
     assert "count=1 status=0x8004c600" in world("fault", "list", "faults")
     world("fault", "remove", "faults", listed["id"])
     world("fault", "add", "faults", "latency", "milliseconds=1")
+    world("fault", "remove", "faults")
+    scripted = tmp_path / "answers.json"
+    scripted.write_text('[{"kind": "status", "status": "0x8004c600"}, {"query": "PlayRight=1"}]')
+    assert "query=PlayRight=1" in world("fault", "script", "faults", str(scripted))
+    with pytest.raises(Refusal):
+        client.acquire(url(server, "faults"), header)
+    assert client.acquire(url(server, "faults"), header).licenses
     world("fault", "remove", "faults")
     assert world("fault", "list", "faults", "--json") == []
 

@@ -355,7 +355,7 @@ def test_every_act_has_a_command(server: Server, command: Command, name: str) ->
     assert run("snapshot", name, "s")["name"] == "s"
     assert [each["name"] for each in run("snapshots", name)] == ["s"]
     assert run("restore", name, "s")["snapshot"] == "s"
-    run("restore", name, "s", "--delete")
+    run("delete", name, "--snapshot", "s")
     added = run("fault", "add", name, "status", "status=0x8004c600", "count=1")
     assert [each["id"] for each in run("fault", "list", name)] == [added["id"]]
     run("fault", "remove", name)

@@ -1,9 +1,11 @@
 """`rightsmanager world fault`: the faults of a world."""
 
+import json
 from typing import Any, Final
 
 import click
 
+from rightsmanager.cli.options import Parsed, read_input
 from rightsmanager.cli.printing import (
     Form,
     form_options,
@@ -22,6 +24,8 @@ _COLUMNS: Final = {
     "values": "values",
     "used": "used",
 }
+_ANSWERS: Final = Parsed("file", lambda name: json.loads(read_input(name)))
+"""The JSON of a file."""
 _APART: Final = frozenset({"id", "kind", "used", "created_at"})
 
 
@@ -54,9 +58,22 @@ def add(client: Control, *, name: str, kind: str, fields: Pairs, form: Form) -> 
 @click.argument("name")
 def list_(client: Control, *, name: str, form: Form) -> None:
     """List the faults of a world."""
-    found = client.get(f"{WORLDS}/{segment(name)}/faults")["faults"]
-    shown = found if form == "json" else [{**each, "values": _values(each)} for each in found]
-    print_list(form, shown, _COLUMNS)
+    _print_all(form, client.get(f"{WORLDS}/{segment(name)}/faults")["faults"])
+
+
+@fault.command()
+@client_options
+@form_options
+@click.argument("name")
+@click.argument("answers", metavar="FILE", type=_ANSWERS)
+def script(client: Control, *, name: str, answers: object, form: Form) -> None:
+    """Script the next answers of a world.
+
+    FILE has a JSON list of faults, each for one request, in this order; - for standard input.
+
+    Example: rightsmanager world fault script a answers.json
+    """
+    _print_all(form, client.post(f"{WORLDS}/{segment(name)}/answers", answers)["faults"])
 
 
 @fault.command()
@@ -70,6 +87,11 @@ def remove(client: Control, *, name: str, fault_id: str | None, form: Form) -> N
     client.delete(path if fault_id is None else f"{path}/{segment(fault_id)}")
     what = "all faults" if fault_id is None else f"fault {fault_id}"
     print_result(form, {"name": name, "removed": fault_id}, f"{what} of {name} removed")
+
+
+def _print_all(form: Form, found: list[dict[str, Any]]) -> None:
+    shown = found if form == "json" else [{**each, "values": _values(each)} for each in found]
+    print_list(form, shown, _COLUMNS)
 
 
 def _values(facts: dict[str, Any]) -> str:

@@ -102,14 +102,8 @@ def snapshots(client: Control, *, name: str, form: Form) -> None:
 @json_option
 @click.argument("name")
 @click.argument("snapshot_name", metavar="SNAPSHOT")
-@click.option("--delete", is_flag=True, help="Remove the snapshot instead.")
-def restore(client: Control, *, name: str, snapshot_name: str, delete: bool, form: Form) -> None:
+def restore(client: Control, *, name: str, snapshot_name: str, form: Form) -> None:
     """Return a world to a snapshot."""
-    path = f"{WORLDS}/{segment(name)}/snapshots/{segment(snapshot_name)}"
-    if delete:
-        client.delete(path)
-        print_result(form, {"removed": snapshot_name}, f"snapshot {snapshot_name} removed")
-        return
-    client.post(f"{path}/restore")
+    client.post(f"{WORLDS}/{segment(name)}/snapshots/{segment(snapshot_name)}/restore")
     facts = {"name": name, "snapshot": snapshot_name}
     print_result(form, facts, f"world {name} is as in snapshot {snapshot_name}")
