@@ -41,21 +41,22 @@ def parse_recipient(certificate: bytes, now: int) -> Recipient:
         parsed = x509.load_der_x509_certificate(certificate)
         key = parsed.public_key()
         usage = _key_usage(parsed)
+        subject = parsed.subject.rfc4514_string()[:100]
     except (ValueError, TypeError, x509.DuplicateExtension):
         raise InvalidMessage("the recipient's certificate is not a valid one in DER") from None
+    name = f"the certificate of the recipient {subject!r}"
     if not isinstance(key, rsa.RSAPublicKey) or not MIN_BITS <= key.key_size <= MAX_BITS:
+        found = f"RSA of {key.key_size} bits" if isinstance(key, rsa.RSAPublicKey) else "another"
         raise InvalidMessage(
-            f"the recipient's certificate has another key, expected RSA of {MIN_BITS} to "
-            f"{MAX_BITS} bits"
+            f"the key in {name} is {found}, expected RSA of {MIN_BITS} to {MAX_BITS} bits"
         )
     if not parsed.not_valid_before_utc <= datetime.fromtimestamp(now, UTC):
-        raise InvalidMessage("the recipient's certificate is not valid yet")
+        raise InvalidMessage(f"{name} is not valid before {parsed.not_valid_before_utc:%Y-%m-%d}")
     if datetime.fromtimestamp(now, UTC) > parsed.not_valid_after_utc:
-        raise InvalidMessage("the recipient's certificate is expired")
+        raise InvalidMessage(f"{name} is expired since {parsed.not_valid_after_utc:%Y-%m-%d}")
     if usage is not None and not (usage.key_encipherment or usage.data_encipherment):
         raise InvalidMessage(
-            "the recipient's certificate has another key usage, expected key encipherment or data "
-            "encipherment"
+            f"{name} has another key usage, expected key encipherment or data encipherment"
         )
     return Recipient(key)
 
