@@ -128,6 +128,9 @@ def run(  # noqa: PLR0913 -- one parameter for each option
         if name not in known:
             raise click.UsageError(f"--scenario is {name!r}, expected one of {', '.join(known)}")
     chosen = [each for each in SCENARIOS if not names or each.name in names]
+    for file in filter(None, (junit, html)):
+        # A run of minutes must not end without its report.
+        write_output(file, b"")
     drive = _prompt if command is None else _commanded(command, timeout_seconds)
     runner = Runner(connect_world(url, world, token=token), drive)
     report = runner.run(chosen, None if form == "json" else _print_progress)

@@ -129,13 +129,17 @@ post: Final = HttpClient()
 
 def post_trusting(cafile: Path, headers: Mapping[str, str] | None = None) -> HttpClient:
     """Return a client that trusts the PEM certificates of a file; raises InternalError."""
+    return HttpClient(trusting_context(cafile), headers or {})
+
+
+def trusting_context(cafile: Path) -> ssl.SSLContext:
+    """Return a TLS context that trusts the PEM certificates of a file; raises InternalError."""
     try:
-        context = ssl.create_default_context(cafile=cafile)
+        return ssl.create_default_context(cafile=cafile)
     except ssl.SSLError:
         raise InternalError(f"{cafile} holds no certificate in PEM") from None
     except OSError as error:
         raise InternalError(f"{cafile} cannot be read: {error.strerror}") from None
-    return HttpClient(context, headers or {})
 
 
 @dataclass(frozen=True, slots=True)

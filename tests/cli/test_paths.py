@@ -19,7 +19,27 @@ KID = "6f651ae1-dbe4-4434-bcb4-690d1564c41c"
 NOWHERE = "http://127.0.0.1:1/"
 KEY = f"{KID}:00112233445566778899aabbccddeeff"
 
+WORLDS = {
+    "list": (),
+    "seed": ("a", "1"),
+    "restore": ("a", "b"),
+    "fault add": ("a", "status"),
+    "fault script": ("a", "cfg=(play:true)"),
+    **dict.fromkeys(
+        (
+            *("create", "show", "change", "reset", "delete", "clock", "snapshot", "snapshots"),
+            *("fault list", "fault remove", "journal", "wait", "assert"),
+        ),
+        ("a",),
+    ),
+}
+"""The arguments of the commands of worlds."""
+
 READING: dict[tuple[str, str], tuple[str, ...]] = {
+    **{
+        (f"world {name}", "cafile"): ("--cafile", "{path}", *arguments)
+        for name, arguments in WORLDS.items()
+    },
     ("content import", "file"): ("{path}", "--data", "{data}"),
     ("show", "file"): ("{path}",),
     ("header show", "file"): ("{path}",),
@@ -62,6 +82,8 @@ WRITING: dict[tuple[str, str], tuple[str, ...]] = {
     ("device certify", "chain"): ("{root}", "{root}", "{path}", "--data", "{data}"),
     ("header make", "output"): ("--output", "{path}", "--algid", "none", KEY),
     ("metering show", "chain_file"): ("--chain", "{path}", "--data", "{data}", "{mid}"),
+    ("conformance run", "junit"): ("--junit", "{path}", "--world", "a", "--url", NOWHERE),
+    ("conformance run", "html"): ("--html", "{path}", "--world", "a", "--url", NOWHERE),
     ("metering chart", "out"): ("--out", "{path}.png", "--data", "{data}"),
 }
 """The same for each parameter that writes one."""
@@ -143,7 +165,9 @@ def test_an_unusable_folder_is_refused_in_a_line(
             assert_refused(run, key[0], FOLDERS[key], {**places, "path": str(path)})
 
 
-@pytest.mark.parametrize("key", [key for key in WRITING if key[1] != "out"], ids=" ".join)
+@pytest.mark.parametrize(
+    "key", [key for key in WRITING if key[1] not in {"out", "junit", "html"}], ids=" ".join
+)
 def test_a_full_disk_is_refused_in_a_line(
     run: Run, places: dict[str, str], key: tuple[str, str]
 ) -> None:

@@ -1,15 +1,16 @@
 """The API of a server with worlds, as the commands call it."""
 
 import json
-import ssl
 from collections.abc import Callable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec
 from urllib.parse import urlsplit
 
 import click
 
 from rightsmanager.cli.options import add_options
+from rightsmanager.device.http import trusting_context
 from rightsmanager.testing.control import API, Control, connect
 
 Parameters = ParamSpec("Parameters")
@@ -80,7 +81,7 @@ _OPTIONS: Final = add_options(
     ),
     click.option(
         "--cafile",
-        type=click.Path(exists=True, dir_okay=False),
+        type=click.Path(path_type=Path),
         help="The certificate that a server by https is trusted by.",
     ),
 )
@@ -93,7 +94,7 @@ def client_options(command: Command[Parameters]) -> Callable[..., None]:
     @wraps(command)
     def run(*arguments: Any, **more: Any) -> None:  # noqa: ANN401 -- the command's
         cafile = more.pop("cafile")
-        context = None if cafile is None else ssl.create_default_context(cafile=cafile)
+        context = None if cafile is None else trusting_context(cafile)
         send = connect(_parse_url(more.pop("url")), more.pop("token"), context)
         command(Control(send), *arguments, **more)
 

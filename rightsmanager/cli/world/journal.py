@@ -29,7 +29,6 @@ _COLUMNS: Final = {
     "ms": "ms",
     "device": "device",
     "kids": "KIDs",
-    "injected": "fault",
     "reason": "reason",
 }
 _COLUMNS_WITH_FAULTS: Final = {**_COLUMNS, "injected": "injected"}
