@@ -157,7 +157,8 @@ class Hooks:
                 f"the operator's {name} did not answer within {self._seconds:g} s"
             ) from None
         except Exception as error:
-            raise InternalError(f"the operator's {name} failed: {type(error).__name__}") from error
+            # The log has the cause; its class is the operator's own matter.
+            raise InternalError(f"the operator's {name} failed, expected a Refusal") from error
 
     def _end_event(self, future: "Future[None]") -> None:
         self._events.discard(future)

@@ -98,7 +98,7 @@ def raise_error(*_arguments: object) -> None:
 @pytest.mark.parametrize(
     ("callables", "text"),
     [
-        (HookSet(authorise=raise_error), "authorise failed: LookupError"),
+        (HookSet(authorise=raise_error), "authorise failed, expected a Refusal"),
         (HookSet(choose=lambda _facts, grants: grants), "returned a tuple, expected a Choice"),  # type: ignore[arg-type,return-value]
         (HookSet(find_content_key=lambda _facts, _kid: b"short"), "no 16 bytes"),
     ],
