@@ -111,7 +111,7 @@ def parse_control(data: bytes) -> Control:
             faults=tuple(facts["faults"]),
         )
     except (ValueError, KeyError, TypeError):
-        raise InternalError("a world's control.json is damaged: delete the world") from None
+        raise InternalError("a world's control.json is damaged: make the snapshot again") from None
 
 
 def _options_facts(options: Options) -> dict[str, object]:
@@ -147,14 +147,21 @@ def identify(file: Path | str) -> Identity | None:
 
 
 def read_control(file: Path) -> tuple[Control, Identity] | None:
-    """Return the control state and the identity of its file, None if there is none."""
+    """Return the control state and the identity of its file, None if there is none.
+
+    A damaged file counts as none: a power failure may leave an empty one, and its world is lost.
+    """
     try:
         opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     with os.fdopen(opened, "rb") as stream:
         found = os.fstat(opened)
-        return parse_control(stream.read()), (found.st_ino, found.st_mtime_ns)
+        try:
+            control = parse_control(stream.read())
+        except InternalError:
+            return None
+        return control, (found.st_ino, found.st_mtime_ns)
 
 
 def write_control(file: Path, control: Control) -> None:

@@ -287,6 +287,19 @@ def test_a_snapshot_of_a_world_that_is_removed_meanwhile_is_refused(
         Snapshots(lab.worlds).create("a", "s")
 
 
+def test_a_world_whose_control_file_is_damaged_is_missing(lab: Lab) -> None:
+    for name in ("a", "b", "c"):
+        lab.worlds.create(WorldRequest(name))
+    for name in ("a", "b"):
+        lab.folders.world(name).control.write_bytes(b"")
+    assert [each.name for each in lab.worlds.find_page(10, None)[0]] == ["c"]
+    with pytest.raises(NotFound):
+        lab.worlds.opened.enter("a")
+    assert lab.worlds.reset("a").now == NOW
+    lab.worlds.sweep_folders()
+    assert lab.folders.find_names() == ["a", "c"]
+
+
 def test_the_folder_of_a_late_snapshot_goes_too(lab: Lab) -> None:
     lab.worlds.create(WorldRequest("a"))
     lab.worlds.delete("a")
