@@ -38,7 +38,9 @@ rightsmanager_settings =
     license.acknowledge = persistent
     domain.max_members = 2
 """
-OPTIONS = ("-p", "rightsmanager.testing.plugin", "-p", "no:cacheprovider", "-p", "no:randomly")
+# The plugin is loaded by its module, and not once more by the entry point where it is installed.
+PLUGINS = ("no:rightsmanager", "rightsmanager.testing.plugin", "no:cacheprovider", "no:randomly")
+OPTIONS = tuple(word for plugin in PLUGINS for word in ("-p", plugin))
 
 
 @pytest.fixture
