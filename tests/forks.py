@@ -267,9 +267,8 @@ def run(call: Call) -> NoReturn:
     except BaseException:  # noqa: BLE001 -- whatever it is, it is the process's failure
         traceback.print_exc()
     # Not sys.exit: taking all modules apart takes longer than most commands.
-    for thread in threading.enumerate():
-        if not thread.daemon and thread is not threading.current_thread():
-            thread.join()
+    # It tells the threads of executors to end, which a join would wait for, and joins all.
+    threading._shutdown()  # type: ignore[attr-defined] # the interpreter's own
     atexit._run_exitfuncs()
     with suppress(OSError):
         sys.stdout.flush()

@@ -22,7 +22,7 @@ from rightsmanager.soap.server import SoapServer
 from rightsmanager.soap.wsdl import build_wsdl
 from rightsmanager.web.application import build_application
 from rightsmanager.web.pages import Site
-from rightsmanager.web.router import Router, RouterSettings
+from rightsmanager.web.router import Router, RouterSettings, Wsgi
 
 
 class QuickWorker(Worker):
@@ -104,7 +104,7 @@ def envelope(operation: str = "AcquireLicense", namespace: str = SOAP11, inner: 
 class ServerClient:
     """Calls a front as a WSGI server would."""
 
-    def __init__(self, front: Router) -> None:
+    def __init__(self, front: Wsgi) -> None:
         self.front = front
 
     def __call__(self, method: str, target: str, body: bytes = b"", **environ: object) -> Answer:

@@ -50,7 +50,7 @@ def ask(server: Server, method: str, path: str, body: bytes = b"", **environ: ob
         "CONTENT_TYPE": "application/json" if body else "",
         **environ,
     }
-    return ServerClient(server.wsgi)(method, f"{BASE}{path}", body, **sent)  # type: ignore[arg-type]
+    return ServerClient(server.wsgi)(method, f"{BASE}{path}", body, **sent)
 
 
 def problem(answer: Answer) -> dict[str, Any]:
