@@ -81,9 +81,7 @@ def ask(router: WorldRouter) -> Acquire:
 
     def one(name: str) -> str:
         header = Header(Version.V4_3, (HeaderKid(Kid(system_random(16)), None),))
-        client = Client(
-            opening, keys, int(NOW), system_random, post
-        )
+        client = Client(opening, keys, int(NOW), system_random, post)
         try:
             acquire(f"http://127.0.0.1/w/{name}/rightsmanager.asmx", Wanted(header), client)
         except Refusal as refusal:
