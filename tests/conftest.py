@@ -49,10 +49,10 @@ def pytest_configure() -> None:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of processes that run tests."""
-    # Many tests wait for processes, so that half as many again as processors keep those busy.
+    # Many tests wait for processes, so that twice as many as processors keep those busy.
     has_affinity = hasattr(os, "sched_getaffinity")
     processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(1, processors * 3 // 2)
+    return 2 * processors
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,9 @@ from tests.postgresql import PostgreSQL
 
 KINDS = ("sqlite", "postgresql")
 on_sqlite = pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
-"""Runs a test on SQLite only, since it does not depend on the database."""
+"""Runs a test with a server on SQLite only, since it does not depend on the database."""
+in_sqlite = pytest.mark.parametrize("_databases", ["sqlite"], indirect=True)
+"""The same for a test in this process."""
 
 NewDatabase = Callable[[], str]
 """Makes an empty database of the newest revision and returns its URL."""

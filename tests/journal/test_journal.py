@@ -4,7 +4,7 @@ import random
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from itertools import combinations_with_replacement
+from itertools import chain
 
 import pytest
 from sqlalchemy import func, select
@@ -139,7 +139,10 @@ def test_a_text_is_found_in_any_block(filled: Journal, monkeypatch: pytest.Monke
 def test_each_filter_and_each_pair_finds_what_it_says(filled: Journal) -> None:
     everything = find_all(filled, Filter(), 1000)
     assert [each.id for each in everything] == list(range(COUNT, 0, -1))
-    for pair in combinations_with_replacement(SOME, 2):
+    # Each alone, and with three others; with all of them it takes seconds.
+    for pair in chain.from_iterable(
+        zip(SOME, SOME[skip:] + SOME[:skip], strict=True) for skip in range(4)
+    ):
         given = {
             name: value
             for filter_ in pair
@@ -151,7 +154,7 @@ def test_each_filter_and_each_pair_finds_what_it_says(filled: Journal) -> None:
         assert list(filled.find(wanted, 1000).entries) == expected
 
 
-@pytest.mark.parametrize("limit", [1, 7, 50, 1000])
+@pytest.mark.parametrize("limit", [3, 50, 1000])
 def test_pages_have_each_entry_once(filled: Journal, limit: int) -> None:
     for wanted in (Filter(outcome="fault"), Filter(text="zebra"), Filter(kid=KIDS[0])):
         whole = list(filled.find(wanted, 1000).entries)

@@ -8,12 +8,15 @@ import pytest
 
 from rightsmanager.admin.tokens import Role, TokenKeeper
 from rightsmanager.crypto.random import system_random
+from tests.databases import in_sqlite
 from tests.web.console.conftest import FAR, NOW, TOKEN, Answer, Browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rightsmanager.server import Server
+
+pytestmark = in_sqlite
 
 CLOSE = "/console/acts/create-domain"
 

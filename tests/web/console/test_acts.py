@@ -9,10 +9,13 @@ import pytest
 
 from rightsmanager.store.journal.entries import Filter
 from rightsmanager.web.console.table import ACTS
+from tests.databases import in_sqlite
 
 if TYPE_CHECKING:
     from rightsmanager.server import Server
     from tests.web.console.conftest import Browser
+
+pytestmark = in_sqlite
 
 CREATE = "/console/acts/create-domain"
 

@@ -33,6 +33,7 @@ from rightsmanager.web.console.blocks import (
     state,
 )
 from rightsmanager.web.console.table import MENU, PAGES
+from tests.databases import in_sqlite
 from tests.web.console.conftest import Browser
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
     from rightsmanager.server import Server
     from rightsmanager.web.console.parts import Parts
+
+pytestmark = in_sqlite
 
 LISTS = [path for path in PAGES if "<" not in path]
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
