@@ -104,6 +104,11 @@ class BuiltWorld:
         return self.server.store
 
     @property
+    def writer(self) -> SharedWriter:
+        """The writer of its journal, and of those of all worlds of the process."""
+        return self.recorder.writer
+
+    @property
     def journal(self) -> Journal:
         """The journal, for readers."""
         return self.server.journal

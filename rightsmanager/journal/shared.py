@@ -115,7 +115,7 @@ class SharedRecorder(Recorder):
         self._session: Session | None = None
         self._worker = ""
         super().__init__(database, options, note, clock)
-        self._writer = writer
+        self.writer = writer
 
     def close(self) -> None:
         """Store what waits; what cannot be stored is dropped."""
@@ -128,7 +128,7 @@ class SharedRecorder(Recorder):
         if self._counts is not None and not self._is_ending:
             self._is_discarded = is_discarded
             self._is_ending = True
-            self._writer.call(self, now=True)
+            self.writer.call(self, now=True)
 
     def release(self) -> None:
         """Close the connection; the next entry opens another one. For the writer's thread."""
@@ -190,4 +190,4 @@ class SharedRecorder(Recorder):
 
     def _notify(self) -> None:
         self._wake.set()
-        self._writer.call(self)
+        self.writer.call(self)

@@ -26,6 +26,7 @@ from rightsmanager.protocol.wire import Kid
 from rightsmanager.server import Runtime
 from rightsmanager.settings_loading import load
 from rightsmanager.web.repeating import answer_here
+from rightsmanager.worlds import BuiltWorld
 from tests.lab.conftest import NOW
 from tests.web.conftest import ServerClient
 
@@ -40,10 +41,16 @@ def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorldRouter]:
     prepare(settings)
     made = build(settings, Runtime(is_loopback=True)).wsgi
     assert isinstance(made, WorldRouter)
+    made.worlds.ensure("first")
+    with made.worlds.opened.using("first") as first:
+        assert isinstance(first.server, BuiltWorld)
+        writer = first.server.writer
     yield made
     for opened in made.worlds.opened.find_open():
         made.worlds.opened.retire(opened)
     made.worlds.opened.close_retired()
+    # Its thread would write into a folder that is gone.
+    writer.close()
 
 
 @pytest.fixture(scope="module")

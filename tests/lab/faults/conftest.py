@@ -146,6 +146,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(made.server, made.injector, settings.data)
     router.worlds.opened.retire(opened)
     router.worlds.opened.close_retired()
+    made.writer.close()
 
 
 @pytest.fixture
