@@ -64,13 +64,13 @@ def make_expose(
 ) -> Callable[[str], tuple[bytes, str]]:
     """Return the function that writes the metrics in the form that an Accept header asks for."""
     # A registry of our own: the library's has figures of one process only.
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(CellsCollector(cells))
-    registry.register(ServerCollector(cells, sources, build_info))
+    own = CollectorRegistry(auto_describe=False)
+    own.register(CellsCollector(cells))
+    own.register(ServerCollector(cells, sources, build_info))
 
     def expose(accept: str) -> tuple[bytes, str]:
         encode, content_type = choose_encoder(accept)
-        return encode(registry), content_type
+        return encode(own), content_type
 
     return expose
 

@@ -38,9 +38,9 @@ def named_header(query: str) -> Header:
 def decided(url: dict[str, Any]) -> Decision:
     leaf = cert.Subject(cert.DEVICE, world.DEVICE_KEYS, level=url.get("security_level", 2000))
     device = Device("", parse_chain(world.device_chain(leaf)), client_time=NOW)
-    query = url["query"]
+    query, address = url["query"], "/".join(("https://h", *url["path"]))
     return decide(
-        LicenseQuery(named_header(query), query, None, device, f"https://h{url['path']}"),
+        LicenseQuery(named_header(query), query, None, device, address),
         DEFAULTS,
         NOW,
     )

@@ -2,12 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import click
 
 from rightsmanager.cli.journal.filters import filter_options
+from rightsmanager.cli.journal.requests import COLUMNS, first_of, print_requests
 from rightsmanager.cli.operator import Operator, pass_operator
 from rightsmanager.cli.options import limit_option
 from rightsmanager.cli.printing import (
@@ -24,16 +25,6 @@ from rightsmanager.store.journal.entries import Accounting, Entry, Filter
 from rightsmanager.store.journal.reading import matches
 
 POLL_SECONDS: Final = 0.3
-_COLUMNS: Final = {
-    "id": "id",
-    "at": "time",
-    "operation": "operation",
-    "outcome": "outcome",
-    "ms": "ms",
-    "device": "device",
-    "kids": "KIDs",
-    "reason": "reason",
-}
 _WIDTHS: Final = {
     "id": 7,
     "at": 29,
@@ -72,22 +63,11 @@ def list_(
     journal.settle()
     page = journal.find(wanted, limit, before)
     footer = "" if form else _counts(journal.accounting(), page.next)
-    columns = _ACT_COLUMNS if wanted.kind == "act" else _columns(page.entries)
     facts = [entry_facts(each) for each in page.entries]
-    if form is None:
-        # A dash in place of an operation that the envelope does not name; packagers' requests may
-        # have a hundred KIDs.
-        facts = [
-            {**each, "operation": each["operation"] or None, "kids": _first_of(each["kids"])}
-            for each in facts
-        ]
-    print_list(form, facts, columns, footer=footer)
-
-
-def _columns(entries: Sequence[Entry]) -> Mapping[str, str]:
-    """Return the columns of requests; that of faults only if any was injected."""
-    is_any = any(each.injected is not None for each in entries)
-    return {**_COLUMNS, "injected": "injected"} if is_any else _COLUMNS
+    if wanted.kind == "act":
+        print_list(form, facts, _ACT_COLUMNS, footer=footer)
+    else:
+        print_requests(form, facts, footer=footer)
 
 
 @click.command()
@@ -103,7 +83,7 @@ def follow(operator: Operator, wanted: Filter, *, limit: int | None, form: Form)
     journal = operator.journal
     last, left = journal.newest_id(), limit
     if not form:
-        click.echo(_in_columns(_COLUMNS.values()))
+        click.echo(_in_columns(COLUMNS.values()))
     try:
         while True:
             entries = journal.newer(last)
@@ -185,17 +165,10 @@ def _line(entry: Entry) -> str:
             entry.outcome,
             str(entry.total_ms),
             entry.device or entry.actor or "",
-            _first_of(facts["kids"]) or "",
+            first_of(facts["kids"]) or "",
             "  ".join(word for word in last if word),
         )
     )
-
-
-def _first_of(kids: Sequence[str]) -> str | None:
-    """Return the first KID and the number of others, None without any."""
-    if not kids:
-        return None
-    return f"{kids[0]} +{len(kids) - 1}" if len(kids) > 1 else kids[0]
 
 
 def _in_columns(texts: Iterable[str]) -> str:

@@ -4,13 +4,13 @@ from typing import Any, Final
 
 import click
 
+from rightsmanager.cli.journal.requests import print_requests
 from rightsmanager.cli.options import Parsed, add_options
 from rightsmanager.cli.printing import (
     Form,
     counted,
     form_options,
     json_option,
-    print_list,
     print_result,
 )
 from rightsmanager.cli.world.client import (
@@ -21,17 +21,6 @@ from rightsmanager.cli.world.client import (
 )
 from rightsmanager.testing.control import Control, segment
 
-_COLUMNS: Final = {
-    "id": "id",
-    "at": "time",
-    "operation": "operation",
-    "outcome": "outcome",
-    "ms": "ms",
-    "device": "device",
-    "kids": "KIDs",
-    "reason": "reason",
-}
-_COLUMNS_WITH_FAULTS: Final = {**_COLUMNS, "injected": "injected"}
 _filters: Final = add_options(
     click.option("--operation", help="Of this operation, such as AcquireLicense."),
     click.option("--outcome", help="With this outcome: ok, fault, or a status code."),
@@ -67,9 +56,7 @@ def journal(
     The newest come first.
     """
     path = f"{WORLDS}/{segment(name)}/journal"
-    found = client.get(path, limit=limit, **filters)["entries"]
-    is_any = any(each["injected"] for each in found)
-    print_list(form, found, _COLUMNS_WITH_FAULTS if is_any else _COLUMNS)
+    print_requests(form, client.get(path, limit=limit, **filters)["entries"])
 
 
 @click.command()
@@ -100,7 +87,7 @@ def wait(
     """Wait for requests to a world."""
     body = {**given(**filters), "timeout_seconds": timeout_seconds}
     path = f"{WORLDS}/{segment(name)}/journal/wait"
-    print_list(form, client.post(path, body)["entries"], _COLUMNS)
+    print_requests(form, client.post(path, body)["entries"])
 
 
 @click.command(name="assert")
