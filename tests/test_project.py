@@ -90,3 +90,16 @@ def test_vectors_have_a_source(texts: dict[Path, str]) -> None:
 def test_nothing_of_a_data_folder_is_tracked() -> None:
     endings = {".key", ".chain", ".pub", ".db", ".pem", ".log", ".pyc"}
     assert [file for file in tracked() if file.suffix in endings] == []
+
+
+def test_the_examples_are_installed_with_what_their_packages_need() -> None:
+    found = re.search(r"sed -nE '/\^\(([\w|-]+)\)==/", (ROOT / "Makefile").read_text("utf-8"))
+    assert found is not None
+    installed = set(found[1].split("|"))
+    needed = {
+        canonicalize_name(requirement.name)
+        for name in installed
+        for requirement in map(Requirement, requires(name) or ())
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    }
+    assert needed <= installed
