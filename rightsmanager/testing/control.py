@@ -13,6 +13,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from rightsmanager.errors import ConnectionFailed, InternalError
 
 API: Final = "/api/v1"
+Facts = Mapping[str, Any]
+"""JSON of the control API or of the management API, under the names of their documentation."""
 TIMEOUT_SECONDS: Final = 90
 """A wait for the journal may take 60 s."""
 _CLOSED: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
@@ -113,8 +115,19 @@ class Control:
 
     def get(self, path: str, **query: object) -> Any:  # noqa: ANN401 -- JSON of any shape
         """Return the JSON at a path; raises ControlFailed, and ConnectionFailed."""
-        given = {name: value for name, value in query.items() if value is not None}
-        return self._call("GET", f"{path}?{urlencode(given)}" if given else path, None)
+        asked = given(query)
+        return self._call("GET", f"{path}?{urlencode(asked)}" if asked else path, None)
+
+    def get_all(self, path: str, name: str, /, **filters: object) -> tuple[Facts, ...]:
+        """Return the items of a list, of that name in its JSON, from all pages."""
+        found: list[Facts] = []
+        after = None
+        while True:
+            page = self.get(path, limit=1000, after=after, **filters)
+            found += page[name]
+            after = page["next"]
+            if after is None:
+                return tuple(found)
 
     def post(self, path: str, value: object = None) -> Any:  # noqa: ANN401 -- as above
         """Return the answer to a JSON value; raises likewise."""
@@ -159,3 +172,8 @@ def connect(url: str, token: str | None = None, context: ssl.SSLContext | None =
 def segment(name: str) -> str:
     """Return a name as one segment of a path."""
     return quote(name, safe="")
+
+
+def given(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the values that are not None."""
+    return {name: value for name, value in values.items() if value is not None}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from rightsmanager.device.acquire import (
     Acknowledgement,
@@ -30,9 +30,7 @@ from rightsmanager.protocol.messages.metering import MeteringReport
 from rightsmanager.protocol.messages.response import LicenseResponse
 from rightsmanager.protocol.messages.secure_stop import SecureStopResponse
 from rightsmanager.protocol.wire import AccountId, Kid, Mid, ServiceId
-
-if TYPE_CHECKING:
-    from rightsmanager.testing.world import Domains
+from rightsmanager.testing.management import Domains
 
 Ending = Literal["clean", "crash"]
 ONE_KID: Final = "expected one of kid, kids and header"
@@ -85,7 +83,7 @@ class Device:
     url: str
     """Of its world's service."""
     time: DeviceTime = field(repr=False)
-    domains: "Domains | None" = field(default=None, repr=False)
+    domains: Domains | None = field(default=None, repr=False)
     """The accounts of its world, if that can be asked."""
     _in_memory: dict[Kid, OpenedLicense] = field(default_factory=dict, repr=False)
     """The licences that are not persistent."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from rightsmanager.testing.control import Control, ControlFailed
+from rightsmanager.testing.control import Control, ControlFailed, given
 
 MAX_SHOWN: Final = 200
 """The most requests in the report of a failed test."""
@@ -164,21 +164,21 @@ class Journal:
 
         Raises AssertionError, which says what was seen, after `timeout_seconds`.
         """
-        body = {**_given(filters), "count": count, "timeout_seconds": timeout_seconds}
+        body = {**given(filters), "count": count, "timeout_seconds": timeout_seconds}
         answer = self._ask("wait", body, _TIMED_OUT)
         return tuple(Request.of(each) for each in answer["entries"])
 
     def assert_count(self, count: int, **filters: object) -> None:
         """Raise AssertionError unless the filters let exactly `count` requests through."""
-        self._ask("assert", {**_given(filters), "count": count}, _NOT_SO)
+        self._ask("assert", {**given(filters), "count": count}, _NOT_SO)
 
     def assert_at_least(self, count: int, **filters: object) -> None:
         """Raise AssertionError unless the filters let `count` requests or more through."""
-        self._ask("assert", {**_given(filters), "at_least": count}, _NOT_SO)
+        self._ask("assert", {**given(filters), "at_least": count}, _NOT_SO)
 
     def assert_at_most(self, count: int, **filters: object) -> None:
         """Raise AssertionError unless the filters let `count` requests or fewer through."""
-        self._ask("assert", {**_given(filters), "at_most": count}, _NOT_SO)
+        self._ask("assert", {**given(filters), "at_most": count}, _NOT_SO)
 
     def waiting(self) -> int:
         """Return the number of answered requests that are not written yet."""
@@ -203,10 +203,6 @@ class Journal:
             if error.http_status != failed:
                 raise
             raise AssertionError(error.text) from None
-
-
-def _given(filters: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in filters.items() if value is not None}
 
 
 def _decoded(facts: Mapping[str, Any] | None) -> Fact | None:

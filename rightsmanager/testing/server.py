@@ -16,7 +16,8 @@ from typing import IO, Final, Self
 
 from rightsmanager.errors import InternalError
 from rightsmanager.testing.control import Control, HttpSend, connect
-from rightsmanager.testing.world import Home, Options, Pki, World, create_world
+from rightsmanager.testing.home import Home
+from rightsmanager.testing.world import Options, Pki, World, create_world
 
 START_SECONDS: Final = 120
 """For the first start, which makes a test PKI, on a busy machine."""
