@@ -126,72 +126,68 @@ def _lists(evidence: Evidence) -> Finding:
 # --- status codes ---------------------------------------------------------------------------------
 
 
-def _retries(evidence: Evidence) -> Finding:
-    failed = evidence.refused("0x8004c600")
-    if not failed:
-        return _not_seen("no licence request was answered 0x8004c600")
-    retries = len(failed) - 1
-    text = f"{retries} retries after 0x8004c600"
-    return _found(retries <= MAX_RETRIES, text, f"{text}, expected at most {MAX_RETRIES}", failed)
+Reaction = Callable[[Evidence, Seen], Finding]
+"""Grades what followed the first request that was refused with a status code."""
 
 
-def _joins_after(status: str) -> Grade:
+def _after(status: str, grade_reaction: Reaction) -> Grade:
     def grade(evidence: Evidence) -> Finding:
         refused = evidence.refused(status)
         if not refused:
             return _not_seen(f"no licence request was answered {status}")
-        later = evidence.after(refused[0])
-        joined = next((each for each in later if each.operation == JOIN and each.is_ok), None)
-        if joined is None:
-            return _failed(f"no join after {status}", refused[:1])
-        again = [each for each in evidence.after(joined) if each.operation == ACQUIRE]
-        return _found(
-            any(each.is_ok for each in again),
-            f"it joined after {status} and got its licence",
-            f"it joined after {status} and did not ask for its licence again",
-            (refused[0], joined, *again),
-        )
+        return grade_reaction(evidence, refused[0])
 
     return grade
 
 
-def _leaves(evidence: Evidence) -> Finding:
-    refused = evidence.refused("0x8004c60a")
-    if not refused:
-        return _not_seen("no licence request was answered 0x8004c60a")
-    later = evidence.after(refused[0])
-    reaction = [each for each in later if each.operation in {JOIN, LEAVE}]
+def _retries(evidence: Evidence, refused: Seen) -> Finding:
+    failed = evidence.refused(refused.outcome)
+    retries = len(failed) - 1
+    text = f"{retries} retries after {refused.outcome}"
+    return _found(retries <= MAX_RETRIES, text, f"{text}, expected at most {MAX_RETRIES}", failed)
+
+
+def _joins(evidence: Evidence, refused: Seen) -> Finding:
+    status = refused.outcome
+    joined = next((each for each in evidence.after(refused, JOIN) if each.is_ok), None)
+    if joined is None:
+        return _failed(f"no join after {status}", (refused,))
+    again = evidence.after(joined, ACQUIRE)
     return _found(
-        reaction,
-        "it left the domain, or joined again, after 0x8004c60a",
-        "it neither left the domain nor joined again after 0x8004c60a",
-        (refused[0], *reaction),
+        any(each.is_ok for each in again),
+        f"it joined after {status} and got its licence",
+        f"it joined after {status} and did not ask for its licence again",
+        (refused, joined, *again),
     )
 
 
-def _follows(evidence: Evidence) -> Finding:
-    refused = evidence.refused("0x8004c60d")
-    if not refused:
-        return _not_seen("no licence request was answered 0x8004c60d")
-    later = [each for each in evidence.after(refused[0]) if each.operation == ACQUIRE]
+def _leaves(evidence: Evidence, refused: Seen) -> Finding:
+    reaction = evidence.after(refused, JOIN, LEAVE)
+    return _found(
+        reaction,
+        f"it left the domain, or joined again, after {refused.outcome}",
+        f"it neither left the domain nor joined again after {refused.outcome}",
+        (refused, *reaction),
+    )
+
+
+def _follows(evidence: Evidence, refused: Seen) -> Finding:
+    later = evidence.after(refused, ACQUIRE)
     return _found(
         any(each.url.endswith(ELSEWHERE) for each in later),
         f"it asked at {ELSEWHERE}",
         f"it did not ask at the RedirectUrl, {ELSEWHERE}",
-        (refused[0], *later),
+        (refused, *later),
     )
 
 
-def _stops(evidence: Evidence) -> Finding:
-    refused = evidence.refused("0x8004c065")
-    if not refused:
-        return _not_seen("no licence request was answered 0x8004c065")
-    later = [each for each in evidence.after(refused[0]) if each.operation == ACQUIRE]
+def _stops(evidence: Evidence, refused: Seen) -> Finding:
+    later = evidence.after(refused, ACQUIRE)
     return _found(
         not later,
-        "no licence request after 0x8004c065",
-        f"{len(later)} licence requests after 0x8004c065",
-        (refused[0], *later),
+        f"no licence request after {refused.outcome}",
+        f"{len(later)} licence requests after {refused.outcome}",
+        (refused, *later),
     )
 
 
@@ -221,8 +217,7 @@ def _refuses(evidence: Evidence) -> Finding:
         return _not_seen("no licence request")
     first, again = asked[0], asked[1:]
     until = again[0].id if again else evidence.seen[-1].id + 1
-    used = [each for each in evidence.after(first) if each.id < until]
-    accepted = [each for each in used if each.operation == ACKNOWLEDGE]
+    accepted = [each for each in evidence.after(first, ACKNOWLEDGE) if each.id < until]
     if accepted:
         return _failed("it acknowledged the altered licence", (first, *accepted))
     return _found(
@@ -314,37 +309,37 @@ C600: Final = Check(
     "c600-retries",
     f"After 0x8004c600 the client retries silently, at most {MAX_RETRIES} times.",
     sources.SERVER_ERRORS,
-    _retries,
+    _after("0x8004c600", _retries),
 )
 C605: Final = Check(
     "c605-joins",
     "After 0x8004c605 the client joins the domain and asks again.",
     sources.JOINING,
-    _joins_after("0x8004c605"),
+    _after("0x8004c605", _joins),
 )
 C606: Final = Check(
     "c606-renews",
     "After 0x8004c606 the client joins again, for the new revision, and asks again.",
     sources.JOINING,
-    _joins_after("0x8004c606"),
+    _after("0x8004c606", _joins),
 )
 C60A: Final = Check(
     "c60a-leaves-or-rejoins",
     "After 0x8004c60a the client leaves the domain, or joins it again.",
     sources.SERVER_ERRORS,
-    _leaves,
+    _after("0x8004c60a", _leaves),
 )
 C60D: Final = Check(
     "c60d-follows",
     "After 0x8004c60d the client asks at the RedirectUrl.",
     sources.SERVER_ERRORS,
-    _follows,
+    _after("0x8004c60d", _follows),
 )
 C065: Final = Check(
     "c065-stops",
     "After 0x8004c065 the client asks for no further licence.",
     sources.SERVER_ERRORS,
-    _stops,
+    _after("0x8004c065", _stops),
 )
 ACKNOWLEDGES: Final = Check(
     "acknowledges",

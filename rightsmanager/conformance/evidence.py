@@ -70,9 +70,11 @@ class Evidence:
             if each.operation == operation and (step is None or each.step == step)
         )
 
-    def after(self, first: Seen) -> tuple[Seen, ...]:
-        """Return the requests after one."""
-        return tuple(each for each in self.seen if each.id > first.id)
+    def after(self, first: Seen, *operations: str) -> tuple[Seen, ...]:
+        """Return the requests to some operations after one request."""
+        return tuple(
+            each for each in self.seen if each.id > first.id and each.operation in operations
+        )
 
     def refused(self, status: str) -> tuple[Seen, ...]:
         """Return the licence requests that were refused with a status code."""
