@@ -10,9 +10,9 @@ from rightsmanager.conformance.checks import Check, Finding, Outcome
 from rightsmanager.conformance.evidence import Evidence, Seen, see
 from rightsmanager.conformance.scenarios import Action, Names, Scenario, new_names
 from rightsmanager.crypto.random import Rng, system_random
+from rightsmanager.device.acquire import header_of_kids
 from rightsmanager.errors import InternalError
 from rightsmanager.protocol.formats.pssh import build_object, object_of
-from rightsmanager.protocol.formats.wrmheader import Algid, Header, HeaderKid, Version
 from rightsmanager.testing.world import World
 
 SETTLE_SECONDS: Final = 10.0
@@ -38,8 +38,7 @@ class Task:
     @property
     def header(self) -> bytes:
         """The content's PlayReady Object."""
-        header = Header(Version.V4_0, (HeaderKid(self.names.kid, Algid.AESCTR),))
-        return build_object(object_of(header))
+        return build_object(object_of(header_of_kids([self.names.kid])))
 
     def environment(self) -> dict[str, str]:
         """Return the variables for a command that drives a client."""
