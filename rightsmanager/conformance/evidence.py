@@ -29,7 +29,6 @@ class Seen:
     outcome: str
     reason: str | None
     url: str
-    device: str | None
     nonce: str | None
     """Base64."""
     lists: Mapping[str, int]
@@ -92,7 +91,6 @@ def see(exchange: Exchange, step: int) -> Seen:
         outcome=request.outcome,
         reason=request.reason,
         url=request.url,
-        device=request.device,
         nonce=_text(sent, "LicenseNonce"),
         lists=dict(_lists(sent)),
         transaction_id=_lower(_text(sent, "TransactionID")),

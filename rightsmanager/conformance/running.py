@@ -79,8 +79,6 @@ class Result:
 
     scenario: Scenario
     verdicts: tuple[Verdict, ...]
-    entries: tuple[int, ...]
-    """The journal's entries of the scenario."""
     seconds: float
 
 
@@ -135,11 +133,11 @@ class Runner:
         seen: list[Seen] = []
         since = self._newest()
         try:
-            for number, task in enumerate(self._tasks(scenario, names), 1):
-                for act in scenario.steps[number - 1].before:
+            for step, task in zip(scenario.steps, self._tasks(scenario, names), strict=True):
+                for act in step.before:
                     act(self.world, names)
                 self.drive(task)
-                found = self._read(since, number)
+                found = self._read(since, task.step)
                 seen += found
                 since = max([since, *(each.id for each in found)])
         except DriveFailed as error:
@@ -149,8 +147,7 @@ class Runner:
             self.world.faults.clear()
         evidence = self._evidence(tuple(seen), names)
         verdicts = tuple(_grade(check, evidence, problem) for check in scenario.checks)
-        entries = tuple(each.id for each in seen)
-        return Result(scenario, verdicts, entries, time.monotonic() - began)
+        return Result(scenario, verdicts, time.monotonic() - began)
 
     def _tasks(self, scenario: Scenario, names: Names) -> Iterator[Task]:
         query = names.fill(scenario.query)

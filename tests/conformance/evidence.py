@@ -22,7 +22,6 @@ class Recorded:
             "step": 1,
             "reason": None,
             "url": "http://server.test/w/a/rightsmanager.asmx",
-            "device": "device",
             "nonce": f"nonce {number}",
             "lists": {},
             "transaction_id": None,
