@@ -151,15 +151,20 @@ def _print_progress(result: "Result") -> None:
 
 
 def _print(report: "Report") -> None:
-    from rightsmanager.conformance.reports import summary, verdict_facts  # noqa: PLC0415 -- as above
+    from rightsmanager.conformance.checks import Outcome  # noqa: PLC0415 -- as above
+    from rightsmanager.conformance.reports import (  # noqa: PLC0415
+        entries_text,
+        summary,
+        verdict_facts,
+    )
 
     facts = [
-        {**verdict_facts(result, each), "entries": " ".join(map(str, each.finding.entries))}
+        {**verdict_facts(result, each), "entries": entries_text(each)}
         for result in report.results
         for each in result.verdicts
     ]
     print_list(None, facts, _COLUMNS, footer=summary(report))
-    failed = [each for each in report.verdicts if each.finding.outcome.value != "passed"]
+    failed = [each for each in report.verdicts if each.finding.outcome is not Outcome.PASSED]
     for each in failed:
         click.echo(f"{each.check.name}: {each.check.expected} Source: {each.check.source.text}")
 

@@ -1,6 +1,5 @@
-"""A report as JSON, as JUnit XML and as an HTML page."""
+"""A report for JSON, as JUnit XML and as an HTML page."""
 
-import json
 from collections import Counter
 from html import escape
 from typing import Final
@@ -49,11 +48,6 @@ def report_facts(report: Report) -> dict[str, object]:
             for verdict in result.verdicts
         ],
     }
-
-
-def as_json(report: Report) -> str:
-    """Return a report as JSON."""
-    return f"{json.dumps(report_facts(report), indent=2)}\n"
 
 
 # --- JUnit ----------------------------------------------------------------------------------------
