@@ -15,13 +15,14 @@ from tests.conformance.wrong import WRONG
 if TYPE_CHECKING:
     from rightsmanager.conformance.scenarios import Scenario
     from rightsmanager.testing.world import World
+    from tests.conformance.wrong import NewPlayer
 
 SCENARIO_OF = {check.name: scenario for scenario in SCENARIOS for check in scenario.checks}
 
 
-def grades(world: World, kind: type[Player], *scenarios: Scenario) -> dict[str, tuple[str, str]]:
+def grades(world: World, make: NewPlayer, *scenarios: Scenario) -> dict[str, tuple[str, str]]:
     """Return the outcome and the finding of each check."""
-    report = Runner(world, kind(world.device())).run(scenarios)
+    report = Runner(world, make(world.device())).run(scenarios)
     return {each.check.name: (each.finding.outcome, each.finding.text) for each in report.verdicts}
 
 

@@ -11,11 +11,15 @@ from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import ConnectionFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rightsmanager.conformance.running import Task
     from rightsmanager.device import Post
     from rightsmanager.errors import DeviceCertificateRevoked, ProtocolRedirect
     from rightsmanager.protocol.wire import Kid
     from rightsmanager.testing.devices import Acquisition, Device
+
+    NewPlayer = Callable[[Device], Player]
 
 NONCE_LENGTH = 16
 
@@ -33,28 +37,22 @@ def _with_one_nonce(length: int) -> bytes:
     return bytes(length) if length == NONCE_LENGTH else system_random(length)
 
 
-class Altering(Player):
-    """Alters its challenges after they were signed."""
+def altering(alter: Callable[[bytes], bytes]) -> NewPlayer:
+    """Return a maker of players that alter their challenges after they were signed."""
 
-    def __call__(self, task: Task) -> None:
-        inner = self.device.session.post
-        self.device = self.device.through(
-            lambda url, action, body: inner(url, action, self.altered(body))
-        )
-        super().__call__(task)
+    def make(device: Device) -> Player:
+        inner = device.session.post
+        return Player(device.through(lambda url, action, body: inner(url, action, alter(body))))
 
-    def altered(self, body: bytes) -> bytes:
-        raise NotImplementedError
+    return make
 
 
-class WrongDigest(Altering):
-    def altered(self, body: bytes) -> bytes:
-        return re.sub(rb"(<CLIENTVERSION>)[^<]*", rb"\g<1>1.2.3.4", body)
+def with_wrong_digest(body: bytes) -> bytes:
+    return re.sub(rb"(<CLIENTVERSION>)[^<]*", rb"\g<1>1.2.3.4", body)
 
 
-class WrongSignature(Altering):
-    def altered(self, body: bytes) -> bytes:
-        return re.sub(rb"(<SignatureValue>)[^<]{8}", rb"\g<1>AAAAAAAA", body)
+def with_wrong_signature(body: bytes) -> bytes:
+    return re.sub(rb"(<SignatureValue>)[^<]{8}", rb"\g<1>AAAAAAAA", body)
 
 
 class Forgetful(Player):
@@ -178,10 +176,10 @@ class Secretive(Player):
             store.remove(each.kid, each.license.rights_id)
 
 
-WRONG: dict[str, type[Player]] = {
+WRONG: dict[str, NewPlayer] = {
     "nonce-fresh": OneNonce,
-    "digest-exact": WrongDigest,
-    "signature-exact": WrongSignature,
+    "digest-exact": altering(with_wrong_digest),
+    "signature-exact": altering(with_wrong_signature),
     "revocation-lists-named": Forgetful,
     "c600-retries": Insistent,
     "c605-joins": Loner,
