@@ -75,7 +75,7 @@ def shell(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def server(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     assert shell
-    with _run(tmp_path_factory.mktemp("docs") / "var", "--lab") as running:
+    with _run(tmp_path_factory.mktemp("docs") / "var") as running:
         yield running
 
 
