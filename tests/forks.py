@@ -24,9 +24,10 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, NoReturn
 
@@ -207,10 +208,10 @@ def serve(server: socket.socket) -> Call | None:
             server.close()
             return _watch(caller)
         caller.close()
-        _reap()
+        reap()
 
 
-def _reap() -> None:
+def reap() -> None:
     """Collect the forks that have ended."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
@@ -255,17 +256,7 @@ def _enter(call: Call, streams: list[int]) -> None:
 
 def run(call: Call) -> NoReturn:
     """Call the function, and exit as an interpreter does."""
-    status = 1
-    module, _, name = call.target.partition(":")
-    try:
-        getattr(importlib.import_module(module), name)()
-        status = 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if isinstance(end.code, str):
-            sys.stderr.write(f"{end.code}\n")
-    except BaseException:  # noqa: BLE001 -- whatever it is, it is the process's failure
-        traceback.print_exc()
+    status = exit_status(partial(_call, call.target))
     # Not sys.exit: taking all modules apart takes longer than most commands.
     # It tells the threads of executors to end, which a join would wait for, and joins all.
     threading._shutdown()  # type: ignore[attr-defined] # the interpreter's own
@@ -273,7 +264,27 @@ def run(call: Call) -> NoReturn:
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(status & 0xFF)
+    os._exit(status)
+
+
+def _call(target: str) -> None:
+    module, _, name = target.partition(":")
+    getattr(importlib.import_module(module), name)()
+
+
+def exit_status(run_program: Callable[[], object]) -> int:
+    """Return the exit status that an interpreter would have after this."""
+    try:
+        run_program()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return status & 0xFF
+    except BaseException:  # noqa: BLE001 -- whatever it is, it is the process's failure
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def main(path: str) -> None:

@@ -18,13 +18,15 @@ import runpy
 import socket
 import subprocess
 import sys
-import traceback
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
+
+from tests.forks import exit_status, reap
 
 ROOT: Final = Path(__file__).parents[2]
 MAX_REQUEST: Final = 1 << 20
@@ -158,43 +160,31 @@ def serve(path: Path) -> None:
             with caller:
                 if os.fork() == 0:
                     _run(caller)
-            _reap()
-
-
-def _reap() -> None:
-    """Collect the forks that have ended."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return
+            reap()
 
 
 def _run(caller: socket.socket) -> None:
-    """Run one program as the caller's environment says and send its status; never returns."""
-    status = 1
+    """Run one program and send its status; never returns."""
     try:
-        request, streams, _, _ = socket.recv_fds(caller, MAX_REQUEST, 3)
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-        (program, *arguments), folder, environment = json.loads(request)
-        os.chdir(folder)
-        os.environ.clear()
-        os.environ.update(environment)
-        sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(":"))
-        PROGRAMS[program](arguments)
-        status = 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if isinstance(end.code, str):
-            sys.stderr.write(f"{end.code}\n")
-    except BaseException:  # noqa: BLE001 -- whatever it is, it is the program's failure
-        traceback.print_exc()
-    finally:
+        status = exit_status(partial(_run_request, caller))
         sys.stdout.flush()
         sys.stderr.flush()
-        caller.send(bytes([status & 0xFF]))
+        caller.send(bytes([status]))
+    finally:
         os._exit(0)
+
+
+def _run_request(caller: socket.socket) -> None:
+    """Run one program as the caller's environment says."""
+    request, streams, _, _ = socket.recv_fds(caller, MAX_REQUEST, 3)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    (program, *arguments), folder, environment = json.loads(request)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(":"))
+    PROGRAMS[program](arguments)
 
 
 def write_clients(server: Path, folder: Path) -> None:
