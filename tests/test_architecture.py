@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -81,8 +82,13 @@ READERS = {"open", "input", "os.getenv", "os.environ.get", "time.time", "time.mo
 READERS |= {"os.getcwd", "Path.cwd", "Path.home", "datetime.now", "uuid.uuid4", "os.urandom"}
 READING_METHODS = {"read_text", "read_bytes", "is_file", "getcwd"}
 
-FILES = sorted(PACKAGE.rglob("*.py"))
-TREES = {file.relative_to(PACKAGE): ast.parse(file.read_text("utf-8")) for file in FILES}
+PATHS = sorted(file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py"))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    # Parsed by the tests, and not while they are collected, which each worker does.
+    return ast.parse((PACKAGE / path).read_text("utf-8"))
 
 
 def part(path: Path) -> str:
@@ -109,9 +115,9 @@ def run_at_import(node: ast.AST) -> Iterator[ast.AST]:
         yield from run_at_import(child)
 
 
-@pytest.mark.parametrize("path", TREES, ids=str)
+@pytest.mark.parametrize("path", PATHS, ids=str)
 def test_a_module_keeps_the_laws(path: Path) -> None:
-    here, tree = part(path), TREES[path]
+    here, tree = part(path), tree_of(path)
     assert here in EVERYTHING or here in MAY_IMPORT, f"{here} has no place in the house"
     for name in imported(tree):
         library, _, rest = name.partition(".")
@@ -127,11 +133,11 @@ def test_a_module_keeps_the_laws(path: Path) -> None:
         assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "os.environ"), path
 
 
-@pytest.mark.parametrize("path", [p for p in TREES if part(p) == "protocol"], ids=str)
+@pytest.mark.parametrize("path", [p for p in PATHS if part(p) == "protocol"], ids=str)
 def test_protocol_imports_its_lower_floors_only(path: Path) -> None:
     floor = path.parts[1].removesuffix(".py")
     allowed = {"errors", "crypto", *PROTOCOL_MAY_IMPORT.get(floor, "").split(), floor}
-    for name in imported(TREES[path]):
+    for name in imported(tree_of(path)):
         room, _, rest = name.removeprefix("rightsmanager.").partition(".")
         if name.startswith("rightsmanager."):
             known = rest.partition(".")[0] if room == "protocol" else room
@@ -139,4 +145,4 @@ def test_protocol_imports_its_lower_floors_only(path: Path) -> None:
 
 
 def test_the_parts_of_the_houses_sentence_are_there() -> None:
-    assert {"app", "soap", "operations", "store", "crypto"} <= {part(path) for path in TREES}
+    assert {"app", "soap", "operations", "store", "crypto"} <= {part(path) for path in PATHS}
