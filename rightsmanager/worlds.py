@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rightsmanager.app import (
@@ -181,7 +182,7 @@ def build_world(shared: Shared, plan: Plan) -> BuiltWorld:
     recorder = SharedRecorder(
         journal.database,
         recorder_options(settings, counts_folder(plan.place)),
-        log_failure,
+        partial(_note_of_world, plan.place),
         shared.writer,
         plan.clock.seconds,
     )
@@ -191,6 +192,12 @@ def build_world(shared: Shared, plan: Plan) -> BuiltWorld:
     router = Router(soap, lambda: shared.pages, router_settings(settings, context, {}, observers))
     server = Server(router, context, keyring, operations, journal, recorder)
     return BuiltWorld(settings, runtime, server, recorder, injector)
+
+
+def _note_of_world(place: Path, what: str, error: BaseException) -> None:
+    """Log that entries cannot be written, unless another worker has removed the world."""
+    if place.exists():
+        log_failure(what, error)
 
 
 def _world_settings(settings: Settings, plan: Plan) -> Settings:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto import pem
 from rightsmanager.crypto.keyseed import TEST_KEY_SEED, content_key
@@ -26,6 +25,7 @@ from rightsmanager.protocol.wire import Kid
 from rightsmanager.protocol.xml.envelope import parse_envelope
 from rightsmanager.server import Runtime
 from rightsmanager.settings_loading import load
+from tests.building import built
 from tests.databases import on_sqlite
 
 if TYPE_CHECKING:
@@ -108,27 +108,26 @@ def _environment(folder: Path, challenges: dict[str, Any], backend: str) -> dict
 
 @contextmanager
 def _in_process(settings: Settings, opening: LicenseOpener) -> Iterator[Target]:
-    server = build(settings, Runtime(clock=lambda: NOW))
+    with built(settings, Runtime(clock=lambda: NOW)) as server:
 
-    def post(body: bytes) -> bytes:
-        environ = {
-            "REQUEST_METHOD": "POST",
-            "PATH_INFO": "/rightsmanager.asmx",
-            "QUERY_STRING": "",
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(body),
-            "CONTENT_LENGTH": str(len(body)),
-        }
-        return b"".join(server.wsgi(environ, lambda *_: None))
+        def post(body: bytes) -> bytes:
+            environ = {
+                "REQUEST_METHOD": "POST",
+                "PATH_INFO": "/rightsmanager.asmx",
+                "QUERY_STRING": "",
+                "SERVER_NAME": "localhost",
+                "SERVER_PORT": "80",
+                "wsgi.url_scheme": "http",
+                "wsgi.input": io.BytesIO(body),
+                "CONTENT_LENGTH": str(len(body)),
+            }
+            return b"".join(server.wsgi(environ, lambda *_: None))
 
-    def issued() -> list[IssuedLicense]:
-        with server.store.transaction() as transaction:
-            return transaction.licenses.find_all()
+        def issued() -> list[IssuedLicense]:
+            with server.store.transaction() as transaction:
+                return transaction.licenses.find_all()
 
-    yield Target(post, issued, opening)
-    server.store.close()
+        yield Target(post, issued, opening)
 
 
 def test_every_vector_is_here(by_id: dict[int, dict[str, Any]]) -> None:

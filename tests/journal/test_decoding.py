@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.inspection import Context, Description
 from rightsmanager.inspection.explanation import Defaults
@@ -18,6 +17,7 @@ from rightsmanager.settings import Settings
 from rightsmanager.store.journal.entries import Entry, Flag, StoredEntry
 from tests.bench.fixture import Bench
 from tests.bench.process import answer
+from tests.building import built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +36,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="module")
 def server(bench: Bench) -> Iterator[Server]:
-    made = build(bench.settings(), Runtime())
-    yield made
-    made.store.close()
+    with built(bench.settings(), Runtime()) as made:
+        yield made
 
 
 def context(server: Server, now: int = NOW) -> Context:

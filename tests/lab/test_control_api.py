@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
@@ -27,6 +28,8 @@ from rightsmanager.server import Runtime
 from rightsmanager.settings_loading import load
 from rightsmanager.web.repeating import answer_here
 from rightsmanager.worlds import BuiltWorld
+from tests.building import built
+from tests.journal.conftest import exchange
 from tests.lab.conftest import NOW
 from tests.web.conftest import ServerClient
 
@@ -39,18 +42,18 @@ Acquire = Callable[[str], str]
 def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorldRouter]:
     settings = load(None, data=tmp_path_factory.mktemp("control") / "data", lab={"enabled": True})
     prepare(settings)
-    made = build(settings, Runtime(is_loopback=True)).wsgi
-    assert isinstance(made, WorldRouter)
-    made.worlds.ensure("first")
-    with made.worlds.opened.using("first") as first:
-        assert isinstance(first.server, BuiltWorld)
-        writer = first.server.writer
-    yield made
-    for opened in made.worlds.opened.find_open():
-        made.worlds.opened.retire(opened)
-    made.worlds.opened.close_retired()
-    # Its thread would write into a folder that is gone.
-    writer.close()
+    with built(settings, Runtime(is_loopback=True)) as server:
+        made = server.wsgi
+        assert isinstance(made, WorldRouter)
+        made.worlds.ensure("first")
+        with made.worlds.opened.using("first") as first:
+            assert isinstance(first.server, BuiltWorld)
+            writer = first.server.writer
+        yield made
+        for opened in made.worlds.opened.find_open():
+            made.worlds.opened.retire(opened)
+        made.worlds.opened.close_retired()
+        writer.close()
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,31 @@ def test_a_world_is_made_listed_changed_and_removed(api: Call, name: str) -> Non
     assert api("POST", f"/worlds/{name}/reset")["seed"] == 42
     api("DELETE", f"/worlds/{name}", status=204)
     api("GET", f"/worlds/{name}", status=404)
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_only_entries_of_a_world_that_is_there_fail(
+    api: Call, router: WorldRouter, name: str, *, is_removed: bool
+) -> None:
+    api("POST", "/worlds", {"name": name}, 201)
+    with router.worlds.opened.using(name) as opened, capture_logs() as logged:
+        server = opened.server
+        assert isinstance(server, BuiltWorld)
+        file = server.server.journal.database.file
+        assert file is not None
+        server.recorder(exchange())
+        assert server.server.journal.settle(30)
+        if is_removed:
+            # As another worker does.
+            shutil.rmtree(file.parent)
+        else:
+            file.unlink()
+            file.mkdir()
+        server.recorder(exchange())
+        server.recorder.close()
+    assert [each["what"] for each in logged] == (
+        [] if is_removed else ["the journal, 0 entries dropped so far"]
+    )
 
 
 def test_snapshots_are_made_restored_and_removed(api: Call, name: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock
 
 import pytest
 
 from rightsmanager.admin.tokens import Role
-from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.server import Runtime, Server
 from rightsmanager.settings_loading import load
@@ -19,10 +19,12 @@ from rightsmanager.web.api.application import MAX_BODY, build_api
 from rightsmanager.web.api.routes import BASE
 from rightsmanager.web.cursors import cursor_of, read_cursor
 from rightsmanager.web.problems import TITLES
+from tests.building import built
 from tests.databases import execute
 from tests.web.conftest import ServerClient
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.web.conftest import Answer
@@ -31,15 +33,18 @@ ABSENT = "00000000-0000-0000-0000-000000000001"
 DIGEST = "fb" * 32
 
 
-def make_server(folder: Path) -> Server:
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
     settings = load(None, data=folder / "data")
     prepare(settings)
-    return build(settings, Runtime(is_loopback=True))
+    with built(settings, Runtime(is_loopback=True)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
-    return make_server(tmp_path_factory.mktemp("api"))
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("api")) as made:
+        yield made
 
 
 def ask(server: Server, method: str, path: str, body: bytes = b"", **environ: object) -> Answer:
@@ -129,13 +134,13 @@ def test_a_state_that_does_not_allow_it_is_a_conflict(server: Server) -> None:
 
 
 def test_failures_of_server_and_database_are_apart(tmp_path: Path) -> None:
-    server = make_server(tmp_path)
-    (tmp_path / "data" / "keyring" / "crl-signer.key").unlink()
-    body = json.dumps({"digest": DIGEST}).encode()
-    told = problem(ask(server, "POST", "/revocations", body))
-    assert (told["status"], told["code"]) == (500, "internal-error")
-    execute(f"sqlite:///{tmp_path / 'data' / 'rightsmanager.db'}", "DROP TABLE api_tokens")
-    told = problem(ask(server, "GET", "/tokens"))
+    with serving(tmp_path) as server:
+        (tmp_path / "data" / "keyring" / "crl-signer.key").unlink()
+        body = json.dumps({"digest": DIGEST}).encode()
+        told = problem(ask(server, "POST", "/revocations", body))
+        assert (told["status"], told["code"]) == (500, "internal-error")
+        execute(f"sqlite:///{tmp_path / 'data' / 'rightsmanager.db'}", "DROP TABLE api_tokens")
+        told = problem(ask(server, "GET", "/tokens"))
     assert (told["status"], told["code"]) == (503, "database-failed")
     assert "api_tokens" not in told["detail"]
 

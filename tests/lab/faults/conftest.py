@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rightsmanager.app import build
 from rightsmanager.cli.serve import prepare
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import system_random
@@ -27,6 +26,7 @@ from rightsmanager.protocol.wire import Kid
 from rightsmanager.server import Runtime, Server
 from rightsmanager.settings_loading import load
 from rightsmanager.worlds import BuiltWorld
+from tests.building import built as serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,17 +136,17 @@ def new_kid() -> Kid:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     settings = load(None, data=tmp_path_factory.mktemp("faults") / "data", lab={"enabled": True})
     prepare(settings)
-    server = build(settings, Runtime(is_loopback=True))
-    router = server.wsgi
-    assert isinstance(router, WorldRouter)
-    router.worlds.ensure("faults")
-    with router.worlds.opened.using("faults") as opened:
-        made = opened.server
-        assert isinstance(made, BuiltWorld)
-        yield World(made.server, made.injector, settings.data)
-    router.worlds.opened.retire(opened)
-    router.worlds.opened.close_retired()
-    made.writer.close()
+    with serving(settings, Runtime(is_loopback=True)) as server:
+        router = server.wsgi
+        assert isinstance(router, WorldRouter)
+        router.worlds.ensure("faults")
+        with router.worlds.opened.using("faults") as opened:
+            made = opened.server
+            assert isinstance(made, BuiltWorld)
+            yield World(made.server, made.injector, settings.data)
+        router.worlds.opened.retire(opened)
+        router.worlds.opened.close_retired()
+        made.writer.close()
 
 
 @pytest.fixture
