@@ -16,7 +16,6 @@ import pytest
 from tests.docs.documents import ROOT, SECURE, SERVER
 
 API_TOKEN = "2b7d1f0c9a4e4f0fb6c8"
-SHELLS = ("bash", "zsh")
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Workplace:
-    """A checkout as a reader has it after `make run`, and the shell that the reader uses."""
+    """A checkout as a reader has it after `make run`, and the reader's shell."""
 
     folder: Path
     shell: str
@@ -64,25 +63,22 @@ class Workplace:
         return text
 
 
-@pytest.fixture(scope="session", params=SHELLS)
-def shell(request: pytest.FixtureRequest) -> str:
-    """Each shell; its servers are its own, so that no command finds the work of the other."""
-    found = shutil.which(str(request.param))
-    assert found, f"{request.param} is missing: apt-get install {request.param}"
+def find_shell(name: str) -> str:
+    """Return the path of a shell."""
+    found = shutil.which(name)
+    assert found, f"{name} is missing: apt-get install {name}"
     return found
 
 
 @pytest.fixture(scope="session")
-def server(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    assert shell
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with _run(tmp_path_factory.mktemp("docs") / "var") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def secure(shell: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A second server, over HTTPS."""
-    assert shell
     with _run(tmp_path_factory.mktemp("docs") / "secure", "--https") as running:
         yield running
 
@@ -127,7 +123,7 @@ def programs() -> Iterator[Path]:
 
 @pytest.fixture
 def workplace(
-    request: pytest.FixtureRequest, server: Running, shell: str, programs: Path, tmp_path: Path
+    request: pytest.FixtureRequest, server: Running, programs: Path, tmp_path: Path
 ) -> Workplace:
     """A checkout in the state that the test's document finds it in."""
     (tmp_path / "var").mkdir()
@@ -148,7 +144,7 @@ def workplace(
         secure: Running = request.getfixturevalue("secure")
         (tmp_path / "secure").symlink_to(secure.data)
         urls[SECURE] = secure.url
-    return Workplace(tmp_path, shell, environment, urls)
+    return Workplace(tmp_path, find_shell("bash"), environment, urls)
 
 
 def clean_environment() -> dict[str, str]:

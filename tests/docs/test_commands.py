@@ -10,11 +10,17 @@ from click import Context
 from rightsmanager.cli import rightsmanager
 from rightsmanager.cli.serve import announce
 from rightsmanager.settings import Settings
-from tests.docs.conftest import Workplace
+from tests.docs.conftest import Workplace, find_shell
 from tests.docs.documents import DOCUMENTS, ROOT, SERVER, Command, Module, commands, steps
 
 CHECKED_ONLY = re.compile(r"(?:\w+=\S+ )*(?:make|docker|gunicorn|pytest|rightsmanager serve)\b")
 """The commands that print nothing here, since what they would start is not started."""
+
+NOTE_CALLS = """
+command_not_found_handle() { printf '%s\\0' "$#" "$@" >> "$CALLS"; }
+command_not_found_handler() { printf '%s\\0' "$#" "$@" >> "$CALLS"; }
+"""
+"""For bash and for zsh: what they do in place of running a program that is not there."""
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
@@ -29,6 +35,40 @@ def test_the_commands_of_a_document_do_what_it_says(document: Path, workplace: W
     # An archive of the project has no .gitignore to hold it to.
     if (ROOT / ".git").exists():
         assert sorted(tracked_by_git(workplace.folder)) == sorted(written)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_zsh_reads_each_command_as_bash_does(document: Path, tmp_path: Path) -> None:
+    for number, command in enumerate(commands(document)):
+        by_bash, by_zsh = (
+            called(find_shell(shell), command.line, tmp_path / f"{number} {shell}")
+            for shell in ("bash", "zsh")
+        )
+        assert by_zsh == by_bash, command.line
+
+
+def called(shell: str, line: str, folder: Path) -> list[tuple[str, ...]]:
+    """Return the programs, with their arguments, that a shell would call; none of them is run."""
+    for each in ("var/keyring", "players"):
+        (folder / each).mkdir(parents=True)
+    ran = subprocess.run(
+        [shell, "-c", NOTE_CALLS + line],
+        cwd=folder,
+        env={"PATH": str(folder), "CALLS": str(folder / "calls")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, ""), line
+    noted = folder / "calls"
+    words = noted.read_text().split("\0") if noted.exists() else []
+    calls = []
+    while len(words) > 1:
+        calls.append(tuple(words[1 : 1 + int(words[0])]))
+        words = words[1 + int(words[0]) :]
+    # Programs of a pipeline begin in any order.
+    return sorted(calls)
 
 
 def tracked_by_git(folder: Path) -> list[str]:
