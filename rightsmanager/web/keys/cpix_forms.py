@@ -1,13 +1,14 @@
 """Key requests whose replies are CPIX: by GET, by a request document, and by SPEKE.
 
 SPEKE is CPIX with rules of its own. Its refusals are a text with the status 422, or that of access.
+Every answer has the headers of SPEKE, a refusal too: the version is that of the request.
 
-Source: the AWS documents "SPEKE API v1" and "v2", and "Implementing SPEKE v2.0 with AWS Elemental
-MediaPackage" for the texts of refusals.
+Source: the AWS documents "SPEKE API v1", "v2" and "v2.1", and "Implementing SPEKE v2.0 with AWS
+Elemental MediaPackage" for the texts of refusals.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
@@ -42,7 +43,7 @@ XML: Final = "application/xml"
 TEXT: Final = "text/plain; charset=utf-8"
 USER_AGENT: Final = f"rightsmanager/{__version__}"
 
-_SPEKE_1: Final[Headers] = (("Speke-User-Agent", USER_AGENT),)
+_SPEKE_VERSION: Final = "x-speke-version"
 _SPEKE_2_CPIX: Final = {"2.0": "2.3", "2.1": "2.4"}
 """The CPIX version of each version of SPEKE."""
 _GET_VERSION: Final = "2.3"
@@ -94,21 +95,22 @@ def refuse_cpix(refusal: Refusal) -> Answer:
 def answer_speke_2(call: Call) -> Answer:
     """Return the request document of SPEKE 2.0 or 2.1 with its keys."""
     _refuse_rest(call)
-    version = call.headers.get("x-speke-version", "")
+    version = call.headers.get(_SPEKE_VERSION, "")
     if version not in _SPEKE_2_CPIX:
         raise InvalidMessage(f"Unsupported SPEKE version: {version[:32]!r}, expected 2.0 or 2.1")
     request = parse_request(call.body)
     _refuse_unlike_speke_2(request, _SPEKE_2_CPIX[version])
-    answer = _fill(call, request, is_kid_replaced=_replaces_kid(call))
-    return replace(answer, headers=_speke_2(version))
+    return _fill(call, request, is_kid_replaced=_replaces_kid(call))
 
 
-def refuse_speke_2(refusal: Refusal) -> Answer:
-    """Return the answer to a refused request of SPEKE 2.0 or 2.1."""
-    return _refuse_speke(refusal, _speke_2("2.0"))
+def speke_2_headers(version: str, headers: Mapping[str, str]) -> Headers:
+    """Return the headers of an answer to a request of SPEKE 2.0 or 2.1 with these headers.
 
-
-def _speke_2(version: str) -> Headers:
+    version: that of the path, for requests of another version or of none.
+    """
+    named = headers.get(_SPEKE_VERSION, "")
+    # Never the text of an unknown version: it is the client's.
+    version = named if named in _SPEKE_2_CPIX else version
     return (("X-Speke-User-Agent", USER_AGENT), ("X-Speke-Version", version))
 
 
@@ -118,12 +120,22 @@ def answer_speke_1(call: Call) -> Answer:
     request = parse_request(call.body)
     if request.content_id is None:
         raise InvalidMessage("Missing CPIX@id")
-    return replace(_fill(call, request, is_kid_replaced=True), headers=_SPEKE_1)
+    return _fill(call, request, is_kid_replaced=True)
 
 
-def refuse_speke_1(refusal: Refusal) -> Answer:
-    """Return the answer to a refused request of SPEKE 1.0."""
-    return _refuse_speke(refusal, _SPEKE_1)
+def speke_1_headers(_headers: Mapping[str, str]) -> Headers:
+    """Return the headers of an answer to a request of SPEKE 1.0."""
+    return (("Speke-User-Agent", USER_AGENT),)
+
+
+def refuse_speke(refusal: Refusal) -> Answer:
+    """Return the answer to a refused request of SPEKE."""
+    answer = refuse_cpix(refusal)
+    if isinstance(refusal, UnservedPath):
+        return replace(answer, status=HTTPStatus.NOT_FOUND)
+    if isinstance(refusal, AccessDenied | BodyTooLarge | InternalError):
+        return answer
+    return replace(answer, status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def _refuse_rest(call: Call) -> None:
@@ -145,15 +157,6 @@ def _refuse_unlike_speke_2(request: CpixRequest, version: str) -> None:
             raise InvalidMessage(f"Missing ContentKey@commonEncryptionScheme for KID {kid}")
     if len({SCHEMES[key.scheme] for key in request.keys if key.scheme}) > 1:
         raise InvalidMessage("Non compliant ContentKey@commonEncryptionScheme combination")
-
-
-def _refuse_speke(refusal: Refusal, headers: Headers) -> Answer:
-    answer = replace(refuse_cpix(refusal), headers=headers)
-    if isinstance(refusal, UnservedPath):
-        return replace(answer, status=HTTPStatus.NOT_FOUND)
-    if isinstance(refusal, AccessDenied | BodyTooLarge | InternalError):
-        return answer
-    return replace(answer, status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def _replaces_kid(call: Call) -> bool:

@@ -14,6 +14,7 @@ No answer has cross-origin headers, and `operations.access` refuses requests of 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ from rightsmanager.operations.request import REQUEST_ID
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.web.http import Addressing, read_body
 from rightsmanager.web.keys import cpix_forms, json_forms
-from rightsmanager.web.keys.calls import Answer, Call, Handler
+from rightsmanager.web.keys.calls import Answer, Call, Handler, Headers
 from rightsmanager.web.router import ASMX_PATH
 
 Environ = dict[str, Any]
@@ -48,6 +49,10 @@ class Bounds:
     """Longest wait for the next bytes of a body."""
 
 
+def _no_headers(_headers: Mapping[str, str]) -> Headers:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """A form of key requests."""
@@ -56,6 +61,8 @@ class Form:
     handlers: Mapping[str, Handler]
     """By HTTP method."""
     refuse: Callable[[Refusal], Answer]
+    headers: Callable[[Mapping[str, str]], Headers] = _no_headers
+    """Returns the form's headers of every answer; receives those of the request."""
 
 
 FORMS: Final[Mapping[str, Form]] = {
@@ -65,13 +72,22 @@ FORMS: Final[Mapping[str, Form]] = {
         cpix_forms.refuse_cpix,
     ),
     "/speke/v2.0/copyProtection": Form(
-        "speke-2.0", {_POST: cpix_forms.answer_speke_2}, cpix_forms.refuse_speke_2
+        "speke-2.0",
+        {_POST: cpix_forms.answer_speke_2},
+        cpix_forms.refuse_speke,
+        partial(cpix_forms.speke_2_headers, "2.0"),
     ),
     "/speke/v2.1/copyProtection": Form(
-        "speke-2.1", {_POST: cpix_forms.answer_speke_2}, cpix_forms.refuse_speke_2
+        "speke-2.1",
+        {_POST: cpix_forms.answer_speke_2},
+        cpix_forms.refuse_speke,
+        partial(cpix_forms.speke_2_headers, "2.1"),
     ),
     "/speke/v1.0/copyProtection": Form(
-        "speke-1.0", {_POST: cpix_forms.answer_speke_1}, cpix_forms.refuse_speke_1
+        "speke-1.0",
+        {_POST: cpix_forms.answer_speke_1},
+        cpix_forms.refuse_speke,
+        cpix_forms.speke_1_headers,
     ),
     "/nginx-vod": Form(
         "nginx-vod", {_GET: json_forms.answer_nginx_vod}, json_forms.refuse_nginx_vod
@@ -118,6 +134,7 @@ class KeyEndpoint:
         prefix = next(each for each in FORMS if f"{path}/".startswith(f"{each}/"))
         form, progress = FORMS[prefix], Progress()
         answer, refusal = self._try(environ, form, path[len(prefix) + 1 :], progress)
+        answer = replace(answer, headers=(*form.headers(_headers(environ)), *answer.headers))
         progress.kids = tuple(map(Kid.from_text, answer.kids))
         ended = time.perf_counter()
         self._log_answer(environ, form, answer, refusal, 1000 * (ended - begun))
@@ -219,11 +236,11 @@ def takes(path: str) -> bool:
 def _refuse(form: Form, refusal: Refusal) -> Answer:
     answer = form.refuse(refusal)
     if isinstance(refusal, WrongMethod):
-        allowed = ", ".join(form.handlers)
-        return replace(answer, status=HTTPStatus.METHOD_NOT_ALLOWED, headers=(("Allow", allowed),))
+        allow = ("Allow", ", ".join(form.handlers))
+        return replace(answer, status=HTTPStatus.METHOD_NOT_ALLOWED, headers=(allow,))
     if answer.status is HTTPStatus.UNAUTHORIZED:
         challenge = ("WWW-Authenticate", 'Bearer realm="rightsmanager"')
-        return replace(answer, headers=(*answer.headers, challenge))
+        return replace(answer, headers=(challenge,))
     return answer
 
 
