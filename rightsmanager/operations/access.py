@@ -237,8 +237,14 @@ def _is_of_proxy(header: str) -> bool:
 
 
 def _host_name(host: str) -> str:
-    """Return the name or address of a Host header, without port and brackets."""
-    return (urlsplit(f"//{host}").hostname or "") if _HOST.fullmatch(host) else host
+    """Return the name or address of a Host header, without port and brackets; else all of it."""
+    if _HOST.fullmatch(host) is None:
+        return host
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        # Brackets around anything but an IPv6 address.
+        return host
 
 
 def _host_of(url: str) -> str:
