@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ from rightsmanager.web.keys.endpoint import Bounds, KeyEndpoint
 from tests.hooks import backends
 from tests.hooks.openapi import errors_of
 from tests.operations.subject import make_context
-from tests.second import world
+from tests.second import cpix_reader, world
+from tests.second.cpix_documents import document, key
 
 if TYPE_CHECKING:
     from rightsmanager.store.database import Store
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 KID, KEY = Kid(b"a packagers kid."), bytes(range(16))
 
 
-def ask(store: Store, hooks: HookSet, path: str, query: str = "") -> tuple[str, bytes]:
+def ask(
+    store: Store, hooks: HookSet, path: str, query: str = "", body: bytes = b""
+) -> tuple[str, bytes]:
     context = make_context(
         store,
         rng=system_random,
@@ -41,19 +45,21 @@ def ask(store: Store, hooks: HookSet, path: str, query: str = "") -> tuple[str, 
         hooks=Hooks(hooks, 5),
     )
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": "GET",
+        "REQUEST_METHOD": "POST" if body else "GET",
         "PATH_INFO": path,
         "QUERY_STRING": query,
         "REMOTE_ADDR": "192.0.2.1",
         "SERVER_NAME": "127.0.0.1",
         "SERVER_PORT": "80",
         "HTTP_X_PACKAGER": "shaka",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
     }
     statuses: list[str] = []
     endpoint = KeyEndpoint(context, Addressing(), Bounds(), lambda *_: None)
-    body = b"".join(endpoint(environ, lambda status, _headers: statuses.append(status)))
+    answer = b"".join(endpoint(environ, lambda status, _headers: statuses.append(status)))
     context.hooks._event_threads.shutdown()
-    return statuses[0], body
+    return statuses[0], answer
 
 
 def nginx_key(body: bytes) -> tuple[bytes, bytes]:
@@ -103,6 +109,23 @@ def test_a_hook_chooses_the_keys_of_a_program(store: Store) -> None:
     other = Choice(keys=(ChosenKey("movie", 0, Kid(bytes(16))),))
     hooks = HookSet(choose=lambda _facts, _grants: other)
     assert ask(store, hooks, "/nginx-vod/movie")[0] == "409 Conflict"
+
+
+def test_a_key_depends_on_the_root_that_a_hook_chose(store: Store) -> None:
+    root, leaf = str(uuid.uuid4()), str(uuid.uuid4())
+    scheme = 'commonEncryptionScheme="cenc"'
+    body = document(
+        key(leaf, f'{scheme} dependsOnKey="{root}"'),
+        key(root, scheme),
+        attributes='id="live"',
+    )
+    choice = Choice(keys=(ChosenKey("live#root", 0, KID, KEY),))
+    hooks = HookSet(choose=lambda _facts, _grants: choice)
+    status, answer = ask(store, hooks, "/speke/v1.0/copyProtection", body=body)
+    assert status == "200 OK", answer
+    assert f'dependsOnKey="{KID.text}"'.encode() in answer
+    found = cpix_reader.read(answer)
+    assert (list(found), found[KID.text].key) == ([leaf, KID.text], KEY)
 
 
 def test_a_failure_of_a_hook_is_an_error(store: Store) -> None:

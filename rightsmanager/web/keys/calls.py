@@ -91,8 +91,7 @@ class Call:
         for track in tracks:
             _refuse_two_types(options, track.key.scheme)
         if self.context.hooks.is_used:
-            keys = self._ask_hooks([track.key for track in tracks])
-            tracks = [replace(track, key=key) for track, key in zip(tracks, keys, strict=True)]
+            tracks = _with_keys(tracks, self._ask_hooks([track.key for track in tracks]))
         return issue_protected_keys(self.context, options, tracks, self.url)
 
     def _ask_hooks(self, wanted: Sequence[WantedKey]) -> tuple[WantedKey, ...]:
@@ -104,6 +103,16 @@ class Call:
             raise
         except Refusal as refusal:
             raise AccessDenied(refusal.text) from refusal
+
+
+def _with_keys(tracks: Sequence[WantedTrack], keys: Sequence[WantedKey]) -> list[WantedTrack]:
+    """Return the tracks with the keys that hooks chose, whose KIDs may be others."""
+    pairs = list(zip(tracks, keys, strict=True))
+    kids = {track.key.kid: key.kid for track, key in pairs}
+    return [
+        replace(track, key=key, root=None if track.root is None else kids[track.root])
+        for track, key in pairs
+    ]
 
 
 def _refuse_two_types(options: PackagingOptions, scheme: str | None) -> None:
