@@ -90,15 +90,23 @@ def record_keys(
     context: KeyContext, options: PackagingOptions, wanted: Sequence[WantedKey]
 ) -> tuple[PackagingKey, ...]:
     """Return the keys in the order of the request, creating those that are missing."""
-    if len(wanted) > MAX_KEYS:
-        raise InvalidMessage(f"the request is for more than {MAX_KEYS} keys")
+    refuse_many(len(wanted))
     with context.store.transaction() as transaction:
         keys = {
             each: _find_key(context, transaction, options, each)
             # In a fixed order, to avoid deadlock.
             for each in sorted(set(wanted), key=_order)
         }
+        # In the transaction: a refused request must not create a key.
+        if len({key.kid for key in keys.values()}) < len(keys):
+            raise InvalidMessage("two requested keys are one stored key, expected each its own")
     return tuple(keys[each] for each in wanted)
+
+
+def refuse_many(count: int) -> None:
+    """Raise InvalidMessage for more keys than a reply may have."""
+    if count > MAX_KEYS:
+        raise InvalidMessage(f"the request is for more than {MAX_KEYS} keys")
 
 
 def _order(wanted: WantedKey) -> tuple[Slot, bytes]:

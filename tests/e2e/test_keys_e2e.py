@@ -26,7 +26,7 @@ from rightsmanager.protocol.formats.pssh import parse_object
 from tests.databases import on_sqlite
 from tests.e2e.conftest import Answer
 from tests.second import clients, cpix_documents, cpix_reader, packager
-from tests.second.cpix_documents import delivery, document, key, system
+from tests.second.cpix_documents import delivery, document, key, rule, system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -264,6 +264,7 @@ def test_contradicting_documents_are_refused(server: Server) -> None:
 
 
 KID = "00000000-0000-4000-8000-00000000e2e1"
+MANY = ",".join(map(str, range(700)))
 MIXED = (key(KID, 'commonEncryptionScheme="cbcs"'), key(KID[:-1] + "2"))
 
 
@@ -304,12 +305,14 @@ def test_speke_2_refuses_with_422_and_a_text(
     [
         ("GET", "/cpix/", 400, "the program is ''"),
         ("GET", "/cpix", 400, "the program is ''"),
+        ("GET", "/cpix?streams=SD", 400, "the program is ''"),
         ("GET", "/cpix/a?version=3.0", 400, "version is '3.0'"),
         ("GET", "/cpix/a?periods=5-1", 400, "expected such as 0-3,7"),
         ("GET", "/cpix/a?periods=x", 400, "expected such as 0-3,7"),
         ("GET", "/cpix/a?periods=0-9999999999", 400, "expected such as 0-3,7"),
         ("GET", "/cpix/a?periods=0-1000", 400, "more than 1000 numbers"),
         ("GET", "/cpix/a?periods=0-999&streams=A,B", 400, "more than 1000 keys"),
+        ("GET", f"/cpix/a?periods=0-999&streams={MANY}", 400, "more than 1000 keys"),
         ("GET", "/cpix/a?streams=a%20b", 400, "expected names such as SD,AUDIO"),
         ("PUT", "/cpix/a", 405, "expected GET or POST"),
         ("POST", "/cpix", 400, "it is empty"),
@@ -324,6 +327,15 @@ def test_invalid_cpix_requests_get_a_status_and_a_text(
     answer = server.call(method, path, b"" if method == "POST" else None)
     assert (answer.status, told in answer.body.decode()) == (status, True), answer.body
     assert not [name for name in answer.headers if name.startswith("Access-Control")]
+
+
+@on_sqlite
+def test_the_name_of_a_track_does_not_make_that_of_a_program_too_long(server: Server) -> None:
+    kids = [str(uuid.uuid4()) for _ in range(2)]
+    rules = (rule(kids[0], "V" * 1024), rule(kids[1], "AUDIO"))
+    body = document(*map(key, kids), rules=rules, attributes='contentId="long"')
+    answer = server.post(body, "/cpix")
+    assert (answer.status, b"expected 1 to 1024 printable" in answer.body) == (400, True)
 
 
 @on_sqlite

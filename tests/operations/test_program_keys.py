@@ -61,7 +61,8 @@ def test_a_kid_that_the_client_chose_is_kept(context: Context) -> None:
     (key,) = record_keys(context, OPTIONS, [wanted])
     assert (key.kid, key.key, key.key_type) == (kid, KEY, "aescbc")
     assert source(context, kid) == Source(PACKAGER, "movie", 0, "cbcs", bytes(8))
-    assert record_keys(context, OPTIONS, [WantedKey(MOVIE), wanted]) == (key, key)
+    assert record_keys(context, OPTIONS, [WantedKey(MOVIE)]) == (key,)
+    assert record_keys(context, OPTIONS, [wanted, wanted]) == (key, key)
 
 
 def test_a_key_without_a_program_is_found_by_its_kid(context: Context) -> None:
@@ -104,6 +105,22 @@ def test_a_client_may_take_the_programs_kid_for_its_own(context: Context) -> Non
     (first,) = record_keys(context, OPTIONS, [WantedKey(MOVIE)])
     wanted = WantedKey(MOVIE, new_kid(), is_kid_replaced=True)
     assert record_keys(context, OPTIONS, [wanted]) == (first,)
+
+
+def test_two_keys_that_are_one_stored_key_are_refused_and_no_other_is_created(
+    context: Context,
+) -> None:
+    (stored,) = record_keys(context, OPTIONS, [WantedKey(MOVIE)])
+    new = new_kid()
+    wanted = (
+        WantedKey(MOVIE, new_kid(), is_kid_replaced=True),
+        WantedKey(None, stored.kid),
+        WantedKey(None, new),
+    )
+    with pytest.raises(InvalidMessage, match="two requested keys are one stored key"):
+        record_keys(context, OPTIONS, wanted)
+    with context.store.reading() as found:
+        assert found.content_keys.find(new) is None
 
 
 def test_too_many_keys_and_invalid_programs_are_refused(context: Context) -> None:

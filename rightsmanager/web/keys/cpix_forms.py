@@ -8,7 +8,7 @@ Elemental MediaPackage" for the texts of refusals.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
@@ -22,6 +22,7 @@ from rightsmanager.operations.program_keys import (
     Slot,
     WantedKey,
     WantedTrack,
+    refuse_many,
     refuse_program,
 )
 from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, SCHEMES
@@ -63,11 +64,16 @@ def answer_get(call: Call) -> Answer:
     version = call.named("version") or _GET_VERSION
     if version not in VERSIONS:
         raise InvalidMessage(f"version is {version[:32]!r}, expected {', '.join(VERSIONS)}")
-    periods = _periods(call.named("periods"))
+    # Without it a stream's name alone would do.
+    refuse_program(call.rest)
+    periods, streams = _periods(call.named("periods")), _streams(call.named("streams"))
+    scheme = call.scheme
+    # Before the keys are listed: a short query can name very many.
+    refuse_many(len(periods) * len(streams))
     tracks = [
-        WantedTrack(call.wanted(program, period or 0, call.scheme), stream)
+        WantedTrack(call.wanted(program, period or 0, scheme), stream)
         for period in periods
-        for stream in _streams(call.named("streams"))
+        for stream in streams
         for program in [f"{call.rest}#{stream}" if stream else call.rest]
     ]
     keys = call.issue(tracks)
@@ -175,7 +181,6 @@ def _fill(
     encryption = draw_document_keys(request, context.clock(), context.rng)
     tracks = [_track(call, key, is_kid_replaced=is_kid_replaced) for key in request.keys]
     keys = call.issue(tracks)
-    _refuse_shared(keys)
     drawn = None if encryption is None else (encryption, context.rng)
     return _answer(fill_request(request, keys, drawn, signer), keys)
 
@@ -183,15 +188,12 @@ def _fill(
 def _track(call: Call, key: RequestedKey, *, is_kid_replaced: bool) -> WantedTrack:
     slot = None
     if key.slot is not None and key.slot.program is not None:
+        # The document's, or one of the key's own, with the name of its track.
+        refuse_program(key.slot.program)
         slot = Slot(key.slot.program, key.slot.period)
     scheme = key.scheme or call.scheme
     wanted = WantedKey(slot, key.kid, scheme, key.key, key.iv, key.track, is_kid_replaced)
     return WantedTrack(wanted, root=key.root)
-
-
-def _refuse_shared(keys: Sequence[ProtectedKey]) -> None:
-    if len({key.kid for key in keys}) < len(keys):
-        raise InvalidMessage("two ContentKeys have one stored key, expected each its own")
 
 
 def _periods(text: str) -> tuple[int | None, ...]:
@@ -210,12 +212,12 @@ def _periods(text: str) -> tuple[int | None, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _streams(text: str) -> Iterator[str]:
-    """Yield the names of streams such as `SD,AUDIO`; an empty one without any."""
-    for name in dict.fromkeys(text.split(",")):
-        if text and _STREAM.fullmatch(name) is None:
-            raise InvalidMessage(f"streams is {text[:64]!r}, expected names such as SD,AUDIO")
-        yield name
+def _streams(text: str) -> tuple[str, ...]:
+    """Return the names of streams such as `SD,AUDIO`; an empty one without any."""
+    names = tuple(dict.fromkeys(text.split(",")))
+    if text and not all(map(_STREAM.fullmatch, names)):
+        raise InvalidMessage(f"streams is {text[:64]!r}, expected names such as SD,AUDIO")
+    return names
 
 
 def _answer(body: bytes, keys: Sequence[ProtectedKey]) -> Answer:
