@@ -3,14 +3,22 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from rightsmanager.errors import Refusal
 from rightsmanager.hooks.exchange import INJECTED, STAGES, Exchange
 from rightsmanager.policy.masking import mask_custom_data, mask_query
 from rightsmanager.protocol.messages.packaging import OPERATION as PACKAGING
-from rightsmanager.store.journal.entries import PART, Flag, PendingEntry, split_kids
+from rightsmanager.store.journal.entries import (
+    ACT,
+    NO_FLAG,
+    PART,
+    REQUEST,
+    Flag,
+    PendingEntry,
+    split_kids,
+)
 
 MAX_KIDS: Final = 100
 """The most KIDs of an entry."""
@@ -20,8 +28,6 @@ MAX_TEXT: Final = 512
 """Longest header, URL, name or warning, in characters."""
 _MAX_DIGITS: Final = 9
 """Of a length that fits into an integer of the database."""
-_REQUEST: Final = 0
-_ACT: Final = 1
 _KEY_DATA: Final = re.compile(rb"(<(?:[\w.-]+:)?KeyData\b[^>]*>)[^<]*")
 _MASKED_KEY: Final = rb"\1***"
 # The headers that an entry has. Authorization and Cookie stay out.
@@ -45,6 +51,27 @@ class Act:
     request_id: str = ""
 
 
+class _Refused(NamedTuple):
+    """The columns from `outcome` to `reason`."""
+
+    outcome: int = 0
+    failed: str | None = None
+    stage: str | None = None
+    reason: str | None = None
+
+
+class _Sent(NamedTuple):
+    """The columns from `client` to `content_type`."""
+
+    client: str
+    url: str = ""
+    query: str = ""
+    custom_data: str | None = None
+    user_agent: str = ""
+    soap_action: str = ""
+    content_type: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class EntryBuilder:
     """Makes entries of one worker."""
@@ -56,107 +83,59 @@ class EntryBuilder:
 
     def build(self, exchange: Exchange, at_ms: int) -> PendingEntry:
         """Return the entry of an exchange."""
-        environ, progress, refusal = exchange.environ, exchange.progress, exchange.refusal
-        query, is_query_masked = _mask(environ.get("QUERY_STRING") or "")
+        progress, stages = exchange.progress, exchange.stages()
+        query, is_query_masked = _mask(exchange.environ.get("QUERY_STRING") or "")
         custom_data, is_data_masked = _mask_data(progress.custom_data)
-        flags = Flag.MASKED if is_query_masked or is_data_masked else Flag(0)
         request, request_flags = self._request(exchange, is_withheld=is_data_masked)
         reply, reply_flags = self._reply(exchange)
-        stages = exchange.stages()
-        warnings = [_clean(each.text) for each in progress.warnings[:MAX_WARNINGS]]
-        reason = None if refusal is None else _clean(refusal.text, MAX_REASON)
-        user_agent = _clean(environ.get(_USER_AGENT, ""))
-        client = environ.get("REMOTE_ADDR", "")
-        injected = _clean(environ.get(INJECTED, ""))
+        masked = Flag.MASKED if is_query_masked or is_data_masked else NO_FLAG
+        refused = _refused(exchange.refusal, STAGES[len(stages) - 1])
+        account = None if progress.account_id is None else progress.account_id.text
         kids = b"".join([kid.raw for kid in progress.kids[:MAX_KIDS]])
-        return PendingEntry(
-            (
-                _REQUEST,
-                at_ms,
-                exchange.request_id,
-                exchange.operation,
-                0 if refusal is None else int(refusal.status),
-                None if refusal is None else type(refusal).__name__,
-                None if refusal is None else STAGES[len(stages) - 1],
-                reason,
-                progress.device or None,
-                None if progress.account_id is None else progress.account_id.text,
-                kids,
-                client,
-                _clean(exchange.url),
-                query,
-                custom_data,
-                user_agent,
-                _clean(environ.get(_SOAP_ACTION, "")),
-                _clean(environ.get("CONTENT_TYPE", "")),
-                "\n".join(warnings),
-                int(exchange.http_status[:3]),
-                ",".join([str(round(seconds * 1e6)) for seconds in stages]),
-                _length(environ, exchange.request),
-                len(exchange.reply),
-                self.worker,
-                int(flags | request_flags | reply_flags),
-                None,
-                injected or None,
-            ),
-            at_ms,
-            split_kids(kids),
-            request,
-            reply,
-            (
-                exchange.request_id,
-                exchange.operation,
-                reason or "",
-                *query.split(PART),
-                *(unquote(query).split(PART) if "%" in query else ()),
-                custom_data or "",
-                *warnings,
-                user_agent,
-                client,
-                injected,
-            ),
+        sent = _sent(exchange, query, custom_data)
+        warnings = [_clean(each.text) for each in progress.warnings[:MAX_WARNINGS]]
+        injected = _clean(exchange.environ.get(INJECTED, ""))
+        columns = (
+            *(REQUEST, at_ms, exchange.request_id, exchange.operation),
+            *refused,
+            *(progress.device or None, account, kids),
+            *sent,
+            "\n".join(warnings),
+            int(exchange.http_status[:3]),
+            ",".join([str(round(seconds * 1e6)) for seconds in stages]),
+            *(_length(exchange.environ, exchange.request), len(exchange.reply)),
+            *(self.worker, int(masked | request_flags | reply_flags)),
+            # No actor; the subject of a request is its faults.
+            *(None, injected or None),
         )
+        texts = (
+            *(exchange.request_id, exchange.operation, refused.reason or ""),
+            *(*_query_texts(query), custom_data or "", *warnings),
+            *(sent.user_agent, sent.client, injected),
+        )
+        return PendingEntry(columns, at_ms, split_kids(kids), request, reply, texts)
 
     def build_act(self, act: Act, at_ms: int) -> PendingEntry:
         """Return the entry of an act."""
-        refusal = act.refusal
-        reason = None if refusal is None else _clean(refusal.text, MAX_REASON)
+        refused, sent = _refused(act.refusal, None), _Sent(act.client)
         name, subject, actor = _clean(act.name), _clean(act.subject), _clean(act.actor)
-        return PendingEntry(
-            (
-                _ACT,
-                at_ms,
-                _clean(act.request_id),
-                name,
-                0 if refusal is None else int(refusal.status),
-                None if refusal is None else type(refusal).__name__,
-                None,
-                reason,
-                None,
-                None,
-                b"",
-                act.client,
-                *("", "", None, "", "", "", ""),
-                0,
-                "",
-                0,
-                0,
-                self.worker,
-                0,
-                actor,
-                subject,
-            ),
-            at_ms,
-            (),
-            None,
-            None,
-            (act.request_id, reason or "", name, subject, actor, act.client),
+        columns = (
+            *(ACT, at_ms, _clean(act.request_id), name),
+            *refused,
+            # No device, account and KIDs.
+            *(None, None, b""),
+            *sent,
+            # No warnings, HTTP status, stages and bytes.
+            *("", 0, "", 0, 0),
+            *(self.worker, int(NO_FLAG), actor, subject),
         )
+        texts = (act.request_id, refused.reason or "", name, subject, actor, act.client)
+        return PendingEntry(columns, at_ms, (), None, None, texts)
 
     def _request(self, exchange: Exchange, *, is_withheld: bool) -> tuple[bytes | None, Flag]:
         body = exchange.request
         if not self.keep_bodies or not (body or exchange.has_keys):
-            return None, Flag(0)
+            return None, NO_FLAG
         if is_withheld or exchange.has_keys:
             # CustomData is encrypted, but to a key that the reader of the journal has.
             return None, Flag.REQUEST_WITHHELD
@@ -167,13 +146,39 @@ class EntryBuilder:
     def _reply(self, exchange: Exchange) -> tuple[bytes | None, Flag]:
         body, flags = exchange.reply, Flag.HAS_REPLY
         if not self.keep_bodies or exchange.has_keys:
-            return None, Flag(0)
+            return None, NO_FLAG
         if exchange.operation == PACKAGING:
             body, count = _KEY_DATA.subn(_MASKED_KEY, body)
-            flags |= Flag.REPLY_MASKED if count else Flag(0)
+            flags |= Flag.REPLY_MASKED if count else NO_FLAG
         if len(body) > self.max_body:
             return body[: self.max_body], flags | Flag.REPLY_CUT
         return body, flags
+
+
+def _refused(refusal: Refusal | None, stage: str | None) -> _Refused:
+    if refusal is None:
+        return _Refused()
+    reason = _clean(refusal.text, MAX_REASON)
+    return _Refused(int(refusal.status), type(refusal).__name__, stage, reason)
+
+
+def _sent(exchange: Exchange, query: str, custom_data: str | None) -> _Sent:
+    environ = exchange.environ
+    return _Sent(
+        environ.get("REMOTE_ADDR", ""),
+        _clean(exchange.url),
+        query,
+        custom_data,
+        _clean(environ.get(_USER_AGENT, "")),
+        _clean(environ.get(_SOAP_ACTION, "")),
+        _clean(environ.get("CONTENT_TYPE", "")),
+    )
+
+
+def _query_texts(query: str) -> tuple[str, ...]:
+    """Return the parts of a query, and those of its decoded form if that differs."""
+    decoded = unquote(query).split(PART) if "%" in query else ()
+    return (*query.split(PART), *decoded)
 
 
 def _mask(query: str) -> tuple[str, bool]:

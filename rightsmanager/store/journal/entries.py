@@ -11,6 +11,8 @@ from rightsmanager.protocol.wire import GUID_LENGTH, AccountId, Kid
 Kind = Literal["request", "act"]
 KINDS: Final[tuple[Kind, ...]] = ("request", "act")
 """By their numbers in the database."""
+REQUEST: Final = KINDS.index("request")
+ACT: Final = KINDS.index("act")
 OK: Final = "ok"
 FAULT: Final = "fault"
 PART: Final = "&"

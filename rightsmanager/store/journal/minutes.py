@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from sqlalchemy import Connection, and_, case, func, select
 
-from rightsmanager.store.journal.entries import PendingEntry
+from rightsmanager.store.journal.entries import REQUEST, PendingEntry
 from rightsmanager.store.journal.tables import ENTRIES, MINUTES, STATE
 
 MINUTE_MS: Final = 60_000
@@ -23,7 +23,6 @@ KEPT_MS: Final = 2 * 86_400_000
 ROWS: Final = 64
 """The most rows that one statement adds to."""
 _BUCKET_BITS: Final = 5
-_REQUEST: Final = 0
 
 _COLUMNS: Final = tuple(column.name for column in ENTRIES.columns)[1:]
 _KIND, _OPERATION, _OUTCOME, _STAGES = map(
@@ -75,7 +74,7 @@ def round_duration(microseconds: int) -> int:
 
 def count_batch(batch: Iterable[PendingEntry]) -> list[Row]:
     """Return the rows that a batch adds to, each once."""
-    counts = Counter(_key(entry) for entry in batch if entry.columns[_KIND] == _REQUEST)
+    counts = Counter(_key(entry) for entry in batch if entry.columns[_KIND] == REQUEST)
     return [(*key, count) for key, count in counts.items()]
 
 

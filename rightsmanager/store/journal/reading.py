@@ -30,6 +30,7 @@ from rightsmanager.store.journal.entries import (
     KINDS,
     OK,
     PART,
+    REQUEST,
     Entry,
     EntryPage,
     Filter,
@@ -258,7 +259,7 @@ def _conditions(wanted: Filter, *, is_sqlite: bool) -> Iterator[ColumnElement[bo
     if wanted.kind == "act":
         yield and_(_AN_ACT) if has_index or not is_sqlite else _hidden(ENTRIES.c.kind) != 0
     elif wanted.kind == "request":
-        yield ENTRIES.c.kind == 0
+        yield ENTRIES.c.kind == REQUEST
     if wanted.since_ms is not None:
         yield ENTRIES.c.at >= wanted.since_ms
     if wanted.until_ms is not None:
