@@ -176,7 +176,7 @@ def _sent(exchange: Exchange, query: str, custom_data: str | None) -> _Sent:
 
 
 def _query_texts(query: str) -> tuple[str, ...]:
-    """Return the parts of a query, and those of its decoded form if that differs."""
+    """Return the parts of a query, and those of its decoded form if it has escapes."""
     decoded = unquote(query).split(PART) if "%" in query else ()
     return (*query.split(PART), *decoded)
 

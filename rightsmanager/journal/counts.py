@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rightsmanager.store.journal.entries import Accounting
-from rightsmanager.store.journal.writing import WorkerCounts
+from rightsmanager.store.journal.entries import Accounting, WorkerCounts
 
 SUFFIX: Final = ".counts"
 _SIZE: Final = 24

@@ -22,8 +22,8 @@ from rightsmanager.hooks.exchange import INJECTED, Exchange
 from rightsmanager.journal.building import Act, EntryBuilder
 from rightsmanager.journal.counts import CountFile, read_counts, remove_counts
 from rightsmanager.store.journal.database import JournalDatabase
-from rightsmanager.store.journal.entries import PendingEntry
-from rightsmanager.store.journal.writing import Limits, WorkerCounts, Writer
+from rightsmanager.store.journal.entries import PendingEntry, WorkerCounts
+from rightsmanager.store.journal.writing import Limits, Writer
 
 BATCH_SECONDS: Final = 0.2
 """The time for which a batch gathers."""

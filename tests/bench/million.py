@@ -20,8 +20,7 @@ from rightsmanager.journal.building import EntryBuilder
 from rightsmanager.journal.journal import Journal
 from rightsmanager.protocol.wire import AccountId, Kid, encode_base64
 from rightsmanager.store.journal.database import JournalDatabase
-from rightsmanager.store.journal.entries import Filter, PendingEntry
-from rightsmanager.store.journal.writing import WorkerCounts
+from rightsmanager.store.journal.entries import Filter, PendingEntry, WorkerCounts
 
 ENTRIES: Final = 1_000_000
 MAX_SECONDS: Final = 0.3

@@ -15,7 +15,7 @@ from rightsmanager.journal.building import MAX_KIDS, Act, EntryBuilder
 from rightsmanager.policy.rules import DecisionWarning, WarningCode
 from rightsmanager.protocol.wire import AccountId, Kid
 from rightsmanager.store.journal.entries import Flag, PendingEntry
-from rightsmanager.store.journal.writing import COLUMNS
+from rightsmanager.store.journal.tables import ENTRY_COLUMNS
 from tests.journal.conftest import DEVICE, KID, exchange
 
 AT = 1_700_000_000_123
@@ -27,7 +27,7 @@ def build(given_: Exchange, **options: object) -> dict[str, object]:
 
 
 def columns(entry: PendingEntry) -> dict[str, object]:
-    named = dict(zip(COLUMNS, entry.columns, strict=True))
+    named = dict(zip(ENTRY_COLUMNS, entry.columns, strict=True))
     return {**named, "request": entry.request, "reply": entry.reply}
 
 

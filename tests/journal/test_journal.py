@@ -18,11 +18,11 @@ from rightsmanager.journal.journal import PERCENTILES, Journal, Minute
 from rightsmanager.protocol.wire import AccountId, Kid
 from rightsmanager.store.journal import reading, writing
 from rightsmanager.store.journal.database import JournalDatabase
-from rightsmanager.store.journal.entries import Entry, Filter, PendingEntry
+from rightsmanager.store.journal.entries import Entry, Filter, PendingEntry, WorkerCounts
 from rightsmanager.store.journal.minutes import round_duration
 from rightsmanager.store.journal.reading import matches
 from rightsmanager.store.journal.tables import BLOCK_ENTRIES, ENTRIES
-from rightsmanager.store.journal.writing import ENTRY_BYTES, Limits, WorkerCounts
+from rightsmanager.store.journal.writing import ENTRY_BYTES, Limits
 from tests.journal.conftest import DEVICE, KID, Journals, exchange
 
 BEGIN = 1_700_000_000_000

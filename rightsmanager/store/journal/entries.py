@@ -191,11 +191,21 @@ class Accounting:
     """Entries in the queues of running workers."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerCounts:
+    """The entries of one process."""
+
+    worker: str
+    accepted: int
+    written: int
+    dropped: int
+
+
 class PendingEntry(NamedTuple):
     """An entry to be written, as the columns of its row without the id."""
 
     columns: tuple[object, ...]
-    """The values of `writing.COLUMNS`."""
+    """The values of `tables.ENTRY_COLUMNS`."""
     at_ms: int
     kids: tuple[bytes, ...]
     request: bytes | None

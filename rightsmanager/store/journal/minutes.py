@@ -16,7 +16,7 @@ from typing import Final, cast
 from sqlalchemy import Connection, and_, case, func, select
 
 from rightsmanager.store.journal.entries import REQUEST, PendingEntry
-from rightsmanager.store.journal.tables import ENTRIES, MINUTES, STATE
+from rightsmanager.store.journal.tables import ENTRIES, ENTRY_COLUMNS, MINUTES, STATE
 
 MINUTE_MS: Final = 60_000
 KEPT_MS: Final = 2 * 86_400_000
@@ -24,9 +24,8 @@ ROWS: Final = 64
 """The most rows that one statement adds to."""
 _BUCKET_BITS: Final = 5
 
-_COLUMNS: Final = tuple(column.name for column in ENTRIES.columns)[1:]
 _KIND, _OPERATION, _OUTCOME, _STAGES = map(
-    _COLUMNS.index, ("kind", "operation", "outcome", "stages")
+    ENTRY_COLUMNS.index, ("kind", "operation", "outcome", "stages")
 )
 
 Row = tuple[int, str, int, int, int]

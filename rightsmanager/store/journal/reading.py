@@ -36,6 +36,7 @@ from rightsmanager.store.journal.entries import (
     Filter,
     Flag,
     StoredEntry,
+    WorkerCounts,
     parse_outcome,
     split_kids,
 )
@@ -48,7 +49,6 @@ from rightsmanager.store.journal.tables import (
     STATE,
     WORKERS,
 )
-from rightsmanager.store.journal.writing import WorkerCounts
 
 STAGES: Final = ("read", "verify", "decide", "record", "seal")
 """As in hooks.exchange."""

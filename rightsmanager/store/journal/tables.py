@@ -80,6 +80,8 @@ ENTRIES: Final = Table(
     Column("subject", Text),
 )
 """Requests and acts."""
+ENTRY_COLUMNS: Final = tuple(column.name for column in ENTRIES.columns)[1:]
+"""The columns of an entry before it has an id."""
 
 Index("ix_journal_entries_operation", ENTRIES.c.operation, ENTRIES.c.id)
 Index("ix_journal_entries_outcome", ENTRIES.c.outcome, ENTRIES.c.id)

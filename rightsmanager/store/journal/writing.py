@@ -15,12 +15,10 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Integer, LargeBinary, SmallInteger, Table, Text
 from sqlalchemy.types import TypeEngine
 
-from rightsmanager.store.journal.entries import PendingEntry, split_kids
+from rightsmanager.store.journal.entries import PendingEntry, WorkerCounts, split_kids
 from rightsmanager.store.journal.minutes import KEPT_MS, MINUTE_MS, ROWS, Row, count_batch
 from rightsmanager.store.journal.tables import BLOCK_ENTRIES, BODIES, ENTRIES, KIDS
 
-COLUMNS: Final = tuple(column.name for column in ENTRIES.columns)[1:]
-"""The columns of PendingEntry.columns."""
 ENTRY_BYTES: Final = 700
 """The size of an entry without its bodies, for the limit on bytes."""
 PRUNE_ROWS: Final = 2000
@@ -74,16 +72,6 @@ _COPIED: Final[Mapping[type[TypeEngine[Any]], str]] = {
 """PostgreSQL's names of the columns' types."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerCounts:
-    """The entries of one process."""
-
-    worker: str
-    accepted: int
-    written: int
-    dropped: int
-
-
 class Writer:
     """Writes over one connection of the database's driver, which commits by itself."""
 
@@ -123,18 +111,9 @@ class Writer:
         return int(found or 0)
 
     def record_counts(self, counts: WorkerCounts) -> None:
-        """Store the last counts of a worker; the number of its stored entries never falls."""
-        columns = ("worker", "accepted", "written", "dropped")
-        statement = (
-            _insert_statement("journal_workers", columns, 1, self._spelling.mark)
-            + " ON CONFLICT (worker) DO UPDATE SET"
-            " accepted = excluded.accepted, dropped = excluded.dropped, written ="
-            f" {self._spelling.greatest}(journal_workers.written, excluded.written)"
-        )
+        """Store the last counts of a worker."""
         with _Transaction(self._cursor, self._spelling):
-            self._cursor.execute(
-                statement, (counts.worker, counts.accepted, counts.written, counts.dropped)
-            )
+            self._note_counts(counts)
 
     def prune(self, limits: Limits, now_ms: int) -> bool:
         """Remove some of the entries beyond the limits; return whether there are more."""
@@ -204,15 +183,14 @@ class Writer:
         if self._spelling.has_copy:
             self._copy(table, rows)
             return
-        names = tuple(column.name for column in table.columns)
         for part in _parts(rows):
-            statement = _insert_statement(table.name, names, len(part), self._spelling.mark)
+            statement = _insert_statement(table.name, _names(table), len(part), self._spelling.mark)
             self._cursor.execute(statement, [value for row in part for value in row])
 
     def _copy(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         if not rows:
             return
-        names = ", ".join(column.name for column in table.columns)
+        names = ", ".join(_names(table))
         with self._cursor.copy(f"COPY {table.name} ({names}) FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(_copied_types(table))
             for row in rows:
@@ -243,14 +221,7 @@ class Writer:
 
     def _note_counts(self, counts: WorkerCounts) -> None:
         self._cursor.execute(
-            _insert_statement(
-                "journal_workers",
-                ("worker", "accepted", "written", "dropped"),
-                1,
-                self._spelling.mark,
-            )
-            + " ON CONFLICT (worker) DO UPDATE SET accepted = excluded.accepted,"
-            " written = excluded.written, dropped = excluded.dropped",
+            _note_counts_statement(self._spelling),
             (counts.worker, counts.accepted, counts.written, counts.dropped),
         )
 
@@ -321,6 +292,11 @@ def _parts(
 
 
 @cache
+def _names(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.columns)
+
+
+@cache
 def _copied_types(table: Table) -> tuple[str, ...]:
     return tuple(_COPIED[type(column.type)] for column in table.columns)
 
@@ -351,6 +327,18 @@ def _note_minutes_statement(rows: int, mark: str) -> str:
         _insert_statement("journal_minutes", (*key, "requests"), rows, mark)
         + f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET"
         " requests = journal_minutes.requests + excluded.requests"
+    )
+
+
+@cache
+def _note_counts_statement(spelling: Spelling) -> str:
+    columns = ("worker", "accepted", "written", "dropped")
+    # The number of stored entries never falls: a killed worker may not have noted its last ones.
+    return (
+        _insert_statement("journal_workers", columns, 1, spelling.mark)
+        + " ON CONFLICT (worker) DO UPDATE SET"
+        " accepted = excluded.accepted, dropped = excluded.dropped, written ="
+        f" {spelling.greatest}(journal_workers.written, excluded.written)"
     )
 
 
