@@ -30,6 +30,7 @@ class CountFile:
 
     def __init__(self, folder: Path, worker: str) -> None:
         """Make the file; without one, as on a full disk, the counts end with the process."""
+        self.worker = worker
         self.file = folder / f"{worker}{SUFFIX}"
         self._descriptor: int | None = None
         try:

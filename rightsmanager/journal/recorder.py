@@ -152,17 +152,21 @@ class Recorder:
 
     def _start(self) -> CountFile:
         """Start the writer of this process."""
-        worker = f"{os.getpid()}-{self._rng(4).hex()}"
-        counts = self._counts = CountFile(self._options.folder, worker)
+        counts = self._begin_counts()
         self._thread = threading.Thread(
-            target=self._run, args=(worker, counts), name="journal", daemon=True
+            target=self._run, args=(counts,), name="journal", daemon=True
         )
         self._thread.start()
         atexit.register(self.close)
         return counts
 
-    def _run(self, worker: str, counts: CountFile) -> None:
-        session = Session(self._database, self._options, worker, counts, self._note)
+    def _begin_counts(self) -> CountFile:
+        worker = f"{os.getpid()}-{self._rng(4).hex()}"
+        counts = self._counts = CountFile(self._options.folder, worker)
+        return counts
+
+    def _run(self, counts: CountFile) -> None:
+        session = self._open_session(counts)
         while not self._is_ending:
             self._wake.wait(BATCH_SECONDS if session.has_more else IDLE_SECONDS)
             if not self._is_ending:
@@ -175,26 +179,33 @@ class Recorder:
         counts.drop(len(self._queue))
         session.end()
 
+    def _open_session(self, counts: CountFile) -> "Session":
+        return Session(self._database, self._options, counts, self._note)
+
     def _drain(self, session: "Session") -> None:
-        """Store the queue; after a failure, wait and try again."""
+        """Store the queue."""
         # What arrives meanwhile waits for the next batch unless it fills one: a transaction of
         # twenty entries costs twice as much for each as one of two hundred.
         while batch := self._take():
-            entries = [each for each in map(session.build, batch) if each is not None]
-            was_ending = False
-            while (failed := session.write(entries)) is None:
-                if was_ending:
-                    failed = len(entries)
-                    break
-                # One more try, over a new connection.
-                was_ending = self._is_ending
-                self._pause()
+            stored = self._store(session, batch)
             self._writing = 0
-            self._count_dropped(failed + len(batch) - len(entries))
+            self._count_dropped(len(batch) - stored)
             if len(self._queue) < MAX_BATCH and not self._is_ending:
                 if self._queue:
-                    self._wake.set()
+                    self._notify()
                 return
+
+    def _store(self, session: "Session", batch: Sequence[Queued]) -> int:
+        """Return the number of entries that were stored; after a failure, wait and try again."""
+        entries = session.build_all(batch)
+        was_ending = False
+        while (failed := session.write(entries)) is None:
+            if was_ending:
+                return 0
+            # One more try, over a new connection.
+            was_ending = self._is_ending
+            self._pause()
+        return len(entries) - failed
 
     def _count_dropped(self, number: int) -> None:
         counts = self._counts
@@ -222,16 +233,15 @@ class Session:
         self,
         database: JournalDatabase,
         options: RecorderOptions,
-        worker: str,
         counts: CountFile,
         note: Note,
     ) -> None:
         self._database = database
         self._options = options
-        self._worker = worker
         self._counts = counts
         self._note = note
-        self._builder = EntryBuilder(worker, options.keep_bodies, options.max_body)
+        self._worker = counts.worker
+        self._builder = EntryBuilder(self._worker, options.keep_bodies, options.max_body)
         self._writer: Writer | None = None
         self._identity: object = None
         self._is_new = True
@@ -242,8 +252,11 @@ class Session:
         self.has_more = False
         """Whether there are entries to remove."""
 
-    def build(self, queued: Queued) -> PendingEntry | None:
-        """Return the entry of a queued exchange or act, None if that fails."""
+    def build_all(self, batch: Sequence[Queued]) -> list[PendingEntry]:
+        """Return the entries of queued exchanges and acts, without those for which that fails."""
+        return [each for each in map(self._build, batch) if each is not None]
+
+    def _build(self, queued: Queued) -> PendingEntry | None:
         item, at = queued
         try:
             if isinstance(item, Act):

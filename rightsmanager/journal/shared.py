@@ -7,7 +7,6 @@ not wait for it.
 """
 
 import atexit
-import os
 import threading
 import time
 from collections import OrderedDict
@@ -19,7 +18,6 @@ from rightsmanager.journal.recorder import (
     BATCH_SECONDS,
     END_SECONDS,
     IDLE_SECONDS,
-    MAX_BATCH,
     Note,
     Queued,
     Recorder,
@@ -113,7 +111,6 @@ class SharedRecorder(Recorder):
         self._ended = threading.Event()
         self._is_discarded = False
         self._session: Session | None = None
-        self._worker = ""
         super().__init__(database, options, note, clock)
         self.writer = writer
 
@@ -144,14 +141,8 @@ class SharedRecorder(Recorder):
             self._ended.set()
             return False
         if self._session is None:
-            self._session = Session(self._database, self._options, self._worker, counts, self._note)
-        while batch := self._take():
-            self._count_dropped(len(batch) - self._store(self._session, batch))
-            # As in Recorder: what arrives meanwhile waits for the next batch unless it fills one.
-            if len(self._queue) < MAX_BATCH and not self._is_ending:
-                if self._queue:
-                    self._notify()
-                break
+            self._session = self._open_session(counts)
+        self._drain(self._session)
         if self._is_ending:
             self._finish(counts, self._session)
             return False
@@ -162,12 +153,11 @@ class SharedRecorder(Recorder):
         """Return the number of entries that were stored."""
         if self._is_discarded:
             return 0
-        entries = [each for each in map(session.build, batch) if each is not None]
+        entries = session.build_all(batch)
         failed = session.write(entries)
         if failed is None:
             # Once more, over a new connection.
             failed = session.write(entries)
-        self._writing = 0
         return 0 if failed is None else len(entries) - failed
 
     def _finish(self, counts: CountFile, session: Session) -> None:
@@ -184,9 +174,7 @@ class SharedRecorder(Recorder):
         self._session = None
 
     def _start(self) -> CountFile:
-        self._worker = f"{os.getpid()}-{self._rng(4).hex()}"
-        counts = self._counts = CountFile(self._options.folder, self._worker)
-        return counts
+        return self._begin_counts()
 
     def _notify(self) -> None:
         self._wake.set()
