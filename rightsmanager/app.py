@@ -25,6 +25,7 @@ from rightsmanager.assembly import (
     packaging_signer,
     refuse_other_keyring,
     replay_window,
+    served_roles,
     stream_settings,
 )
 from rightsmanager.crypto.p256 import Backend
@@ -66,7 +67,6 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     keyring = open_keyring(settings, runtime.passphrase)
     context = build_context(settings, runtime, keyring)
     operations = bind_operations(context)
-    roles = frozenset(Role(role) for role in settings.server.roles)
 
     def make_pages() -> Wsgi:
         worlds = None if lab is None else lab.worlds
@@ -78,7 +78,7 @@ def build(settings: Settings, runtime: Runtime) -> Server:
     journal = open_journal(settings)
     shared = _observers(settings, runtime, context)
     observers: list[Observer] = [*shared, *([] if recorder is None else [recorder])]
-    soap = SoapServer(application.build(operations, roles), observers)
+    soap = SoapServer(application.build(operations, served_roles(settings)), observers)
     paths = make_operator_paths(settings, runtime, context, keyring, journal)
     router = Router(soap, make_pages, router_settings(settings, context, paths, observers))
     server = Server(router, context, keyring, operations, journal, recorder)
@@ -206,7 +206,7 @@ def router_settings(
 ) -> RouterSettings:
     """Return the settings of a server's switch; observers: those of key requests."""
     server = settings.server
-    is_packaging = "packaging" in server.roles
+    is_packaging = Role.PACKAGING in served_roles(settings)
     keys = (takes, _key_endpoint(settings, context, observers)) if is_packaging else None
     return RouterSettings(
         addressing=addressing(settings),

@@ -41,6 +41,7 @@ from rightsmanager.policy.rules import (
 )
 from rightsmanager.policy.tracks import with_parts
 from rightsmanager.protocol.formats.wrmheader import Version
+from rightsmanager.protocol.messages.operations import Role
 from rightsmanager.protocol.wire import AccountId, ServiceId
 from rightsmanager.settings import (
     DATABASE_FILE,
@@ -100,6 +101,11 @@ def recorder_options(settings: Settings, folder: Path) -> RecorderOptions:
         limits=Limits(given.max_entries, given.max_bytes, given.max_age_days * _DAY_MS),
         folder=folder,
     )
+
+
+def served_roles(settings: Settings) -> frozenset[Role]:
+    """Return the roles whose operations the server answers."""
+    return frozenset(map(Role, settings.server.roles))
 
 
 def open_store(settings: Settings) -> Store:

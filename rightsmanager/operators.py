@@ -17,6 +17,7 @@ from rightsmanager.admin.royalty import Prices
 from rightsmanager.assembly import (
     api_token,
     recorded_requests,
+    served_roles,
 )
 from rightsmanager.errors import InternalError
 from rightsmanager.inspection import Description
@@ -39,7 +40,7 @@ from rightsmanager.monitoring.health import CheckResult, Readiness
 from rightsmanager.monitoring.paths import Answer, Expose, Refuse, monitoring_paths, refusal
 from rightsmanager.operations.context import Context
 from rightsmanager.operations.tracks import look_up_policies
-from rightsmanager.protocol.messages.operations import OPERATIONS, Role
+from rightsmanager.protocol.messages.operations import OPERATIONS
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.server import Runtime, Server, Wsgi
 from rightsmanager.settings import Settings
@@ -191,7 +192,7 @@ def make_contents(
 
 def _find_unserved(settings: Settings, server: Server) -> Mapping[str, str]:
     """Return the reason for each operation that is not served, empty for the others."""
-    roles = frozenset(Role(role) for role in settings.server.roles)
+    roles = served_roles(settings)
     return {
         name: application.why_not(operation, server.operations, roles)
         for name, operation in OPERATIONS.items()

@@ -20,7 +20,7 @@ from rightsmanager.app import (
     make_readers,
     router_settings,
 )
-from rightsmanager.assembly import open_keyring, recorder_options
+from rightsmanager.assembly import open_keyring, recorder_options, served_roles
 from rightsmanager.hooks.exchange import Observer
 from rightsmanager.journal.journal import Journal, counts_folder
 from rightsmanager.journal.shared import SharedRecorder, SharedWriter
@@ -39,7 +39,6 @@ from rightsmanager.lab.worlds import Limits, Worlds
 from rightsmanager.logs import log_failure
 from rightsmanager.operations.table import bind_operations
 from rightsmanager.operators import make_access, make_contents, make_pages
-from rightsmanager.protocol.messages.operations import Role
 from rightsmanager.server import Runtime, Server, Wsgi
 from rightsmanager.settings import HooksSettings, Settings
 from rightsmanager.settings_loading import override
@@ -186,9 +185,8 @@ def build_world(shared: Shared, plan: Plan) -> BuiltWorld:
         shared.writer,
         plan.clock.seconds,
     )
-    roles = frozenset(Role(role) for role in settings.server.roles)
     observers: list[Observer] = [*shared.observers, recorder]
-    soap = SoapServer(application.build(operations, roles), observers)
+    soap = SoapServer(application.build(operations, served_roles(settings)), observers)
     router = Router(soap, lambda: shared.pages, router_settings(settings, context, {}, observers))
     server = Server(router, context, keyring, operations, journal, recorder)
     return BuiltWorld(settings, runtime, server, recorder, injector)
