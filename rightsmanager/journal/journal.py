@@ -25,8 +25,10 @@ from rightsmanager.store.journal.minutes import MINUTE_MS, Counts, DurationCount
 FILE: Final = "journal.db"
 """The journal in the data folder, unless the database is PostgreSQL."""
 COUNTS: Final = "journal"
+"""The folder of the workers' counts in the data folder."""
 PERCENTILES: Final = (50, 90, 99)
 SETTLE_SECONDS: Final = 1.0
+"""The longest wait for entries that workers have yet to write, unless another one is given."""
 _FIRST_POLL_SECONDS: Final = 0.004
 _POLL_SECONDS: Final = 0.05
 

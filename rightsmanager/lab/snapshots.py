@@ -23,12 +23,11 @@ from rightsmanager.lab import control, locks
 from rightsmanager.lab.clock import SYSTEM_CLOCK
 from rightsmanager.lab.control import NAME, Control, new_generation, read_control
 from rightsmanager.lab.folders import LOCK, WorldFolder
+from rightsmanager.lab.watching import SETTLE_SECONDS
 from rightsmanager.lab.worlds import NAME_TEXT, WorldFacts, Worlds
 
 MAX_SNAPSHOTS: Final = 100
 """The most snapshots of a world."""
-SETTLE_SECONDS: Final = 2.0
-"""The longest wait for entries of the journal that are yet to be written."""
 _FILE: Final = "snapshot.json"
 
 

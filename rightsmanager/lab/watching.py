@@ -15,7 +15,7 @@ from rightsmanager.store.journal.entries import Entry, Filter
 FIRST_POLL_SECONDS: Final = 0.005
 MAX_POLL_SECONDS: Final = 0.05
 SETTLE_SECONDS: Final = 2.0
-"""The longest wait for entries that other workers have yet to write."""
+"""The longest wait for entries of a world that workers have yet to write."""
 PAGE: Final = 200
 MAX_SEEN: Final = 8
 """The most kinds of entries in the text of a wait that ended in vain."""

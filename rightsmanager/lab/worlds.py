@@ -31,12 +31,12 @@ from rightsmanager.lab.control import (
 from rightsmanager.lab.folders import LOCK, Folders, WorldFolder
 from rightsmanager.lab.opened import OpenWorlds
 from rightsmanager.lab.storage import Storage
+from rightsmanager.lab.watching import SETTLE_SECONDS
 from rightsmanager.store import emptying
 
 NAME_TEXT: Final = "1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit"
 PARTS: Final = (*emptying.PARTS, "journal", "clock", "faults", "settings")
 """The parts of a world that can be reset by themselves."""
-SETTLE_SECONDS: Final = 2.0
 MAX_EXPIRES_SECONDS: Final = 366 * 86400
 
 
