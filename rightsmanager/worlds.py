@@ -47,7 +47,7 @@ from rightsmanager.soap.server import SoapServer
 from rightsmanager.store.database import Store
 from rightsmanager.store.schema import newest_revision
 from rightsmanager.web.keys.endpoint import takes
-from rightsmanager.web.router import ASMX_PATH, Router
+from rightsmanager.web.router import ASMX_PATH, Router, public_url_of_world
 
 if TYPE_CHECKING:
     from rightsmanager.web.api.parts import ApiParts
@@ -202,9 +202,7 @@ def _world_settings(settings: Settings, plan: Plan) -> Settings:
     """Return the settings of a world's server."""
     options = plan.control.options
     changed = override(settings, options.settings)
-    url = settings.server.public_url
-    if url.lower().endswith(ASMX_PATH):
-        url = f"{url[: -len(ASMX_PATH)]}/w/{plan.name}{ASMX_PATH}"
+    url = public_url_of_world(settings.server.public_url, plan.name)
     return changed.model_copy(
         update={
             "data": plan.folder.path if options.pki == "own" else settings.data,

@@ -13,12 +13,12 @@ from rightsmanager.admin.refusals import Conflict, NotFound
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal
 from rightsmanager.lab.control import NAME
 from rightsmanager.lab.opened import OpenWorld, Wsgi
+from rightsmanager.lab.paths import split_path, world_path
 from rightsmanager.lab.worlds import Worlds, refuse_name
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
-PREFIX: Final = "/w/"
 _ATTEMPTS: Final = 20
 """The most removals in a row after which a request creates its world again."""
 WORLD: Final = "rightsmanager.world"
@@ -55,11 +55,10 @@ class WorldRouter:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        path: str = environ["PATH_INFO"]
-        if not path.startswith(PREFIX):
+        found = split_path(environ["PATH_INFO"])
+        if found is None:
             return self.plain(environ, start_response)
-        name, _, rest = path[len(PREFIX) :].partition("/")
-        rest = f"/{rest}"
+        name, rest = found
         try:
             world = self._enter(name, rest)
         except Refusal as refusal:
@@ -70,7 +69,7 @@ class WorldRouter:
             failure.__cause__ = error
             return self._refuse(failure, start_response)
         try:
-            environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}{PREFIX}{name}"
+            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + world_path(name)
             environ["PATH_INFO"] = rest
             environ[WORLD] = world
             return _answer(world, environ, start_response)

@@ -13,6 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from rightsmanager.errors import InternalError, Refusal
+from rightsmanager.lab.paths import split_path
 from rightsmanager.web.access import CALLER, Caller
 from rightsmanager.web.api.parts import ApiParts
 from rightsmanager.web.console.parts import Parts
@@ -21,7 +22,7 @@ from rightsmanager.web.console.table import MENU
 from rightsmanager.web.look import add_look, notice
 from rightsmanager.web.pages import Site, add_pages
 from rightsmanager.web.problems import problem_of, problem_of_http
-from rightsmanager.web.router import API_PATH, WORLDS_PATH, is_private
+from rightsmanager.web.router import API_PATH, is_private
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -87,7 +88,7 @@ def _add_errors(app: Flask, console: Console | None) -> None:
             return describe_http_error(console, error)
         if not isinstance(error, MethodNotAllowed):
             # With --lab a world answers for these paths.
-            is_world = request.environ["PATH_INFO"].startswith(WORLDS_PATH)
+            is_world = split_path(request.environ["PATH_INFO"]) is not None
             return notice(404, "Nothing here", _NO_WORLDS if is_world else _ELSEWHERE)
         allowed = ", ".join(sorted(error.valid_methods or ()))
         response = notice(405, "Method not allowed", f"Allowed: {allowed}.")

@@ -21,6 +21,7 @@ import structlog
 
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InvalidMessage, Refusal
+from rightsmanager.lab.paths import world_path
 from rightsmanager.operations.request import GIVES_KEYS, REQUEST_ID
 from rightsmanager.web.http import (
     CLIENT_HOST,
@@ -43,8 +44,6 @@ PRIVATE_PATHS: Final = (API_PATH, CONSOLE_PATH)
 """The paths of operators: `web.access` decides who may use them."""
 ASMX_PATH: Final = "/rightsmanager.asmx"
 """The path to the service in pages; it is at every path that ends like this, in any letter case."""
-WORLDS_PATH: Final = "/w/"
-"""The paths of worlds begin with it."""
 SERVICE_URL: Final = "rightsmanager.url"
 """The key of the service's URL, as the client knows it, in the environment of a page."""
 CLIENT_PATH: Final = "rightsmanager.path"
@@ -205,6 +204,16 @@ class Router:
 def is_private(path: str) -> bool:
     """Return whether a path belongs to the API or to the console."""
     return f"{path}/".startswith(_PRIVATE_PREFIXES)
+
+
+def public_url_of_world(public_url: str, name: str) -> str:
+    """Return the URL of a world's service, `public_url` being the server's.
+
+    A URL that is not that of a service stays: the world's path is added to it for each request.
+    """
+    if not public_url.lower().endswith(ASMX_PATH):
+        return public_url
+    return f"{public_url[: -len(ASMX_PATH)]}{world_path(name)}{ASMX_PATH}"
 
 
 def _hide_host(environ: Environ) -> None:

@@ -6,7 +6,7 @@ Dates are ISO 8601 in UTC. Bytes are base64.
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Annotated, Any, Final, Self, TypeVar
 
@@ -85,6 +85,11 @@ def _text(value: object) -> object:
     if isinstance(value, datetime | date):
         return value.isoformat()
     return b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+def time_text(seconds: float) -> str:
+    """Return Unix seconds in ISO 8601, to the second, such as `2026-01-31T12:00:00Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 _DATE_TIME: Final[dict[str, Any]] = {"format": "date-time"}

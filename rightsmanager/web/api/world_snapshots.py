@@ -1,11 +1,9 @@
 """`/worlds/NAME/snapshots`: copies of a world, to which it can return."""
 
-from datetime import UTC, datetime
-
 from pydantic import Field
 
 from rightsmanager.lab.snapshots import SnapshotFacts, Snapshots
-from rightsmanager.web.api.models import Name, OptionalRequest, Reply, Time
+from rightsmanager.web.api.models import Name, OptionalRequest, Reply, Time, time_text
 from rightsmanager.web.api.routes import Routes
 from rightsmanager.web.api.worlds import WorldModel, WorldPath, WorldsParts
 
@@ -62,10 +60,9 @@ def add_world_snapshots(routes: Routes, parts: WorldsParts) -> None:
 
 
 def _model(facts: SnapshotFacts) -> SnapshotModel:
-    created_at = datetime.fromtimestamp(facts.created_at, UTC)
     return SnapshotModel(
         name=facts.name,
-        created_at=created_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created_at=time_text(facts.created_at),
         revision=facts.revision,
         database=facts.kind,
     )

@@ -1,7 +1,7 @@
 """`/worlds`: servers of their own for tests, with their clocks and seeds."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from flask import request
@@ -12,6 +12,7 @@ from rightsmanager.admin.refusals import NotFound
 from rightsmanager.errors import Refusal
 from rightsmanager.lab.clock import MAX_DRIFT, ClockChange
 from rightsmanager.lab.control import MAX_SEED, NAME
+from rightsmanager.lab.paths import world_path
 from rightsmanager.lab.worlds import MAX_EXPIRES_SECONDS, WorldFacts, WorldRequest, Worlds
 from rightsmanager.protocol.formats.durations import parse_duration
 from rightsmanager.store.paging import Page
@@ -23,11 +24,12 @@ from rightsmanager.web.api.models import (
     Reply,
     Request,
     Time,
+    time_text,
 )
 from rightsmanager.web.api.routes import Routes
 from rightsmanager.web.cursors import cursor_of
 from rightsmanager.web.http import Addressing
-from rightsmanager.web.router import ASMX_PATH, WORLDS_PATH
+from rightsmanager.web.router import ASMX_PATH, public_url_of_world
 
 WORLDS: Final = Tag(name="worlds", description="Servers of their own for tests (`serve --lab`).")
 OFF: Final = (
@@ -222,8 +224,8 @@ class WorldsParts:
         return WorldModel(
             name=facts.name,
             url=self._url(facts.name),
-            created_at=_text(facts.created_at),
-            last_used_at=_text(facts.last_used_at),
+            created_at=time_text(facts.created_at),
+            last_used_at=time_text(facts.last_used_at),
             expires_after_seconds=options.expires_after_seconds,
             seed=options.seed,
             pki=options.pki,
@@ -233,18 +235,18 @@ class WorldsParts:
         )
 
     def _url(self, name: str) -> str:
-        path = f"{WORLDS_PATH}{name}{ASMX_PATH}"
-        public = self.addressing.public_url
-        if public.lower().endswith(ASMX_PATH):
-            return public[: -len(ASMX_PATH)] + path
-        return self.addressing.url({**request.environ, "PATH_INFO": path})
+        public_url = public_url_of_world(self.addressing.public_url, name)
+        path = world_path(name) + ASMX_PATH
+        return replace(self.addressing, public_url=public_url).url(
+            {**request.environ, "PATH_INFO": path}
+        )
 
 
 def clock_model(facts: WorldFacts) -> ClockModel:
     """Return the message of a world's clock."""
     clock = facts.control.options.clock
     return ClockModel(
-        now=_text(facts.now),
+        now=time_text(facts.now),
         frozen=clock.is_frozen,
         offset_seconds=clock.offset,
         drift=clock.drift,
@@ -309,7 +311,3 @@ def _add_clock(routes: Routes, parts: WorldsParts) -> None:
     @routes.put(clock, "Change the clock of a world", ClockModel, 400, 404, 413, 415)
     def set_clock(path: WorldPath, body: ClockRequest) -> ClockModel:
         return clock_model(parts.worlds.change_clock(path.name, body.change()))
-
-
-def _text(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
