@@ -152,11 +152,12 @@ class Hooks:
             return future.result(self._seconds)
         except Refusal:
             raise
-        except FutureTimeoutError:
-            raise InternalError(
-                f"the operator's {name} did not answer within {self._seconds:g} s"
-            ) from None
         except Exception as error:
+            # A hook may raise the same class for a timeout of its own.
+            if isinstance(error, FutureTimeoutError) and not _is_raised_by(future, error):
+                raise InternalError(
+                    f"the operator's {name} did not answer within {self._seconds:g} s"
+                ) from None
             # The log has the cause; its class is the operator's own matter.
             raise InternalError(f"the operator's {name} failed, expected a Refusal") from error
 
@@ -165,6 +166,10 @@ class Hooks:
         error = future.exception()
         if error is not None:
             self._report_failure("the operator's on_event", error)
+
+
+def _is_raised_by(future: Future[Any], error: BaseException) -> bool:
+    return future.done() and future.exception() is error
 
 
 class Observed(Protocol):

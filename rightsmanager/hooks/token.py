@@ -13,6 +13,9 @@ also uses. Its claims:
     sub     the subject that it was issued to
     kids    the KIDs that it is valid for, as GUIDs; all if absent
 
+A packager that names a program needs a token for all KIDs: which one the program has is not known
+from the request.
+
 Source: RFC 7519 (JWT), RFC 6750 (Bearer).
 """
 
@@ -48,7 +51,7 @@ def make(options: Mapping[str, str]) -> HookSet:
 
     def authorise(facts: Facts) -> None:
         if facts.operation in operations:
-            refuse_token(verify(_token(facts, query_name), secret), facts.kids)
+            refuse_token(verify(_token(facts, query_name), secret), facts)
 
     def stream_user(facts: Facts, _grant: Grant) -> str | None:
         subject = verify(_token(facts, query_name), secret).get("sub")
@@ -98,12 +101,18 @@ def verify(token: str, secret: bytes) -> Mapping[str, Any]:
     return claims
 
 
-def refuse_token(claims: Mapping[str, Any], kids: Sequence[Kid]) -> None:
-    """Raise ServiceSpecific unless a token is valid for all of the KIDs."""
+def refuse_token(claims: Mapping[str, Any], facts: Facts) -> None:
+    """Raise ServiceSpecific unless a token is valid for all keys of a request."""
     allowed = claims.get("kids")
     if allowed is None:
         return
-    for kid in kids:
+    for key in facts.keys:
+        if key.program is not None:
+            raise ServiceSpecific(
+                "the request's token is valid for some KIDs alone, expected one for all of them: "
+                f"the request names the program {key.program[:64]!r}"
+            )
+    for kid in (*facts.kids, *(key.kid for key in facts.keys if key.kid is not None)):
         if kid.text not in allowed:
             raise ServiceSpecific(f"the request's token is not valid for KID {kid.text}")
 

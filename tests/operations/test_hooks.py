@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,7 +12,7 @@ from rightsmanager.errors import InternalError, Refusal, ServiceSpecific
 from rightsmanager.hooks import key_server, token
 from rightsmanager.hooks.calls import Hooks, with_hooks
 from rightsmanager.hooks.choice import Choice
-from rightsmanager.hooks.facts import Event, Facts
+from rightsmanager.hooks.facts import Event, Facts, RequestedKey
 from rightsmanager.hooks.hook_set import HookSet, load_hooks
 from rightsmanager.policy.grants import Grant
 from rightsmanager.protocol.wire import Kid, encode_base64
@@ -109,6 +110,15 @@ def test_a_callable_that_fails_gives_a_fault_and_never_a_licence(
     with pytest.raises(InternalError, match=text):
         reply_with(store, callables)
     assert issued(store) == []
+
+
+def test_a_timeout_within_a_callable_is_its_failure(store: Store) -> None:
+    def ask(_facts: Facts) -> None:
+        raise TimeoutError(KEY.hex())
+
+    with pytest.raises(InternalError, match="authorise failed, expected a Refusal") as caught:
+        reply_with(store, HookSet(authorise=ask))
+    assert isinstance(caught.value.__cause__, TimeoutError)
 
 
 def test_a_callable_that_is_slow_gives_a_fault_in_time(store: Store) -> None:
@@ -234,12 +244,41 @@ def test_a_request_without_a_good_token_is_refused(
         authorise(replace(facts, custom_data=custom_data))
 
 
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ((RequestedKey(None, kid=Kid(bytes(16))),), ""),
+        ((RequestedKey(None, kid=Kid(b"another KID.....")),), "not valid for KID"),
+        # The program may have another KID, which a packager may get for its own.
+        ((RequestedKey("movie", kid=Kid(bytes(16))),), "names the program 'movie'"),
+        ((RequestedKey(None, kid=Kid(bytes(16))), RequestedKey("movie")), "names the program"),
+    ],
+)
+def test_a_token_for_some_kids_gives_a_packager_no_others(
+    facts: Facts, tmp_path: Path, keys: tuple[RequestedKey, ...], told: str
+) -> None:
+    (tmp_path / "secret").write_bytes(SECRET)
+    options = {"secret_file": str(tmp_path / "secret"), "operations": "KeyEndpoint"}
+    authorise = token.make(options).authorise
+    assert authorise is not None
+    limited, unlimited = (token.sign(SECRET, "x", 2**33, kids) for kids in (facts.kids, ()))
+    asked = replace(facts, operation="KeyEndpoint", kids=(), keys=keys)
+    authorise(replace(asked, headers={"authorization": f"Bearer {unlimited}"}))
+    with nullcontext() if not told else pytest.raises(ServiceSpecific, match=told):
+        authorise(replace(asked, headers={"authorization": f"Bearer {limited}"}))
+
+
 class Keys(BaseHTTPRequestHandler):
     answers: Mapping[str, tuple[int, bytes]] = {}
 
     def do_GET(self) -> None:
         status, body = self.answers.get(self.path, (404, b""))
+        if not status:
+            self.wfile.write(body)
+            return
         self.send_response(status)
+        if status == 302:
+            self.send_header("Location", body.decode())
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -249,11 +288,19 @@ class Keys(BaseHTTPRequestHandler):
 
 
 def test_a_key_server_is_asked_by_kid(facts: Facts) -> None:
-    known, failing, bad, unknown = (Kid(bytes(15) + bytes([last])) for last in range(4))
+    known, unknown, *failing = (Kid(bytes(15) + bytes([last])) for last in range(8))
+    answers = (
+        (503, b"", "HTTP 503"),
+        (200, b"[]", "not JSON with a key"),
+        (200, b"[" * 4096, "not JSON with a key"),
+        (200, b'{"key": "AAAA"}', "the key server's key has 3 bytes, expected 16"),
+        # Another server must not get the authorization.
+        (302, f"/keys/{known.text}".encode(), "HTTP 302"),
+        (0, b"not HTTP\r\n\r\n", "answered no HTTP: BadStatusLine"),
+    )
     Keys.answers = {
         f"/keys/{known.text}": (200, f'{{"key": "{encode_base64(KEY)}"}}'.encode()),
-        f"/keys/{failing.text}": (503, b""),
-        f"/keys/{bad.text}": (200, b"[]"),
+        **{f"/keys/{kid.text}": answer[:2] for kid, answer in zip(failing, answers, strict=True)},
     }
     with HTTPServer(("127.0.0.1", 0), Keys) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -262,10 +309,9 @@ def test_a_key_server_is_asked_by_kid(facts: Facts) -> None:
         assert find is not None
         assert find(facts, known) == KEY
         assert find(facts, unknown) is None
-        with pytest.raises(InternalError, match="HTTP 503"):
-            find(facts, failing)
-        with pytest.raises(InternalError, match="not JSON with a key"):
-            find(facts, bad)
+        for kid, (*_, told) in zip(failing, answers, strict=True):
+            with pytest.raises(InternalError, match=told):
+                find(facts, kid)
         server.shutdown()
     with pytest.raises(InternalError, match="cannot be reached"):
         find(facts, known)
