@@ -105,13 +105,16 @@ class KeyRotation:
         refuse_program(program)
         _refuse_periods(periods)
         refuse_long_url(self.options, root_url(url))
-        keys = self._record([WantedKey(Slot(program, each), scheme=scheme) for each in periods])
+        wanted = [WantedKey(Slot(program, each), scheme=scheme) for each in periods]
         if not has_root:
+            keys = self._record(wanted)
             return Rotated(tuple(_signal(each, self._build_object(each, url)) for each in keys))
         # A root's key encrypts keys, not content: its type does not depend on the content's.
-        (root,) = self._record([WantedKey(Slot(program + ROOT_SUFFIX, 0), scheme="cenc")])
+        root_slot = Slot(program + ROOT_SUFFIX, 0)
+        refuse_program(root_slot.program)
+        *below, root = self._record([*wanted, WantedKey(root_slot, scheme="cenc")])
         root_object = self._build_object(root, root_url(url))
-        leaves = (_signal(each, self._build_leaf(each, root, url)) for each in keys)
+        leaves = (_signal(each, self._build_leaf(each, root, url)) for each in below)
         return Rotated(tuple(leaves), _signal(root, root_object))
 
     def _record(self, wanted: Sequence[WantedKey]) -> "tuple[_Recorded, ...]":

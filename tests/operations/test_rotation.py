@@ -15,6 +15,7 @@ from rightsmanager.crypto.random import system_random
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.operations.content import ContentKeys
 from rightsmanager.operations.packaging_keys import PackagingOptions
+from rightsmanager.operations.program_keys import ContradictingKey
 from rightsmanager.policy.defaults import LicenseDefaults
 from rightsmanager.policy.grants import Policy
 from rightsmanager.protocol.formats.embedded import embedded_licenses
@@ -59,6 +60,16 @@ def test_the_next_periods_follow_the_last(store: Store) -> None:
     for each, url in ((first.periods[0], None), (again.periods[0], URL)):
         header = parse_pssh(each.pssh).object.header
         assert ([entry.kid for entry in header.kids], header.la_url) == ([each.kid], url)
+
+
+def test_a_refused_root_leaves_no_keys_of_periods(store: Store) -> None:
+    rotation = rotation_of(store)
+    rotation.rotate("channel#root", (0,), scheme="cbcs")
+    with pytest.raises(ContradictingKey, match="the scheme is cenc, expected AESCBC"):
+        rotation.rotate("channel", (0, 1), has_root=True)
+    with pytest.raises(InvalidMessage, match="expected 1 to 1024 printable"):
+        rotation.rotate("x" * 1024, (0,), has_root=True)
+    assert rotation.find_next("channel", 1) == rotation.find_next("x" * 1024, 1) == (0,)
 
 
 def test_a_leaf_licence_has_its_key_below_the_root(store: Store) -> None:
