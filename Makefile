@@ -1,6 +1,6 @@
 # make run    serve on 127.0.0.1:8080 with a new test PKI
-# make test   the whole test suite
-# make test-long  the same with more examples, in a random order, with screenshots of the console
+# make test   the whole test suite; keeps screenshots of the console in build/screenshots
+# make test-long  the same with more examples, in a random order
 # make example  package, license and decrypt a video with the running server
 # make rotation  do the same with keys that change, in three ways
 # make check  ruff, mypy, and the tests with branch coverage
@@ -38,7 +38,7 @@ test: $(VENV)/.test
 	$(PYTEST)
 
 test-long: $(VENV)/.test
-	SCREENSHOTS=build/screenshots $(PYTEST) --hypothesis-profile=long --shuffle "$$(date)"
+	$(PYTEST) --hypothesis-profile=long --shuffle "$$(date)"
 
 check: $(VENV)/.test
 	$(BIN)/ruff check

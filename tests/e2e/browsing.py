@@ -6,9 +6,8 @@ import os
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from tests.e2e.test_browser import WITHOUT_NETWORK, program
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright, Request, ViewportSize
 
 AXE: Final = Path(__file__).parent / "vendor" / "axe.min.js"
+SCREENSHOTS: Final = Path(__file__).parents[2] / "build" / "screenshots"
+"""The folder of screenshots, which git ignores."""
 SEVERE: Final = {"serious", "critical"}
 DESK: Final[ViewportSize] = {"width": 1280, "height": 900}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
@@ -41,12 +42,9 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=program(), args=list(WITHOUT_NETWORK))
 
 
-def screenshot_folder() -> Path | None:
-    """Return the folder to keep screenshots in, which the variable SCREENSHOTS names."""
-    named = os.environ.get("SCREENSHOTS")
-    if not named:
-        return None
-    folder = Path(named)
+def screenshot_folder() -> Path:
+    """Return the folder to keep screenshots in, which the variable SCREENSHOTS may name."""
+    folder = Path(os.environ.get("SCREENSHOTS") or SCREENSHOTS)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -59,20 +57,25 @@ def axe_source() -> str:
 
 @dataclass
 class Visitor:
-    """A browser's page that notes errors of its console and requests to elsewhere."""
+    """A browser's page that notes errors of its console and requests to elsewhere.
+
+    It keeps a picture of each page that it checks, in each look.
+    """
 
     page: Page
     origin: str
-    folder: Path | None = field(default_factory=screenshot_folder)
+    folder: Path = field(default_factory=screenshot_folder)
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        # Not by a script element: the page's policy allows only the server's own files.
+        self.page.add_init_script(axe_source())
         self.page.on("console", lambda said: self._note_console(said.type, said.text))
         self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         self.page.on("request", self._note_request)
 
     def visit(self, path: str, *, status: int = 200, name: str = "") -> None:
-        """Open a page and check it as a whole."""
+        """Open a page and check it as a whole; `name` is that of its pictures."""
         answer = self.page.goto(f"{self.origin}{path}", wait_until="load")
         assert answer is not None
         assert answer.status == status, path
@@ -80,8 +83,6 @@ class Visitor:
 
     def check(self, name: str) -> None:
         """Check the page that is shown: by all rules, and by some as it looks elsewhere."""
-        # Not by a script element: the page's policy allows only the server's own files.
-        self.page.evaluate(axe_source())
         rules: tuple[str, ...] | None = None
         for scheme, size in LOOKS:
             self._look(scheme, size)
@@ -89,9 +90,8 @@ class Visitor:
             needed, shown = self.page.evaluate(WIDTHS)
             if needed > shown:
                 self.problems.append(f"{name}: {needed} pixels wide on a screen of {shown}")
+            self._draw(f"{name} {scheme}")
             rules = BY_LOOK
-        if self.folder is not None:
-            self._draw(self.folder, name)
         self._look(*LOOKS[0])
 
     def _look(self, scheme: Scheme, size: ViewportSize) -> None:
@@ -105,13 +105,11 @@ class Visitor:
             if each["impact"] in SEVERE:
                 yield f"axe {each['id']} ({each['impact']}): {each['nodes'][:3]}"
 
-    def _draw(self, folder: Path, name: str) -> None:
-        """Keep screenshots of the page."""
-        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:80] or "home"
-        for scheme, size in product(get_args(Scheme), (DESK, PHONE)):
-            self._look(scheme, size)
-            file = folder / f"{plain}.{scheme}.{size['width']}.png"
-            self.page.screenshot(path=file, full_page=True)
+    def _draw(self, name: str) -> None:
+        """Keep a screenshot of what the screen shows."""
+        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        # A JPEG of the viewport costs 55 ms; a PNG of the whole page costs several times as much.
+        self.page.screenshot(path=self.folder / f"{plain}.jpg", type="jpeg", quality=60)
 
     def _note_console(self, kind: str, text: str) -> None:
         # The browser reports each page with an error status; these are asked for.

@@ -1,14 +1,15 @@
 """The console in headless Chromium: every page, filled, empty and with an error.
 
 Each page is shown on a light desk and on a dark phone: no error of the browser's console, no
-request to elsewhere, no serious finding of axe, nothing wider than the screen. The folder that the
-variable SCREENSHOTS names gets screenshots.
+request to elsewhere, no serious finding of axe, nothing wider than the screen. Screenshots are kept
+in build/screenshots, or in the folder that the variable SCREENSHOTS names.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,12 +17,11 @@ from playwright.sync_api import sync_playwright
 
 from rightsmanager.web.console.table import ACTS, PAGES
 from tests.databases import on_sqlite
-from tests.e2e.browsing import DESK, Visitor, launch
+from tests.e2e.browsing import DESK, SCREENSHOTS, Visitor, launch, screenshot_folder
 from tests.e2e.seeding import Seeded, seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from playwright.sync_api import Browser
 
@@ -62,8 +62,8 @@ def visitor(browser: Browser) -> Iterator[Visitor]:
         assert visitor.problems == []
 
 
-def things(visitor: Visitor) -> list[str]:
-    """Return the paths of one thing of each kind: a device, a key, an entry."""
+def things(visitor: Visitor) -> dict[str, str]:
+    """Return the path of one thing of each kind, by the kind's path: a device, a key, an entry."""
     found: dict[str, str] = {}
     for path in LISTS:
         visitor.page.goto(f"{visitor.origin}{path}")
@@ -74,15 +74,18 @@ def things(visitor: Visitor) -> list[str]:
             kind = link.rpartition("/")[0]
             if kind in LISTS:
                 found.setdefault(kind, link)
-    return list(found.values())
+    return found
 
 
 def test_every_page_of_a_used_server_is_well_made(visitor: Visitor, seeded: Seeded) -> None:
     visitor.origin = seeded.origin
-    pages = [*LISTS, *things(visitor)]
-    assert len(pages) >= len(LISTS) + 5
-    for path in [*pages, *HELP, EXPLAINED]:
+    found = things(visitor)
+    assert len(found) >= 5
+    for path in [*LISTS, *HELP, EXPLAINED]:
         visitor.visit(path)
+    for kind, path in found.items():
+        # Ids differ from run to run: pictures with their names would pile up.
+        visitor.visit(path, name=f"one of {kind}")
 
 
 def test_every_page_of_a_new_server_says_what_to_do(visitor: Visitor, empty: Server) -> None:
@@ -115,6 +118,18 @@ def test_errors_are_pages_too(visitor: Visitor, seeded: Seeded) -> None:
         ("/console/journal?kid=x", 422),
     ):
         visitor.visit(path, status=status)
+
+
+def test_a_picture_of_each_look_is_kept(
+    visitor: Visitor, empty: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert visitor.folder == Path(os.environ.get("SCREENSHOTS", SCREENSHOTS))
+    monkeypatch.setenv("SCREENSHOTS", str(tmp_path / "kept"))
+    visitor.folder, visitor.origin = screenshot_folder(), empty.url.rpartition("/")[0]
+    visitor.visit("/console/keys?q=None")
+    pictures = {each.name: each.read_bytes()[:3] for each in (tmp_path / "kept").iterdir()}
+    jpeg = b"\xff\xd8\xff"
+    assert pictures == {f"console-keys-q-none-{look}.jpg": jpeg for look in ("light", "dark")}
 
 
 def test_a_browser_signs_in_with_a_token_and_out_again(
@@ -194,7 +209,7 @@ def test_the_console_works_without_script(browser: Browser, seeded: Seeded) -> N
 
 def test_a_key_is_shown_by_an_act_alone(visitor: Visitor, seeded: Seeded) -> None:
     visitor.origin = seeded.origin
-    visitor.visit(f"/console/keys/{seeded.kids[0]}")
+    visitor.visit(f"/console/keys/{seeded.kids[0]}", name="key not revealed")
     assert seeded.key not in visitor.page.content()
     visitor.page.click("text=Reveal the key")
     visitor.page.click("main button")
