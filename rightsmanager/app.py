@@ -138,7 +138,7 @@ def make_context(
         metering_keys=MeteringKeys(keyring.metering, keyring.storage_key, store),
         secure_stop_keys=SecureStopKeys(keyring.secure_stop_secret),
         domains=domain_authority(settings, keyring, runtime.rng),
-        hooks=_hooks(settings),
+        hooks=_hooks(settings, runtime),
         backend=readers.backend,
         clock=runtime.clock,
         rng=runtime.rng,
@@ -146,9 +146,9 @@ def make_context(
     )
 
 
-def _hooks(settings: Settings) -> Hooks:
+def _hooks(settings: Settings, runtime: Runtime) -> Hooks:
     options = {"data": str(settings.data), **settings.hooks.options}
-    others = [_backend_hooks(settings)] if settings.hooks.url else []
+    others = [_backend_hooks(settings, runtime)] if settings.hooks.url else []
     hook_set = load_hooks(settings.hooks.make, options, *others)
     return Hooks(hook_set, settings.hooks.timeout_seconds, log_failure)
 
@@ -158,7 +158,7 @@ def hooks_secret_file(settings: Settings) -> Path:
     return Path(settings.hooks.secret_file or settings.data / "keyring" / "hooks.secret")
 
 
-def _backend_hooks(settings: Settings) -> HookSet:
+def _backend_hooks(settings: Settings, runtime: Runtime) -> HookSet:
     # Imported here: urllib3 takes 70 ms, which servers without a back end do not need.
     from rightsmanager.hooks.backend.client import BackEnd, BackEndOptions  # noqa: PLC0415
     from rightsmanager.hooks.backend.hook import make_backend_hooks  # noqa: PLC0415
@@ -174,7 +174,7 @@ def _backend_hooks(settings: Settings) -> HookSet:
         retry_seconds=given.retry_seconds,
     )
     # The system's clock: that of a world may have any time.
-    back_end = BackEnd(options, system_random, unix_time)
+    back_end = BackEnd(options, system_random, unix_time, count=runtime.cells.count_hook_call)
     operations = frozenset[str](given.operations)
     return make_backend_hooks(back_end, operations, sends_events=given.send_events)
 

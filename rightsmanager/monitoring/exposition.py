@@ -20,6 +20,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from rightsmanager.errors import InternalError, StatusCode
+from rightsmanager.hooks.backend.breaker import CallOutcome
 from rightsmanager.hooks.exchange import STAGES
 from rightsmanager.monitoring.checks import DATABASE
 from rightsmanager.monitoring.health import CheckResult
@@ -32,6 +33,7 @@ from rightsmanager.monitoring.layout import (
     DATABASE_CELLS,
     DURATION_CELLS,
     HISTOGRAM,
+    HOOK_CALL_CELLS,
     LICENSE_CELLS,
     OPERATION_LABELS,
     OTHER,
@@ -111,6 +113,7 @@ class CellsCollector(Collector):
             for offset, result in enumerate(("hit", "miss")):
                 caches.add_metric((name, result), totals[CACHE_CELLS.start + 2 * at + offset])
         yield caches
+        yield _hook_calls(totals)
         refusals = CounterMetricFamily(
             "rightsmanager_http_refusals",
             "Answers of pages, console, API and HTTP itself with a status of 400 or more.",
@@ -207,6 +210,17 @@ def _database(totals: list[float]) -> Iterator[Metric]:
     yield transactions
     yield seconds
     yield _counter("database_errors", "Transactions that the database failed.", failures)
+
+
+def _hook_calls(totals: list[float]) -> Metric:
+    calls = CounterMetricFamily(
+        "rightsmanager_hook_calls",
+        "Calls of the HTTP hook's back end for decisions; skipped while it is not asked.",
+        labels=("outcome",),
+    )
+    for outcome, count in zip(CallOutcome, _slice(totals, HOOK_CALL_CELLS), strict=True):
+        calls.add_metric((outcome.value,), count)
+    return calls
 
 
 def _journal(found: Accounting) -> Iterator[Metric]:

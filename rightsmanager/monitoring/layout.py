@@ -6,6 +6,7 @@
     licenses      licences issued
     database      transactions that read and wrote, their seconds, failures
     caches        hits and misses of each cache
+    hook calls    calls of the back end of hooks, by outcome
     refusals      answers of pages and of HTTP itself, by status
     connections   open connections, the one figure that also falls
     process       the process's id, 0 once it has ended
@@ -17,6 +18,7 @@ client can add a time series.
 from typing import Final
 
 from rightsmanager.errors import StatusCode
+from rightsmanager.hooks.backend.breaker import CallOutcome
 from rightsmanager.hooks.exchange import STAGES
 from rightsmanager.hooks.facts import KEY_PROTOCOLS
 from rightsmanager.protocol.messages.operations import OPERATIONS
@@ -54,7 +56,8 @@ STAGE_CELLS: Final = _next(DURATION_CELLS, len(OPERATION_LABELS) * len(STAGES) *
 LICENSE_CELLS: Final = _next(STAGE_CELLS, 1)
 DATABASE_CELLS: Final = _next(LICENSE_CELLS, 5)
 CACHE_CELLS: Final = _next(DATABASE_CELLS, 2 * len(CACHES))
-REFUSAL_CELLS: Final = _next(CACHE_CELLS, len(REFUSAL_STATUSES) + 1)
+HOOK_CALL_CELLS: Final = _next(CACHE_CELLS, len(CallOutcome))
+REFUSAL_CELLS: Final = _next(HOOK_CALL_CELLS, len(REFUSAL_STATUSES) + 1)
 CONNECTION_CELLS: Final = _next(REFUSAL_CELLS, 1)
 PROCESS_CELLS: Final = _next(CONNECTION_CELLS, 1)
 WIDTH: Final = PROCESS_CELLS.stop

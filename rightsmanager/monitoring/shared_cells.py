@@ -19,8 +19,10 @@ from threading import Lock
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
+from rightsmanager.hooks.backend.breaker import CallOutcome
 from rightsmanager.monitoring.layout import (
     CONNECTION_CELLS,
+    HOOK_CALL_CELLS,
     PROCESS_CELLS,
     REFUSAL_CELLS,
     REFUSAL_STATUSES,
@@ -37,6 +39,7 @@ _USED, _ENDED_CPU = range(2)
 _FLOAT_BYTES: Final = 8
 _REFUSALS: Final = {status: REFUSAL_CELLS[at] for at, status in enumerate(REFUSAL_STATUSES)}
 _OTHER_REFUSAL: Final = REFUSAL_CELLS[-1]
+_HOOK_CALLS: Final = dict(zip(CallOutcome, HOOK_CALL_CELLS, strict=True))
 
 
 class Meter(Protocol):
@@ -88,6 +91,12 @@ class SharedCells:
         # Threads of requests and the main thread of a worker.
         with self._lock:
             self.own[cell] += 1
+
+    def count_hook_call(self, outcome: CallOutcome) -> None:
+        """Count a call of the back end of hooks."""
+        # Threads of requests, in any world.
+        with self._lock:
+            self.own[_HOOK_CALLS[outcome]] += 1
 
     def leave(self, row: int, ended_cpu_seconds: float) -> None:
         """Note that the worker of a row has ended, and the CPU seconds of all that have."""

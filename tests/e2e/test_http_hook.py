@@ -29,6 +29,7 @@ from rightsmanager.protocol.wire import AccountId, Kid, ServiceId, SessionId, Tr
 from rightsmanager.settings import DomainSettings
 from tests.docs.documents import ROOT
 from tests.e2e.reporting import Reporter
+from tests.e2e.test_metrics_e2e import metrics
 from tests.hooks import backends
 
 if TYPE_CHECKING:
@@ -102,6 +103,12 @@ class Place:
                 yield
             finally:
                 process.terminate()
+
+
+def hook_calls(server: Server) -> dict[str, float]:
+    """Return the counts of calls of the back end, by outcome."""
+    shown = metrics(server)
+    return {name: shown[f"hook_calls_total {name}"] for name in ("answered", "failed", "skipped")}
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +220,10 @@ def test_a_restart_of_the_back_end_gives_no_wrong_answer(place: Place, line: str
         with place.running(line):
             place.wait_for_a_licence()
             # Connections are kept for a while, and used again.
+            before = hook_calls(place.server)
             assert [place.acquire() for _ in range(3)] == ["alice"] * 3
+            answered = hook_calls(place.server)
+            assert answered == {**before, "answered": before["answered"] + 3}
         refused: list[Refusal] = []
         for _ in range(6):
             with pytest.raises(InternalError) as caught:
@@ -221,6 +231,12 @@ def test_a_restart_of_the_back_end_gives_no_wrong_answer(place: Place, line: str
             refused.append(caught.value)
         assert "the hooks' back end cannot be reached" in refused[0].text
         assert "the hooks' back end is not asked for" in refused[-1].text
+        skipped = sum("is not asked for" in refusal.text for refusal in refused)
+        assert hook_calls(place.server) == {
+            "answered": answered["answered"],
+            "failed": answered["failed"] + len(refused) - skipped,
+            "skipped": answered["skipped"] + skipped,
+        }
     assert any("is not asked for" in reason for reason in place.reasons())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from rightsmanager.errors import (
     ServiceSpecific,
 )
 from rightsmanager.hooks.backend.answers import read_answer
-from rightsmanager.hooks.backend.breaker import CircuitBreaker
+from rightsmanager.hooks.backend.breaker import CallOutcome, CircuitBreaker
 from rightsmanager.hooks.backend.client import MAX_ANSWER, BackEndOptions
 from rightsmanager.hooks.backend.client import BackEnd as Client
 from rightsmanager.hooks.backend.hook import make_backend_hooks
@@ -29,6 +30,7 @@ from rightsmanager.hooks.choice import Choice, ChosenKey, Dropped
 from rightsmanager.hooks.facts import Event, Facts, Progress
 from rightsmanager.policy.grants import Grant, OutputLevels, Policy
 from rightsmanager.protocol.wire import AccountId, Kid
+from rightsmanager.server import Runtime
 from rightsmanager.settings import HooksSettings, Settings
 from tests.docs.documents import ROOT, blocks
 from tests.hooks.backends import (
@@ -277,7 +279,8 @@ def test_a_call_whose_connection_breaks_is_made_once_more(back_end: BackEnd) -> 
 
 def test_the_breaker_opens_tries_once_and_closes() -> None:
     now = 100.0
-    breaker = CircuitBreaker(2, 10, lambda: now)
+    outcomes: list[CallOutcome] = []
+    breaker = CircuitBreaker(2, 10, lambda: now, outcomes.append)
     for _ in range(2):
         breaker.refuse_open()
         breaker.record_failure("did not answer")
@@ -299,6 +302,9 @@ def test_the_breaker_opens_tries_once_and_closes() -> None:
     breaker.refuse_open()
     breaker.record_success()
     breaker.refuse_open()
+    assert [outcome.value for outcome in outcomes] == [
+        *("failed", "failed", "skipped", "skipped", "failed", "skipped", "answered")
+    ]
 
 
 def test_a_back_end_that_fails_is_left_alone(back_end: BackEnd) -> None:
@@ -306,7 +312,8 @@ def test_a_back_end_that_fails_is_left_alone(back_end: BackEnd) -> None:
     back_end.behaviours = [failing] * 3
     now = 0.0
     options = BackEndOptions(back_end.url, SECRET, max_failures=3, retry_seconds=10)
-    client = Client(options, seeded_random(b"x"), lambda: NOW, lambda: now)
+    outcomes: list[CallOutcome] = []
+    client = Client(options, seeded_random(b"x"), lambda: NOW, lambda: now, outcomes.append)
     for _ in range(3):
         with pytest.raises(InternalError, match="answered HTTP 503"):
             decide(client)
@@ -316,6 +323,11 @@ def test_a_back_end_that_fails_is_left_alone(back_end: BackEnd) -> None:
     assert len(back_end.calls) == 3
     now = 10.0
     assert decide(client) == Choice()
+    assert Counter(outcomes) == {
+        CallOutcome.FAILED: 3,
+        CallOutcome.SKIPPED: 5,
+        CallOutcome.ANSWERED: 1,
+    }
 
 
 def test_many_calls_at_once_have_a_connection_each_and_keep_them(back_end: BackEnd) -> None:
@@ -500,7 +512,7 @@ def test_a_missing_or_short_secret_is_refused(tmp_path: Path) -> None:
 def test_the_secret_is_in_the_keyring_by_default(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, hooks=HooksSettings(url="http://127.0.0.1:9"))
     with pytest.raises(InternalError, match=r"keyring/hooks\.secret cannot be read"):
-        _backend_hooks(settings)
+        _backend_hooks(settings, Runtime())
     (tmp_path / "keyring").mkdir()
     (tmp_path / "keyring" / "hooks.secret").write_bytes(SECRET)
-    assert _backend_hooks(settings).choose is not None
+    assert _backend_hooks(settings, Runtime()).choose is not None

@@ -18,6 +18,7 @@ from rightsmanager.errors import (
     ServiceSpecific,
     StatusCode,
 )
+from rightsmanager.hooks.backend.breaker import CallOutcome
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.monitoring.checks import DATABASE
 from rightsmanager.monitoring.exposition import Sources, make_expose
@@ -167,6 +168,14 @@ def test_threads_lose_no_count(cells: SharedCells) -> None:
     shown = Shown(cells)
     assert shown("requests_total", operation="AcquireLicense", outcome="ok") == 4000
     assert shown("request_duration_seconds_count", operation="AcquireLicense") == 4000
+
+
+def test_calls_of_the_hooks_back_end_are_counted_by_outcome(cells: SharedCells) -> None:
+    for outcome in (CallOutcome.ANSWERED, CallOutcome.SKIPPED, CallOutcome.SKIPPED):
+        cells.count_hook_call(outcome)
+    shown = Shown(cells)
+    calls = {each.value: shown("hook_calls_total", outcome=each.value) for each in CallOutcome}
+    assert calls == {"answered": 1, "failed": 0, "skipped": 2}
 
 
 def test_the_journals_counts_are_its_own(cells: SharedCells) -> None:

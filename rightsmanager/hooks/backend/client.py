@@ -25,7 +25,7 @@ from urllib3.exceptions import (
 from rightsmanager import __version__
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal
-from rightsmanager.hooks.backend.breaker import CircuitBreaker
+from rightsmanager.hooks.backend.breaker import CircuitBreaker, CountCall, count_nothing
 from rightsmanager.hooks.backend.signing import (
     NONCE,
     NONCE_LENGTH,
@@ -79,12 +79,13 @@ class BackEnd:
         rng: Rng,
         unix_time: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
+        count: CountCall = count_nothing,
     ) -> None:
         self._options = options
         self._rng = rng
         self._unix_time = unix_time
         self._clock = clock
-        self._breaker = CircuitBreaker(options.max_failures, options.retry_seconds, clock)
+        self._breaker = CircuitBreaker(options.max_failures, options.retry_seconds, clock, count)
         self._path = urllib3.util.parse_url(options.url).path or ""
         self._pool = urllib3.connection_from_url(
             options.url, maxsize=MAX_CONNECTIONS, retries=False
