@@ -139,7 +139,9 @@ def workplace(
     environment = {**clean_environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
     environment["DOCUMENTED_SERVER"] = server.url
     urls = {SERVER: server.url}
-    document = request.node.callspec.params.get("document")
+    # A test without parameters has no callspec.
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    document = parameters.get("document")
     if document is not None and SECURE in document.read_text():
         secure: Running = request.getfixturevalue("secure")
         (tmp_path / "secure").symlink_to(secure.data)
