@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from rightsmanager.crypto.x509 import INVALID_CERTIFICATE
 from rightsmanager.errors import InternalError, InvalidMessage
 
 _CLIENT: Final = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
@@ -43,17 +44,20 @@ def parse_authorities(pem: bytes) -> Authorities:
     """Return the authorities in a PEM file; raises InternalError without a certificate."""
     try:
         return Authorities(tuple(x509.load_pem_x509_certificates(pem)))
-    except ValueError:
+    except INVALID_CERTIFICATE:
         raise InternalError("packaging.client_ca has no certificates in PEM") from None
 
 
 def _parse(certificate: bytes) -> x509.Certificate:
+    is_pem = certificate.lstrip().startswith(b"-----BEGIN")
+    load = x509.load_pem_x509_certificate if is_pem else x509.load_der_x509_certificate
     try:
-        if certificate.lstrip().startswith(b"-----BEGIN"):
-            return x509.load_pem_x509_certificate(certificate)
-        return x509.load_der_x509_certificate(certificate)
-    except ValueError:
+        parsed = load(certificate)
+        # The library reads a name when it is used.
+        parsed.issuer.rfc4514_string()
+    except INVALID_CERTIFICATE:
         raise InvalidMessage("the client certificate is not one in DER or PEM") from None
+    return parsed
 
 
 def _refuse_expired(certificate: x509.Certificate, now: int) -> None:
@@ -74,7 +78,7 @@ def _refuse_usage(certificate: x509.Certificate) -> None:
         extended = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return
-    except ValueError:
+    except INVALID_CERTIFICATE:
         raise InvalidMessage("the client certificate has invalid extensions") from None
     if not _CLIENT & set(extended):
         raise InvalidMessage(
@@ -86,6 +90,6 @@ def _has_issued(authority: x509.Certificate, client: x509.Certificate, now: int)
     try:
         client.verify_directly_issued_by(authority)
         constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+    except (*INVALID_CERTIFICATE, InvalidSignature, x509.ExtensionNotFound):
         return False
     return constraints.ca and _is_valid(authority, now)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from rightsmanager.crypto.x509 import INVALID_CERTIFICATE
 from rightsmanager.errors import InternalError, InvalidMessage
 
 MIN_BITS: Final = 2048
@@ -42,7 +43,7 @@ def parse_recipient(certificate: bytes, now: int) -> Recipient:
         key = parsed.public_key()
         usage = _key_usage(parsed)
         subject = parsed.subject.rfc4514_string()[:100]
-    except (ValueError, TypeError, x509.DuplicateExtension):
+    except INVALID_CERTIFICATE:
         raise InvalidMessage("the recipient's certificate is not a valid one in DER") from None
     name = f"the certificate of the recipient {subject!r}"
     if not isinstance(key, rsa.RSAPublicKey) or not MIN_BITS <= key.key_size <= MAX_BITS:

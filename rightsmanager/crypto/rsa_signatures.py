@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from rightsmanager.crypto.x509 import INVALID_CERTIFICATE
 from rightsmanager.errors import InternalError, InvalidMessage
 
 MIN_BITS: Final = 2048
@@ -37,7 +38,7 @@ def parse_signer(pem: bytes) -> RsaSigner:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         key = load_pem_private_key(pem, None)
-    except (ValueError, TypeError):
+    except INVALID_CERTIFICATE:
         raise InternalError(
             "packaging.signing_file has no certificate and key in PEM without a passphrase"
         ) from None
@@ -58,7 +59,7 @@ def verify_signature(certificate: bytes, signature: bytes, data: bytes, digest: 
         if not isinstance(key, rsa.RSAPublicKey) or not MIN_BITS <= key.key_size <= MAX_BITS:
             raise InvalidMessage("the signer's certificate has another key, expected RSA")
         key.verify(signature, data, padding.PKCS1v15(), _HASHES[digest])
-    except ValueError:
+    except INVALID_CERTIFICATE:
         raise InvalidMessage("the signer's certificate is not a valid one in DER") from None
     except InvalidSignature:
         raise InvalidMessage("the signature of the CPIX document is wrong") from None

@@ -17,6 +17,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -27,6 +28,11 @@ from rightsmanager.errors import InternalError
 
 SUBJECT: Final = "RightsManager test PKI"
 SERIAL_LENGTH: Final = 16
+INVALID_CERTIFICATE: Final = (
+    *(ValueError, TypeError, UnsupportedAlgorithm),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""The exceptions of the library for a certificate that it cannot read."""
 MARGIN: Final = 86400
 """A certificate is valid from this many seconds before its issue, for clients with slow clocks."""
 
@@ -89,7 +95,7 @@ def parse_certificate(pem: bytes) -> HttpsCertificate:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         names = _names(certificate)
-    except ValueError:
+    except INVALID_CERTIFICATE:
         raise InternalError("certificate file: it holds no certificate in PEM") from None
     return HttpsCertificate(
         pem=pem,
