@@ -104,6 +104,24 @@ def test_playready_is_announced_for_dash_hls_and_smooth() -> None:
         assert line == f"{tag}:{rest}"
 
 
+RECIPIENT = clients.recipient()
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [delivery(RECIPIENT), key(AUDIO), system(AUDIO), rule(AUDIO, "AUDIO")],
+    ids=["DeliveryData", "ContentKey", "DRMSystem", "ContentKeyUsageRule"],
+)
+def test_elements_outside_of_their_list_are_passed_over(hidden: str) -> None:
+    end = "</ds:X509Data>"
+    recipient = delivery(RECIPIENT).replace(end, hidden + end)
+    request = parse_request(document(key(VIDEO), recipients=(recipient,)))
+    encryption = draw_document_keys(request, clients.NOW, system_random)
+    assert encryption is not None
+    filled = fill_request(request, [protected(VIDEO)], (encryption, system_random))
+    assert cpix_reader.read(filled, RECIPIENT.key)[VIDEO].key == CONTENT_KEY
+
+
 def test_speke_1_has_elements_of_its_own() -> None:
     request = parse_request(cpix_documents.speke_1("5E99137A", VIDEO, 3))
     assert request.content_id == "5E99137A"

@@ -21,9 +21,10 @@ Source: DASH-IF Implementation Guidelines, CPIX 2.1 to 2.4; the AWS documents of
 
 import hmac
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Final
 
 from lxml import etree
@@ -70,6 +71,8 @@ _PSKC: Final = "{urn:ietf:params:xml:ns:keyprov:pskc}"
 _ENC: Final = f"{{{XMLENC}}}"
 _OAEP: Final = f"{XMLENC}rsa-oaep-mgf1p"
 _SYSTEM: Final = f"{CPIX}DRMSystem"
+_WITH_KID: Final = ("ContentKey", "DRMSystem", "ContentKeyUsageRule")
+"""The elements that name a KID."""
 _SCHEME: Final = "commonEncryptionScheme"
 _HLS_SCHEMES: Final = {"sample-aes": "cbcs", "sample-aes-cenc": "cenc", "sample-aes-ctr": "cenc"}
 _SCHEMES: Final = {scheme: scheme for scheme in SCHEMES} | _HLS_SCHEMES
@@ -144,9 +147,9 @@ def _parse(data: bytes) -> etree._Element:
     etree.strip_tags(root, etree.Comment, etree.ProcessingInstruction)
     if root.tag != f"{CPIX}CPIX":
         raise InvalidMessage(f"the root element is {str(root.tag)[:64]}, expected {CPIX}CPIX")
-    for system in root.iterfind(f"{CPIX}DRMSystemList/{_SYSTEM}"):
+    for system in _items(root, "DRMSystem"):
         sort_system(system)
-    deliveries = root.findall(f"{CPIX}DeliveryDataList/{CPIX}DeliveryData")
+    deliveries = list(_items(root, "DeliveryData"))
     for delivery in deliveries:
         _add_document_key(delivery)
     # The ids of SPEKE may be no XML names, such as those that begin with a digit.
@@ -156,6 +159,14 @@ def _parse(data: bytes) -> etree._Element:
         if name is not None:
             element.set("id", name)
     return root
+
+
+def _items(root: etree._Element, name: str) -> Iterator[etree._Element]:
+    """Return the elements of a list, and none of that name elsewhere.
+
+    The schema allows any element within some of XML Signature.
+    """
+    return root.iterfind(f"{CPIX}{name}List/{CPIX}{name}")
 
 
 def _add_document_key(delivery: etree._Element) -> None:
@@ -171,7 +182,7 @@ def _refuse_version(version: str | None) -> None:
 
 
 def _refuse_systems(root: etree._Element) -> None:
-    for system in root.iterfind(f"{CPIX}DRMSystemList/{_SYSTEM}"):
+    for system in _items(root, "DRMSystem"):
         if _system_id(system) not in cpix.VALID_SYSTEM_IDS:
             raise InvalidMessage(
                 f"DRMSystem @systemId is {system.get('systemId', '')[:64]!r}, expected {SYSTEM_ID} "
@@ -187,7 +198,7 @@ def _system_id(system: etree._Element) -> uuid.UUID | None:
 
 
 def _keys(root: etree._Element) -> tuple[RequestedKey, ...]:
-    found = root.iterfind(f"{CPIX}ContentKeyList/{CPIX}ContentKey")
+    found = _items(root, "ContentKey")
     elements = [(read_kid(each, "kid"), each) for each in found]
     if not elements:
         raise InvalidMessage("ContentKeyList has no ContentKey, expected one or more")
@@ -196,8 +207,8 @@ def _keys(root: etree._Element) -> tuple[RequestedKey, ...]:
         if kid in kids:
             raise InvalidMessage(f"ContentKeyList has KID {kid.text} twice, expected each once")
         kids.add(kid)
-    for name in ("DRMSystem", "ContentKeyUsageRule"):
-        for element in root.iter(CPIX + name):
+    for name in _WITH_KID:
+        for element in _items(root, name):
             if (kid := read_kid(element, "kid")) not in kids:
                 raise InvalidMessage(f"{name} has KID {kid.text}, expected that of a ContentKey")
     roots = find_roots(elements)
@@ -270,7 +281,7 @@ def _iv(kid: Kid, text: str) -> bytes | None:
 
 
 def _recipients(root: etree._Element) -> tuple[bytes, ...]:
-    found = list(root.iterfind(f"{CPIX}DeliveryDataList/{CPIX}DeliveryData"))
+    found = list(_items(root, "DeliveryData"))
     if len(found) > MAX_RECIPIENTS:
         raise InvalidMessage(f"{len(found)} recipients, expected at most {MAX_RECIPIENTS}")
     return tuple(
@@ -283,7 +294,7 @@ def _recipients(root: etree._Element) -> tuple[bytes, ...]:
 
 
 def _deliveries(root: etree._Element) -> tuple[tuple[bytes, bytes], ...]:
-    found = root.iterfind(f"{CPIX}DeliveryDataList/{CPIX}DeliveryData")
+    found = _items(root, "DeliveryData")
     pairs = [[each.find(CPIX + name) for name in ("DocumentKey", "MACMethod")] for each in found]
     return tuple(
         (_ciphertext(key, _OAEP, "DocumentKey"), _ciphertext(mac, _OAEP, "MACMethod"))
@@ -371,11 +382,11 @@ def fill_request(
     for signature in root.findall(f"{{{XMLDSIG}}}Signature"):
         root.remove(signature)
     answers = {asked.kid: key for asked, key in zip(request.keys, keys, strict=True)}
-    for element in root.iter(f"{CPIX}ContentKey"):
+    for element in _items(root, "ContentKey"):
         _fill_key(element, answers[read_kid(element, "kid")], encryption)
         _drop_scheme(element, request)
     _fill_systems(root, answers)
-    for element in root.iter(f"{CPIX}ContentKey", _SYSTEM, f"{CPIX}ContentKeyUsageRule"):
+    for element in chain.from_iterable(_items(root, name) for name in _WITH_KID):
         kid = read_kid(element, "kid")
         # Another spelling of the same KID stays as it is.
         if answers[kid].kid != kid:
@@ -442,8 +453,7 @@ def _fill_systems(root: etree._Element, answers: Mapping[Kid, ProtectedKey]) -> 
 
 
 def _fill_recipients(root: etree._Element, keys: DocumentKeys) -> None:
-    elements = root.iter(f"{CPIX}DeliveryData")
-    for delivery, recipient in zip(elements, keys.recipients, strict=True):
+    for delivery, recipient in zip(_items(root, "DeliveryData"), keys.recipients, strict=True):
         (document_key,) = delivery.findall(f"{CPIX}DocumentKey")
         secret = _secret(document_key)
         document_key.set("Algorithm", f"{XMLENC}aes256-cbc")
