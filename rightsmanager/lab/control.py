@@ -150,10 +150,12 @@ def read_control(file: Path) -> tuple[Control, Identity] | None:
     """Return the control state and the identity of its file, None if there is none.
 
     A damaged file counts as none: a power failure may leave an empty one, and its world is lost.
+    Raises OSError for a file that cannot be read now, as with too many open files: its world is
+    not lost.
     """
     try:
         opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     with os.fdopen(opened, "rb") as stream:
         found = os.fstat(opened)

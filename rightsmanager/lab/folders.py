@@ -1,13 +1,16 @@
 """The files of worlds in the data folder.
 
-DATA/worlds/NAME/control.json       the control state; a world without it does not exist
-/used               its time is that of the last use
-/GENERATION/        the store since the last reset, and its lock
-/keyring, /public   the keys of a world with a PKI of its own
-/snapshots/S/       a copy of control state and store
-DATA/worlds/.locks/                 locks of names
-DATA/worlds/.templates/             empty databases
-DATA/worlds/.sweeping               the lock of the process that removes expired worlds
+    DATA/worlds/NAME/control.json       the control state
+                    /used               its time is that of the last use
+                    /GENERATION/        the store since the last reset, and its lock
+                    /keyring, /public   the keys of a world with a PKI of its own
+                    /snapshots/S/       a copy of control state and store
+    DATA/worlds/.locks/                 locks of names
+    DATA/worlds/.templates/             empty databases on SQLite
+    DATA/worlds/.schemas/               the names of schemas on PostgreSQL
+    DATA/worlds/.sweeping               the lock of the process that removes expired worlds
+
+A world without a control state does not exist.
 """
 
 import os
@@ -89,7 +92,8 @@ class WorldFolder:
 
     def find_places(self) -> Iterator[Path]:
         """Yield the folders of all stores, those that a reset has left behind too."""
-        with suppress(OSError), os.scandir(self.path) as entries:
+        # Other errors are raised: what is not found here may be removed.
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path) as entries:
             for each in entries:
                 if _GENERATION.fullmatch(each.name):
                     yield Path(each.path)

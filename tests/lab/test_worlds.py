@@ -1,6 +1,8 @@
 """Worlds: created, opened, emptied, returned to snapshots and removed, by several workers."""
 
+import errno
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -298,6 +300,33 @@ def test_a_world_whose_control_file_is_damaged_is_missing(lab: Lab) -> None:
     assert lab.worlds.reset("a").now == NOW
     lab.worlds.sweep_folders()
     assert lab.folders.find_names() == ["a", "c"]
+
+
+def test_a_world_whose_files_cannot_be_read_now_stays(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.worlds.create(WorldRequest("a"))
+    with lab.worlds.opened.using("a") as world:
+        mark(world.server.store)
+    folder, open_file = lab.folders.world("a"), os.open
+
+    def refuse(path: Path, flags: int, mode: int = 0o777) -> int:
+        if path in (folder.control, folder.path):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return open_file(path, flags, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        patched.setattr(os, "scandir", lambda path: refuse(path, 0))
+        for use in (
+            lambda: lab.worlds.sweep_folder("a"),
+            lambda: lab.worlds.ensure("a"),
+            lambda: list(folder.find_places()),
+        ):
+            with pytest.raises(OSError, match="Too many open files"):
+                use()
+    with lab.worlds.opened.using("a") as world:
+        assert is_marked(world.server.store)
 
 
 def test_the_folder_of_a_late_snapshot_goes_too(lab: Lab) -> None:
