@@ -205,8 +205,9 @@ class OpenWorlds:
         """Return the world in its present state, and count a use of it."""
         folder = self.folders.world(name)
         for _ in range(_ATTEMPTS):
-            found = read_control(folder.control)
+            # Looked up first: an open world of a later control state must not be discarded.
             world = self._open.get(name)
+            found = read_control(folder.control)
             if found is None:
                 if world is not None:
                     self.retire(world, is_discarded=True)

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from rightsmanager.admin.refusals import Conflict, NotFound
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal
-from rightsmanager.lab.control import NAME
 from rightsmanager.lab.opened import OpenWorld, Wsgi
 from rightsmanager.lab.paths import split_path, world_path
 from rightsmanager.lab.worlds import Worlds, refuse_name
@@ -77,8 +76,7 @@ class WorldRouter:
             self.worlds.opened.leave(world)
 
     def _enter(self, name: str, rest: str) -> OpenWorld:
-        if not NAME.fullmatch(name):
-            refuse_name(name)
+        refuse_name(name)
         for _ in range(_ATTEMPTS):
             try:
                 return self.worlds.opened.enter(name)

@@ -51,7 +51,7 @@ class Storage(Protocol):
         """Close the connections that stores share."""
 
     def prepare(self) -> None:
-        """Do what makes the next stores sooner."""
+        """Make in advance what the next stores need."""
 
     def collect(self, places: Iterable[Path]) -> None:
         """Remove what processes that were killed have left; places: those of all worlds."""

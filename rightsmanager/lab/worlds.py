@@ -133,11 +133,10 @@ class Worlds:
 
     def delete(self, name: str) -> None:
         """Remove a world; requests that are in it end as if it still existed. Raises NotFound."""
-        self._expect(name)
-        folder = self.folders.world(name)
         with self.folders.lock(name):
-            folder.remove_state()
-        self._discard_open(name)
+            removed = self._expect(name)
+            self.folders.world(name).remove_state()
+        self._discard_open(name, removed.generation)
 
     def reset(self, name: str, parts: Collection[str] | None = None) -> WorldFacts:
         """Give a world, or parts of it, the state in which it was created.
@@ -148,9 +147,10 @@ class Worlds:
         self.ensure(name)
         if parts is None:
             return self.update(name, self._emptied)
-        facts = self.update(name, lambda control, _: _reset_control(control, parts))
         with self.opened.using(name) as world:
             emptying.empty(world.server.store, [each for each in emptying.PARTS if each in parts])
+            # After it: a server that another worker builds before has caches of what goes.
+            facts = self.update(name, lambda control, _: _reset_control(control, parts))
             if "journal" in parts:
                 # Entries of requests that were answered go too.
                 world.server.journal.settle(SETTLE_SECONDS)
@@ -279,9 +279,10 @@ class Worlds:
         last_used_at = max(used_at, control.created_at)
         return WorldFacts(name, control.created_at, last_used_at, control, now)
 
-    def _discard_open(self, name: str, generation: str | None = None) -> None:
+    def _discard_open(self, name: str, generation: str) -> None:
+        # Another request may have made the world again, and opened it.
         for world in self.opened.find_open():
-            if world.name == name and generation in {None, world.control.generation}:
+            if (world.name, world.control.generation) == (name, generation):
                 self.opened.retire(world, is_discarded=True)
 
     # --- housekeeping -----------------------------------------------------------------------------
@@ -303,7 +304,7 @@ class Worlds:
                 self.sweep_folder(world.name)
 
     def prepare(self) -> None:
-        """Do what makes the next worlds sooner."""
+        """Make in advance what the next worlds need."""
         self.storage.prepare()
 
     def collect(self) -> None:
@@ -313,13 +314,8 @@ class Worlds:
             place for name in names for place in self.folders.world(name).find_places()
         )
 
-    def sweep_folders(self) -> None:
-        """Remove worlds that have expired, and stores that no world has any more."""
-        for name in self.folders.find_names():
-            self.sweep_folder(name)
-
     def sweep_folder(self, name: str) -> None:
-        """Remove a world if it has expired, and the stores that it has no more."""
+        """Remove a world if it has expired, and the stores that it no longer has."""
         folder = self.folders.world(name)
         with self.folders.lock(name):
             found = read_control(folder.control)

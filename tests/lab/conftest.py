@@ -65,6 +65,11 @@ class Lab:
     def folders(self) -> Folders:
         return self.worlds.folders
 
+    def sweep_folders(self) -> None:
+        """Look through all folders, as the sweeper does little by little."""
+        for name in self.folders.find_names():
+            self.worlds.sweep_folder(name)
+
 
 MakeLab = Callable[..., Lab]
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from rightsmanager.admin.refusals import Conflict, NotFound
 from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.lab.clock import SEEDED_TIME, ClockChange
 from rightsmanager.lab.control import FILE, read_control, write_control
+from rightsmanager.lab.opened import OpenWorld, OpenWorlds
 from rightsmanager.lab.snapshots import Snapshots
 from rightsmanager.lab.worlds import PARTS, WorldRequest
 from rightsmanager.protocol.wire import AccountId, ServiceId
@@ -122,14 +124,14 @@ def test_a_request_ends_in_the_state_before_a_reset(make_lab: MakeLab) -> None:
         mark(before.server.store)
         first.worlds.reset("a")
         first.worlds.sweep_open()
-        first.worlds.sweep_folders()
+        first.sweep_folders()
         # Its store is there as long as it is used.
         assert is_marked(before.server.store)
         with second.worlds.opened.using("a") as after:
             assert not is_marked(after.server.store)
     assert second.worlds.opened.close_retired() == [before]
     assert second.built[0].ended == [True]
-    second.worlds.sweep_folders()
+    second.sweep_folders()
     folder = second.folders.world("a")
     assert list(folder.find_places()) == [folder.place(after.control.generation)]
 
@@ -141,7 +143,7 @@ def test_resets_at_once_leave_one_store(make_lab: MakeLab) -> None:
     assert len({each.control.generation for each in done}) == 20
     with labs[0].worlds.opened.using("a") as world:
         assert not is_marked(world.server.store)
-    labs[0].worlds.sweep_folders()
+    labs[0].sweep_folders()
     assert len(list(labs[0].folders.world("a").find_places())) == 1
 
 
@@ -159,6 +161,25 @@ def test_parts_are_emptied_and_others_stay(lab: Lab) -> None:
     lab.worlds.reset("a", PARTS)
     with lab.worlds.opened.using("a") as world, world.server.store.reading() as found:
         assert found.domains.find(ACCOUNT) is None
+
+
+def test_servers_that_are_built_during_a_reset_of_parts_are_built_again(
+    make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, other = make_lab(), make_lab()
+    lab.worlds.ensure("a")
+    empty = emptying.empty
+
+    def build_before(store: Store, parts: Iterable[str]) -> None:
+        with other.worlds.opened.using("a"):
+            pass
+        empty(store, parts)
+
+    monkeypatch.setattr(emptying, "empty", build_before)
+    lab.worlds.reset("a", ["revocations"])
+    # The first one may have caches of what was removed.
+    with other.worlds.opened.using("a") as world:
+        assert other.built[1:] == [world.server]
 
 
 def test_every_table_is_in_a_part() -> None:
@@ -199,12 +220,12 @@ def test_an_expired_world_is_removed_once_no_process_has_it_open(make_lab: MakeL
     first.worlds.create(WorldRequest("a", expires_after_seconds=100))
     with second.worlds.opened.using("a") as world:
         first.clock[0] = second.clock[0] = max(NOW, first.worlds.find("a").last_used_at) + 101
-        first.worlds.sweep_folders()
+        first.sweep_folders()
         assert first.worlds.find("a")
     world.used_at -= 101
     world.is_noted = True
     second.worlds.sweep_open()
-    first.worlds.sweep_folders()
+    first.sweep_folders()
     assert first.folders.find_names() == []
 
 
@@ -270,6 +291,23 @@ def test_a_snapshot_has_the_store_and_the_clock(lab: Lab) -> None:
             act("a", "s")
 
 
+def test_a_world_that_is_made_again_while_it_is_removed_stays_open(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.worlds.ensure("a")
+    find_open = type(lab.worlds.opened).find_open
+    again: list[OpenWorld] = []
+
+    def make_again(opened: OpenWorlds) -> list[OpenWorld]:
+        lab.worlds.ensure("a")
+        again.append(opened.enter("a"))
+        return find_open(opened)
+
+    monkeypatch.setattr(OpenWorlds, "find_open", make_again)
+    lab.worlds.delete("a")
+    assert [each.is_retired for each in again] == [False]
+
+
 @pytest.mark.parametrize(
     ("then", "refusal"), [("delete", NotFound), ("reset", Conflict)], ids=["gone", "made again"]
 )
@@ -298,7 +336,7 @@ def test_a_world_whose_control_file_is_damaged_is_missing(lab: Lab) -> None:
     with pytest.raises(NotFound):
         lab.worlds.opened.enter("a")
     assert lab.worlds.reset("a").now == NOW
-    lab.worlds.sweep_folders()
+    lab.sweep_folders()
     assert lab.folders.find_names() == ["a", "c"]
 
 
@@ -333,7 +371,7 @@ def test_the_folder_of_a_late_snapshot_goes_too(lab: Lab) -> None:
     lab.worlds.create(WorldRequest("a"))
     lab.worlds.delete("a")
     lab.folders.world("a").snapshots.mkdir(parents=True)
-    lab.worlds.sweep_folders()
+    lab.sweep_folders()
     assert not lab.folders.world("a").path.exists()
 
 
@@ -367,7 +405,7 @@ def test_a_process_that_was_killed_leaves_nothing_for_long(lab: Lab) -> None:
     draft = folder.path / f".{FILE}.0000"
     draft.write_bytes(b"{")
     lab.worlds.collect()
-    lab.worlds.sweep_folders()
+    lab.sweep_folders()
     assert len(list(folder.find_places())) == 1
     assert read_control(folder.control) is not None
     lab.worlds.delete("a")
