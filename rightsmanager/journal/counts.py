@@ -34,11 +34,11 @@ class CountFile:
         self.file = folder / f"{worker}{SUFFIX}"
         self._descriptor: int | None = None
         try:
-            memory = self._make(folder)
+            self._memory = self._make(folder)
         except OSError:
             self._discard()
-            memory = mmap.mmap(-1, _SIZE)
-        self._counts = memoryview(memory).cast("Q")
+            self._memory = mmap.mmap(-1, _SIZE)
+        self._counts = memoryview(self._memory).cast("Q")
 
     @property
     def accepted(self) -> int:
@@ -70,10 +70,18 @@ class CountFile:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def leave(self) -> None:
+        """After a fork, close the parent's file, which stays locked as long as it is open here."""
+        self.end(is_stored=False)
+        self._counts.release()
+        # It has a descriptor of its own.
+        self._memory.close()
+
     def _make(self, folder: Path) -> mmap.mmap:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Waits for a reader that is looking at the new file.
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         # Written, not truncated to this size: a mapped hole on a full disk would end the process.
         os.write(self._descriptor, bytes(_SIZE))
         return mmap.mmap(self._descriptor, _SIZE)

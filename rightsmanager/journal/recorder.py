@@ -119,6 +119,8 @@ class Recorder:
 
     def reset(self) -> None:
         """After a fork, begin with an empty queue: the parent writes its own entries."""
+        if self._counts is not None:
+            self._counts.leave()
         self._reset()
 
     def _reset(self) -> None:
@@ -176,7 +178,7 @@ class Recorder:
             self._drain(session)
             session.prune(int(self._clock() * 1000))
         self._drain(session)
-        counts.drop(len(self._queue))
+        self._count_dropped(len(self._queue))
         session.end()
 
     def _open_session(self, counts: CountFile) -> "Session":

@@ -1,5 +1,6 @@
 """The recorder: nothing waits for it, and everything it accepted is accounted for."""
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ from rightsmanager.errors import InvalidMessage
 from rightsmanager.hooks.exchange import Exchange
 from rightsmanager.journal import recorder as recorder_module
 from rightsmanager.journal.building import Act, EntryBuilder
+from rightsmanager.journal.counts import SUFFIX, CountFile, read_counts
 from rightsmanager.journal.journal import Journal
 from rightsmanager.store.journal.database import open_file
 from rightsmanager.store.journal.entries import Accounting, Filter, PendingEntry
@@ -367,3 +369,45 @@ def test_a_forked_process_writes_its_own_entries(in_file: Journals) -> None:
     recorder.close()
     assert sorted(ids(in_file)) == ["child", "parent"]
     assert in_file.journal.accounting() == Accounting(2, 2)
+
+
+def test_a_forked_process_does_not_hide_that_its_parent_has_ended(
+    in_file: Journals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The parent does not write its entry.
+    monkeypatch.setattr(recorder_module, "BATCH_SECONDS", 3600)
+    recorder = in_file.recorder()
+    read, write = os.pipe()
+    parent = os.fork()
+    if not parent:
+        recorder(exchange(request_id="lost"))
+        if not os.fork():
+            os.close(write)
+            os.read(read, 1)
+        os._exit(0)
+    assert os.waitpid(parent, 0)[1] == 0
+    try:
+        wait_until(lambda: in_file.journal.accounting() == Accounting(accepted=1, lost=1))
+    finally:
+        # The child's child ends.
+        os.close(write)
+        os.close(read)
+
+
+def test_counts_are_kept_in_their_file_although_a_reader_looks_at_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, reader = fcntl.flock, os.open(tmp_path / f"1-a{SUFFIX}", os.O_RDONLY | os.O_CREAT)
+    lock(reader, fcntl.LOCK_SH)
+
+    def lock_later(opened: int, kind: int) -> None:
+        if not kind & fcntl.LOCK_NB:
+            # The reader ends while this one waits.
+            os.close(reader)
+        lock(opened, kind)
+
+    monkeypatch.setattr(fcntl, "flock", lock_later)
+    counts = CountFile(tmp_path, "1-a")
+    counts.accept()
+    assert [each.accepted for each in read_counts(tmp_path)] == [1]
+    counts.end(is_stored=True)
