@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightsmanager.errors import InvalidMessage
-from rightsmanager.hooks.exchange import Exchange
+from rightsmanager.hooks.exchange import STAGES, Exchange
 from rightsmanager.hooks.facts import Progress
 from rightsmanager.journal.building import MAX_KIDS, Act, EntryBuilder
 from rightsmanager.policy.rules import DecisionWarning, WarningCode
 from rightsmanager.protocol.wire import AccountId, Kid
+from rightsmanager.store.journal import reading
 from rightsmanager.store.journal.entries import Flag, PendingEntry
 from rightsmanager.store.journal.tables import ENTRY_COLUMNS
 from tests.journal.conftest import DEVICE, KID, exchange
@@ -75,6 +76,11 @@ def test_an_entry_has_the_facts_of_its_exchange() -> None:
         "request": b"<request/>",
         "reply": b"<reply/>",
     }
+
+
+def test_the_journal_has_the_stages_of_exchanges() -> None:
+    # Two rooms that do not import each other have them.
+    assert reading.STAGES == STAGES
 
 
 def test_headers_with_tokens_are_left_out() -> None:
