@@ -62,7 +62,7 @@ def test_a_request_is_found_by_the_id_of_its_reply(
     assert (entry.query, entry.custom_data) == ("cfg=(sl:150)", "<script>x</script>")
     assert (entry.user_agent, entry.client) == ("tv/1", "127.0.0.1")
     assert list(entry.stages_ms) == ["read", "verify", "decide", "record", "seal"]
-    assert entry.worker_pid in recording.workers()
+    assert int(entry.worker.partition("-")[0]) in recording.workers()
 
 
 def test_a_refusal_has_its_text_and_stage(

@@ -101,12 +101,6 @@ class Counts:
             return {}
         return {key.hex(): record.used for key, record in _parse(data).items()}
 
-    def forget(self) -> None:
-        """Begin at zero again."""
-        # Emptied and not removed: a worker may hold the lock of the file.
-        with self.locked() as _:
-            os.truncate(self.file, 0)
-
 
 def _key(fault_id: str) -> bytes:
     return bytes.fromhex(fault_id)

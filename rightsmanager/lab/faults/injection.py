@@ -64,11 +64,6 @@ class Injector:
         """The keys and the folder, for effects."""
         return Means(self.folder, self.keys)
 
-    def forget(self) -> None:
-        """Begin all counts at zero again, and forget older replies."""
-        self.counts.forget()
-        self.means.older.forget()
-
     def wrap_operations(
         self, context: Context, operations: Mapping[str, ServiceOperation]
     ) -> Mapping[str, ServiceOperation]:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from rightsmanager.files import find_file, remove_file, replace_file
+from rightsmanager.files import find_file, replace_file
 
 SLOTS: Final = 1024
 _DIGEST: Final = 32
@@ -33,11 +33,6 @@ class OlderReplies:
         """Keep the Body's child of a reply in place of the one before."""
         digest = _digest(operation, device)
         replace_file(self._file(digest), digest + child)
-
-    def forget(self) -> None:
-        """Remove all replies."""
-        for file in self.folder.glob("*"):
-            remove_file(file)
 
     def _file(self, digest: bytes) -> Path:
         return self.folder / str(int.from_bytes(digest[:4]) % SLOTS)

@@ -106,11 +106,6 @@ class Entry:
         return round(sum(self.stages_ms.values()), 3)
 
     @property
-    def worker_pid(self) -> int:
-        """The process id of the worker."""
-        return int(self.worker.partition("-")[0] or 0)
-
-    @property
     def is_masked(self) -> bool:
         """Whether the query or the CustomData differs from what was sent."""
         return Flag.MASKED in self.flags

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import secrets
+import shutil
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from rightsmanager.device.identity import ServerKeys, load_server_keys
 from rightsmanager.hooks.exchange import INJECTED
 from rightsmanager.keyring import certify_device
 from rightsmanager.keyring.files import KeyFiles
+from rightsmanager.lab.faults.counts import FILE as COUNTS_FILE
 from rightsmanager.lab.faults.fault import Fault, parse_fault
 from rightsmanager.lab.routing import WorldRouter
 from rightsmanager.protocol.formats.bcert import ChainVerifier
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rightsmanager.lab.faults.injection import Injector
+from rightsmanager.lab.faults.operating import REPLIES_FOLDER
 
 URL = "http://127.0.0.1:8080/rightsmanager.asmx"
 
@@ -152,7 +155,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture
 def world(built: World) -> World:
     """The server, without faults."""
-    built.injector.forget()
+    folder = built.injector.folder
+    (folder / COUNTS_FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder / REPLIES_FOLDER, ignore_errors=True)
     return replace(built, faults=[], injected=[], query="")
 
 

@@ -150,15 +150,6 @@ def test_what_is_taken_back_acts_again(counts: Counts) -> None:
     assert chosen(counts, once) == [1]
 
 
-def test_counts_are_forgotten(counts: Counts) -> None:
-    once = fault(count=1)
-    assert counts.used() == {}
-    assert chosen(counts, once) == [1]
-    counts.forget()
-    assert counts.used() == {}
-    assert chosen(counts, once) == [1]
-
-
 def test_the_counts_of_removed_faults_are_dropped(counts: Counts) -> None:
     for number in range(1, 100):
         assert chosen(counts, fault(number)) == [number]
