@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
 
 from rightsmanager.admin.refusals import Conflict, NotFound
 from rightsmanager.crypto.random import Rng, system_random
@@ -128,7 +129,8 @@ class OpenWorlds:
     _open: dict[str, OpenWorld] = field(default_factory=dict)
     _retired: list[OpenWorld] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _opening: dict[str, threading.Lock] = field(default_factory=dict)
+    _opening: WeakValueDictionary[str, threading.Lock] = field(default_factory=WeakValueDictionary)
+    """The locks of worlds that are being opened; one is there as long as a thread has it."""
 
     @contextmanager
     def using(self, name: str) -> Iterator[OpenWorld]:
@@ -193,13 +195,8 @@ class OpenWorlds:
     def _enter_changed(self, name: str) -> OpenWorld:
         with self._lock:
             opening = self._opening.setdefault(name, threading.Lock())
-        try:
-            with opening:
-                return self._refresh(name)
-        finally:
-            with self._lock:
-                # Another thread that waits for the lock keeps it.
-                self._opening.pop(name, None)
+        with opening:
+            return self._refresh(name)
 
     def _refresh(self, name: str) -> OpenWorld:
         """Return the world in its present state, and count a use of it."""

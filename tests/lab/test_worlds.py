@@ -14,7 +14,7 @@ from rightsmanager.admin.refusals import Conflict, NotFound
 from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.lab.clock import SEEDED_TIME, ClockChange
 from rightsmanager.lab.control import FILE, read_control, write_control
-from rightsmanager.lab.opened import OpenWorld, OpenWorlds
+from rightsmanager.lab.opened import OpenWorld, OpenWorlds, Plan, WorldServer
 from rightsmanager.lab.snapshots import Snapshots
 from rightsmanager.lab.worlds import PARTS, WorldRequest
 from rightsmanager.protocol.wire import AccountId, ServiceId
@@ -134,6 +134,30 @@ def test_a_request_ends_in_the_state_before_a_reset(make_lab: MakeLab) -> None:
     second.sweep_folders()
     folder = second.folders.world("a")
     assert list(folder.find_places()) == [folder.place(after.control.generation)]
+
+
+def test_a_process_opens_a_world_by_one_thread_at_a_time(make_lab: MakeLab) -> None:
+    lab = make_lab()
+    opened, counts = lab.worlds.opened, [0]
+    build = opened.build
+
+    def count(plan: Plan) -> WorldServer:
+        counts.append(counts[0] + 1)
+        counts[0] += 1
+        # Other threads go on.
+        assert not is_marked(plan.stored.store)
+        counts[0] -= 1
+        return build(plan)
+
+    def use(_: int) -> None:
+        lab.worlds.reset("a")
+        with opened.using("a"):
+            pass
+
+    opened.build = count
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(use, range(64)))
+    assert set(counts[1:]) == {1}
 
 
 def test_resets_at_once_leave_one_store(make_lab: MakeLab) -> None:
