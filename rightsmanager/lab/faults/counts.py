@@ -124,7 +124,8 @@ def _build(records: Iterable[tuple[bytes, _Record]]) -> bytes:
 
 def _parse(data: bytes) -> dict[bytes, _Record]:
     whole = len(data) - len(data) % _RECORD.size
-    return {
-        key: _Record(place, matched, used)
-        for place, (key, matched, used) in enumerate(_RECORD.iter_unpack(data[:whole]))
-    }
+    records: dict[bytes, _Record] = {}
+    for key, matched, used in _RECORD.iter_unpack(data[:whole]):
+        # A worker that was killed while it dropped records leaves some of them twice.
+        records.setdefault(key, _Record(len(records), matched, used))
+    return records

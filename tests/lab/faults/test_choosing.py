@@ -150,6 +150,15 @@ def test_what_is_taken_back_acts_again(counts: Counts) -> None:
     assert chosen(counts, once) == [1]
 
 
+def test_records_that_a_killed_worker_left_twice_count_once(counts: Counts) -> None:
+    once, twice, added = fault(1, count=1), fault(2, count=2), fault(3, count=1)
+    assert [chosen(counts, each) for each in (once, twice)] == [[1], [2]]
+    counts.file.write_bytes(2 * counts.file.read_bytes())
+    for expected in ([2], [3], [], []):
+        assert chosen(counts, once, twice, added) == expected
+    assert list(counts.used().values()) == [1, 2, 1]
+
+
 def test_the_counts_of_removed_faults_are_dropped(counts: Counts) -> None:
     for number in range(1, 100):
         assert chosen(counts, fault(number)) == [number]
