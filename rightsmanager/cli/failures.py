@@ -57,7 +57,15 @@ def report(refusal: Refusal, form: Form) -> None:
     """Print a failure: JSON if the command prints JSON, else a line on standard error."""
     if form == "json":
         print_json(failure_facts(refusal))
-        return
-    click.echo(f"rightsmanager: {failure_line(refusal)}", err=True)
+    else:
+        print_failure(refusal)
+
+
+def print_failure(refusal: Refusal, about: str = "") -> None:
+    """Print a failure on standard error, and the CustomData of a fault.
+
+    about: what failed, a beginning of the line such as "metering id …: ".
+    """
+    click.echo(f"rightsmanager: {about}{failure_line(refusal)}", err=True)
     if refusal.custom_data:
         click.echo(f"CustomData: {printable(refusal.custom_data)}", err=True)

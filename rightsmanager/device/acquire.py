@@ -118,6 +118,7 @@ def accept_licenses(
     held = take_lists(opening.held, response.revocation_lists, opening.verifier, client.now)
     for license_ in licenses:
         refuse_outdated(license_.license, held)
+    client.on_custom_data(response.custom_data)
     return Acquired(response, licenses, held)
 
 

@@ -1,6 +1,7 @@
 """A device as a client of one server: builds challenges, sends them and verifies replies."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from rightsmanager.crypto import p256
@@ -22,7 +23,13 @@ from rightsmanager.protocol.xml.envelope import Envelope, parse_envelope
 
 # .NET's exception in front of each text says nothing to a reader.
 _SOAP_EXCEPTION: Final = "System.Web.Services.Protocols.SoapException: "
+OnCustomData = Callable[[str | None], None]
+"""Takes the CustomData of each reply that passed its checks; None for a reply without."""
 CLIENT_VERSION: Final = "10.0.16384.10011"
+
+
+def ignore_custom_data(_custom_data: str | None) -> None:
+    """Ignore the CustomData of a reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,7 @@ class ServerClient:
     """Unix seconds."""
     rng: Rng
     post: Post
+    on_custom_data: OnCustomData = field(default=ignore_custom_data, repr=False)
 
     def client_info(self, custom_data: str | None = None) -> ClientInfo:
         """Return the parts of a challenge that do not depend on the operation."""
@@ -55,6 +63,7 @@ class ServerClient:
         Raises InvalidMessage, and DeviceCertificateRevoked for a revoked server.
         """
         reply.verify(response_key(reply.signing_chain, self.opening, self.now))
+        self.on_custom_data(reply.custom_data)
 
 
 def call(url: str, operation: str, body: bytes, post: Post) -> Envelope:

@@ -19,6 +19,7 @@ from rightsmanager.protocol.messages.delete_license import (
     seal_delete_license,
 )
 from rightsmanager.protocol.wire import GUID_LENGTH, Kid, SessionId
+from rightsmanager.protocol.xml.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +106,20 @@ def report_deletions(url: str, client: ServerClient, store: DeletionStore) -> It
     store.finish()
     for deletion in store.find_all():
         envelope = client.call(url, FORM.operation, deletion_challenge(deletion, client))
-        answered = open_delete_license_response(envelope)
+        answered = accept_deletion(envelope, client)
         if answered != deletion.session_id:
             raise InvalidMessage(
                 f"the reply is to SessionID {answered.text}, expected {deletion.session_id.text}"
             )
         store.clear(deletion)
         yield deletion
+
+
+def accept_deletion(envelope: Envelope, client: ServerClient) -> SessionId:
+    """Return the session id of a reply; raises InvalidMessage for one of another form."""
+    session_id, custom_data = open_delete_license_response(envelope)
+    client.on_custom_data(custom_data)
+    return session_id
 
 
 def deletion_challenge(deletion: Deletion, client: ServerClient) -> bytes:

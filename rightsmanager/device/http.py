@@ -17,6 +17,8 @@ from rightsmanager.files import make_folder, write_output
 Post = Callable[[str, str, bytes], bytes]
 """Posts a body to a URL with a SOAPAction and returns the body of the answer."""
 
+WARNING_HEADER: Final = "X-RightsManager-Warning"
+"""One for each warning of the server about a request."""
 TIMEOUT_SECONDS: Final = 30
 MAX_REDIRECTS: Final = 5
 _FAULT: Final = 500
@@ -34,6 +36,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def ignore_warning(_text: str) -> None:
+    """Ignore a warning."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpClient:
     """Posts SOAP 1.1; calling it is a `Post`.
@@ -44,6 +50,8 @@ class HttpClient:
     context: ssl.SSLContext | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """In addition to those of SOAP."""
+    on_warning: Callable[[str], None] = field(default=ignore_warning, repr=False)
+    """Takes the text of each warning of the server, before its answer is returned."""
 
     def __call__(self, url: str, action: str, body: bytes) -> bytes:
         """Return the answer, a fault's too; raises ConnectionFailed for others."""
@@ -69,7 +77,7 @@ class HttpClient:
             request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 -- checked
             opener = urllib.request.build_opener(*handlers)
             with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                _refuse_type(url, answer.headers)
+                self._check_headers(url, answer.headers)
                 return bytes(answer.read()), None
         except urllib.error.HTTPError as error:
             with error:
@@ -78,11 +86,17 @@ class HttpClient:
                 if error.code != _FAULT:
                     hint = _HINTS.get(error.code, "")
                     raise ConnectionFailed(f"{url} answered HTTP {error.code}{hint}") from None
-                _refuse_type(url, error.headers)
+                self._check_headers(url, error.headers)
                 return error.read(), None
         except (OSError, ValueError, http.client.HTTPException) as error:
             # An invalid URL is the second or the third kind, an invalid answer the third.
             raise ConnectionFailed(f"{url} cannot be reached: {_reason(error)}") from None
+
+    def _check_headers(self, url: str, headers: Message) -> None:
+        """Raise ConnectionFailed for another type than XML, and pass warnings on."""
+        _refuse_type(url, headers)
+        for text in headers.get_all(WARNING_HEADER, ()):
+            self.on_warning(text)
 
 
 def _refuse_type(url: str, headers: Message) -> None:

@@ -15,7 +15,7 @@ from rightsmanager.device.acquire import (
     accept_licenses,
     acknowledgement_of,
 )
-from rightsmanager.device.deletion import Deletion, DeletionStore
+from rightsmanager.device.deletion import Deletion, DeletionStore, accept_deletion
 from rightsmanager.device.domains import HeldDomain
 from rightsmanager.device.membership import Joining, accept_join, accept_leave
 from rightsmanager.device.metering import MeteringCertificates, accept_certificate, accept_report
@@ -165,7 +165,7 @@ def _accept_sessions(session: DeviceSession, envelope: Envelope) -> SecureStopRe
 
 def _accept_deletion(session: DeviceSession, envelope: Envelope) -> Deletion:
     operation = delete_license.FORM.operation
-    session_id = delete_license.open_delete_license_response(envelope)
+    session_id = accept_deletion(envelope, session.client)
     require_pending(session, operation, session_id.raw)
     store = DeletionStore(session.journal, session.licenses)
     deletion = next((each for each in store.find_all() if each.session_id == session_id), None)

@@ -10,7 +10,7 @@ from typing import Self
 from rightsmanager.crypto.p256_backends import choose_backend
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.device.acquire import Acquired
-from rightsmanager.device.client import ServerClient
+from rightsmanager.device.client import OnCustomData, ServerClient, ignore_custom_data
 from rightsmanager.device.domains import DomainStore
 from rightsmanager.device.http import Post, post
 from rightsmanager.device.identity import CHAIN_FILE, ServerKeys, load_device, load_server_keys
@@ -43,6 +43,7 @@ class DeviceSession:
     clock: Clock = system_clock
     post: Post = field(default=post, repr=False)
     """Reaches servers."""
+    on_custom_data: OnCustomData = field(default=ignore_custom_data, repr=False)
 
     @property
     def now(self) -> int:
@@ -79,7 +80,9 @@ class DeviceSession:
     def client(self) -> ServerClient:
         """The device as a client of its server."""
         opening = self.stored_licenses.with_roots()
-        return ServerClient(opening, self.server, self.now, self.rng, self.post)
+        return ServerClient(
+            opening, self.server, self.now, self.rng, self.post, self.on_custom_data
+        )
 
     def record(self, acquired: Acquired) -> dict[Kid, int]:
         """Store the persistent licences and the revocation lists of a reply.
@@ -113,6 +116,7 @@ def open_device(
     rng: Rng = system_random,
     clock: Clock = system_clock,
     post: Post = post,
+    on_custom_data: OnCustomData = ignore_custom_data,
 ) -> DeviceSession:
     """Return the device of a folder that `rightsmanager device new` made.
 
@@ -126,4 +130,4 @@ def open_device(
         )
     server = load_server_keys(folder)
     load_device(folder)
-    return DeviceSession(folder, server, open_journal(folder), rng, clock, post)
+    return DeviceSession(folder, server, open_journal(folder), rng, clock, post, on_custom_data)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rightsmanager.device.http import MAX_REDIRECTS, HttpClient, SavingPost, post
+from rightsmanager.device.http import MAX_REDIRECTS, WARNING_HEADER, HttpClient, SavingPost, post
 from rightsmanager.errors import ConnectionFailed, InternalError
+from rightsmanager.soap.server import WARNING_HEADER as SENT_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,9 @@ class Site:
             request.send_header("Location", location)
         if request.path in _TYPES:
             request.send_header("Content-Type", _TYPES[request.path])
+        if request.path in {"/end", "/500"}:
+            request.send_header("X-RightsManager-Warning", "one")
+            request.send_header("X-RightsManager-Warning", "two")
         request.send_header("Content-Length", "4" if status == 200 else "0")
         request.end_headers()
         if status == 200:
@@ -92,6 +96,18 @@ def test_an_answer_of_another_type_than_xml_is_refused(site: Site) -> None:
     assert post(f"{site.url}/soap", "action", b"") == b"done"
     with pytest.raises(ConnectionFailed, match="answered text/html, expected text/xml"):
         post(f"{site.url}/html", "action", b"")
+
+
+def test_warnings_of_a_reply_and_of_a_fault_are_passed_on(site: Site) -> None:
+    warnings: list[str] = []
+    client = HttpClient(on_warning=warnings.append)
+    for path in ("307", "500", "soap"):
+        client(f"{site.url}/{path}", "action", b"")
+    assert warnings == ["one", "two"] * 2
+
+
+def test_the_header_of_warnings_is_the_servers() -> None:
+    assert WARNING_HEADER == SENT_HEADER
 
 
 def test_a_token_stays_with_its_server(site: Site) -> None:

@@ -87,7 +87,7 @@ def read_stop(body: bytes) -> SecureStopResponse:
 
 def read_delete(body: bytes) -> SessionId:
     """Return the session of a reply to a report of deleted licences."""
-    return open_delete_license_response(parse_envelope(body))
+    return open_delete_license_response(parse_envelope(body))[0]
 
 
 def sessions_of(server: Server) -> list[StoredSession]:

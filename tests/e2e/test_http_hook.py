@@ -28,6 +28,7 @@ from rightsmanager.protocol.messages.metering import MeteringReport, Usage
 from rightsmanager.protocol.wire import AccountId, Kid, ServiceId, SessionId, TransactionId
 from rightsmanager.settings import DomainSettings
 from tests.docs.documents import ROOT
+from tests.e2e.devices import make_device
 from tests.e2e.reporting import Reporter
 from tests.e2e.test_metrics_e2e import metrics
 from tests.hooks import backends
@@ -43,6 +44,13 @@ LINES = re.findall(
 )
 """The commands of the documentation that start a back end."""
 ALICE = "?token=token-of-alice"
+COUNTED_OF_WORLDS = {
+    "requests_total AcquireLicense ok": 2,
+    "requests_total AcquireLicense 0x8004c604": 1,
+    "licenses_issued_total": 2,
+    "hook_calls_total answered": 2,
+}
+"""Figures of the metrics, and the counts that a test adds by requests to worlds."""
 RETRY_SECONDS = 0.2
 DEADLINE_SECONDS = 30
 
@@ -181,6 +189,35 @@ def test_replies_to_other_operations_have_the_back_ends_custom_data(place: Place
         assert b"<CustomData>welcome</CustomData>" in reply
 
 
+def test_commands_of_a_device_show_custom_data_and_warnings(place: Place, tmp_path: Path) -> None:
+    device, kid = make_device(place.server.data, tmp_path / "device"), Kid(system_random(16)).text
+    mid = Reporter(place.devices[0], place.server).mid.text
+    url = ["--url", place.server.url]
+    asked = ["--url", f"{place.server.url}{ALICE}&cfg=(kid:header,persist:true,mid:{mid})&colour=1"]
+    with place.running(LINES[0]):
+        place.wait_for_a_licence()
+        acquired = device.invoke("acquire", *asked, "--kid", kid, "--json")
+        facts = [
+            json.loads(acquired.stdout),
+            device.json("play", *asked, Kid(system_random(16)).text),
+            device.json("join", *url),
+            *device.json("meter", *url),
+            *device.json("delete", *url, kid),
+        ]
+        left = device.invoke("leave", "--account", facts[2]["account_id"])
+        refused = device.invoke("acquire", *url, "--kid", kid)
+    warnings = ["'token' has no effect", "'colour' has no effect"]
+    assert [(each["custom_data"], each["warnings"]) for each in facts] == [
+        *[("alice", warnings)] * 2,
+        *[("welcome", [])] * 3,
+    ]
+    notes = [f"warning: {warning}" for warning in warnings]
+    assert acquired.stderr.splitlines() == [*notes, "CustomData: alice"]
+    assert left.stderr == "CustomData: welcome\n"
+    assert isinstance(refused.exception, ServiceSpecific)
+    assert refused.exception.custom_data == '{"buy": true}'
+
+
 def test_a_back_end_decides_in_worlds_of_any_time_and_pki(place: Place, enrol: Enrol) -> None:
     def create(name: str, **options: object) -> str:
         data = json.dumps({"name": name, **options}).encode()
@@ -196,11 +233,16 @@ def test_a_back_end_decides_in_worlds_of_any_time_and_pki(place: Place, enrol: E
         # Its keyring is made when it is opened.
         assert place.server.call("GET", "/w/later/public/root.pub").status == 200
         own = enrol(place.server.data / "worlds" / "later")
+        before = metrics(place.server)
         assert own.acquire(url + ALICE, header).response.custom_data == "alice"
         with pytest.raises(ServiceSpecific, match="no subscription"):
             own.acquire(url, header)
         free = create("free", settings={"hooks": {"url": ""}})
         assert place.devices[0].acquire(free, header).response.custom_data is None
+        # Those of worlds are counted together with those of the plain path.
+        counted = metrics(place.server)
+        added = {name: counted[name] - before[name] for name in COUNTED_OF_WORLDS}
+        assert added == COUNTED_OF_WORLDS
 
 
 def test_streams_of_a_subscriber_count_on_all_devices(place: Place) -> None:

@@ -100,7 +100,8 @@ def test_a_reply_is_plain_and_has_the_session_id() -> None:
         second.SOAP11.encode(),
         text,
     )
-    assert open_delete_license_response(parse_envelope(envelope)).raw == SESSION
+    session_id, custom_data = open_delete_license_response(parse_envelope(envelope))
+    assert (session_id.raw, custom_data) == (SESSION, None)
 
 
 @pytest.mark.parametrize(

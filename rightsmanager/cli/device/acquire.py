@@ -13,6 +13,7 @@ from rightsmanager.cli.device.session import (
     custom_data_option,
     device_option,
     open_session,
+    reply_notes,
     url_option,
 )
 from rightsmanager.cli.printing import Form, counted, json_option, print_json, print_list
@@ -174,6 +175,7 @@ def _facts(acquired: Acquired, acknowledged: Acknowledgement | None, now: int) -
         ],
         "revocation_lists": {NAMES[each.list_id]: each.version for each in acquired.held.lists},
         "custom_data": acquired.response.custom_data,
+        "warnings": reply_notes().warnings,
         "licenses": [license_facts(license_, now) for license_ in acquired.licenses],
     }
 

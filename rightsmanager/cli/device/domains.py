@@ -10,6 +10,7 @@ from rightsmanager.cli.device.session import (
     custom_data_option,
     device_option,
     open_session,
+    reply_notes,
     server_options,
     url_option,
 )
@@ -74,7 +75,7 @@ def join_(  # noqa: PLR0913 -- one parameter for each option
     session.domains.record(domain)
     print_result(
         form,
-        _facts(domain),
+        {**_facts(domain), **reply_notes().take()},
         f"The device joined account {domain.account_id.text}; its domain has revision "
         f"{domain.newest.revision}.",
     )

@@ -14,6 +14,7 @@ from rightsmanager.cli.device.session import (
     custom_data_option,
     device_option,
     open_session,
+    reply_notes,
 )
 from rightsmanager.cli.options import INPUT, MID, SERVICE
 from rightsmanager.cli.printing import Form, json_option, print_facts, print_json
@@ -131,7 +132,8 @@ def accept(folder: Path, *, form: Form, file: bytes) -> None:
     accepted = Messages(session).accept(file)
     facts = _facts(accepted, session.now)
     if form == "json":
-        print_json({"operation": accepted.operation, **facts})
+        custom_data = reply_notes().custom_data
+        print_json({"operation": accepted.operation, **facts, "custom_data": custom_data})
     elif isinstance(accepted.result, Acquired):
         print_opened(accepted.result.licenses, session.now)
     else:
@@ -226,7 +228,6 @@ def _facts(accepted: Accepted, now: int) -> dict[str, object]:
             transaction_id = acquired.response.transaction_id
             facts = {
                 "transaction_id": None if transaction_id is None else transaction_id.text,
-                "custom_data": acquired.response.custom_data,
                 "licenses": [license_facts(each, now) for each in acquired.licenses],
             }
         case Acknowledgement() as acknowledged:

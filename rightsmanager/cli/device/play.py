@@ -12,6 +12,7 @@ from rightsmanager.cli.device.session import (
     custom_data_option,
     device_option,
     open_session,
+    reply_notes,
     server_options,
 )
 from rightsmanager.cli.operator import now
@@ -78,12 +79,16 @@ def play(  # noqa: PLR0913 -- one parameter for each option
     wanted = Wanted(Content(**content).header_for(kid), custom_data)
     if stored is not None and url is not None:
         click.echo("a stored licence is played; the server of --url is not asked", err=True)
-    license_ = stored or _acquired(session, kid, url or "", wanted, membership)
+    if stored is not None:
+        license_, custom_data = stored, None
+    else:
+        license_, custom_data = _acquired(session, kid, url or "", wanted, membership)
     playback = start(license_, session.journal, now=session.now, rng=system_random, times=times)
     if ending == "clean":
         stop_cleanly(playback.sessions, session.journal, now())
     if form == "json":
-        print_json(_facts(playback, ending, is_stored=stored is not None))
+        notes = {"custom_data": custom_data, "warnings": reply_notes().warnings}
+        print_json({**_facts(playback, ending, is_stored=stored is not None), **notes})
     else:
         _print(playback, ending)
 
@@ -101,13 +106,14 @@ def _stored(session: DeviceSession, kid: "Kid", *, must: bool) -> "OpenedLicense
 
 def _acquired(
     session: DeviceSession, kid: "Kid", url: str, wanted: Wanted, membership: Membership
-) -> "OpenedLicense":
+) -> "tuple[OpenedLicense, str | None]":
+    """Return the licence for a KID from a server, and the reply's CustomData."""
     acquired, _ = obtain(session, url, wanted, membership)
     license_ = next((each for each in acquired.licenses if each.kid == kid), None)
     if license_ is None:
         raise InvalidMessage(f"the reply has no licence for KID {kid.text}")
     refuse_unusable(kid, license_.terms, session.now, None)
-    return license_
+    return license_, acquired.response.custom_data
 
 
 def _facts(playback: Playback, ending: str, *, is_stored: bool) -> dict[str, object]:

@@ -9,10 +9,11 @@ import click
 from rightsmanager.cli.device.session import (
     device_option,
     open_session,
+    reply_notes,
     server_options,
     url_option,
 )
-from rightsmanager.cli.failures import exit_status, failure_facts, failure_line
+from rightsmanager.cli.failures import exit_status, failure_facts, print_failure
 from rightsmanager.cli.options import KID, add_options
 from rightsmanager.cli.printing import Form, counted, json_option, print_json, print_list
 from rightsmanager.crypto.random import system_random
@@ -150,9 +151,10 @@ def _each_mid(mids: Sequence[Mid], report: Callable[[Mid], Iterator[Facts]]) -> 
 def _caught(about: Facts, messages: Iterator[Facts]) -> Iterator[Facts]:
     try:
         for facts in messages:
-            yield {**about, **facts, "answered": True}
+            yield {**about, **facts, "answered": True, **reply_notes().take()}
     except Refusal as refusal:
-        yield {**about, "answered": False, "refusal": refusal}
+        warnings = reply_notes().take()["warnings"]
+        yield {**about, "answered": False, "refusal": refusal, "warnings": warnings}
 
 
 def _print(results: Iterator[Facts], columns: Mapping[str, str], name: str, form: Form) -> None:
@@ -171,6 +173,6 @@ def _print(results: Iterator[Facts], columns: Mapping[str, str], name: str, form
         click.echo(f"{counted(len(answered), name)} answered")
         for facts, refusal in failed:
             about = f"metering id {facts['metering_id']}: " if "metering_id" in facts else ""
-            click.echo(f"rightsmanager: {about}{failure_line(refusal)}", err=True)
+            print_failure(refusal, about)
     for _facts, refusal in failed[-1:]:
         click.get_current_context().exit(exit_status(refusal))

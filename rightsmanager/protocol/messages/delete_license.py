@@ -102,9 +102,13 @@ def seal_delete_license_response(session_id: SessionId, *, custom_data: str | No
     return seal_unsigned_reply(FORM, _build_session_id(session_id), custom_data=custom_data)
 
 
-def open_delete_license_response(envelope: Envelope) -> SessionId:
-    """Return the session id of a reply to ProcessDeleteLicenseData; raises InvalidMessage."""
-    return SessionId.from_base64(open_unsigned_reply(envelope, FORM).text("SessionID"))
+def open_delete_license_response(envelope: Envelope) -> tuple[SessionId, str | None]:
+    """Return the session id and the CustomData of a reply to ProcessDeleteLicenseData.
+
+    Raises InvalidMessage.
+    """
+    fields = open_unsigned_reply(envelope, FORM)
+    return SessionId.from_base64(fields.text("SessionID")), fields.optional_text("CustomData")
 
 
 def _build_session_id(session_id: SessionId) -> str:
