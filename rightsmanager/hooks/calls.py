@@ -107,7 +107,8 @@ class Hooks:
         if user is None or is_user(user):
             return cast("str | None", user)
         raise InternalError(
-            f"the operator's stream_user returned no text of 1 to {MAX_USER} characters"
+            f"the operator's stream_user returned no text of 1 to {MAX_USER} characters that XML "
+            "allows"
         )
 
     def find_stream_limit(self, facts: Facts, holder: StreamHolder) -> int | None:

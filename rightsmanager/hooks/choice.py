@@ -17,6 +17,11 @@ MAX_NUMBER: Final = 0xFFFFFFFF
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+def is_xml(text: str) -> bool:
+    """Return whether XML allows all characters of a text; if not, logs and the store may not."""
+    return _NOT_XML.search(text) is None
+
+
 def refuse_custom_data(text: object) -> None:
     """Raise InternalError for a value that is neither None nor a text for CustomData."""
     if text is None:
@@ -27,13 +32,13 @@ def refuse_custom_data(text: object) -> None:
         raise InternalError(
             f"the hook's custom_data has {len(text)} characters, expected at most {MAX_CUSTOM_DATA}"
         )
-    if _NOT_XML.search(text):
+    if not is_xml(text):
         raise InternalError("the hook's custom_data has characters that XML does not allow")
 
 
 def is_user(name: object) -> bool:
     """Return whether the value is a name of a user."""
-    return isinstance(name, str) and 0 < len(name) <= MAX_USER
+    return isinstance(name, str) and 0 < len(name) <= MAX_USER and is_xml(name)
 
 
 def is_number(value: object, most: int = MAX_NUMBER) -> bool:
@@ -115,7 +120,7 @@ class Choice:
                 raise InternalError(f"the hook's {name} are no tuple of {kind.__name__}")
         for name, is_right, expected in (
             ("expires_in_seconds", _is_seconds, f"1 to {MAX_NUMBER}"),
-            ("stream_user", is_user, f"a text of 1 to {MAX_USER} characters"),
+            ("stream_user", is_user, f"a text of 1 to {MAX_USER} characters that XML allows"),
             ("stream_limit", is_number, f"0 to {MAX_NUMBER}"),
             ("account_id", _is_account, "an AccountId"),
         ):

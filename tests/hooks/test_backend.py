@@ -451,6 +451,8 @@ KID = {"kid": KIDS[0].text}
         ({"decision": "refuse", "text": "x", "redirect_url": "u"}, "redirect_url is given with"),
         ({"decision": "refuse", "text": "x", "status": "0x8004c60d"}, "redirect_url is given with"),
         ({"decision": "refuse", "text": "x", "custom_data": "\0"}, "XML does not allow"),
+        ({"decision": "refuse", "text": "\0"}, "XML does not allow"),
+        ({"decision": "refuse", "text": "\ud800"}, "XML does not allow"),
         ({"decision": "refuse", "text": "x", "dropped": []}, "the answer has 'dropped'"),
         (allow(custom_dat="x"), "the answer has 'custom_dat', expected no such member"),
         (allow(custom_data=1), "has custom_data '1', expected a text"),
@@ -460,11 +462,14 @@ KID = {"kid": KIDS[0].text}
         (allow(expires_in_seconds=1.5), "expected an integer from 0"),
         (allow(expires_in_seconds=True), "expected an integer from 0"),
         (allow(stream_user=""), "stream_user is ''"),
+        (allow(stream_user="\ud800"), "characters that XML allows"),
+        (allow(stream_user="\0"), "characters that XML allows"),
         (allow(account_id="x"), "GUID is 'x'|is 'x', expected a GUID"),
         (allow(dropped={}), "has dropped 'an object', expected an array"),
         (allow(dropped=["x"]), r"dropped\[0\] is a str, expected an object"),
         (allow(dropped=[{"reason": "x"}]), "has no kid"),
         (allow(dropped=[KID]), "reason is '', expected 1 to 1024"),
+        (allow(dropped=[{**KID, "reason": "\ud800"}]), "XML does not allow"),
         (allow(dropped=[{**KID, "reason": "x", "x": 1}]), r"dropped\[0\] has 'x'"),
         (allow(keys=[{"program": None}]), "a key without a program or its Kid"),
         (allow(keys=[{"program": "m", "key": "AAAA"}]), "key has 3 bytes|16"),
@@ -492,6 +497,7 @@ def test_an_answer_of_another_form_is_refused(document: object, text: str) -> No
     # What no schema can say: the licences of the request, and members that belong together.
     beyond = {"redirect_url is given with", "expected one of the request's", "has a KID twice"}
     beyond |= {"XML does not allow", "a key without a program or its Kid", "key has 3 bytes|16"}
+    beyond.add("characters that XML allows")
     assert errors_of(document, *ANSWERS) or text in beyond
 
 

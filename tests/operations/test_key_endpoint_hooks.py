@@ -96,6 +96,15 @@ def test_a_hook_refuses_a_packager(store: Store, path: str, protocol: str) -> No
         assert found.sources.find_kid("movie", 3) is None
 
 
+@pytest.mark.parametrize("path", ["/nginx-vod/movie", "/cpix/movie"])
+def test_the_text_of_a_hooks_refusal_may_have_any_characters(store: Store, path: str) -> None:
+    def authorise(_facts: Facts) -> None:
+        raise ServiceSpecific("no \ud800 contract")
+
+    status, body = ask(store, HookSet(authorise=authorise), path)
+    assert (status, rb"no \ud800 contract" in body) == ("403 Forbidden", True)
+
+
 def test_a_hook_chooses_the_keys_of_a_program(store: Store) -> None:
     events: list[Event] = []
     choice = Choice(keys=(ChosenKey("movie", 0, KID, KEY),))

@@ -316,7 +316,7 @@ def test_the_streams_of_a_user_count_on_all_devices(store: Store) -> None:
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("wrong", ["", "x" * 59, 1, b"user"])
+@pytest.mark.parametrize("wrong", ["", "x" * 59, "\ud800", "\0", 1, b"user"])
 def test_a_hook_that_names_no_user_is_a_fault(site: Site, wrong: object) -> None:
     site.callables = HookSet(stream_user=lambda _facts, _grant: wrong)  # type: ignore[arg-type,return-value]
     assert isinstance(refused(site, KIDS[0]), InternalError)

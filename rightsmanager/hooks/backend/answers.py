@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rightsmanager.errors import REFUSALS, InvalidMessage, ProtocolRedirect, Refusal, StatusCode
 from rightsmanager.hooks.backend.reading import Members
-from rightsmanager.hooks.choice import Choice, ChosenKey, Dropped, refuse_custom_data
+from rightsmanager.hooks.choice import Choice, ChosenKey, Dropped, is_xml, refuse_custom_data
 from rightsmanager.policy.grants import Grant, OutputLevels, Policy
 from rightsmanager.protocol.wire import CONTENT_KEY_LENGTH, AccountId, Kid
 
@@ -81,6 +81,8 @@ def _text(members: Members, name: str) -> str:
         raise InvalidMessage(
             f"{name} is {(text or '')[:32]!r}, expected 1 to {MAX_TEXT} characters"
         )
+    if not is_xml(text):
+        raise InvalidMessage(f"{name} has characters that XML does not allow")
     return text
 
 

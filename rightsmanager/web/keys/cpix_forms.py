@@ -95,7 +95,9 @@ def answer_post(call: Call) -> Answer:
 
 def refuse_cpix(refusal: Refusal) -> Answer:
     """Return the answer to a refused request."""
-    return Answer(http_status(refusal), TEXT, f"{refusal.text}\n".encode())
+    # A hook's text may have any characters.
+    body = f"{refusal.text}\n".encode("utf-8", "backslashreplace")
+    return Answer(http_status(refusal), TEXT, body)
 
 
 def answer_speke_2(call: Call) -> Answer:
