@@ -10,7 +10,6 @@ from rightsmanager.admin.refusals import Conflict
 from rightsmanager.admin.times import date_of
 from rightsmanager.crypto.random import Rng
 from rightsmanager.errors import (
-    InvalidMessage,
     NotADomainMember,
     ServiceSpecific,
     UnknownAccountId,
@@ -21,9 +20,9 @@ from rightsmanager.protocol.wire import (
     GUID_LENGTH,
     AccountId,
     ServiceId,
-    decode_base64,
     encode_base64,
     fingerprint,
+    parse_octets,
 )
 from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.domains import Account, Member, StoredRevision
@@ -286,18 +285,7 @@ def parse_device(text: str) -> str:
 
     Raises InvalidMessage.
     """
-    text = text.strip()
-    try:
-        if len(text) == 2 * DEVICE_LENGTH:
-            return encode_base64(bytes.fromhex(text))
-        ordinary = text.replace("-", "+").replace("_", "/").rstrip("=")
-        padded = ordinary + "=" * (-len(ordinary) % 4)
-        return encode_base64(decode_base64(padded, "the device", DEVICE_LENGTH))
-    except (InvalidMessage, ValueError):
-        raise InvalidMessage(
-            f"device is {text[: 2 * DEVICE_LENGTH]!r}, expected {DEVICE_LENGTH} bytes in "
-            "hexadecimal digits or base64"
-        ) from None
+    return encode_base64(parse_octets(text, "device", DEVICE_LENGTH))
 
 
 def refuse_values(friendly_name: str, url: str, limit: int) -> None:

@@ -7,7 +7,6 @@ from typing import Final
 
 from rightsmanager.admin.refusals import Conflict, NotFound
 from rightsmanager.admin.times import date_of
-from rightsmanager.errors import InvalidMessage
 from rightsmanager.keyring import ListSigner
 from rightsmanager.protocol.formats.bcert import CertificateType, parse_chain
 from rightsmanager.protocol.formats.revocation import (
@@ -17,7 +16,7 @@ from rightsmanager.protocol.formats.revocation import (
     build_list,
     version_entries,
 )
-from rightsmanager.protocol.wire import Guid, decode_base64, encode_base64
+from rightsmanager.protocol.wire import Guid, encode_base64, parse_octets
 from rightsmanager.store.database import Store, Transaction
 from rightsmanager.store.revocations import ListState, Revocation
 
@@ -95,17 +94,7 @@ class Target:
 
 def parse_digest(text: str) -> bytes:
     """Return a digest of 32 bytes in hexadecimal digits or base64; raises InvalidMessage."""
-    text = text.strip()
-    try:
-        if len(text) == 2 * DIGEST_LENGTH:
-            return bytes.fromhex(text)
-        ordinary = text.replace("-", "+").replace("_", "/").rstrip("=")
-        return decode_base64(ordinary + "=" * (-len(ordinary) % 4), "the digest", DIGEST_LENGTH)
-    except (InvalidMessage, ValueError):
-        raise InvalidMessage(
-            f"{text[: 2 * DIGEST_LENGTH]!r} is not a digest of {DIGEST_LENGTH} bytes in "
-            "hexadecimal digits or base64"
-        ) from None
+    return parse_octets(text, "the digest", DIGEST_LENGTH)
 
 
 def find_target(chain: bytes) -> Target:

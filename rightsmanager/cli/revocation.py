@@ -19,7 +19,7 @@ from rightsmanager.cli.printing import Form, json_option, print_json, print_list
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.files import is_file, read_file
 from rightsmanager.keyring import load_list_signer
-from rightsmanager.protocol.formats.revocation import LISTS, NAMES, REVOCATION_INFO
+from rightsmanager.protocol.formats.revocation import DIGEST_LENGTH, LISTS, NAMES, REVOCATION_INFO
 from rightsmanager.protocol.wire import encode_base64
 
 _LIST_COLUMNS: Final = {"name": "list", "id": "id", "version": "version", "changed_at": "changed"}
@@ -39,8 +39,11 @@ def _parse_target(text: str) -> Target:
         return find_target(read_file(file))
     try:
         return Target(parse_digest(text))
-    except InvalidMessage as error:
-        raise InvalidMessage(error.text.replace("is not", "is neither a file nor", 1)) from None
+    except InvalidMessage:
+        raise InvalidMessage(
+            f"{text[: 2 * DIGEST_LENGTH]!r} is neither a file nor a digest of {DIGEST_LENGTH} "
+            "bytes in hexadecimal digits or base64"
+        ) from None
 
 
 _certificate: Final = click.argument(

@@ -38,6 +38,7 @@ NEVER: Final = 0xFFFFFFFF
 """0xFFFFFFFF: no end date, in licences and certificates."""
 
 _DIGITS = re.compile(r"(?:0[xX])?([0-9A-Fa-f]{32})")
+_HEX = re.compile("[0-9A-Fa-f]*")
 _TO_STANDARD = str.maketrans("-_", "+/")
 _GUID_TEXT = re.compile(
     r"\{?([0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12})\}?"
@@ -197,6 +198,26 @@ def parse_base64(text: str, name: str) -> bytes:
     """
     bare = "".join(text.split()).rstrip("=").translate(_TO_STANDARD)
     return decode_base64(bare + "=" * (-len(bare) % 4), name)
+
+
+def parse_octets(text: str, name: str, length: int) -> bytes:
+    """Return bytes of hexadecimal digits or of base64 as `parse_base64` reads it.
+
+    Raises InvalidMessage that names `name` and quotes the text.
+    """
+    compact = text.strip()
+    try:
+        # bytes.fromhex() would pass over blanks and return fewer bytes.
+        is_hex = len(compact) == 2 * length and _HEX.fullmatch(compact) is not None
+        data = bytes.fromhex(compact) if is_hex else parse_base64(compact, name)
+    except InvalidMessage:
+        data = b""
+    if len(data) != length:
+        raise InvalidMessage(
+            f"{name} is {compact[: 2 * length]!r}, expected {length} bytes in hexadecimal digits "
+            "or base64"
+        )
+    return data
 
 
 def find_track(text: str) -> str | None:

@@ -150,11 +150,19 @@ def test_a_command_without_effect_is_reported_in_one_line(
     assert revocations(run, data)["lists"] == []
 
 
-@pytest.mark.parametrize("word", ["", "xx", DIGEST.hex()[:-2], "zz" * 32, BASE64[:-4], "nowhere"])
+WITH_BLANKS = DIGEST[:31].hex(" ", 11)
+"""As long as a digest of 32 bytes."""
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["", "xx", DIGEST.hex()[:-2], WITH_BLANKS, "zz" * 32, BASE64[:-4], "nowhere"],
+)
 def test_neither_a_digest_nor_a_file_is_refused(run: Run, data: Path, word: str) -> None:
     ran = run("revoke", "--data", str(data), word)
     assert ran.status == 2
     assert "is neither a file nor a digest of 32 bytes" in ran.errors
+    assert revocations(run, data)["lists"] == []
 
 
 def test_a_file_without_a_chain_is_refused(run: Run, data: Path) -> None:

@@ -19,6 +19,7 @@ from rightsmanager.protocol.wire import (
     decode_base64,
     encode_base64,
     parse_content_key,
+    parse_octets,
 )
 
 TEXT = "00112233-4455-6677-8899-aabbccddeeff"
@@ -181,6 +182,19 @@ def test_the_refusal_of_a_guid_names_its_spellings(text: str) -> None:
 def test_the_hexadecimal_digits_of_a_key_are_its_bytes(length: int) -> None:
     text = GUID_TEXT.replace("-", "").rjust(length, "x").replace("xx", "0x")
     assert parse_content_key(text, "key").hex() == GUID_TEXT.replace("-", "")
+
+
+def test_octets_are_in_hexadecimal_digits_or_base64() -> None:
+    raw = b"\xfb\xff\xfe" * 10 + b"\xff\0"
+    url_safe = base64.urlsafe_b64encode(raw).decode()
+    for text in (raw.hex(), raw.hex().upper(), f" {encode_base64(raw)}\n", url_safe.rstrip("=")):
+        assert parse_octets(text, "it", 32) == raw
+    # As many characters as hexadecimal digits of 32 bytes.
+    blanks = raw[:31].hex(" ", 11)
+    assert len(blanks) == 64
+    for text in ("", raw.hex()[:-2], blanks, "g" * 64, encode_base64(raw[:31]), "\ud800"):
+        with pytest.raises(InvalidMessage, match=r"^it is '.*', expected 32 bytes in hexadecimal"):
+            parse_octets(text, "it", 32)
 
 
 @pytest.mark.parametrize("text", ["00", "g" * 32, "", "AAAA", GUID_TEXT])
