@@ -2,6 +2,7 @@
 
 Faults are asked in the order in which they were added. At each place the first one acts; a request
 that is taken at a place is not counted by later faults there, nor by later ones of the same script.
+A fault of a script that waits for its place holds back the later ones of its script.
 """
 
 import hashlib
@@ -69,18 +70,24 @@ def _take(faults: Sequence[Fault], tally: Tally) -> tuple[Chosen, ...]:
     chosen: list[Chosen] = []
     taken: set[object] = set()
     for fault in faults:
-        if fault.toxic.place in taken or fault.script in taken:
+        if fault.script in taken or (fault.count is not None and tally.used(fault) >= fault.count):
             continue
-        if fault.count is not None and tally.used(fault) >= fault.count:
+        if fault.toxic.place in taken:
+            _hold(fault, taken)
             continue
         number = tally.match(fault)
         if number >= fault.nth and draws(fault, number):
             tally.use(fault)
             chosen.append(Chosen(fault, number))
             taken.add(fault.toxic.place)
-            if fault.script:
-                taken.add(fault.script)
+            _hold(fault, taken)
     return tuple(chosen)
+
+
+def _hold(fault: Fault, taken: set[object]) -> None:
+    """Let no later fault of the same script act on the request."""
+    if fault.script:
+        taken.add(fault.script)
 
 
 def draws(fault: Fault, number: int) -> bool:

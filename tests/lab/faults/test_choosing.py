@@ -142,6 +142,15 @@ def test_faults_of_a_script_act_one_after_the_other(counts: Counts) -> None:
     assert [chosen(counts, *faults) for _ in range(3)] == [[1, 3], [2], []]
 
 
+def test_a_fault_of_a_script_that_waits_holds_back_the_later_ones(counts: Counts) -> None:
+    faults = [
+        fault(1, count=1),
+        fault(2, count=1, script="a"),
+        fault(3, kind="truncated", count=1, script="a"),
+    ]
+    assert [chosen(counts, *faults) for _ in range(4)] == [[1], [2], [3], []]
+
+
 def test_what_is_taken_back_acts_again(counts: Counts) -> None:
     once = fault(count=1)
     assert chosen(counts, once) == [1]
