@@ -92,8 +92,9 @@ def _wait(using: Using, wanted: Wanted, count: int, seconds: float) -> tuple[Ent
                 return found
             if time.monotonic() >= until:
                 seen = describe(Wanted(after=wanted.after).find(journal))
+                entries = "entry" if len(found) == 1 else "entries"
                 raise TimedOut(
-                    f"{len(found)} entries matched within {seconds:g} s, expected {count}; {seen}"
+                    f"{len(found)} {entries} matched within {seconds:g} s, expected {count}; {seen}"
                 )
         time.sleep(min(pause, max(0.0, until - time.monotonic())))
         pause = min(1.5 * pause, MAX_POLL_SECONDS)
@@ -106,7 +107,8 @@ def count(using: Using, wanted: Wanted, bounds: Bounds) -> int:
         found = wanted.find(journal)
         if not bounds.has(len(found)):
             seen = describe(Wanted(after=wanted.after).find(journal))
-            raise Conflict(f"{len(found)} entries match, expected {bounds.text}; {seen}")
+            matching = "1 entry matches" if len(found) == 1 else f"{len(found)} entries match"
+            raise Conflict(f"{matching}, expected {bounds.text}; {seen}")
         return len(found)
 
 

@@ -106,7 +106,7 @@ def test_the_journal_is_listed_awaited_and_counted(
     assert KID in world("journal", "journal", "--outcome", "ok")
     assert "1 request as expected" in world("assert", "journal", "--kid", KID, "--count", "1")
     said = world("assert", "journal", "--at-least", "2", status=1)
-    assert "1 entries match, expected" in said
+    assert "1 entry matches, expected" in said
     late = ("--since", str(entry["id"]), "--timeout", "0.1")
     assert "0 entries match" in world("wait", "journal", *late, status=1)
 

@@ -148,7 +148,7 @@ def test_the_journal_of_a_world_is_waited_for(
     assert api("POST", f"/worlds/{name}/journal/assert", {**asked, "count": 1})["passed"]
     failed = api("POST", f"/worlds/{name}/journal/assert", {**asked, "at_least": 2}, status=409)
     assert failed["detail"] == (
-        "1 entries match, expected at least 2; the journal has 1 AcquireLicense ok"
+        "1 entry matches, expected at least 2; the journal has 1 AcquireLicense ok"
     )
     client.acquire(url(server, name), header(header_of))
     assert len(api("GET", f"/worlds/{name}/journal")["entries"]) == 2
