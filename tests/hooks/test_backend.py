@@ -473,6 +473,8 @@ KID = {"kid": KIDS[0].text}
         (allow(dropped=[{**KID, "reason": "x", "x": 1}]), r"dropped\[0\] has 'x'"),
         (allow(keys=[{"program": None}]), "a key without a program or its Kid"),
         (allow(keys=[{"program": "m", "key": "AAAA"}]), "key has 3 bytes|16"),
+        # The number may be a key.
+        (allow(keys=[{"program": "m", "key": 7 * 10**37}]), "has key a int, expected base64"),
         (allow(keys=[{"program": "m", "x": 1}]), r"keys\[0\] has 'x'"),
         (allow(licenses=[{}]), "has no kid"),
         (allow(licenses=[{"kid": Kid(bytes(16)).text}]), "expected one of the request's"),

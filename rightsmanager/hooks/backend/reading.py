@@ -68,9 +68,13 @@ class Members:
         return None if text is None else kind.parse(text)
 
     def octets(self, name: str, length: int) -> bytes | None:
-        """Return bytes of base64."""
-        text = self.text(name)
-        return None if text is None else decode_base64(text, name, length)
+        """Return bytes of base64; no refusal quotes them, since they may be a key."""
+        value = self._take(name)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise InvalidMessage(f"{self._place} has {name} {_name(value)}, expected base64")
+        return decode_base64(value, name, length)
 
     def members(self, name: str) -> "Members | None":
         """Return an object."""
