@@ -357,6 +357,18 @@ def test_tracks_may_have_keys_of_their_own(server: Server) -> None:
 
 
 @on_sqlite
+@pytest.mark.parametrize(
+    ("first", "count", "expected"), [(None, 1, [None]), (0, 1, [0]), (3, 2, [3, 4])]
+)
+def test_only_keys_that_rotate_name_their_crypto_period(
+    server: Server, first: int | None, count: int, expected: list[int | None]
+) -> None:
+    request = ContentKeyRequest(b"crypto-periods", ("SD",), None, first, count)
+    tracks = response(server.call("POST", MODULE, build_request(request)))["tracks"]
+    assert [each.get("crypto_period_index") for each in tracks] == expected
+
+
+@on_sqlite
 def test_periods_and_schemes_are_in_the_query(server: Server) -> None:
     first, second = (get_nginx(server, "periods", f"?period={each}") for each in (0, 1))
     assert first != second

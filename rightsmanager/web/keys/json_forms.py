@@ -1,6 +1,7 @@
 """Key requests whose replies are JSON: nginx-vod-module's, and Widevine's Common Encryption API."""
 
 import json
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -57,6 +58,9 @@ def answer_getcontentkey(call: Call) -> Answer:
         for program in [f"{request.program}#{track}" if by_track else request.program]
     ]
     keys = call.issue(tracks)
+    if request.first_period is None:
+        # Only keys that rotate have a period's number.
+        keys = tuple(replace(key, period=None) for key in keys)
     body = getcontentkey.build_reply(request, keys)
     kids = tuple(dict.fromkeys(key.kid.text for key in keys))
     return Answer(HTTPStatus.OK, JSON, body, kids=kids)
