@@ -85,7 +85,9 @@ def test_faults_are_added_and_removed(
     assert (listed["id"], listed["used"]) == (added["id"], 1)
     assert "count=1 status=0x8004c600" in world("fault", "list", "faults")
     world("fault", "remove", "faults", listed["id"])
-    world("fault", "add", "faults", "latency", "milliseconds=1")
+    world("clock", "faults", "--now", "2031-01-01T00:00:00Z", "--freeze")
+    shown = world("fault", "add", "faults", "latency", "milliseconds=1")
+    assert "created at    2031-01-01T00:00:00+00:00" in shown
     world("fault", "remove", "faults")
     scripted = tmp_path / "answers.json"
     scripted.write_text('[{"kind": "status", "status": "0x8004c600"}, {"query": "PlayRight=1"}]')

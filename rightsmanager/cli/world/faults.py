@@ -8,6 +8,7 @@ import click
 from rightsmanager.cli.options import Parsed, read_input
 from rightsmanager.cli.printing import (
     Form,
+    date_text,
     form_options,
     json_option,
     print_facts,
@@ -49,7 +50,9 @@ def add(client: Control, *, name: str, kind: str, fields: Pairs, form: Form) -> 
     Example: rightsmanager world fault add a status status=0x8004c600 count=1
     """
     body = {"kind": kind, **dict(fields)}
-    print_facts(form, client.post(f"{WORLDS}/{segment(name)}/faults", body))
+    added = client.post(f"{WORLDS}/{segment(name)}/faults", body)
+    shown = added if form == "json" else {**added, "created_at": date_text(added["created_at"])}
+    print_facts(form, shown)
 
 
 @fault.command(name="list")
