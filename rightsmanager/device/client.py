@@ -70,7 +70,7 @@ def call(url: str, operation: str, body: bytes, post: Post) -> Envelope:
     """Return the reply to a request; raises the Refusal of a fault, or ConnectionFailed."""
     answer = post(url, f"{PROTOCOLS}/{operation}", body)
     try:
-        envelope = parse_envelope(answer)
+        envelope = parse_envelope(answer, "the answer")
     except InvalidMessage as error:
         raise ConnectionFailed(f"{url} did not answer with SOAP: {error.text}") from None
     return refuse_fault(envelope)

@@ -228,9 +228,9 @@ def read_reply(data: bytes) -> Envelope:
     if name.endswith("Response"):
         soap = SoapVersion.SOAP11.namespace
         text = f"<s:Envelope xmlns:s='{soap}'><s:Body>{text}</s:Body></s:Envelope>"
-        return parse_envelope(text.encode())
+        return parse_envelope(text.encode(), "the reply")
     found = find_message(data)
-    return parse_envelope(data if found is None else found.data)
+    return parse_envelope(data if found is None else found.data, "the reply")
 
 
 def _outer_names(text: str) -> tuple[str, ...]:

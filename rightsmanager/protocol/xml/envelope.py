@@ -84,19 +84,19 @@ class Envelope:
         return _operation(parse_xml(self.text, "the request"), _BODY[self.version])
 
 
-def parse_envelope(body: bytes) -> Envelope:
-    """Return the envelope of a request's body.
+def parse_envelope(body: bytes, name: str = "the request") -> Envelope:
+    """Return the envelope of a body; `name` is the body's in the texts of exceptions.
 
     Raises InvalidMessage unless the body is one SOAP 1.1 or 1.2 envelope with exactly one element
     in its Body.
     """
-    return _parse(_as_utf8(body))
+    return _parse(_as_utf8(body, name), name)
 
 
-def _parse(text: bytes) -> Envelope:
+def _parse(text: bytes, name_of_text: str) -> Envelope:
     if not text or text.isspace():
-        raise InvalidMessage("the request has an empty body, expected a SOAP envelope")
-    root = parse_xml(text, "the request")
+        raise InvalidMessage(f"{name_of_text} has an empty body, expected a SOAP envelope")
+    root = parse_xml(text, name_of_text)
     namespace, name = split_tag(str(root.tag))
     version = _VERSIONS.get(namespace)
     if name != "Envelope" or version is None:
@@ -118,14 +118,14 @@ def _parse(text: bytes) -> Envelope:
     return envelope
 
 
-def _as_utf8(body: bytes) -> bytes:
+def _as_utf8(body: bytes, name: str) -> bytes:
     encoding = _UTF16.get(body[:2])
     if encoding is None:
         return body.removeprefix(codecs.BOM_UTF8)
     try:
         return body.decode(encoding).encode()
     except UnicodeError:
-        raise InvalidMessage("the request is not the UTF-16 its first bytes say") from None
+        raise InvalidMessage(f"{name} is not the UTF-16 its first bytes say") from None
 
 
 def _operation(root: etree._Element, body_tag: str) -> etree._Element:
