@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.policy.grants import Protection
+from rightsmanager.policy.json_text import _TOKEN
 from rightsmanager.policy.parsed_values import MAX_DEPTH, MAX_LICENSES, MAX_TEXT, MAX_VALUES
 from rightsmanager.policy.query import (
     ParsedRequest,
@@ -386,6 +387,18 @@ def test_malformed_json_is_refused_with_its_position(text: str, character: int) 
         f"cfg64 is not JSON from character {character} on, "
         "expected an array of objects, one licence each"
     )
+
+
+@pytest.mark.parametrize("text", [r"'\'\'\'", r'"\"\"\"', "'\\\n\\'", "'[{", "'"])
+def test_a_string_without_an_end_is_read_once(text: str) -> None:
+    # Each escaped quote began another search once: 60 kB of them took half a minute.
+    assert [token[0] for token in _TOKEN.finditer(text)] == [text]
+    assert "cfg64 is not JSON" in refusal(cfg64(f"[{{'a'{text}"))
+
+
+def test_a_string_ends_with_the_quote_that_it_begins_with() -> None:
+    assert "is not JSON from character 7 on" in refusal(cfg64("""[{'a':"b'}]"""))
+    assert "is not JSON from character 8 on" in refusal(cfg64(r"""[{'a':"\'\''}]"""))
 
 
 # --- names of others ---------------------------------------------------------------------------
