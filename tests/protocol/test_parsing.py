@@ -28,10 +28,11 @@ NAMESPACES = " ".join(f'xmlns:a{number}="urn:a"' for number in range(MESSAGE.dec
         (f"<a>{'<!---->' * MESSAGE.tags}</a>", "the document has 8194 tags"),
         (f"<a>{'<?b?>' * MESSAGE.tags}</a>", "the document has 8194 tags"),
         (f'<a xmlns = "{"n" * (MAX_NAMESPACE + 1)}"/>', "a namespace of more than 1024 bytes"),
+        (f"<b:a xmlns:b='{'n' * (MAX_NAMESPACE + 1)}'/>", "a namespace of more than 1024 bytes"),
         (f"<a>{'<b>' * 300}{'</b>' * 300}</a>", "elements are nested more than 256 deep"),
         (f"<{'a' * 60_000}/>", "a name is longer than 50000 bytes"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_a_document_beyond_a_bound_is_refused(xml: str, text: str) -> None:
     with pytest.raises(InvalidMessage, match=text):
@@ -46,6 +47,13 @@ def test_a_document_within_the_bounds_is_parsed() -> None:
     assert len(root.attrib) == MESSAGE.attributes
     assert len(root.nsmap) == MESSAGE.declarations
     assert len(root) == MESSAGE.tags - 2
+
+
+@pytest.mark.parametrize("text", ["xmlns", "xmlns:", "xmlns:a ", "xmlns:xmlns"])
+def test_the_word_of_declarations_may_be_in_a_text_any_number_of_times(text: str) -> None:
+    # Each began a search to the end of the text once: this took minutes.
+    text *= 100_000
+    assert parse_xml(f"<a>{text}</a>".encode(), "the document", RECORDS).text == text
 
 
 def test_plaintexts_and_files_may_have_more_tags() -> None:
