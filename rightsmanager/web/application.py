@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from rightsmanager.errors import InternalError, Refusal
 from rightsmanager.lab.paths import split_path
@@ -58,6 +58,7 @@ def build_application(
     app = api or Flask(__name__, static_folder=None)
     # A doubled slash makes another path, not a redirection.
     app.url_map.merge_slashes = False
+    _add_paths(app)
     add_look(app, MENU, lambda: _may_see(console))
     add_pages(app, site)
     if console is not None:
@@ -66,6 +67,14 @@ def build_application(
     _add_failures(app, note)
     _add_log(app, log or structlog.get_logger("rightsmanager").bind())
     return app.wsgi_app
+
+
+def _add_paths(app: Flask) -> None:
+    @app.before_request
+    def refuse_doubled_slash() -> None:
+        # Flask would drop all but one of them, and answer as for the path without.
+        if request.environ["PATH_INFO"].startswith("//"):
+            raise NotFound
 
 
 def _kind(path: str) -> str:

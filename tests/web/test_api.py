@@ -121,6 +121,24 @@ def test_each_refusal_is_a_problem(
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="rightsmanager"'
 
 
+@pytest.mark.parametrize("slashes", ["/", "//"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/tokens", "/api/v1/openapi.json", "/console/keys", "/console", "/parameters"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_more_slashes_lead_past_no_check(
+    server: Server, slashes: str, path: str, method: str
+) -> None:
+    # Flask drops all but one of them, and finds what is at the path without.
+    sent = {"HTTP_HOST": "evil.test", "SERVER_PORT": "8080", "CONTENT_TYPE": "application/json"}
+    body = b'{"name": "intruder", "role": "operate"}' if method == "POST" else b""
+    client = ServerClient(server.wsgi)
+    assert client(method, f"{slashes}{path}", body, **sent).status in {403, 404}
+    local = {**sent, "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "127.0.0.1:8080"}
+    assert client(method, f"{slashes}{path}", body, **local).status == 404
+    assert json.loads(ask(server, "GET", "/tokens").body)["tokens"] == []
+
+
 def test_a_body_names_its_invalid_values(server: Server) -> None:
     told = problem(ask(server, "POST", "/domains", b'{"limit": "5", "account_id": "x", "y": 1}'))
     assert [each["field"] for each in told["errors"]] == ["account_id", "limit", "y"]

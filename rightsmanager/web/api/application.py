@@ -153,7 +153,8 @@ def _describe(app: OpenAPI) -> dict[str, Any]:
 def _add_access(app: OpenAPI, access: Access, roles: dict[str, Role], body_seconds: float) -> None:
     @app.before_request
     def check() -> Response | None:
-        path: str = request.environ["PATH_INFO"]
+        # The path that Flask finds the operation by: PATH_INFO may begin with more slashes.
+        path = request.path
         if path != API_PATH and not path.startswith(f"{API_PATH}/"):
             return None
         problem = _check_caller(access, roles) or _read(path, body_seconds)

@@ -103,7 +103,8 @@ def _add(app: Flask, path: str, view: Callable[..., Response], method: str = "GE
 
 def _check(console: Console) -> Response | None:
     """Return the answer to a request that is not allowed; else its body has been read."""
-    path = request.environ["PATH_INFO"]
+    # The path that Flask finds the page by: PATH_INFO may begin with more slashes.
+    path = request.path
     if not is_console(path):
         return None
     if path == CONSOLE_PATH:
