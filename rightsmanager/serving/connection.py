@@ -22,6 +22,9 @@ PLAIN_HTTP: Final = (
 """The reply to plain HTTP where HTTPS is expected, with a place for more headers."""
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+_HEAD_END: Final = b"\r\n\r\n"
+_PIECE_SIZE: Final = 1 << 14
+
 _WAIT: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -31,12 +34,31 @@ def build_headers(headers: list[tuple[str, str]]) -> bytes:
 
 
 class ReceivedBytes(Unreader):  # type: ignore[misc] # gunicorn ships no types
-    """The source of gunicorn's parser: the bytes of one complete request, and no more."""
+    """The source of gunicorn's parser: the bytes of one complete request, and no more.
+
+    The parser copies all that it was given, but has not read, at each chunk of a body and at each
+    KiB of one that it skips: given whole, 190 kB of chunks of one byte took 1.9 s. So it gets the
+    head at once, which it would read again from the start, and then small pieces.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._request = b""
+        self._position = 0
+
+    def replace(self, request: bytes) -> None:
+        """Begin with another request."""
+        self._request, self._position = request, request.find(_HEAD_END) + _PIECE_SIZE
+        self.buf.seek(0)
+        self.buf.truncate()
+        self.unread(request[: self._position])
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """Return nothing: a parser that wants more sees the end of the stream."""
+        """Return the next piece; a parser that wants more than all sees the end of the stream."""
         del size_hint
-        return b""
+        piece = self._request[self._position : self._position + _PIECE_SIZE]
+        self._position += len(piece)
+        return piece
 
 
 class BufferedSocket:
@@ -161,9 +183,7 @@ class Connection(TConn):  # type: ignore[misc] # gunicorn ships no types
         """Give the parser the complete request."""
         self.is_kept = not self.buffer.is_cut
         self.sock.request = self.buffer.take()
-        self.parser.unreader.buf.seek(0)
-        self.parser.unreader.buf.truncate()
-        self.parser.unreader.unread(self.sock.request)
+        self.parser.unreader.replace(self.sock.request)
 
     def is_readable(self) -> bool:
         """Return whether the client sends or closes within KEEPALIVE_POLL_MS."""

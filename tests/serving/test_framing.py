@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rightsmanager.serving.framing import MAX_CHUNK_LINE, RequestBuffer, find_cross_origin
+from rightsmanager.serving.framing import (
+    MAX_CHUNK_FRAMING,
+    MAX_CHUNK_LINE,
+    RequestBuffer,
+    find_cross_origin,
+)
 
 MAX_HEAD, MAX_BODY = 400, 50
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -18,6 +23,7 @@ COMPLETE = {
     "no body": GET,
     "length": post(b"Content-Length: 4", b"body"),
     "length 0": post(b"content-length:0"),
+    "length with zeros": post(b"Content-Length: 0004", b"body"),
     "length of the limit": post(b"Content-Length: 50", b"x" * 50),
     "chunks": post(b"Transfer-Encoding: chunked", b"4\r\nbody\r\n0\r\n\r\n"),
     "no chunk": post(b"transfer-encoding: Chunked", b"0\r\n\r\n"),
@@ -29,6 +35,8 @@ COMPLETE = {
 CUT = {
     "length over the limit": post(b"Content-Length: 51"),
     "length of many digits": post(b"Content-Length: " + b"9" * 200),
+    "length after many zeros": post(b"Content-Length: " + b"0" * 20 + b"9" * 30),
+    "length that Python does not read": post(b"Content-Length: " + b"0" * 20 + b"9" * 5000),
     "no number": post(b"Content-Length: -5"),
     "two lengths": post(b"Content-Length: 4\r\nContent-Length: 4"),
     "length and chunks": post(b"Content-Length: 4\r\nTransfer-Encoding: chunked"),
@@ -37,6 +45,7 @@ CUT = {
     "negative size": post(b"Transfer-Encoding: chunked", b"-1\r\n"),
     "empty size": post(b"Transfer-Encoding: chunked", b"\r\n"),
     "long size": post(b"Transfer-Encoding: chunked", b"0" * (MAX_CHUNK_LINE + 1)),
+    "long extension": post(b"Transfer-Encoding: chunked", b"1;" + b"x" * MAX_CHUNK_LINE + b"\r\n"),
     "long trailers": post(b"Transfer-Encoding: chunked", b"0\r\n" + b"x" * MAX_CHUNK_LINE),
     "chunk over the limit": post(b"Transfer-Encoding: chunked", b"ff\r\n" + b"x" * 51),
     "chunks over the limit": post(b"Transfer-Encoding: chunked", b"1\r\nx\r\n" * 50 + b"1\r\nx"),
@@ -94,6 +103,17 @@ def test_a_word_in_the_head_chooses_another_limit(word: bytes, is_cut: bool) -> 
     assert buffer.is_cut is is_cut
 
 
+@pytest.mark.parametrize("chunk", [b"1\r\nx\r\n", b"1;" + b"y" * 4000 + b"\r\nx\r\n"])
+def test_chunks_with_little_in_them_are_cut(chunk: bytes) -> None:
+    buffer = RequestBuffer(MAX_HEAD, MAX_CHUNK_FRAMING)
+    most = MAX_CHUNK_FRAMING // (len(chunk) - 1)
+    buffer.data += post(b"Transfer-Encoding: chunked", chunk * most)
+    assert not buffer.is_complete()
+    buffer.data += chunk
+    assert buffer.is_complete()
+    assert buffer.is_cut
+
+
 def test_a_head_may_be_too_long() -> None:
     buffer, _ = feed(b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD, [])
     assert buffer.is_head_too_long
@@ -119,6 +139,8 @@ def test_an_expectation_is_found(fields: bytes, expects: bool) -> None:  # noqa:
         (b"GET / HTTP/1.1\r\nOrigin: https://cut.exam", {}),
         (b"GET / HTTP/1.1\r\nOrigin: a\r\nOrigin: b\r\nOrigin: a\r\n\r\n", {}),
         (b"GET / HTTP/1.1\r\nOrigin: \xff\r\n\r\n", {}),
+        (b"GET / HTTP/1.1\r\nOrigin: \t a  b \r\n\r\n", {"HTTP_ORIGIN": "a  b"}),
+        (b"GET / HTTP/1.1\r\nOrigin:" + b" " * 2**20 + b"\xff\r\n\r\n", {}),
         (
             (
                 b"OPTIONS /\r\nAccess-Control-Request-Headers: x-a, x-b\r\n"
