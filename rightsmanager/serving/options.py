@@ -16,6 +16,7 @@ from rightsmanager.monitoring.shared_cells import SHARED_CELLS
 from rightsmanager.serving.worker import Worker, WorkerOptions, clear_count, pin_to_cpu
 from rightsmanager.settings import Settings
 from rightsmanager.web.http import make_cross_origin
+from rightsmanager.web.router import DOCUMENT_PATHS, MAX_DOCUMENT_BODY
 from rightsmanager.web.tls import find_client_ca, find_tls_files, server_context
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -87,11 +88,21 @@ def _worker_class(settings: Settings) -> str | type[Worker]:
         min_bytes_per_second=server.min_bytes_per_second,
         max_head=max(MAX_HEAD, 2 * server.max_header_bytes),
         max_body=server.max_body,
-        max_bodies={b"ProcessMeteringData": max(server.max_body, settings.metering.max_body)},
+        max_bodies=_max_bodies(settings),
         cross_origin=make_cross_origin(server),
     )
     # Gunicorn makes workers from a class alone.
     return type("Worker", (Worker,), {"options": options})
+
+
+def _max_bodies(settings: Settings) -> dict[bytes, int]:
+    """Return the limits of longer bodies by a word in the head."""
+    usual = settings.server.max_body
+    metering = {b"ProcessMeteringData": max(usual, settings.metering.max_body)}
+    if settings.api.access == "off":
+        return metering
+    documents = max(usual, MAX_DOCUMENT_BODY)
+    return {**metering, **{path.encode(): documents for path in DOCUMENT_PATHS}}
 
 
 def reserve_row(arbiter: Any, worker: Any) -> None:  # noqa: ANN401 -- gunicorn ships no types

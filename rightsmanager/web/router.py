@@ -42,6 +42,13 @@ API_PATH: Final = "/api"
 CONSOLE_PATH: Final = "/console"
 PRIVATE_PATHS: Final = (API_PATH, CONSOLE_PATH)
 """The paths of operators: `web.access` decides who may use them."""
+DOCUMENT_PATHS: Final = (
+    *(f"{API_PATH}/v1/content-keys/import", f"{API_PATH}/v1/decode"),
+    *(f"{CONSOLE_PATH}/acts/import-keys", f"{CONSOLE_PATH}/decode"),
+)
+"""Those among them whose bodies have a document to import or to decode."""
+MAX_DOCUMENT_BODY: Final = 16 * 1024 * 1024
+"""Longest body at these paths, in bytes."""
 ASMX_PATH: Final = "/rightsmanager.asmx"
 """The path to the service in pages; it is at every path that ends like this, in any letter case."""
 SERVICE_URL: Final = "rightsmanager.url"

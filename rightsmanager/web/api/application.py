@@ -46,18 +46,15 @@ from rightsmanager.web.problems import (
     Problem,
     problem_of_access,
 )
-from rightsmanager.web.router import API_PATH
+from rightsmanager.web.router import API_PATH, DOCUMENT_PATHS, MAX_DOCUMENT_BODY
 
 MAX_BODY: Final = 64 * 1024
 """Longest body of a request, in bytes."""
-MAX_DOCUMENT_BODY: Final = 16 * 1024 * 1024
-"""The same where the body has a document to import or to decode."""
 DESCRIPTION: Final = "/openapi.json"
 
 _TEMPLATES: Final = "rightsmanager.web"
 """The package with the folder of templates, for pages that are added."""
 _UNPROCESSABLE: Final = 422
-_WITH_DOCUMENT: Final = frozenset({f"{BASE}/content-keys/import", f"{BASE}/decode"})
 _META: Final = Tag(name="description", description="The description of this API.")
 
 
@@ -177,7 +174,7 @@ def _check_caller(access: Access, roles: dict[str, Role]) -> Problem | None:
 def _read(path: str, body_seconds: float) -> Problem | None:
     """Read the body; return the reason to refuse it."""
     environ = request.environ
-    limit = MAX_DOCUMENT_BODY if path in _WITH_DOCUMENT else MAX_BODY
+    limit = MAX_DOCUMENT_BODY if path in DOCUMENT_PATHS else MAX_BODY
     try:
         body = read_body(environ, limit, body_seconds)
     except BodyTooLarge as refusal:

@@ -26,13 +26,11 @@ from rightsmanager.web.console.parts import Parts
 from rightsmanager.web.console.table import ACTS, PAGES, Page
 from rightsmanager.web.http import BodyTooLarge, read_body
 from rightsmanager.web.look import PRIVATE, html, root
-from rightsmanager.web.router import CONSOLE_PATH
+from rightsmanager.web.router import CONSOLE_PATH, MAX_DOCUMENT_BODY
 
 NoteFailure = Callable[[str, BaseException], None]
 """Logs a failure: where it happened, and the exception."""
 
-MAX_BODY: Final = 16 * 1024 * 1024
-"""Longest body of a form, in bytes: a file to decode or a list of keys."""
 SIGN_IN: Final = f"{CONSOLE_PATH}/sign-in"
 SIGN_OUT: Final = f"{CONSOLE_PATH}/sign-out"
 DECODE: Final = f"{CONSOLE_PATH}/decode"
@@ -68,6 +66,8 @@ class Console:
 def add_console(app: Flask, console: Console) -> None:
     """Add the console to an application that has the look of all pages."""
     app.jinja_env.filters["batch_charts"] = batch_charts
+    # The longest text in a form with a file: by default half a megabyte.
+    app.config["MAX_FORM_MEMORY_SIZE"] = MAX_DOCUMENT_BODY
     app.before_request(partial(_check, console))
     for path, page in PAGES.items():
         _add(app, path, partial(_answer, console, page))
@@ -119,7 +119,7 @@ def _check(console: Console) -> Response | None:
 def _check_post(console: Console, path: str) -> Response | None:
     environ = request.environ
     try:
-        body = read_body(environ, MAX_BODY, console.body_seconds)
+        body = read_body(environ, MAX_DOCUMENT_BODY, console.body_seconds)
     except BodyTooLarge as refusal:
         return _render(console, _notice(413, refusal.text))
     except InvalidMessage as refusal:
