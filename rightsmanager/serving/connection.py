@@ -142,6 +142,12 @@ class Connection(TConn):  # type: ignore[misc] # gunicorn ships no types
         self.begun = 0.0
         """The time at which the present state began."""
 
+    @property
+    def remote(self) -> str:
+        """The client's address for the log."""
+        # A client of a Unix socket has none.
+        return str(self.client[0]) if self.client else "a Unix socket"
+
     def start_tls(self) -> None:
         """Wrap the socket; raises OSError."""
         self.sock.connection = ssl_wrap_socket(self.sock.connection, self.cfg)

@@ -241,7 +241,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
         try:
             return conn.shake_hands()
         except OSError as error:
-            self.log.warning("No TLS with %s: %s", conn.client[0], error)
+            self.log.warning("No TLS with %s: %s", conn.remote, error)
             if getattr(error, "reason", None) == "HTTP_REQUEST":
                 # TLS has not begun, so the reply goes past the SSLSocket. It has taken the bytes
                 # of the request, so its Origin is unknown.
@@ -288,7 +288,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
         """Answer a request that is not complete, and close the connection."""
         SHARED_CELLS.count_refusal(status)
         self._unwatch(conn)
-        self.log.warning("%s for %s", status, conn.client[0])
+        self.log.warning("%s for %s", status, conn.remote)
         conn.sock.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\n".encode())
         conn.sock.sendall(b"Content-Length: 0\r\n\r\n")
         conn.sock.add_headers(self._cross_origin(conn.buffer.data))

@@ -177,3 +177,17 @@ def test_a_full_worker_closes_its_longest_idle_connection(idle: Worker) -> None:
     idle._close_longest_idle()
     assert (idle.nr_conns, list(idle._waiting)) == (1, [pending])
     assert kept.sock.fileno() == -1
+
+
+def test_a_slow_client_of_a_unix_socket_ends_no_worker(
+    idle: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Such a client has no address.
+    (conn,) = [each for each in idle._waiting if not each.is_served]
+    conn.client = ""
+    conn.buffer.data += b"GET /livez HTTP/1.1\r\n"
+    passed = conn.begun + 2 * idle.options.request_seconds
+    monkeypatch.setattr(time, "monotonic", lambda: passed)
+    idle.murder_pending()
+    assert conn.is_closing
+    assert conn.remote == "a Unix socket"
