@@ -22,6 +22,7 @@ from rightsmanager.protocol.formats.input_forms import (
     find_message,
 )
 from rightsmanager.protocol.formats.pssh import SYSTEM_ID
+from rightsmanager.protocol.wire import HEADER
 from tests.second import challenge as second
 from tests.second import world
 
@@ -217,6 +218,28 @@ def test_nesting_and_number_are_bounded() -> None:
     with pytest.raises(InvalidMessage, match="nothing known is in it"):
         find_all(boxes)
     assert len(find_all(WIDEVINE * 1200)) == MAX_FOUND
+
+
+# Copies of a header repeat the namespaces around it, and a header that holds others repeats them.
+@pytest.mark.parametrize(
+    ("around", "inside", "reason"),
+    [
+        ("".join(f' xmlns:a{n}="urn:{n}"' for n in range(64)), TEXT, "65 namespaces are declared"),
+        (
+            f' xmlns:h="{HEADER}"',
+            "<h:WRMHEADER>" * 100 + "x" * 10_000 + "</h:WRMHEADER>" * 100,
+            "headers within headers",
+        ),
+    ],
+)
+def test_copies_of_headers_are_bounded(around: str, inside: str, reason: str) -> None:
+    with pytest.raises(InvalidMessage, match=reason):
+        find_all(f"<a{around}>{inside}</a>".encode())
+
+
+def test_many_headers_with_some_namespaces_are_found() -> None:
+    around = "".join(f' xmlns:a{n}="urn:{n}"' for n in range(10))
+    assert len(find_all(f"<a{around}>{TEXT * 900}</a>".encode())) == 900
 
 
 Wrap = Callable[[bytes], bytes]
