@@ -6,6 +6,7 @@ effect on licences, but its value is as secret as the right one's.
 
 import base64
 import re
+import string
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -52,7 +53,7 @@ _BARE_VALUE: Final = re.compile(
 )
 _NAME_BEFORE: Final = re.compile(r"""([\w.-]+)["']?\s*[:=]\s*["']?$""")
 _MAX_NAME: Final = 80
-_END_OF_VALUE: Final = re.compile("[A-Za-z0-9+/_=-]*$")
+_OF_VALUES: Final = string.ascii_letters + string.digits + "+/_=-"
 _CFG64: Final = re.compile(r"(cfg64\s*=)([^&]*)", re.IGNORECASE)
 _ROUNDS: Final = 4
 """Times that percent-encoding may be nested."""
@@ -78,7 +79,7 @@ def mask_custom_data(text: str) -> str:
     """
     if len(text) > MAX_CUSTOM_DATA:
         # The beginning of a key would not look like one.
-        text = _END_OF_VALUE.sub("", text[: MAX_CUSTOM_DATA - 1]) + "…"
+        text = text[: MAX_CUSTOM_DATA - 1].rstrip(_OF_VALUES) + "…"
     plain = _decode(text)
     if plain is None or "\\" in plain:
         return MASK

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rightsmanager.policy.masking import MAX_QUERY, mask_query
+from rightsmanager.policy.masking import MAX_CUSTOM_DATA, MAX_QUERY, mask_custom_data, mask_query
 
 KEY = "EjQSNBI0EjQSNBI0EjQSNw=="
 
@@ -76,3 +76,8 @@ def test_a_query_without_a_key_is_as_it_was(query: str) -> None:
 @given(st.text(max_size=300), st.integers(0, 5))
 def test_any_text_gives_a_short_one(text: str, times: int) -> None:
     assert len(mask_query(f"cfg64={text}" * times)) <= MAX_QUERY
+
+
+def test_the_beginning_of_a_value_is_cut_off_with_its_end() -> None:
+    words = "word " * (MAX_CUSTOM_DATA // 5 - 1)
+    assert mask_custom_data(words + KEY) == words + "…"
