@@ -169,7 +169,7 @@ def _allowed(_access: Access, _request: Arrival) -> str:
 
 
 def _not_local(access: Access, request: Arrival) -> str:
-    header = next(filter(_is_of_proxy, request.headers), None)
+    header = next(filter(is_of_proxy, request.headers), None)
     if header is not None:
         return (
             f"comes through a proxy (header {header}), expected a packager on this machine "
@@ -232,7 +232,8 @@ _REASONS: Final = {
 }
 
 
-def _is_of_proxy(header: str) -> bool:
+def is_of_proxy(header: str) -> bool:
+    """Return whether proxies add a header, given by its lower-case name."""
     return header.startswith("x-forwarded") or header in _PROXY_HEADERS
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 
 from rightsmanager.admin.tokens import Role, TokenKeeper, digest_of
 from rightsmanager.errors import ServiceSpecific
-from rightsmanager.operations.access import is_loopback
+from rightsmanager.operations.access import is_loopback, is_of_proxy
 from rightsmanager.web.http import CLIENT_HOST, Addressing
 from rightsmanager.web.token_delays import TokenDelays
 
@@ -48,10 +48,6 @@ _ORIGIN: Final = re.compile(
 )
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOCALHOST: Final = "localhost"
-_PROXY_HEADERS: Final = (
-    *("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST"),
-    *("HTTP_X_FORWARDED_PROTO", "HTTP_X_REAL_IP"),
-)
 _SESSION: Final = re.compile(r"([a-z0-9]{1,16})\.([0-9]{1,12})\.([0-9a-f]{32})\.([0-9a-f]{64})")
 _NONCE_BYTES: Final = 16
 _SETTINGS_TOKEN: Final = "settings"  # noqa: S105 -- the id of a token
@@ -315,9 +311,12 @@ class _Source:
 
     def _is_proxied(self, environ: Environ) -> bool:
         # A proxy on this machine that is not trusted passes on requests from everywhere.
-        given = {name for name in _PROXY_HEADERS if environ.get(name)}
-        is_known = self._addressing.trust_forwarded and "HTTP_X_FORWARDED_FOR" in given
-        return bool(given) and not is_known
+        is_passed_on = any(
+            is_of_proxy(name.removeprefix("HTTP_").lower().replace("_", "-"))
+            for name, value in environ.items()
+            if value and name.startswith("HTTP_")
+        )
+        return is_passed_on and not self._addressing.names_client(environ)
 
 
 def find_token(header: str) -> str:

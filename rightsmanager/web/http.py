@@ -42,8 +42,13 @@ class Addressing:
     def remote(self, environ: Mapping[str, Any]) -> str:
         """Return the client's address."""
         peer: str = environ.get("REMOTE_ADDR", "")
+        return _last(environ, "HTTP_X_FORWARDED_FOR") if self.names_client(environ) else peer
+
+    def names_client(self, environ: Mapping[str, Any]) -> bool:
+        """Return whether a trusted proxy says the client's address."""
+        # Some say `unknown` for one that they hide.
         forwarded = _last(environ, "HTTP_X_FORWARDED_FOR") if self.trust_forwarded else ""
-        return forwarded if _NUMBER.fullmatch(forwarded) else peer
+        return _NUMBER.fullmatch(forwarded) is not None
 
     def scheme(self, environ: Mapping[str, Any]) -> Literal["http", "https"]:
         """Return the scheme that the client used."""

@@ -192,7 +192,11 @@ def test_a_link_on_another_page_shows_the_console_and_changes_nothing(local: Acc
 
 
 @pytest.mark.parametrize(
-    "header", ["FORWARDED", "VIA", "X_FORWARDED_FOR", "X_FORWARDED_HOST", "X_REAL_IP"]
+    "header",
+    [
+        *("FORWARDED", "VIA", "X_FORWARDED_FOR", "X_FORWARDED_HOST", "X_REAL_IP"),
+        *("X_FORWARDED_PORT", "X_FORWARDED_SERVER", "X_CLIENT_IP", "CF_CONNECTING_IP"),
+    ],
 )
 def test_requests_that_a_proxy_passed_on_need_a_token(local: Access, header: str) -> None:
     environ = sent(**{f"HTTP_{header}": "127.0.0.1"})
@@ -212,6 +216,17 @@ def test_a_trusted_proxy_says_who_the_client_is(tokens: TokenKeeper) -> None:
     assert cookie.endswith("; Secure")
     own = {"HTTP_X_FORWARDED_FOR": "127.0.0.1", "HTTP_X_FORWARDED_PROTO": "http"}
     assert access.authorize_api(sent(**own)) == LOCAL
+
+
+@pytest.mark.parametrize("client", ["unknown", "127.0.0.1, unknown", "[2001:db8::1]:4711", "", ","])
+def test_a_trusted_proxy_that_hides_the_client_lets_nobody_in(
+    tokens: TokenKeeper, client: str
+) -> None:
+    trusting = replace(LOOPBACK, addressing=Addressing(trust_forwarded=True))
+    access = Access(trusting, tokens, b"secret")
+    environ = sent(HTTP_X_FORWARDED_FOR=client, HTTP_X_FORWARDED_PROTO="http")
+    assert code(access.authorize_api(environ)) == "token-required"
+    assert code(access.authorize_console(environ)) == "token-required"
 
 
 def test_clients_elsewhere_need_a_token(local: Access) -> None:
