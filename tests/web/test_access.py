@@ -219,7 +219,7 @@ def test_a_trusted_proxy_says_who_the_client_is(tokens: TokenKeeper) -> None:
 
 
 @pytest.mark.parametrize("client", ["unknown", "127.0.0.1, unknown", "[2001:db8::1]:4711", "", ","])
-def test_a_trusted_proxy_that_hides_the_client_lets_nobody_in(
+def test_behind_a_trusted_proxy_that_hides_the_client_a_token_is_needed(
     tokens: TokenKeeper, client: str
 ) -> None:
     trusting = replace(LOOPBACK, addressing=Addressing(trust_forwarded=True))
