@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.input_forms import (
     MAX_FOUND,
+    MAX_TRIED,
     Form,
     Found,
     find_all,
@@ -240,6 +241,24 @@ def test_copies_of_headers_are_bounded(around: str, inside: str, reason: str) ->
 def test_many_headers_with_some_namespaces_are_found() -> None:
     around = "".join(f' xmlns:a{n}="urn:{n}"' for n in range(10))
     assert len(find_all(f"<a{around}>{TEXT * 900}</a>".encode())) == 900
+
+
+@pytest.mark.parametrize(
+    ("form", "nothing", "something"),
+    [
+        ("<a>{}</a>", "<pro>AAAA</pro>", f"<pro>{b64(OBJECT)}</pro>"),
+        ("#EXTM3U\n{}", '#EXT-X-KEY:URI="data:,AAAA"\n', f'#EXT-X-KEY:URI="{DATA_URI}"\n'),
+    ],
+    ids=["elements", "lines"],
+)
+def test_what_has_nothing_in_it_is_not_looked_into_for_ever(
+    form: str, nothing: str, something: str
+) -> None:
+    few = form.format(nothing * (MAX_TRIED - 1) + something)
+    assert [each.form for each in find_all(few.encode())] == [Form.OBJECT]
+    many = form.format(nothing * MAX_TRIED + something)
+    with pytest.raises(InvalidMessage, match="nothing known is in it"):
+        find_all(many.encode())
 
 
 Wrap = Callable[[bytes], bytes]

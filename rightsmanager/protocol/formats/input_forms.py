@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -84,6 +85,8 @@ class Found:
 
 
 MAX_FOUND: Final = 1000
+MAX_TRIED: Final = 4096
+"""Elements of a document and lines of a playlist that are looked into."""
 MAX_NESTING: Final = 12
 """Forms around a thing; a manifest in a playlist needs seven."""
 EXPECTED: Final = (
@@ -306,8 +309,12 @@ def _find_in_data_uri(kind: str, content: str, path: tuple[str, ...]) -> Iterato
 
 
 def _find_in_playlist(text: str, path: tuple[str, ...]) -> Iterator[Found]:
+    tried = 0
     for number, line in enumerate(text.splitlines(), start=1):
         key, uri = _KEY_LINE.match(line), _URI.search(line)
+        tried += key is not None
+        if tried > MAX_TRIED:
+            return
         if key is not None and uri is not None and uri[1].lower().startswith("data:"):
             yield from _find_in_text(uri[1], (*path, f"line {number}, {key[0].rstrip(':')}"))
 
@@ -330,7 +337,7 @@ def _find_in_xml(text: str, path: tuple[str, ...]) -> Iterator[Found]:
         inside = (*path, name)
     left = len(data) + _MAX_COPIED
     # Matched by lxml: a loop over all elements would take longer than the parser.
-    for element in root.iter(_WRMHEADER, *_CARRIER_TAGS):
+    for element in islice(root.iter(_WRMHEADER, *_CARRIER_TAGS), MAX_TRIED):
         if element is root and element.tag == _WRMHEADER:
             yield Found(Form.HEADER, data, path)
         elif element.tag == _WRMHEADER:
