@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -211,3 +212,10 @@ def test_pages_of_a_world_name_the_world(router: WorldRouter, api: Call, name: s
         "GET", f"/w/{name}/rightsmanager.asmx?wsdl", HTTP_HOST="drm.example"
     )
     assert f"/w/{name}/rightsmanager.asmx".encode() in page.body
+
+
+@pytest.mark.parametrize("key", [[], [5], ["a", "b"], [["00"]]], ids=str)
+def test_a_page_of_worlds_begins_after_a_name(api: Call, key: list[object]) -> None:
+    after = urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+    told = api("GET", f"/worlds?after={after}", status=422)
+    assert told["code"] == "invalid-value"

@@ -9,13 +9,13 @@ from flask_openapi3.models.tag import Tag
 from pydantic import Field, PlainValidator, StrictBool, StrictFloat, StrictInt, WithJsonSchema
 
 from rightsmanager.admin.refusals import NotFound
-from rightsmanager.errors import Refusal
+from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.lab.clock import MAX_DRIFT, ClockChange
 from rightsmanager.lab.control import MAX_SEED, NAME
 from rightsmanager.lab.paths import world_path
 from rightsmanager.lab.worlds import MAX_EXPIRES_SECONDS, WorldFacts, WorldRequest, Worlds
 from rightsmanager.protocol.formats.durations import parse_duration
-from rightsmanager.store.paging import Page
+from rightsmanager.store.paging import Key, Page
 from rightsmanager.web.api.models import (
     OptionalRequest,
     PageQuery,
@@ -270,8 +270,7 @@ def _add_life(routes: Routes, parts: WorldsParts) -> None:
     @routes.get("/worlds", "List worlds by name", WorldPage, 404)
     def list_worlds(query: PageQuery) -> WorldPage:
         cut = query.cut()
-        after = None if cut.after is None else str(cut.after[0])
-        found, last = parts.worlds.find_page(cut.limit, after)
+        found, last = parts.worlds.find_page(cut.limit, _read_name(cut.after))
         page: Page[object] = Page((), None if last is None else (last,))
         return WorldPage(worlds=[parts.model(each) for each in found], next=cursor_of(page))
 
@@ -282,6 +281,15 @@ def _add_life(routes: Routes, parts: WorldsParts) -> None:
     @routes.remove(world, "Remove a world with everything in it", 404)
     def delete_world(path: WorldPath) -> None:
         parts.worlds.delete(path.name)
+
+
+def _read_name(key: Key | None) -> str | None:
+    """Return the name that a page comes after; raises InvalidMessage for another list's key."""
+    if key is None:
+        return None
+    if len(key) != 1 or not isinstance(key[0], str):
+        raise InvalidMessage("the key of a page is not one of this list")
+    return key[0]
 
 
 def _add_changes(routes: Routes, parts: WorldsParts) -> None:
