@@ -25,9 +25,9 @@ MAY_IMPORT = {
     "admin": "errors files crypto protocol keyring policy store hooks operations",
     "soap": "errors crypto protocol keyring policy store hooks operations",
     "monitoring": "errors crypto protocol keyring store hooks",
-    "lab": "errors files crypto protocol keyring store journal hooks operations admin",
+    "lab": "errors files crypto protocol keyring store journal hooks operations admin world_paths",
     "web": "errors hooks lab files inspection crypto protocol keyring policy store journal"
-    " operations admin settings settings_loading",
+    " operations admin settings settings_loading world_paths",
     "assembly": "errors files crypto protocol keyring policy store journal operations settings",
     "serving": "errors logs settings environment web monitoring",
     "testing": "errors files crypto protocol keyring device",
@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "settings_loading": "errors environment settings",
     "environment": "errors files",
     "logs": "errors settings",
+    "world_paths": "",
 }
 """The rooms that each room may import; `app` and its starters may import everything."""
 PROTOCOL_MAY_IMPORT = {

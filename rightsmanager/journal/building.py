@@ -60,18 +60,6 @@ class _Refused(NamedTuple):
     reason: str | None = None
 
 
-class _Sent(NamedTuple):
-    """The columns from `client` to `content_type`."""
-
-    client: str
-    url: str = ""
-    query: str = ""
-    custom_data: str | None = None
-    user_agent: str = ""
-    soap_action: str = ""
-    content_type: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class EntryBuilder:
     """Makes entries of one worker."""
@@ -83,8 +71,8 @@ class EntryBuilder:
 
     def build(self, exchange: Exchange, at_ms: int) -> PendingEntry:
         """Return the entry of an exchange."""
-        progress, stages = exchange.progress, exchange.stages()
-        query, is_query_masked = _mask(exchange.environ.get("QUERY_STRING") or "")
+        progress, stages, get = exchange.progress, exchange.stages(), exchange.environ.get
+        query, is_query_masked = _mask(get("QUERY_STRING") or "")
         custom_data, is_data_masked = _mask_data(progress.custom_data)
         request, request_flags = self._request(exchange, is_withheld=is_data_masked)
         reply, reply_flags = self._reply(exchange)
@@ -92,14 +80,16 @@ class EntryBuilder:
         refused = _refused(exchange.refusal, STAGES[len(stages) - 1])
         account = None if progress.account_id is None else progress.account_id.text
         kids = b"".join([kid.raw for kid in progress.kids[:MAX_KIDS]])
-        sent = _sent(exchange, query, custom_data)
+        client, user_agent = get("REMOTE_ADDR", ""), _clean(get(_USER_AGENT, ""))
+        soap_action, content_type = _clean(get(_SOAP_ACTION, "")), _clean(get("CONTENT_TYPE", ""))
         warnings = [_clean(each.text) for each in progress.warnings[:MAX_WARNINGS]]
-        injected = _clean(exchange.environ.get(INJECTED, ""))
+        injected = _clean(get(INJECTED, ""))
         columns = (
             *(REQUEST, at_ms, exchange.request_id, exchange.operation),
             *refused,
             *(progress.device or None, account, kids),
-            *sent,
+            *(client, _clean(exchange.url), query, custom_data),
+            *(user_agent, soap_action, content_type),
             "\n".join(warnings),
             int(exchange.http_status[:3]),
             ",".join([str(round(seconds * 1e6)) for seconds in stages]),
@@ -111,20 +101,21 @@ class EntryBuilder:
         texts = (
             *(exchange.request_id, exchange.operation, refused.reason or ""),
             *(*_query_texts(query), custom_data or "", *warnings),
-            *(sent.user_agent, sent.client, injected),
+            *(user_agent, client, injected),
         )
         return PendingEntry(columns, at_ms, split_kids(kids), request, reply, texts)
 
     def build_act(self, act: Act, at_ms: int) -> PendingEntry:
         """Return the entry of an act."""
-        refused, sent = _refused(act.refusal, None), _Sent(act.client)
+        refused = _refused(act.refusal, None)
         name, subject, actor = _clean(act.name), _clean(act.subject), _clean(act.actor)
         columns = (
             *(ACT, at_ms, _clean(act.request_id), name),
             *refused,
             # No device, account and KIDs.
             *(None, None, b""),
-            *sent,
+            # No URL, query, CustomData and other headers.
+            *(act.client, "", "", None, "", "", ""),
             # No warnings, HTTP status, stages and bytes.
             *("", 0, "", 0, 0),
             *(self.worker, int(NO_FLAG), actor, subject),
@@ -160,19 +151,6 @@ def _refused(refusal: Refusal | None, stage: str | None) -> _Refused:
         return _Refused()
     reason = _clean(refusal.text, MAX_REASON)
     return _Refused(int(refusal.status), type(refusal).__name__, stage, reason)
-
-
-def _sent(exchange: Exchange, query: str, custom_data: str | None) -> _Sent:
-    environ = exchange.environ
-    return _Sent(
-        environ.get("REMOTE_ADDR", ""),
-        _clean(exchange.url),
-        query,
-        custom_data,
-        _clean(environ.get(_USER_AGENT, "")),
-        _clean(environ.get(_SOAP_ACTION, "")),
-        _clean(environ.get("CONTENT_TYPE", "")),
-    )
 
 
 def _query_texts(query: str) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from typing import Any, Final
 from rightsmanager.admin.refusals import Conflict, NotFound
 from rightsmanager.errors import InternalError, InvalidMessage, Refusal
 from rightsmanager.lab.opened import OpenWorld, Wsgi
-from rightsmanager.lab.paths import split_path, world_path
 from rightsmanager.lab.worlds import Worlds, refuse_name
+from rightsmanager.world_paths import split_path, world_path
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

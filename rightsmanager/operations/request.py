@@ -1,6 +1,6 @@
 """A request to one operation: its envelope and how it arrived."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +11,31 @@ REQUEST_ID: Final = "rightsmanager.request_id"
 """The key of a request's id in its WSGI environment."""
 GIVES_KEYS: Final = "rightsmanager.gives_keys"
 """A key in the WSGI environment of a request whose reply has content keys in the clear."""
+_ENVIRON_NAMES: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+"""The two headers that WSGI spells without HTTP_."""
+
+
+class RequestHeaders(Mapping[str, str]):
+    """The HTTP headers of a WSGI environment by lower-case name, looked up when asked."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        key = _ENVIRON_NAMES.get(name) or "HTTP_" + name.upper().replace("-", "_")
+        value: str = self._environ[key]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (name for name, key in _ENVIRON_NAMES.items() if key in self._environ)
+        for key in self._environ:
+            if key.startswith("HTTP_"):
+                yield key[5:].lower().replace("_", "-")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,12 +5,12 @@ protocols would rename its prefixes and break the signature.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.hooks.facts import Progress
-from rightsmanager.operations.request import REQUEST_ID, Request
+from rightsmanager.operations.request import REQUEST_ID, Request, RequestHeaders
 from rightsmanager.policy.masking import mask_url
 from rightsmanager.policy.rules import DecisionWarning, WarningCode
 from rightsmanager.protocol.formats.input_forms import find_message
@@ -68,31 +68,6 @@ class Outgoing(OutProtocolBase):  # type: ignore[misc] # spyne ships no types
 _ACTION_PARAMETER: Final = re.compile(r'(?i:;\s*action\s*=\s*)(?:"([^"]*)"|([^\s;"]+))')
 _CHARSET: Final = re.compile(r'(?i:;\s*charset\s*=\s*)"?([^\s;"]{1,40})')
 UTF16_WITHOUT_MARK: Final = (b"<\0", b"\0<")
-_ENVIRON_NAMES: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
-"""The two headers that WSGI spells without HTTP_."""
-
-
-class Headers(Mapping[str, str]):
-    """The HTTP headers of a WSGI environment by lower-case name, looked up when asked."""
-
-    __slots__ = ("_environ",)
-
-    def __init__(self, environ: Mapping[str, Any]) -> None:
-        self._environ = environ
-
-    def __getitem__(self, name: str) -> str:
-        key = _ENVIRON_NAMES.get(name) or "HTTP_" + name.upper().replace("-", "_")
-        value: str = self._environ[key]
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        yield from (name for name, key in _ENVIRON_NAMES.items() if key in self._environ)
-        for key in self._environ:
-            if key.startswith("HTTP_"):
-                yield key[5:].lower().replace("_", "-")
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def soap_version(content_type: str) -> SoapVersion:
@@ -219,7 +194,7 @@ class Incoming(InProtocolBase):  # type: ignore[misc] # spyne ships no types
                 envelope=ctx.in_document,
                 url=ctx.udc,
                 query=environ.get("QUERY_STRING", ""),
-                headers=Headers(environ),
+                headers=RequestHeaders(environ),
                 remote=environ.get("REMOTE_ADDR", ""),
                 progress=make_progress(ctx.wrapping),
                 request_id=environ.get(REQUEST_ID, ""),

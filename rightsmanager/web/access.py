@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 from rightsmanager.admin.tokens import Role, TokenKeeper, digest_of
 from rightsmanager.errors import ServiceSpecific
 from rightsmanager.operations.access import is_loopback, is_of_proxy
+from rightsmanager.operations.request import RequestHeaders
 from rightsmanager.web.http import CLIENT_HOST, Addressing
 from rightsmanager.web.token_delays import TokenDelays
 
@@ -311,11 +312,8 @@ class _Source:
 
     def _is_proxied(self, environ: Environ) -> bool:
         # A proxy on this machine that is not trusted passes on requests from everywhere.
-        is_passed_on = any(
-            is_of_proxy(name.removeprefix("HTTP_").lower().replace("_", "-"))
-            for name, value in environ.items()
-            if value and name.startswith("HTTP_")
-        )
+        headers = RequestHeaders(environ)
+        is_passed_on = any(is_of_proxy(name) and value for name, value in headers.items())
         return is_passed_on and not self._addressing.names_client(environ)
 
 

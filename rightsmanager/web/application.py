@@ -13,7 +13,6 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from rightsmanager.errors import InternalError, Refusal
-from rightsmanager.lab.paths import split_path
 from rightsmanager.web.access import CALLER, Caller
 from rightsmanager.web.api.parts import ApiParts
 from rightsmanager.web.console.parts import Parts
@@ -23,6 +22,7 @@ from rightsmanager.web.look import add_look, notice
 from rightsmanager.web.pages import Site, add_pages
 from rightsmanager.web.problems import problem_of, problem_of_http
 from rightsmanager.web.router import API_PATH, is_private
+from rightsmanager.world_paths import split_path
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -21,7 +21,6 @@ import structlog
 
 from rightsmanager.crypto.random import Rng, system_random
 from rightsmanager.errors import InvalidMessage, Refusal
-from rightsmanager.lab.paths import world_path
 from rightsmanager.operations.request import GIVES_KEYS, REQUEST_ID
 from rightsmanager.web.http import (
     CLIENT_HOST,
@@ -31,6 +30,7 @@ from rightsmanager.web.http import (
     CrossOrigin,
     read_body,
 )
+from rightsmanager.world_paths import world_path
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

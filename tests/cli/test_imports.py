@@ -162,3 +162,28 @@ def test_only_serve_imports_the_server(folder: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
+
+
+BUILD = """
+import json, sys
+from pathlib import Path
+from rightsmanager.app import build
+from rightsmanager.server import Runtime
+from rightsmanager.settings_loading import load
+build(load(None, data=Path(sys.argv[1])), Runtime())
+unwanted = ("rightsmanager.lab", "urllib3")
+print(json.dumps([name for name in sys.modules if name.startswith(unwanted)]))
+"""
+
+
+def test_a_server_imports_nothing_for_worlds_and_back_ends_that_it_does_not_have(
+    folder: Path,
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", BUILD, str(folder)],
+        env={name: value for name, value in os.environ.items() if "RIGHTSMANAGER" not in name},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == ("[]\n", "")

@@ -12,7 +12,6 @@ from rightsmanager.admin.refusals import NotFound
 from rightsmanager.errors import InvalidMessage, Refusal
 from rightsmanager.lab.clock import MAX_DRIFT, ClockChange
 from rightsmanager.lab.control import MAX_SEED, NAME
-from rightsmanager.lab.paths import world_path
 from rightsmanager.lab.worlds import MAX_EXPIRES_SECONDS, WorldFacts, WorldRequest, Worlds
 from rightsmanager.protocol.formats.durations import parse_duration
 from rightsmanager.store.paging import Key, Page
@@ -30,6 +29,7 @@ from rightsmanager.web.api.routes import Routes
 from rightsmanager.web.cursors import cursor_of
 from rightsmanager.web.http import Addressing
 from rightsmanager.web.router import ASMX_PATH, public_url_of_world
+from rightsmanager.world_paths import world_path
 
 WORLDS: Final = Tag(name="worlds", description="Servers of their own for tests (`serve --lab`).")
 OFF: Final = (

@@ -24,7 +24,7 @@ from rightsmanager.errors import InternalError, InvalidMessage, Refusal
 from rightsmanager.hooks.exchange import Exchange, Observer
 from rightsmanager.hooks.facts import KEY_ENDPOINT, Event, Progress
 from rightsmanager.operations.context import Context
-from rightsmanager.operations.request import REQUEST_ID
+from rightsmanager.operations.request import REQUEST_ID, RequestHeaders
 from rightsmanager.protocol.wire import Kid
 from rightsmanager.web.http import Addressing, read_body
 from rightsmanager.web.keys import cpix_forms, json_forms
@@ -134,7 +134,7 @@ class KeyEndpoint:
         prefix = next(each for each in FORMS if f"{path}/".startswith(f"{each}/"))
         form, progress = FORMS[prefix], Progress()
         answer, refusal = self._try(environ, form, path[len(prefix) + 1 :], progress)
-        answer = replace(answer, headers=(*form.headers(_headers(environ)), *answer.headers))
+        answer = replace(answer, headers=(*form.headers(RequestHeaders(environ)), *answer.headers))
         progress.kids = tuple(map(Kid.from_text, answer.kids))
         ended = time.perf_counter()
         self._log_answer(environ, form, answer, refusal, 1000 * (ended - begun))
@@ -209,7 +209,7 @@ class KeyEndpoint:
             context=self._context,
             rest=_decode(rest),
             query=environ.get("QUERY_STRING", ""),
-            headers=_headers(environ),
+            headers=RequestHeaders(environ),
             remote=environ["REMOTE_ADDR"],
             socket=environ.get("gunicorn.socket"),
             url=self._addressing.url({**environ, "PATH_INFO": ASMX_PATH}),
@@ -249,14 +249,6 @@ def _decode(path: str) -> str:
         return path.encode("latin-1").decode()
     except UnicodeDecodeError:
         raise InvalidMessage("the path is not UTF-8") from None
-
-
-def _headers(environ: Environ) -> dict[str, str]:
-    return {
-        name[5:].lower().replace("_", "-"): value
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    }
 
 
 def _send(answer: Answer, method: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
