@@ -15,22 +15,20 @@ _ENVIRON_NAMES: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONT
 """The two headers that WSGI spells without HTTP_."""
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RequestHeaders(Mapping[str, str]):
     """The HTTP headers of a WSGI environment by lower-case name, looked up when asked."""
 
-    __slots__ = ("_environ",)
-
-    def __init__(self, environ: Mapping[str, Any]) -> None:
-        self._environ = environ
+    environ: Mapping[str, Any]
 
     def __getitem__(self, name: str) -> str:
         key = _ENVIRON_NAMES.get(name) or "HTTP_" + name.upper().replace("-", "_")
-        value: str = self._environ[key]
+        value: str = self.environ[key]
         return value
 
     def __iter__(self) -> Iterator[str]:
-        yield from (name for name, key in _ENVIRON_NAMES.items() if key in self._environ)
-        for key in self._environ:
+        yield from (name for name, key in _ENVIRON_NAMES.items() if key in self.environ)
+        for key in self.environ:
             if key.startswith("HTTP_"):
                 yield key[5:].lower().replace("_", "-")
 
