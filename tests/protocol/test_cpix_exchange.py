@@ -14,12 +14,12 @@ from rightsmanager.crypto.random import system_random
 from rightsmanager.crypto.recipients import parse_own_recipient, parse_recipient
 from rightsmanager.errors import InvalidMessage
 from rightsmanager.protocol.formats.keylists.cpix_import import cpix
+from rightsmanager.protocol.formats.packagers.cpix_encryption import WrappedKeys, draw_document_keys
 from rightsmanager.protocol.formats.packagers.cpix_exchange import (
     VERSIONS,
     CpixRequest,
     RequestedKey,
     build_request,
-    draw_document_keys,
     fill_request,
     open_request,
     parse_request,
@@ -116,7 +116,7 @@ def test_elements_outside_of_their_list_are_passed_over(hidden: str) -> None:
     end = "</ds:X509Data>"
     recipient = delivery(RECIPIENT).replace(end, hidden + end)
     request = parse_request(document(key(VIDEO), recipients=(recipient,)))
-    encryption = draw_document_keys(request, clients.NOW, system_random)
+    encryption = draw_document_keys(request.recipients, clients.NOW, system_random)
     assert encryption is not None
     filled = fill_request(request, [protected(VIDEO)], (encryption, system_random))
     assert cpix_reader.read(filled, RECIPIENT.key)[VIDEO].key == CONTENT_KEY
@@ -227,7 +227,7 @@ def test_each_recipient_opens_an_encrypted_document() -> None:
         systems=(system(VIDEO),),
     )
     request = parse_request(data)
-    encryption = draw_document_keys(request, clients.NOW, system_random)
+    encryption = draw_document_keys(request.recipients, clients.NOW, system_random)
     assert encryption
     keys = [protected(VIDEO), protected(AUDIO)]
     filled = fill_request(request, keys, (encryption, system_random))
@@ -266,7 +266,8 @@ def test_the_ids_of_recipients_need_not_be_xml_names() -> None:
 
 
 def test_a_document_without_recipients_is_in_the_clear() -> None:
-    assert draw_document_keys(parse_request(document(key(VIDEO))), 0, system_random) is None
+    clear = parse_request(document(key(VIDEO)))
+    assert draw_document_keys(clear.recipients, 0, system_random) is None
 
 
 def test_a_key_without_its_padding_is_not_shown() -> None:
@@ -344,7 +345,7 @@ def encrypted_to(recipients: tuple[clients.Identity, ...], *, length: int = 16) 
     """Return a document with encrypted keys, as this server and others make it."""
     deliveries = tuple(map(delivery, recipients))
     request = parse_request(document(key(VIDEO), recipients=deliveries))
-    drawn = draw_document_keys(request, clients.NOW, system_random)
+    drawn = draw_document_keys(request.recipients, clients.NOW, system_random)
     assert drawn
     sent = replace(protected(VIDEO), key=bytes(range(length)))
     return fill_request(request, [sent], (drawn, system_random))
@@ -367,10 +368,9 @@ def test_encrypted_keys_that_do_not_open_are_refused(server: clients.Identity) -
     foreign = parse_request(encrypted_to((clients.recipient(),)))
     (asked,) = request.keys
     assert asked.encrypted
-    ciphertext, _mac = asked.encrypted
-    altered = replace(asked, encrypted=(ciphertext, bytes(64)))
+    altered = replace(asked, encrypted=asked.encrypted._replace(mac=bytes(64)))
     recipient = parse_recipient(server.der, clients.NOW)
-    short = recipient.wrap(bytes(16)), recipient.wrap(bytes(64))
+    short = WrappedKeys(recipient.wrap(bytes(16)), recipient.wrap(bytes(64)))
     for given, by, told in (
         (request, None, "packaging.recipient_file is not set"),
         (foreign, own, "no DeliveryData has a document key"),

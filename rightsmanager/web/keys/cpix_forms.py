@@ -26,12 +26,12 @@ from rightsmanager.operations.program_keys import (
     refuse_program,
 )
 from rightsmanager.protocol.formats.keylists.entry import LAST_PERIOD, SCHEMES
+from rightsmanager.protocol.formats.packagers.cpix_encryption import draw_document_keys
 from rightsmanager.protocol.formats.packagers.cpix_exchange import (
     VERSIONS,
     CpixRequest,
     RequestedKey,
     build_request,
-    draw_document_keys,
     fill_request,
     open_request,
     parse_request,
@@ -180,7 +180,7 @@ def _fill(
     request = open_request(request, context.options.recipient)
     if request.content_id is not None:
         refuse_program(request.content_id)
-    encryption = draw_document_keys(request, context.clock(), context.rng)
+    encryption = draw_document_keys(request.recipients, context.clock(), context.rng)
     tracks = [_track(call, key, is_kid_replaced=is_kid_replaced) for key in request.keys]
     keys = call.issue(tracks)
     drawn = None if encryption is None else (encryption, context.rng)
