@@ -143,13 +143,14 @@ def _reason(error: SQLAlchemyError) -> str:
 
 
 def _revision(connection: Connection) -> str | None:
-    found = inspect(connection)
-    if found.has_table("alembic_version"):
+    # By one statement: another process may upgrade the database between two.
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" in tables:
         row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
         if row is not None:
             return str(row[0])
     # The baseline would fail halfway, on the first table that exists.
-    if found.has_table(LICENSES.name):
+    if LICENSES.name in tables:
         raise InternalError(
             "the database has tables but no revision: use the version that made it, or another "
             "database"

@@ -1,5 +1,6 @@
 """Revisions lead to the tables of `tables`, once and whole; any other database is refused."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -8,12 +9,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Engine, Table, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from rightsmanager.errors import InternalError
 from rightsmanager.protocol.wire import Kid
+from rightsmanager.store import schema
 from rightsmanager.store.database import make_engine
 from rightsmanager.store.journal.tables import JOURNAL
 from rightsmanager.store.migrations.__main__ import write_revision
@@ -82,6 +84,27 @@ def test_processes_that_upgrade_at_once_agree(empty_database_url: str) -> None:
     with get_context("spawn").Pool(4) as pool:
         assert pool.map(upgrade, [empty_database_url] * 12) == [newest_revision()] * 12
     assert execute(empty_database_url, "SELECT count(*) FROM alembic_version") == [(1,)]
+
+
+def test_a_revision_is_read_while_another_process_upgrades(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgraded: list[str] = []
+
+    def upgrade_between(*statement: object) -> None:
+        if not upgraded and re.search("pg_class|sqlite_master|PRAGMA", str(statement[2])):
+            upgraded.append(empty_database_url)
+            upgrade(empty_database_url)
+
+    def make_watched(url: str) -> Engine:
+        engine = make_engine(url)
+        event.listen(engine, "after_cursor_execute", upgrade_between)
+        return engine
+
+    monkeypatch.setattr(schema, "make_engine", make_watched)
+    assert find_revision(empty_database_url) is None
+    assert upgraded
+    assert find_revision(empty_database_url) == newest_revision()
 
 
 def test_threads_may_upgrade_databases_at_once(tmp_path: Path) -> None:
